@@ -1,0 +1,10 @@
+//! What runs when the process exits by `exit`.
+
+extern "C" fn fini() {
+    kernel::global::at_exit();
+}
+
+/// The loader runs this after the program's own destructors.
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static FINI: extern "C" fn() = fini;

@@ -1,0 +1,114 @@
+//! The names that C programs call.
+
+use core::ffi::{c_int, c_void};
+use core::ptr::null_mut;
+
+use kernel::config::MAX_ALIGN;
+use kernel::global;
+
+/// `EINVAL` of `errno.h`.
+const EINVAL: c_int = 22;
+/// `ENOMEM` of `errno.h`.
+const ENOMEM: c_int = 12;
+
+/// C's `malloc`: `size` bytes aligned to 16, or null with `ENOMEM`. Zero bytes are an object too.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc(size: usize) -> *mut c_void {
+    global::allocate(size).cast()
+}
+
+/// C's `free`.
+///
+/// # Safety
+/// `p` is null or a live object of this allocator.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free(p: *mut c_void) {
+    // SAFETY: the caller's promise.
+    unsafe { global::free(p.cast()) }
+}
+
+/// C's `calloc`: `count * size` zero bytes, or null with `ENOMEM`, also where the product overflows.
+#[unsafe(no_mangle)]
+pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+    match count.checked_mul(size) {
+        Some(bytes) => global::allocate_zeroed(bytes).cast(),
+        None => fail(ENOMEM),
+    }
+}
+
+/// C's `realloc`. A null `p` allocates; a `size` of zero frees `p` and returns null, as glibc does.
+///
+/// # Safety
+/// `p` is null or a live object of this allocator.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn realloc(p: *mut c_void, size: usize) -> *mut c_void {
+    if p.is_null() {
+        return global::allocate(size).cast();
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        if size == 0 {
+            global::free(p.cast());
+            return null_mut();
+        }
+        global::reallocate(p.cast(), size, 1).cast()
+    }
+}
+
+/// POSIX's `posix_memalign`: 0, `EINVAL` where `align` is no power-of-two multiple of a pointer's size, or
+/// `ENOMEM`. `errno` is left alone.
+///
+/// # Safety
+/// `out` can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, align: usize, size: usize) -> c_int {
+    if !align.is_power_of_two() || align < size_of::<*mut c_void>() {
+        return EINVAL;
+    }
+    let p = global::allocate_aligned(size, align);
+    if p.is_null() {
+        return ENOMEM;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { out.write(p.cast()) };
+    0
+}
+
+/// C's `aligned_alloc`: null with `EINVAL` where `align` is no power of two.
+#[unsafe(no_mangle)]
+pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
+    if !align.is_power_of_two() {
+        return fail(EINVAL);
+    }
+    aligned(align, size)
+}
+
+/// glibc's `memalign`: `align` is rounded up to a power of two.
+#[unsafe(no_mangle)]
+pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
+    match align.checked_next_power_of_two() {
+        Some(align) if align <= MAX_ALIGN => aligned(align, size),
+        _ => fail(EINVAL),
+    }
+}
+
+/// How many bytes of the object may be used; 0 for null.
+///
+/// # Safety
+/// `p` is null or a live object of this allocator.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_usable_size(p: *mut c_void) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { global::usable_size(p.cast()) }
+}
+
+fn aligned(align: usize, size: usize) -> *mut c_void {
+    let p = global::allocate_aligned(size, align);
+    if p.is_null() { fail(ENOMEM) } else { p.cast() }
+}
+
+#[cold]
+fn fail(errno: c_int) -> *mut c_void {
+    global::set_errno(errno);
+    null_mut()
+}

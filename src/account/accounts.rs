@@ -1,0 +1,164 @@
+//! The low-level accounts: one atomic each, moved where the bytes move.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use super::entry::{Entry, Total};
+use crate::report;
+
+/// An account. Every byte obtained from the operating system stands in exactly one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Account {
+    /// Pages of spans that hold objects.
+    HeapInUse,
+    /// Pages of the page heap that nobody uses and that are Ready.
+    HeapFree,
+    /// Pages of the page heap that are Prepared: given back to the system, or never used.
+    HeapReleased,
+    /// Pages of spans in manual use as stacks.
+    InStacks,
+    /// Pages of spans in manual use as work buffers.
+    InWorkBufs,
+    /// Pages of spans in manual use as bitmaps.
+    InBitmaps,
+    /// Span records.
+    SpanSys,
+    /// Caches.
+    CacheSys,
+    /// Buckets of the profiler.
+    ProfileBucketsSys,
+    /// Buffers of the tracer.
+    TraceSys,
+    /// Stacks that are no spans.
+    StacksSys,
+    /// All other records: page bitmaps, summaries.
+    OtherSys,
+}
+
+/// How many accounts there are.
+pub const ACCOUNTS: usize = 12;
+
+impl Account {
+    /// Every account, in the order of their numbers.
+    pub const ALL: [Account; ACCOUNTS] = [
+        Account::HeapInUse,
+        Account::HeapFree,
+        Account::HeapReleased,
+        Account::InStacks,
+        Account::InWorkBufs,
+        Account::InBitmaps,
+        Account::SpanSys,
+        Account::CacheSys,
+        Account::ProfileBucketsSys,
+        Account::TraceSys,
+        Account::StacksSys,
+        Account::OtherSys,
+    ];
+
+    /// The account's name, as in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Account::HeapInUse => "heap_in_use",
+            Account::HeapFree => "heap_free",
+            Account::HeapReleased => "heap_released",
+            Account::InStacks => "in_stacks",
+            Account::InWorkBufs => "in_work_bufs",
+            Account::InBitmaps => "in_bitmaps",
+            Account::SpanSys => "span_sys",
+            Account::CacheSys => "cache_sys",
+            Account::ProfileBucketsSys => "profile_buckets_sys",
+            Account::TraceSys => "trace_sys",
+            Account::StacksSys => "stacks_sys",
+            Account::OtherSys => "other_sys",
+        }
+    }
+}
+
+/// One account's balance in bytes. An over- or underflow is fatal: the books are wrong.
+struct SysStat(AtomicUsize);
+
+impl SysStat {
+    fn add(&self, name: &str, n: usize) {
+        let old = self.0.fetch_add(n, Ordering::Relaxed);
+        if old.checked_add(n).is_none() {
+            report::fatal(format_args!("crossfoot: account {name} overflows: {old} + {n}"));
+        }
+    }
+
+    fn sub(&self, name: &str, n: usize) {
+        let old = self.0.fetch_sub(n, Ordering::Relaxed);
+        if old < n {
+            report::fatal(format_args!("crossfoot: account {name} underflows: {old} - {n}"));
+        }
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// All accounts of one kernel, and how many bytes are Ready.
+///
+/// Each movement takes the [`Entry`] in which it will be posted, so that none is forgotten on the
+/// other side.
+pub struct Accounts {
+    balances: [SysStat; ACCOUNTS],
+    mapped_ready: SysStat,
+}
+
+impl Accounts {
+    /// Empty accounts.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> Accounts {
+        Accounts { balances: [const { SysStat(AtomicUsize::new(0)) }; ACCOUNTS], mapped_ready: SysStat(AtomicUsize::new(0)) }
+    }
+
+    /// The balance of `account` in bytes.
+    pub fn get(&self, account: Account) -> usize {
+        self.balances[account as usize].get()
+    }
+
+    /// Bytes in state Ready.
+    pub fn mapped_ready(&self) -> usize {
+        self.mapped_ready.get()
+    }
+
+    /// Bytes in all accounts together.
+    pub fn total(&self) -> usize {
+        Account::ALL.iter().map(|&a| self.get(a)).sum()
+    }
+
+    /// `n` bytes came from the system into `account`.
+    pub fn mapped(&self, account: Account, n: usize, entry: &mut Entry) {
+        self.balances[account as usize].add(account.name(), n);
+        entry.add(Total::of(account), n as isize);
+        entry.add(Total::TotalMapped, n as isize);
+    }
+
+    /// `n` bytes went from `account` back to the system.
+    pub fn unmapped(&self, account: Account, n: usize, entry: &mut Entry) {
+        self.balances[account as usize].sub(account.name(), n);
+        entry.add(Total::of(account), -(n as isize));
+        entry.add(Total::TotalMapped, -(n as isize));
+    }
+
+    /// `n` bytes changed from one account to another.
+    pub fn transfer(&self, from: Account, to: Account, n: usize, entry: &mut Entry) {
+        self.balances[from as usize].sub(from.name(), n);
+        self.balances[to as usize].add(to.name(), n);
+        entry.add(Total::of(from), -(n as isize));
+        entry.add(Total::of(to), n as isize);
+    }
+
+    /// `n` bytes became Ready. Only `vm` calls this.
+    pub fn became_ready(&self, n: usize, entry: &mut Entry) {
+        self.mapped_ready.add("mapped_ready", n);
+        entry.add(Total::MappedReady, n as isize);
+    }
+
+    /// `n` bytes ceased to be Ready. Only `vm` calls this.
+    pub fn ceased_ready(&self, n: usize, entry: &mut Entry) {
+        self.mapped_ready.sub("mapped_ready", n);
+        entry.add(Total::MappedReady, -(n as isize));
+    }
+}

@@ -1,0 +1,304 @@
+//! The consistent heap statistics: writers that never wait, a reader that never stops them.
+//!
+//! Each writer (a cache) has three sets of deltas and a sequence counter, odd while it writes. A
+//! global generation says which set is written. The reader moves the generation on, waits until
+//! no writer can still be in the old set, then folds that set of every writer into the totals.
+//!
+//! Writer: counter odd; fence; load the generation; write; counter even.
+//! Reader: store the generation; fence on all threads; load each counter.
+//! So for each writer, either the reader sees its odd counter and waits for that value to change,
+//! or the writer saw the new generation. After the Go runtime's consistentHeapStats (mstats.go).
+
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
+
+use super::entry::{ClassEntry, Entry, TOTALS};
+use super::snapshot::Snapshot;
+use crate::lock::{Guard, Mutex, Rank};
+use crate::os::Os;
+use crate::size_class::{CLASSES, Class};
+
+/// How many sets of deltas a writer has: one written, one being folded, one clear.
+const SETS: usize = 3;
+/// How often a reader looks at an odd counter before it yields between looks.
+const SPINS: u32 = 200;
+/// How often it yields before it gives up and answers with the last complete snapshot.
+const YIELDS: u32 = 2_000;
+
+#[derive(Default)]
+struct ClassDelta {
+    allocs: AtomicU64,
+    frees: AtomicU64,
+    sent: AtomicU64,
+    received: AtomicU64,
+    span_bytes: AtomicI64,
+}
+
+struct Delta {
+    totals: [AtomicI64; TOTALS],
+    classes: [ClassDelta; CLASSES],
+}
+
+/// Adds to a counter that only one thread writes: no locked instruction.
+#[inline(always)]
+fn bump(counter: &AtomicU64, n: usize) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(n as u64), Ordering::Relaxed);
+}
+
+#[inline(always)]
+fn bump_signed(counter: &AtomicI64, n: isize) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(n as i64), Ordering::Relaxed);
+}
+
+impl Delta {
+    const fn new() -> Delta {
+        Delta {
+            totals: [const { AtomicI64::new(0) }; TOTALS],
+            classes: [const {
+                ClassDelta {
+                    allocs: AtomicU64::new(0),
+                    frees: AtomicU64::new(0),
+                    sent: AtomicU64::new(0),
+                    received: AtomicU64::new(0),
+                    span_bytes: AtomicI64::new(0),
+                }
+            }; CLASSES],
+        }
+    }
+
+    fn post_class(&self, class: Class, e: &ClassEntry) {
+        let d = &self.classes[class.index()];
+        bump(&d.allocs, e.allocs);
+        bump(&d.frees, e.frees);
+        bump(&d.sent, e.sent);
+        bump(&d.received, e.received);
+        bump_signed(&d.span_bytes, e.span_bytes);
+    }
+
+    /// Adds this set to `sum` and clears it. No writer may be in it.
+    fn fold_into(&self, sum: &mut Snapshot) {
+        for (delta, total) in self.totals.iter().zip(sum.totals.iter_mut()) {
+            *total += delta.load(Ordering::Relaxed);
+            delta.store(0, Ordering::Relaxed);
+        }
+        for (delta, total) in self.classes.iter().zip(sum.classes.iter_mut()) {
+            total.allocs += delta.allocs.load(Ordering::Relaxed);
+            total.frees += delta.frees.load(Ordering::Relaxed);
+            total.sent += delta.sent.load(Ordering::Relaxed);
+            total.received += delta.received.load(Ordering::Relaxed);
+            total.span_bytes += delta.span_bytes.load(Ordering::Relaxed);
+            delta.allocs.store(0, Ordering::Relaxed);
+            delta.frees.store(0, Ordering::Relaxed);
+            delta.sent.store(0, Ordering::Relaxed);
+            delta.received.store(0, Ordering::Relaxed);
+            delta.span_bytes.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The writing side of one cache. Only the thread that owns the cache posts to it.
+///
+/// All-zero bytes are a valid new writer.
+pub struct Writer {
+    /// Odd while its owner writes.
+    sequence: AtomicUsize,
+    /// The writer registered before this one; never changes after registration.
+    next: AtomicPtr<Writer>,
+    sets: [Delta; SETS],
+}
+
+impl Writer {
+    /// A writer that has written nothing and is not registered.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> Writer {
+        Writer {
+            sequence: AtomicUsize::new(0),
+            next: AtomicPtr::new(core::ptr::null_mut()),
+            sets: [const { Delta::new() }; SETS],
+        }
+    }
+}
+
+/// What the reader has put together; kept under the books' lock.
+struct Reading {
+    /// Everything folded so far: the last complete snapshot.
+    last: Snapshot,
+    /// The generation whose sets are not yet folded, because a writer stayed in one past the bound.
+    open: Option<usize>,
+    /// How many answers were stale.
+    stale: u64,
+}
+
+/// The consistent statistics of one kernel.
+pub struct Books<O: Os> {
+    /// Which set is written: 0, 1 or 2. Written by the reader that holds `reading`.
+    generation: AtomicUsize,
+    /// Whether the reader's fence reaches every thread, so that writers need none of their own.
+    asymmetric: AtomicBool,
+    /// The writer registered last. Writers are never removed.
+    writers: AtomicPtr<Writer>,
+    /// The reader's state; its lock serialises readers.
+    reading: Mutex<O, Reading>,
+}
+
+impl<O: Os> Books<O> {
+    /// Empty books.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> Books<O> {
+        Books {
+            generation: AtomicUsize::new(0),
+            asymmetric: AtomicBool::new(false),
+            writers: AtomicPtr::new(core::ptr::null_mut()),
+            reading: Mutex::new(Rank::Books, Reading { last: Snapshot::new(), open: None, stale: 0 }),
+        }
+    }
+
+    /// Registers the fence with the system. Before this both sides use a real fence; that stays so
+    /// where the home has none. Called once, by `boot`, before a second thread posts.
+    pub fn register_fence(&self, os: &O) {
+        let ok = os.register_fence();
+        self.asymmetric.store(ok, Ordering::Relaxed);
+    }
+
+    /// Makes `writer` known to readers, for good.
+    ///
+    /// # Safety
+    /// The writer stays where it is for as long as the books are used, and is registered once.
+    pub unsafe fn register(&self, writer: &Writer) {
+        let new = core::ptr::from_ref(writer).cast_mut();
+        let mut head = self.writers.load(Ordering::Relaxed);
+        loop {
+            writer.next.store(head, Ordering::Relaxed);
+            // Release: a reader that finds the writer finds its link. The exchange is also a full
+            // fence, so that a reader which misses it has moved the generation before.
+            match self.writers.compare_exchange_weak(head, new, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(seen) => head = seen,
+            }
+        }
+    }
+
+    /// Posts a whole entry. The caller owns `writer`.
+    pub fn post(&self, writer: &Writer, entry: &Entry) {
+        self.write(writer, |set| {
+            for (total, &n) in set.totals.iter().zip(&entry.totals) {
+                if n != 0 {
+                    bump_signed(total, n);
+                }
+            }
+            if let Some((class, e)) = &entry.class {
+                set.post_class(*class, e);
+            }
+        });
+    }
+
+    /// Posts what happened to one class. The caller owns `writer`.
+    pub fn post_class(&self, writer: &Writer, class: Class, e: &ClassEntry) {
+        self.write(writer, |set| set.post_class(class, e));
+    }
+
+    #[inline]
+    fn write(&self, writer: &Writer, f: impl FnOnce(&Delta)) {
+        let sequence = writer.sequence.load(Ordering::Relaxed);
+        debug_assert!(sequence.is_multiple_of(2), "a writer posts one entry at a time");
+        writer.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);
+        if self.asymmetric.load(Ordering::Relaxed) {
+            compiler_fence(Ordering::SeqCst);
+        } else {
+            fence(Ordering::SeqCst);
+        }
+        let generation = self.generation.load(Ordering::Relaxed);
+        f(&writer.sets[generation % SETS]);
+        // Release: a reader that sees the even value sees every delta of this entry.
+        writer.sequence.store(sequence.wrapping_add(2), Ordering::Release);
+    }
+
+    fn each_writer(&self, mut f: impl FnMut(&Writer) -> bool) -> bool {
+        let mut p = self.writers.load(Ordering::SeqCst);
+        // SAFETY: registered writers are never removed or moved, by the contract of `register`.
+        while let Some(writer) = unsafe { p.as_ref() } {
+            if !f(writer) {
+                return false;
+            }
+            p = writer.next.load(Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Waits until `writer` is no longer in the entry it was in, if it was in one. `false` past the
+    /// bound: the thread was stopped in the middle.
+    fn wait_out(writer: &Writer) -> bool {
+        // Acquire: pairs with the release of the even value.
+        let seen = writer.sequence.load(Ordering::Acquire);
+        if seen.is_multiple_of(2) {
+            return true;
+        }
+        for look in 0..SPINS + YIELDS {
+            if writer.sequence.load(Ordering::Acquire) != seen {
+                return true;
+            }
+            if look < SPINS {
+                core::hint::spin_loop();
+            } else {
+                O::yield_now();
+            }
+        }
+        false
+    }
+
+    /// One consistent snapshot, written to `out`. Returns whether it is complete; if not, it is the
+    /// last complete one, because a writer stayed in an entry past the bound.
+    ///
+    /// Takes the books' lock; no allocating thread ever does.
+    pub fn read(&self, os: &O, out: &mut Snapshot) -> bool {
+        self.reader().read(os, out)
+    }
+
+    /// The right to read, for as long as the result lives: takes the books' lock.
+    pub fn reader(&self) -> Reader<'_, O> {
+        Reader { books: self, reading: self.reading.lock() }
+    }
+
+    /// How many answers of [`Books::read`] were stale.
+    pub fn stale_reads(&self) -> u64 {
+        self.reading.lock().stale
+    }
+}
+
+/// The one reader of the moment.
+pub struct Reader<'a, O: Os> {
+    books: &'a Books<O>,
+    reading: Guard<'a, O, Reading>,
+}
+
+impl<O: Os> Reader<'_, O> {
+    /// As [`Books::read`].
+    pub fn read(&mut self, os: &O, out: &mut Snapshot) -> bool {
+        let books = self.books;
+        let old = match self.reading.open {
+            Some(old) => old,
+            None => {
+                let old = books.generation.load(Ordering::Relaxed);
+                books.generation.store((old + 1) % SETS, Ordering::SeqCst);
+                self.reading.open = Some(old);
+                old
+            }
+        };
+        if books.asymmetric.load(Ordering::Relaxed) {
+            os.fence_all();
+        } else {
+            fence(Ordering::SeqCst);
+        }
+        let complete = books.each_writer(Books::<O>::wait_out);
+        if complete {
+            books.each_writer(|writer| {
+                writer.sets[old].fold_into(&mut self.reading.last);
+                true
+            });
+            self.reading.open = None;
+        } else {
+            self.reading.stale += 1;
+        }
+        out.clone_from(&self.reading.last);
+        complete
+    }
+}

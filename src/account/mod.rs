@@ -1,0 +1,23 @@
+//! Who holds how many bytes.
+//!
+//! Two sides of one book. The accounts ([`Accounts`]) are atomics that `vm`, `meta` and the page
+//! heap move as they act. The consistent statistics ([`Books`]) hold the same movements, posted
+//! as whole entries ([`Entry`]) by the thread that made them, and are read as one snapshot in
+//! which all movements of an entry are present or none is.
+//!
+//! Every room that moves bytes posts here; `metrics` reads. Posting takes no lock and no locked
+//! instruction; reading takes the books' lock and never waits without end.
+//!
+//! Nothing here allocates or calls the operating system, but for the reader's fence and yield.
+//!
+//! Invariant: the identities of [`Snapshot::check`] hold in every snapshot.
+
+mod accounts;
+mod books;
+mod entry;
+mod snapshot;
+
+pub use accounts::{ACCOUNTS, Account, Accounts};
+pub use books::{Books, Writer};
+pub use entry::{ClassEntry, Entry, TOTALS, Total};
+pub use snapshot::{ClassTotals, Failure, Failures, Snapshot};

@@ -1,0 +1,159 @@
+//! A snapshot and the identities that hold in it.
+
+use super::accounts::Account;
+use super::entry::{TOTALS, Total};
+use crate::size_class::{CLASSES, Class};
+
+/// What one snapshot says of one size class. Counts are cumulative.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct ClassTotals {
+    /// Objects allocated.
+    pub allocs: u64,
+    /// Objects freed by the owner of their span.
+    pub frees: u64,
+    /// Objects freed by a thread that does not own their span.
+    pub sent: u64,
+    /// Of those, objects that came home.
+    pub received: u64,
+    /// Bytes of the spans of this class.
+    pub span_bytes: i64,
+}
+
+impl ClassTotals {
+    /// Objects allocated and not yet back in their span: live ones and those in transit.
+    pub fn live(&self) -> i64 {
+        self.allocs as i64 - self.frees as i64 - self.received as i64
+    }
+
+    /// Objects freed by another thread that have not come home yet.
+    pub fn in_transit(&self) -> i64 {
+        self.sent as i64 - self.received as i64
+    }
+}
+
+/// One consistent reading of the books.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    pub(super) totals: [i64; TOTALS],
+    /// By class index.
+    pub classes: [ClassTotals; CLASSES],
+}
+
+/// An identity that does not hold: what it says, and both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The identity, in words.
+    pub identity: &'static str,
+    /// The class index, where it speaks of one class.
+    pub class: Option<usize>,
+    /// The left side.
+    pub left: i64,
+    /// The right side.
+    pub right: i64,
+}
+
+impl core::fmt::Display for Failure {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}: {} against {}", self.identity, self.left, self.right)?;
+        match self.class {
+            Some(c) => write!(f, " (objects of {} bytes)", Class::from_index(c).size()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The identities that failed; empty when the books balance. Past its capacity further ones are counted.
+#[derive(Default, Debug)]
+pub struct Failures {
+    first: heapless::Vec<Failure, 16>,
+    more: usize,
+}
+
+impl Failures {
+    /// Notes a failure unless `holds`.
+    pub fn require(&mut self, holds: bool, identity: &'static str, class: Option<usize>, left: i64, right: i64) {
+        if !holds && self.first.push(Failure { identity, class, left, right }).is_err() {
+            self.more += 1;
+        }
+    }
+
+    /// Notes a failure unless both sides are equal.
+    pub fn equal(&mut self, identity: &'static str, left: i64, right: i64) {
+        self.require(left == right, identity, None, left, right);
+    }
+
+    /// Whether every identity held.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty()
+    }
+
+    /// The failures noted, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Failure> {
+        self.first.iter()
+    }
+
+    /// How many more failed than [`Failures::iter`] shows.
+    pub fn more(&self) -> usize {
+        self.more
+    }
+}
+
+impl Snapshot {
+    /// The snapshot of empty books.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> Snapshot {
+        const NONE: ClassTotals = ClassTotals { allocs: 0, frees: 0, sent: 0, received: 0, span_bytes: 0 };
+        Snapshot { totals: [0; TOTALS], classes: [NONE; CLASSES] }
+    }
+
+    /// A total.
+    pub fn total(&self, total: Total) -> i64 {
+        self.totals[total as usize]
+    }
+
+    /// The balance of `account`, in bytes.
+    pub fn account(&self, account: Account) -> i64 {
+        self.totals[Total::of(account)]
+    }
+
+    /// Bytes of all classes' live objects, large ones included.
+    pub fn live_bytes(&self) -> i64 {
+        let small: i64 = self.classes.iter().zip(Class::all()).map(|(c, class)| c.live() * class.size() as i64).sum();
+        small + self.large_bytes()
+    }
+
+    /// Bytes of large objects, in whole pages.
+    pub fn large_bytes(&self) -> i64 {
+        self.total(Total::LargeAllocBytes) - self.total(Total::LargeFreeBytes)
+    }
+
+    /// Checks identities 1 to 5 and notes those that fail.
+    pub fn check(&self, failures: &mut Failures) {
+        let sum: i64 = Account::ALL.iter().map(|&a| self.account(a)).sum();
+        failures.equal("total_mapped = sum of accounts", self.total(Total::TotalMapped), sum);
+        let unreleased = self.total(Total::TotalMapped) - self.account(Account::HeapReleased);
+        failures.equal("mapped_ready = total_mapped - heap_released", self.total(Total::MappedReady), unreleased);
+        failures.equal("heap_in_use = in_heap", self.account(Account::HeapInUse), self.total(Total::InHeap));
+        failures.equal("heap_released = released", self.account(Account::HeapReleased), self.total(Total::Released));
+        let retained = self.account(Account::HeapInUse) + self.account(Account::HeapFree);
+        let manual = self.account(Account::InStacks) + self.account(Account::InWorkBufs) + self.account(Account::InBitmaps);
+        let committed = self.total(Total::Committed) - manual;
+        failures.equal("heap_in_use + heap_free = committed - manual spans", retained, committed);
+        self.check_objects(failures);
+    }
+
+    fn check_objects(&self, failures: &mut Failures) {
+        let mut spans = self.large_bytes();
+        for (i, c) in self.classes.iter().enumerate() {
+            let size = Class::from_index(i).size() as i64;
+            failures.require(c.live() >= 0, "allocations >= frees", Some(i), c.allocs as i64, (c.frees + c.received) as i64);
+            let live = c.live() * size;
+            failures.require(live <= c.span_bytes, "live bytes <= bytes of spans", Some(i), live, c.span_bytes);
+            failures.require(c.in_transit() >= 0, "sent >= received", Some(i), c.sent as i64, c.received as i64);
+            spans += c.span_bytes;
+        }
+        failures.equal("spans of all classes + large = in_heap", spans, self.total(Total::InHeap));
+        let (allocs, frees) = (self.total(Total::LargeAllocs), self.total(Total::LargeFrees));
+        failures.require(allocs >= frees, "large allocations >= large frees", None, allocs, frees);
+    }
+}

@@ -1,0 +1,263 @@
+//! Allocate, free, resize: what every face is made of.
+//!
+//! The faces call it with the calling thread's cache. Small requests go to `cache`, large ones to
+//! the page heap; misuse that is seen ends here with one exact line.
+//!
+//! No lock is held on entry. Null means no memory or a request that no memory could serve; nothing
+//! is half done then.
+//!
+//! Invariant: an address handed out is the first byte of a live object until it is freed.
+
+use core::ptr::null_mut;
+
+use crate::cache::{Cache, Freed};
+use crate::central::Central;
+use crate::config::{MAX_ALIGN, MAX_REQUEST, MIN_ALIGN};
+use crate::heap::Use;
+use crate::os::Os;
+use crate::report;
+use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
+use crate::span::{Kind, Object, Span};
+use crate::units::{Addr, MIB, Pages};
+
+/// From how many bytes on a large object moves by its pages instead of by a copy: below, changing page
+/// tables costs more than copying.
+const MOVE_BY_PAGES: usize = MIB;
+
+/// Allocates `size` bytes aligned to 16. Null: no memory.
+#[inline(always)]
+pub fn allocate<O: Os>(central: &Central<O>, cache: &Cache, size: usize) -> *mut u8 {
+    if size <= QUICK_MAX {
+        let p = cache.pop_quick(size);
+        if !p.is_null() {
+            return p;
+        }
+    }
+    allocate_slow(central, cache, size)
+}
+
+/// Allocates `size` bytes where the fast path found nothing in hand. Null: no memory.
+#[cold]
+#[inline(never)]
+pub fn allocate_slow<O: Os>(central: &Central<O>, cache: &Cache, size: usize) -> *mut u8 {
+    if size <= SMALL_MAX { allocate_class(central, cache, Class::of(size)) } else { allocate_large(central, cache, size, 1).0 }
+}
+
+fn allocate_class<O: Os>(central: &Central<O>, cache: &Cache, class: Class) -> *mut u8 {
+    let p = cache.pop(class);
+    if p.is_null() && cache.refill(central, class) { cache.pop(class) } else { p }
+}
+
+/// A large object and whether it reads as zero.
+fn allocate_large<O: Os>(central: &Central<O>, cache: &Cache, size: usize, align: usize) -> (*mut u8, bool) {
+    if size > MAX_REQUEST {
+        return (null_mut(), false);
+    }
+    let Some(pages) = Pages::holding(size) else { return (null_mut(), false) };
+    match central.heap().take(cache.writer(), pages, align, Use::Large) {
+        Some(span) => (span.base().ptr(), span.zero()),
+        None => (null_mut(), false),
+    }
+}
+
+/// Allocates `size` bytes aligned to `align`, a power of two of at most [`MAX_ALIGN`]. Null: no memory, or
+/// a larger alignment.
+pub fn allocate_aligned<O: Os>(central: &Central<O>, cache: &Cache, size: usize, align: usize) -> *mut u8 {
+    debug_assert!(align.is_power_of_two());
+    if align <= MIN_ALIGN {
+        return allocate(central, cache, size);
+    }
+    if align > MAX_ALIGN {
+        return null_mut();
+    }
+    match Class::of_aligned(size, align) {
+        Some(class) => allocate_class(central, cache, class),
+        None => allocate_large(central, cache, size.max(1), align).0,
+    }
+}
+
+/// Allocates `size` zero bytes aligned to 16. Memory that is known to be zero is not written again.
+pub fn allocate_zeroed<O: Os>(central: &Central<O>, cache: &Cache, size: usize) -> *mut u8 {
+    if size > SMALL_MAX {
+        let (p, zero) = allocate_large(central, cache, size, 1);
+        if !p.is_null() && !zero {
+            // SAFETY: a fresh object of at least `size` bytes.
+            unsafe { p.write_bytes(0, size) };
+        }
+        return p;
+    }
+    let class = Class::of(size);
+    let p = allocate_class(central, cache, class);
+    if !p.is_null() {
+        // A fresh object holds nothing but its link, which is its first word.
+        let dirty = if cache.is_fresh(class) { size_of::<*mut Object>() } else { size };
+        // SAFETY: a fresh object; objects have at least 16 bytes.
+        unsafe { p.write_bytes(0, dirty) };
+    }
+    p
+}
+
+/// Frees an object.
+///
+/// # Safety
+/// `p` is null or an object that this kernel handed out and nobody uses any more. What is seen to be
+/// something else ends the process with one line.
+#[inline(always)]
+pub unsafe fn free<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8) {
+    // SAFETY: the caller's promise.
+    let event = unsafe { free_quick(central, cache, p) };
+    if event != Freed::Done {
+        // SAFETY: the caller's promise.
+        unsafe { free_slow(central, cache, p, event, "free") };
+    }
+}
+
+/// The part of [`free`] that most frees need. Anything but [`Freed::Done`] is for [`free_slow`].
+///
+/// # Safety
+/// As for [`free`].
+#[inline(always)]
+pub unsafe fn free_quick<O: Os>(central: &Central<O>, cache: *const Cache, p: *mut u8) -> Freed {
+    let span = central.heap().span_of(Addr(p.addr()));
+    if span.is_null() || !p.addr().is_multiple_of(MIN_ALIGN) {
+        return Freed::Not;
+    }
+    // SAFETY: the object's span is alive; the caller frees the object.
+    unsafe { Cache::push(cache, &*span, p.cast()) }
+}
+
+/// The rest of [`free`]: large objects, other threads' objects, a span's events, and misuse. `function` is
+/// what the caller called.
+///
+/// # Safety
+/// As for [`free`]; `seen` is what [`free_quick`] just answered for the same cache.
+#[cold]
+#[inline(never)]
+pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, seen: Freed, function: &str) {
+    if p.is_null() {
+        return;
+    }
+    let span = checked_span(central, p, function);
+    if seen == Freed::Event {
+        return cache.freed_event(central, span);
+    }
+    if span.kind() == Kind::Large {
+        if !span.end_large() {
+            misuse(function, p, "already freed");
+        }
+        // SAFETY: this call ended the object's life, so nobody else gives its span back.
+        return unsafe { central.heap().give_back(cache.writer(), span, Use::Large) };
+    }
+    // SAFETY: the caller's promise, and `checked_span` saw that it is an object.
+    let seen = unsafe { Cache::push(cache, span, p.cast()) };
+    match seen {
+        Freed::Done => {}
+        Freed::Event => cache.freed_event(central, span),
+        // SAFETY: as above.
+        Freed::Not => {
+            let own = span.owner() == core::ptr::from_ref(cache).cast_mut().cast();
+            // SAFETY: as above.
+            if own || !unsafe { cache.free_remote(central, span, p.cast()) } {
+                misuse(function, p, "already freed");
+            }
+        }
+    }
+}
+
+/// The span of a live object, or the end of the process with a line that says what `p` is instead.
+fn checked_span<'a, O: Os>(central: &'a Central<O>, p: *mut u8, function: &str) -> &'a Span {
+    let addr = Addr::of(p);
+    // SAFETY: a span in the page map is alive as long as one of its objects is.
+    let Some(span) = (unsafe { central.heap().span_of(addr).as_ref() }) else {
+        misuse(function, p, "not an address of this allocator, or already freed");
+    };
+    match span.kind() {
+        Kind::Small if !addr.is_aligned(MIN_ALIGN) => misuse(function, p, "misaligned"),
+        Kind::Small if !span.is_object(addr) => misuse(function, p, "inside an object, not its start"),
+        Kind::Large if addr != span.base() => misuse(function, p, "inside an object, not its start"),
+        Kind::Small | Kind::Large => span,
+        Kind::Dead => misuse(function, p, "already freed"),
+        Kind::Stack | Kind::WorkBuf | Kind::Bitmap => misuse(function, p, "not an object"),
+    }
+}
+
+#[cold]
+fn misuse(function: &str, p: *mut u8, found: &str) -> ! {
+    report::fatal(format_args!("crossfoot: {function}({:#x}): {found}", p.addr()))
+}
+
+/// How many bytes of an object the caller may use; 0 for null.
+///
+/// # Safety
+/// `p` is null or a live object of this kernel.
+pub unsafe fn usable_size<O: Os>(central: &Central<O>, p: *mut u8) -> usize {
+    if p.is_null() { 0 } else { checked_span(central, p, "malloc_usable_size").usable() }
+}
+
+/// Changes an object's size to `size` bytes, at least 1, keeping its content as far as both reach; the object may move. Null:
+/// no memory, and the old object is as it was.
+///
+/// # Safety
+/// `p` is a live object of this kernel; if the result is not null, it is not used any more. An
+/// alignment above 16 bytes is kept only if the object does not move: `align` says what is needed.
+pub unsafe fn reallocate<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, size: usize, align: usize) -> *mut u8 {
+    let span = checked_span(central, p, "realloc");
+    let old = span.usable();
+    if span.kind() == Kind::Large {
+        if size > SMALL_MAX {
+            if resize_large(central, cache, span, size) {
+                return p;
+            }
+            // SAFETY: the caller's promise.
+            return unsafe { move_large(central, cache, p, span, size, align) };
+        }
+    } else if size <= old && (size >= old / 2 || old <= 2 * MIN_ALIGN) {
+        return p;
+    }
+    let new = allocate_aligned(central, cache, size, align);
+    if !new.is_null() {
+        // SAFETY: two objects of at least this many bytes, one of them new.
+        unsafe {
+            new.copy_from_nonoverlapping(p, old.min(size));
+            free(central, cache, p);
+        }
+    }
+    new
+}
+
+/// Makes a large object's span fit `size` bytes where it is. `false`: it can't grow there.
+fn resize_large<O: Os>(central: &Central<O>, cache: &Cache, span: &Span, size: usize) -> bool {
+    let Some(pages) = Pages::holding(size) else { return false };
+    if size > MAX_REQUEST {
+        return false;
+    }
+    match pages.cmp(&span.pages()) {
+        core::cmp::Ordering::Equal => true,
+        core::cmp::Ordering::Less => {
+            central.heap().shrink(cache.writer(), span, pages);
+            true
+        }
+        core::cmp::Ordering::Greater => central.heap().grow_in_place(cache.writer(), span, pages),
+    }
+}
+
+/// Moves a large object to a larger span: by its pages where it is very large, else by a copy.
+///
+/// # Safety
+/// As for [`reallocate`]; `span` is the span of `p`.
+unsafe fn move_large<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, span: &Span, size: usize, align: usize) -> *mut u8 {
+    let (new, _) = allocate_large(central, cache, size, align.max(1));
+    if new.is_null() {
+        return new;
+    }
+    let bytes = span.pages().bytes();
+    let by_pages = bytes >= MOVE_BY_PAGES && bytes.is_multiple_of(central.heap().vm().os().physical_page_size());
+    // SAFETY: both are large objects of the caller's; the new one has at least as many bytes.
+    unsafe {
+        if !by_pages || central.heap().move_pages(span.base(), Addr::of(new), bytes).is_err() {
+            new.copy_from_nonoverlapping(p, bytes);
+        }
+        free(central, cache, p);
+    }
+    new
+}

@@ -1,0 +1,118 @@
+//! x86-64: initial-exec thread-local storage, the `syscall` instruction, weak references.
+
+use core::arch::{asm, global_asm};
+use core::ffi::c_void;
+
+/// The thread's block of storage, in the section that the linker and the loader copy for every
+/// thread. Never referenced from Rust: its address here is an offset, not memory.
+#[repr(C, align(16))]
+struct ThreadBlock {
+    word: usize,
+    held: [u8; HELD_BYTES],
+}
+
+/// Room for the held-lock checker; nothing in release builds.
+#[cfg(debug_assertions)]
+pub const HELD_BYTES: usize = 512;
+/// Room for the held-lock checker; nothing in release builds.
+#[cfg(not(debug_assertions))]
+pub const HELD_BYTES: usize = 8;
+
+#[unsafe(link_section = ".tbss.crossfoot")]
+static THREAD_BLOCK: ThreadBlock = ThreadBlock { word: 0, held: [0; HELD_BYTES] };
+
+/// This thread's word: zero in a new thread.
+#[inline(always)]
+pub fn thread_word() -> usize {
+    let word: usize;
+    // SAFETY: initial-exec is valid in programs and in objects loaded at start; the symbol is a
+    // 16-byte aligned TLS object whose first field is the word. Only this thread writes it, through
+    // `set_thread_word`, which counts as a write to any memory, so the compiler reloads after it.
+    unsafe {
+        asm!("mov {0}, qword ptr [rip + {s}@GOTTPOFF]", "mov {0}, qword ptr fs:[{0}]", out(reg) word,
+            s = sym THREAD_BLOCK, options(pure, readonly, nostack, preserves_flags));
+    }
+    word
+}
+
+/// Sets this thread's word.
+#[inline]
+pub fn set_thread_word(word: usize) {
+    // SAFETY: as in `thread_word`; the store is to this thread's own block.
+    unsafe {
+        asm!("mov {0}, qword ptr [rip + {s}@GOTTPOFF]", "mov qword ptr fs:[{0}], {1}", out(reg) _, in(reg) word,
+            s = sym THREAD_BLOCK, options(nostack, preserves_flags));
+    }
+}
+
+/// This thread's bytes for the held-lock checker, zero in a new thread, aligned to 8.
+#[inline]
+pub fn held_bytes() -> *mut u8 {
+    let block: *mut u8;
+    // SAFETY: reads the thread pointer, which the ABI keeps at fs:[0], and the block's offset from it.
+    unsafe {
+        asm!("mov {0}, qword ptr fs:[0]", "add {0}, qword ptr [rip + {s}@GOTTPOFF]", out(reg) block,
+            s = sym THREAD_BLOCK, options(pure, readonly, nostack));
+    }
+    block.wrapping_add(core::mem::offset_of!(ThreadBlock, held))
+}
+
+/// A raw system call, for the few that rustix lacks (listed in `os/linux.rs`). Returns what the
+/// kernel returned: a negative error number or a value.
+///
+/// # Safety
+/// The call with these arguments must be sound.
+pub unsafe fn syscall3(number: usize, a: usize, b: usize, c: usize) -> isize {
+    let result: isize;
+    // SAFETY: the Linux system call convention; the kernel changes only rax, rcx and r11.
+    unsafe {
+        asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c,
+            lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    result
+}
+
+/// `exit_group`.
+pub const SYS_EXIT_GROUP: usize = 231;
+/// `madvise`.
+pub const SYS_MADVISE: usize = 28;
+
+/// Stops this thread at once by an illegal instruction.
+pub fn trap() -> ! {
+    // SAFETY: `ud2` never continues.
+    unsafe { asm!("ud2", options(noreturn, nostack)) }
+}
+
+macro_rules! weak {
+    ($(#[$doc:meta])* $name:ident, $symbol:literal) => {
+        global_asm!(concat!(".weak ", $symbol));
+        $(#[$doc])*
+        #[inline]
+        pub fn $name() -> *const c_void {
+            let address: *const c_void;
+            // SAFETY: reads the symbol's entry in the global offset table, which the linker fills
+            // with the symbol's address or with zero where nobody defines it.
+            unsafe {
+                asm!(concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTPCREL]"), out(reg) address,
+                    options(pure, readonly, nostack, preserves_flags));
+            }
+            address
+        }
+    };
+}
+
+weak!(
+    /// Where the libc's `pthread_key_create` lies, or null without one.
+    pthread_key_create, "pthread_key_create");
+weak!(
+    /// Where the libc's `pthread_setspecific` lies, or null without one.
+    pthread_setspecific, "pthread_setspecific");
+weak!(
+    /// Where the libc's `pthread_atfork` lies, or null without one.
+    pthread_atfork, "__register_atfork");
+weak!(
+    /// Where the libc's `__errno_location` lies, or null without one.
+    errno_location, "__errno_location");
+weak!(
+    /// Where the libc's `fflush` lies, or null without one.
+    fflush, "fflush");

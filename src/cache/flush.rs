@@ -1,0 +1,81 @@
+//! The end of a cache's use by a thread: everything it owns is handed over.
+
+use super::record::Cache;
+use crate::account::ClassEntry;
+use crate::central::Central;
+use crate::os::Os;
+use crate::size_class::Class;
+use crate::span::{Object, Span};
+
+impl Cache {
+    /// Opens the cache for a thread that adopts it. Owner only.
+    pub fn open(&self) {
+        self.inbox.open();
+    }
+
+    /// Posts everything, gives empty spans back, hands the others over, and closes the inbox. The cache
+    /// owns nothing afterwards. Owner only.
+    pub fn close<O: Os>(&self, central: &Central<O>) {
+        self.send_all(central);
+        self.drain(central);
+        for class in Class::all() {
+            self.hand_over(central, class);
+        }
+        self.close_inbox(central);
+        debug_assert!(self.is_valid());
+    }
+
+    /// Sends what was freed for other caches and not sent yet. Owner only.
+    pub fn send_gathered<O: Os>(&self, central: &Central<O>) {
+        self.send_all(central);
+    }
+
+    /// Posts what happened in every class since the last time. Owner only.
+    pub fn post_all<O: Os>(&self, central: &Central<O>) {
+        for class in Class::all() {
+            if self.allocs(class) != self.classes[class.index()].posted.get() {
+                self.post(central, class, None, ClassEntry::default());
+            }
+        }
+    }
+
+    fn hand_over<O: Os>(&self, central: &Central<O>, class: Class) {
+        let state = &self.classes[class.index()];
+        // SAFETY: the current span is alive while it is current.
+        if let Some(span) = unsafe { state.current.replace(core::ptr::null()).as_ref() } {
+            let hand = self.slots[class.index()].head.replace(core::ptr::null_mut());
+            // SAFETY: the slot's objects are the current span's.
+            unsafe { put_back(span, hand) };
+            self.release(central, span);
+        }
+        for list in [&state.partial, &state.full] {
+            while let Some(span) = list.pop() {
+                // SAFETY: a listed span is alive.
+                self.release(central, unsafe { span.as_ref() });
+            }
+        }
+        self.post(central, class, None, ClassEntry::default());
+    }
+
+    fn release<O: Os>(&self, central: &Central<O>, span: &Span) {
+        self.post(central, span.class(), Some(span), ClassEntry::default());
+        central.put(self.writer(), span);
+    }
+}
+
+/// Puts objects that were never allocated back on their span's list, as returned and posted.
+///
+/// # Safety
+/// The objects from `hand` on are free ones of `span`, in the owner's hand; all its outstanding
+/// objects are counted in `left`.
+unsafe fn put_back(span: &Span, hand: *mut Object) {
+    let mut object = hand;
+    while !object.is_null() {
+        // SAFETY: objects in hand are free memory with a link.
+        let next = unsafe { (*object).next.replace(span.free.get()) };
+        span.free.set(object);
+        span.left.set(span.left.get() - 1);
+        span.accounted.set(span.accounted.get() + 1);
+        object = next;
+    }
+}

@@ -1,0 +1,150 @@
+//! A cache's record. Fields are grouped by how often they are touched.
+
+use core::cell::{Cell, UnsafeCell};
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use super::remote::{Inbox, Outbox};
+use crate::account::Writer;
+use crate::config::MIN_ALIGN;
+use crate::size_class::{CLASSES, Class, QUICK_MAX};
+use crate::span::{Object, Place, Span, SpanList};
+
+/// What every allocation of a class touches.
+#[repr(C)]
+pub(super) struct Slot {
+    /// Objects in the cache's hand, ready to be allocated.
+    pub(super) head: Cell<*mut Object>,
+    /// Objects allocated. Written by the owner only, read by anyone.
+    pub(super) allocs: AtomicUsize,
+}
+
+/// What the slow paths of a class touch.
+pub(super) struct ClassState {
+    /// The span whose objects are in the slot. The others are in the lists.
+    pub(super) current: Cell<*const Span>,
+    /// Spans with free objects.
+    pub(super) partial: SpanList,
+    /// Spans without.
+    pub(super) full: SpanList,
+    /// How many of the slot's allocations are posted.
+    pub(super) posted: Cell<usize>,
+    /// Whether the objects in the slot read as zero but for their link.
+    pub(super) fresh: Cell<bool>,
+}
+
+/// The allocator state of one thread. Never unmapped; it returns to a pool and is adopted.
+#[repr(C, align(128))]
+pub struct Cache {
+    pub(super) slots: [Slot; CLASSES],
+    /// Where a size's slot is: the byte offset into this record, by 16-byte granules. One load finds it.
+    pub(super) offsets: [u16; QUICK_MAX / MIN_ALIGN + 1],
+    pub(super) classes: [ClassState; CLASSES],
+    pub(super) outbox: UnsafeCell<Outbox>,
+    pub(super) inbox: Inbox,
+    writer: Writer,
+    /// How often the end of the owning thread was put off. Owner only.
+    pub exit_rounds: Cell<usize>,
+    /// The next cache in the pool. Protected by the caches' lock.
+    pub next_idle: Cell<*mut Cache>,
+    /// The next cache of all that were ever made. Set once, before others can find this one.
+    pub next: AtomicPtr<Cache>,
+}
+
+// SAFETY: the inbox, the writer and the counters are made for other threads; everything else is touched
+// by the owner only, and a cache changes its owner under the caches' lock.
+unsafe impl Sync for Cache {}
+// SAFETY: see above; a cache holds nothing that is bound to a thread.
+unsafe impl Send for Cache {}
+
+const _: () = assert!(size_of::<Slot>() * CLASSES <= u16::MAX as usize, "a slot's offset fits 16 bits");
+const _: () = assert!(core::mem::offset_of!(Cache, slots) == 0, "a slot's offset is from the record's first byte");
+
+const fn offsets() -> [u16; QUICK_MAX / MIN_ALIGN + 1] {
+    let mut t = [0; QUICK_MAX / MIN_ALIGN + 1];
+    let mut i = 0;
+    while i < t.len() {
+        t[i] = (Class::of(i * MIN_ALIGN).index() * size_of::<Slot>()) as u16;
+        i += 1;
+    }
+    t
+}
+
+impl Cache {
+    /// A cache that owns nothing.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> Cache {
+        Cache {
+            slots: [const { Slot { head: Cell::new(null_mut()), allocs: AtomicUsize::new(0) } }; CLASSES],
+            offsets: offsets(),
+            classes: [const {
+                ClassState {
+                    current: Cell::new(core::ptr::null()),
+                    partial: SpanList::new(),
+                    full: SpanList::new(),
+                    posted: Cell::new(0),
+                    fresh: Cell::new(false),
+                }
+            }; CLASSES],
+            outbox: UnsafeCell::new(Outbox::new()),
+            inbox: Inbox::new(),
+            writer: Writer::new(),
+            exit_rounds: Cell::new(0),
+            next_idle: Cell::new(null_mut()),
+            next: AtomicPtr::new(null_mut()),
+        }
+    }
+
+    /// Makes zero bytes a new cache: only what is not zero is written, so that what a thread never
+    /// uses is never touched.
+    ///
+    /// # Safety
+    /// `this` points to zero bytes of the size and alignment of a cache, the caller's alone.
+    pub unsafe fn init(this: *mut Cache) {
+        // SAFETY: in bounds; see above. Zero bytes are valid for all other fields: null pointers, empty
+        // lists, counters at zero, an inbox that is closed.
+        unsafe { (&raw mut (*this).offsets).write(offsets()) };
+    }
+
+    /// The writing side of the books for the owner.
+    pub fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// This cache as the owner of spans.
+    #[inline(always)]
+    pub(super) fn as_owner(&self) -> *mut () {
+        core::ptr::from_ref(self).cast_mut().cast()
+    }
+
+    /// Objects of `class` allocated since the cache was made. Exact where the owner is quiet.
+    pub fn allocs(&self, class: Class) -> usize {
+        self.slots[class.index()].allocs.load(Ordering::Relaxed)
+    }
+
+    /// How many objects of each list of `class` are in the cache's hand. Owner only.
+    pub fn in_hand(&self, class: Class) -> usize {
+        let mut n = 0;
+        let mut p = self.slots[class.index()].head.get();
+        // SAFETY: the slot's list consists of free objects of the current span.
+        while let Some(object) = unsafe { p.as_ref() } {
+            n += 1;
+            p = object.next.get();
+        }
+        n
+    }
+
+    /// Whether the cache's spans and lists make sense. Owner only; for checked builds.
+    pub fn is_valid(&self) -> bool {
+        Class::all().all(|class| {
+            let state = &self.classes[class.index()];
+            // SAFETY: the current span is alive while it is current.
+            let current = unsafe { state.current.get().as_ref() };
+            let hand = self.in_hand(class) as u32;
+            let current_ok = current.is_none_or(|s| {
+                s.is_valid() && s.place.get() == Place::Current && s.owner() == self.as_owner() && hand <= s.outstanding()
+            });
+            current_ok && (current.is_some() || hand == 0)
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! Filling a slot that ran empty.
+
+use core::sync::atomic::Ordering;
+
+use super::record::Cache;
+use crate::account::ClassEntry;
+use crate::central::Central;
+use crate::config::CARVE_BYTES;
+use crate::os::Os;
+use crate::size_class::Class;
+use crate::span::{Object, Place, Span};
+
+impl Cache {
+    /// Fills the empty slot of `class`. `false`: no memory; the slot is still empty.
+    #[cold]
+    #[inline(never)]
+    pub fn refill<O: Os>(&self, central: &Central<O>, class: Class) -> bool {
+        self.send_all(central);
+        self.drain(central);
+        let state = &self.classes[class.index()];
+        // SAFETY: the current span is alive while it is current.
+        if let Some(span) = unsafe { state.current.get().as_ref() } {
+            if self.fill_from(central, span) {
+                return true;
+            }
+            state.current.set(core::ptr::null());
+            set_full(span);
+            state.full.push(span);
+        }
+        let span = match state.partial.pop() {
+            // SAFETY: a listed span is alive.
+            Some(span) => unsafe { span.as_ref() },
+            None => match central.take(self.writer(), class, self.as_owner()) {
+                Some(span) => span,
+                None => return false,
+            },
+        };
+        span.place.set(Place::Current);
+        state.current.set(span);
+        self.fill_from(central, span)
+    }
+
+    /// Moves `span`'s free objects to the slot, else carves some. `false`: it has neither.
+    fn fill_from<O: Os>(&self, central: &Central<O>, span: &Span) -> bool {
+        let class = span.class();
+        self.post(central, class, Some(span), ClassEntry::default());
+        let slot = &self.slots[class.index()];
+        let state = &self.classes[class.index()];
+        let free = span.free.get();
+        if !free.is_null() {
+            span.free.set(core::ptr::null_mut());
+            span.left.set(span.carved.get());
+            span.bias.set(0);
+            span.accounted.set(0);
+            state.fresh.set(false);
+            slot.head.set(free);
+            return true;
+        }
+        let carved = span.carved.get();
+        let count = (span.objects() - carved).min((CARVE_BYTES / class.size()).max(1) as u32);
+        if count == 0 {
+            return false;
+        }
+        // SAFETY: objects `carved` to `carved + count` lie in the span and were never handed out.
+        slot.head.set(unsafe { carve(span, carved, count) });
+        span.carved.set(carved + count);
+        span.left.set(span.left.get() + count);
+        state.fresh.set(span.zero());
+        true
+    }
+
+    /// Posts what happened in `class` since the last time: allocations, and frees into `span`, and `more`.
+    pub(super) fn post<O: Os>(&self, central: &Central<O>, class: Class, span: Option<&Span>, more: ClassEntry) {
+        let state = &self.classes[class.index()];
+        let allocs = self.slots[class.index()].allocs.load(Ordering::Relaxed);
+        let mut e = more;
+        e.allocs += allocs.wrapping_sub(state.posted.replace(allocs));
+        if let Some(span) = span {
+            let freed = span.carved.get() - span.outstanding();
+            e.frees += (freed - span.accounted.replace(freed)) as usize;
+        }
+        central.heap().books().post_class(self.writer(), class, &e);
+    }
+}
+
+/// Marks a span that has neither free nor uncarved objects: its first free is an event.
+fn set_full(span: &Span) {
+    span.place.set(Place::Full);
+    span.bias.set(span.outstanding() - 1);
+    span.left.set(1);
+}
+
+/// Links objects `from` to `from + count` of a span and returns the first.
+///
+/// # Safety
+/// The objects lie in the span and nobody uses them.
+unsafe fn carve(span: &Span, from: u32, count: u32) -> *mut Object {
+    let size = span.object_size();
+    let first = span.base().plus(from as usize * size);
+    let mut at = first;
+    for _ in 1..count {
+        let next = at.plus(size);
+        // SAFETY: in the span, by the caller's promise; objects are aligned to 16 bytes.
+        unsafe { (*at.ptr::<Object>()).next.set(next.ptr()) };
+        at = next;
+    }
+    // SAFETY: as above; the memory may have been used before, so the end is written too.
+    unsafe { (*at.ptr::<Object>()).next.set(core::ptr::null_mut()) };
+    first.ptr()
+}

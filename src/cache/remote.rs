@@ -1,0 +1,229 @@
+//! Objects that are freed by a thread that does not own their span.
+//!
+//! The freeing cache gathers them by span in its outbox and sends each batch to the owner's inbox by
+//! one atomic exchange. The owner takes the whole inbox when it next refills a slot.
+
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use super::record::Cache;
+use crate::account::ClassEntry;
+use crate::central::{Batch, Central, NOBODY, receive};
+use crate::config::MIN_ALIGN;
+use crate::os::Os;
+use crate::span::{Object, Place, Span};
+use crate::units::Addr;
+
+/// How many spans an outbox gathers for at a time.
+const GATHERED: usize = 16;
+/// How many objects make a full batch: their number, less one, fits the low bits of a pointer.
+const FULL: u32 = MIN_ALIGN as u32;
+
+/// Objects of one span, not sent yet.
+struct Parcel {
+    span: *const Span,
+    batch: Batch,
+}
+
+/// What a cache has freed for others and not sent yet. Owner only.
+///
+/// All-zero bytes are an empty outbox.
+pub(super) struct Outbox {
+    parcels: [Parcel; GATHERED],
+    /// How many objects are in parcels.
+    gathered: u32,
+}
+
+impl Outbox {
+    pub(super) const fn new() -> Outbox {
+        const EMPTY: Parcel = Parcel { span: core::ptr::null(), batch: Batch { head: null_mut(), tail: null_mut(), count: 0 } };
+        Outbox { parcels: [EMPTY; GATHERED], gathered: 0 }
+    }
+}
+
+/// Batches on their way to the owner, the last one first. A batch is known by its tail, whose `next` is
+/// the head, and whose `extra` is the next batch's tail and, in the low bits, its number of objects less one.
+///
+/// All-zero bytes are an inbox that is closed.
+#[repr(align(128))]
+pub(super) struct Inbox {
+    first: AtomicPtr<Object>,
+}
+
+/// An open inbox without batches: not null, so that zero bytes are a closed one.
+const EMPTY: *mut Object = core::ptr::without_provenance_mut(MIN_ALIGN);
+const CLOSED: *mut Object = null_mut();
+
+impl Inbox {
+    pub(super) const fn new() -> Inbox {
+        Inbox { first: AtomicPtr::new(CLOSED) }
+    }
+
+    pub(super) fn open(&self) {
+        self.first.store(EMPTY, Ordering::Release);
+    }
+
+    /// Adds a batch. `false`: the inbox is closed, the owner's thread has ended.
+    ///
+    /// # Safety
+    /// The batch consists of free objects that nobody else has.
+    unsafe fn send(&self, batch: &Batch) -> bool {
+        let mut first = self.first.load(Ordering::Relaxed);
+        loop {
+            if first == CLOSED {
+                return false;
+            }
+            // SAFETY: the tail is ours until the exchange succeeds.
+            unsafe {
+                (*batch.tail).next.set(batch.head);
+                (*batch.tail).extra.set(Addr::of(first).0 | (batch.count as usize - 1));
+            }
+            // Release: the owner sees the links and everything that was done to the objects.
+            match self.first.compare_exchange_weak(first, batch.tail, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(seen) => first = seen,
+            }
+        }
+    }
+
+    /// Takes all batches, and leaves the inbox open or closed. Calls `f` for each.
+    fn take(&self, leave: *mut Object, mut f: impl FnMut(Batch)) {
+        // Acquire: pairs with the release of each sender.
+        let mut tail = self.first.swap(leave, Ordering::Acquire);
+        while tail != EMPTY && tail != CLOSED {
+            // SAFETY: every tail in the inbox is a free object with its links written by `send`.
+            let (head, extra) = unsafe { ((*tail).next.get(), (*tail).extra.get()) };
+            let count = (extra & (MIN_ALIGN - 1)) as u32 + 1;
+            f(Batch { head, tail, count });
+            tail = Addr(extra & !(MIN_ALIGN - 1)).ptr();
+        }
+    }
+}
+
+impl Cache {
+    /// Frees an object of a span that this cache does not own. `false`: it is the object that was freed last.
+    ///
+    /// # Safety
+    /// `object` is an object of `span`, and the caller's to free.
+    #[cold]
+    #[inline(never)]
+    pub unsafe fn free_remote<O: Os>(&self, central: &Central<O>, span: &Span, object: *mut Object) -> bool {
+        // Spans are 64-byte records, so the bits above tell them apart.
+        let index = (Addr::of(span).0 >> 7) % GATHERED;
+        // SAFETY: the outbox is the owner's, who is running this; nothing called below touches it.
+        let outbox = unsafe { &mut *self.outbox.get() };
+        let parcel = &mut outbox.parcels[index];
+        if !core::ptr::eq(parcel.span, span) {
+            let old = core::mem::replace(parcel, Parcel { span, batch: Batch { head: null_mut(), tail: object, count: 0 } });
+            outbox.gathered -= old.batch.count;
+            self.send(central, &old);
+        }
+        if parcel.batch.head == object {
+            return false;
+        }
+        // SAFETY: the object's memory is ours from now on.
+        unsafe { (*object).next.set(parcel.batch.head) };
+        parcel.batch.head = object;
+        parcel.batch.count += 1;
+        outbox.gathered += 1;
+        if parcel.batch.count == FULL {
+            let old = core::mem::replace(parcel, Parcel { span: core::ptr::null(), batch: Batch { head: null_mut(), tail: null_mut(), count: 0 } });
+            outbox.gathered -= old.batch.count;
+            self.send(central, &old);
+        }
+        true
+    }
+
+    /// Sends a parcel to its span's owner, or frees it where there is none.
+    fn send<O: Os>(&self, central: &Central<O>, parcel: &Parcel) {
+        // SAFETY: the parcel's objects are outstanding, so their span is alive.
+        let Some(span) = (unsafe { parcel.span.as_ref() }) else { return };
+        let sent = parcel.batch.count as usize;
+        let entry = ClassEntry { sent, ..ClassEntry::default() };
+        // Posted before the owner can post them as received.
+        central.heap().books().post_class(self.writer(), span.class(), &entry);
+        self.forward(central, span, &parcel.batch);
+    }
+
+    /// Brings a batch that was posted as sent to whoever owns its span now.
+    fn forward<O: Os>(&self, central: &Central<O>, span: &Span, batch: &Batch) {
+        loop {
+            let owner = span.owner();
+            if owner == NOBODY {
+                if central.free(self.writer(), span, batch, 0) {
+                    return;
+                }
+            } else if owner == self.as_owner() {
+                return self.received(central, span, batch);
+            } else {
+                // SAFETY: owners other than NOBODY are caches, which are never unmapped.
+                let owner = unsafe { &*owner.cast::<Cache>() };
+                // SAFETY: the batch's objects are free and in this cache's hand.
+                if unsafe { owner.inbox.send(batch) } {
+                    return;
+                }
+            }
+            // The owner changed in between: its thread ended, or another adopted the span.
+            core::hint::spin_loop();
+        }
+    }
+
+    /// Sends everything that was gathered.
+    pub(super) fn send_all<O: Os>(&self, central: &Central<O>) {
+        // SAFETY: the outbox is the owner's, who is running this.
+        let outbox = unsafe { &mut *self.outbox.get() };
+        if outbox.gathered == 0 {
+            return;
+        }
+        let all = core::mem::replace(outbox, Outbox::new());
+        for parcel in &all.parcels {
+            self.send(central, parcel);
+        }
+    }
+
+    /// Takes in what came home.
+    pub(super) fn drain<O: Os>(&self, central: &Central<O>) {
+        if self.inbox.first.load(Ordering::Relaxed) != EMPTY {
+            self.inbox.take(EMPTY, |batch| self.take_in(central, &batch));
+        }
+    }
+
+    /// Closes the inbox and takes in what is there.
+    pub(super) fn close_inbox<O: Os>(&self, central: &Central<O>) {
+        self.inbox.take(CLOSED, |batch| self.take_in(central, &batch));
+    }
+
+    fn take_in<O: Os>(&self, central: &Central<O>, batch: &Batch) {
+        // SAFETY: the objects are outstanding, so their span is alive and in the page map.
+        if let Some(span) = unsafe { central.heap().span_of(Addr::of(batch.tail)).as_ref() } {
+            self.forward(central, span, batch);
+        }
+    }
+
+    /// Puts a batch on the list of a span that this cache owns.
+    fn received<O: Os>(&self, central: &Central<O>, span: &Span, batch: &Batch) {
+        let class = span.class();
+        let place = span.place.get();
+        if place == Place::Full {
+            span.left.set(span.outstanding());
+            span.bias.set(0);
+        }
+        // SAFETY: the batch's objects are this span's, and the span is ours.
+        unsafe { receive(span, batch) };
+        let entry = ClassEntry { received: batch.count as usize, ..ClassEntry::default() };
+        self.post(central, class, Some(span), entry);
+        let state = &self.classes[class.index()];
+        match place {
+            Place::Current => {}
+            Place::Full => {
+                state.full.remove(span);
+                self.place_partial(central, span);
+            }
+            Place::Partial if span.outstanding() == 0 => {
+                state.partial.remove(span);
+                self.place_partial(central, span);
+            }
+            Place::Partial => {}
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Spans that no cache owns and that still have room, by size class.
+//!
+//! `cache` takes a span here before it asks the page heap, and hands its spans over when its thread
+//! ends. Objects of spans without an owner are freed here.
+//!
+//! One lock for each class, [`Rank::Central`](crate::lock::Rank::Central), protects the class's list, the
+//! owner-only fields of spans without an owner, and every change of a span's owner. No two of them
+//! are held together.
+//!
+//! Invariant: a span without owner that has free or uncarved objects is listed; a listed span has
+//! no owner.
+
+use core::ptr::NonNull;
+
+use crate::account::{ClassEntry, Writer};
+use crate::heap::{Heap, Use};
+use crate::lock::{Guard, Mutex, Rank};
+use crate::os::Os;
+use crate::size_class::{CLASSES, Class};
+use crate::span::{Object, Place, Span, SpanList};
+
+/// What a span's owner is where no cache owns it: an address that no cache has, and not null, which is
+/// what a thread without a cache has.
+pub const NOBODY: *mut () = core::ptr::without_provenance_mut(1);
+
+/// One class's spans.
+struct Spans {
+    partial: SpanList,
+}
+
+// SAFETY: the list and its spans are touched only through the mutex around them.
+unsafe impl Send for Spans {}
+
+/// Objects on their way home, linked through `next`: `head` first, `tail` last.
+pub struct Batch {
+    /// The first object.
+    pub head: *mut Object,
+    /// The last object.
+    pub tail: *mut Object,
+    /// How many objects.
+    pub count: u32,
+}
+
+/// The central lists of one kernel, and the page heap behind them.
+pub struct Central<O: Os> {
+    heap: Heap<O>,
+    classes: [Mutex<O, Spans>; CLASSES],
+}
+
+impl<O: Os> Central<O> {
+    /// Empty lists over an empty heap.
+    pub const fn new(os: O) -> Central<O> {
+        Central {
+            heap: Heap::new(os),
+            classes: [const { Mutex::new(Rank::Central, Spans { partial: SpanList::new() }) }; CLASSES],
+        }
+    }
+
+    /// The page heap.
+    #[inline(always)]
+    pub fn heap(&self) -> &Heap<O> {
+        &self.heap
+    }
+
+    fn lock(&self, class: Class) -> Guard<'_, O, Spans> {
+        self.classes[class.index()].lock()
+    }
+
+    /// A span of `class` with room, for `owner`: from the list, else from the page heap. `None`: no memory.
+    ///
+    /// The span has all its outstanding objects counted in `left`.
+    pub fn take(&self, writer: &Writer, class: Class, owner: *mut ()) -> Option<&Span> {
+        let listed = self.lock(class).take(owner);
+        if let Some(span) = listed {
+            // SAFETY: records of spans in use are alive; the span is the caller's now.
+            return Some(unsafe { span.as_ref() });
+        }
+        let span = self.heap.take(writer, class.span_pages(), 1, Use::Small(class))?;
+        span.set_owner(owner);
+        Some(span)
+    }
+
+    /// Hands a span over: from now on no cache owns it. One without outstanding objects goes back to
+    /// the page heap.
+    ///
+    /// The caller owned it until now, has posted everything about it, and has it in no list.
+    pub fn put(&self, writer: &Writer, span: &Span) {
+        span.left.set(span.outstanding());
+        span.bias.set(0);
+        if span.left.get() == 0 {
+            return self.retire(writer, span);
+        }
+        let spans = self.lock(span.class());
+        span.set_owner(NOBODY);
+        spans.list(span);
+    }
+
+    /// Gives an empty span back to the page heap. The caller owns it, or took it out of its list.
+    pub fn retire(&self, writer: &Writer, span: &Span) {
+        debug_assert!(span.outstanding() == 0);
+        // SAFETY: no object of the span is live or in transit, and it stands in no list.
+        unsafe { self.heap.give_back(writer, span, Use::Small(span.class())) };
+    }
+
+    /// Frees objects of a span that has no owner. `false`: it has one by now, and nothing was done.
+    ///
+    /// The objects are counted as sent and received by whoever frees them.
+    pub fn free(&self, writer: &Writer, span: &Span, batch: &Batch, sent: usize) -> bool {
+        let class = span.class();
+        let spans = self.lock(class);
+        if span.owner() != NOBODY {
+            return false;
+        }
+        let had_room = spans.has_room(span);
+        // SAFETY: the batch's objects are free ones of this span, which is ours under the lock.
+        unsafe { receive(span, batch) };
+        let received = batch.count as usize;
+        self.heap.books().post_class(writer, class, &ClassEntry { sent, received, ..ClassEntry::default() });
+        if span.left.get() == 0 {
+            if had_room {
+                spans.partial.remove(span);
+            }
+            drop(spans);
+            self.retire(writer, span);
+        } else if !had_room {
+            spans.list(span);
+        }
+        true
+    }
+
+    /// How often locks of central lists were contended, and how long they were waited for, in nanoseconds.
+    pub fn contention(&self) -> (u64, u64) {
+        self.classes.iter().fold((0, 0), |(n, t), m| (n + m.contended(), t + m.waited_nanos()))
+    }
+}
+
+impl Spans {
+    fn has_room(&self, span: &Span) -> bool {
+        !span.free.get().is_null() || span.carved.get() < span.objects()
+    }
+
+    fn list(&self, span: &Span) {
+        if self.has_room(span) {
+            span.place.set(Place::Partial);
+            self.partial.push(span);
+        } else {
+            span.place.set(Place::Full);
+        }
+    }
+
+    fn take(&self, owner: *mut ()) -> Option<NonNull<Span>> {
+        let span = self.partial.pop()?;
+        // SAFETY: a listed span is alive, and under the lock it is ours.
+        unsafe { span.as_ref() }.set_owner(owner);
+        Some(span)
+    }
+}
+
+/// Puts a batch on its span's free list, as returned and posted. Does not look at what that means for
+/// the span's place: `left` may be zero afterwards.
+///
+/// # Safety
+/// The objects are outstanding ones of `span`, linked as the batch says; the caller owns the span, whose
+/// outstanding objects are all counted in `left`.
+pub unsafe fn receive(span: &Span, batch: &Batch) {
+    debug_assert!(span.bias.get() == 0 && span.left.get() >= batch.count);
+    // SAFETY: the tail is a free object, by the caller's promise.
+    unsafe { (*batch.tail).next.set(span.free.get()) };
+    span.free.set(batch.head);
+    span.left.set(span.left.get() - batch.count);
+    span.accounted.set(span.accounted.get() + batch.count);
+}

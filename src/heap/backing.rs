@@ -1,0 +1,57 @@
+//! Memory for the page allocator's arrays.
+
+use crate::account::{Account, Entry};
+use crate::config::SUMMARY_LEVELS;
+use crate::meta::Linear;
+use crate::os::{Os, OsError};
+use crate::page::Backing;
+use crate::units::Addr;
+use crate::vm::Vm;
+
+/// Ranges that the page allocator may reserve: one for each level, one for the chunks, two for its index of
+/// what may be released.
+const RANGES: usize = SUMMARY_LEVELS + 3;
+
+/// The arrays' ranges. Protected by the page heap's lock.
+pub(super) struct Records {
+    ranges: heapless::Vec<(Addr, usize, Linear), RANGES>,
+}
+
+impl Records {
+    pub(super) const fn new() -> Records {
+        Records { ranges: heapless::Vec::new() }
+    }
+
+    /// These ranges together with what they need for a call.
+    pub(super) fn with<'a, O: Os>(&'a mut self, vm: &'a Vm<O>, entry: &'a mut Entry) -> Provider<'a, O> {
+        Provider { records: self, vm, entry }
+    }
+}
+
+/// What the page allocator sees of [`Records`].
+pub(super) struct Provider<'a, O: Os> {
+    records: &'a mut Records,
+    vm: &'a Vm<O>,
+    entry: &'a mut Entry,
+}
+
+// SAFETY: each range is reserved for one caller and stays so; `Linear::make_ready` brings fresh memory, which
+// reads as zero, to Ready, and leaves alone what is Ready.
+unsafe impl<O: Os> Backing for Provider<'_, O> {
+    type Error = OsError;
+
+    fn reserve(&mut self, bytes: usize) -> Option<Addr> {
+        let mut range = Linear::new(Account::OtherSys);
+        let start = range.reserve(self.vm, bytes).ok()?;
+        self.records.ranges.push((start, bytes, range)).ok().map(|()| start)
+    }
+
+    fn ready(&mut self, addr: Addr, bytes: usize) -> Result<(), OsError> {
+        let holds = |&(start, size, _): &(Addr, usize, Linear)| start <= addr && addr.plus(bytes) <= start.plus(size);
+        match self.records.ranges.iter().position(holds).and_then(|i| self.records.ranges.get_mut(i)) {
+            // SAFETY: the range was found to hold the part.
+            Some((_, _, range)) => unsafe { range.make_ready(self.vm, addr, bytes, self.entry) },
+            None => Err(OsError::OutOfMemory),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Growth by arenas.
+
+use super::{Heap, State};
+use crate::account::{Account, Entry, Total};
+use crate::config::ARENA_SIZE;
+use crate::os::{Os, OsError, Window};
+use crate::page::CHUNK_BYTES;
+use crate::units::{Addr, Pages, checked_align_up};
+
+/// How many places are tried, one arena after the other, before larger steps.
+const NEAR_TRIES: usize = 64;
+/// How many further places are tried, each twice as far as the one before.
+const FAR_TRIES: usize = 20;
+
+/// Where the heap grows. Protected by the page heap's lock.
+pub(super) struct Growth {
+    window: Window,
+    /// Reserved and not yet mapped: what is left of the arenas reserved last.
+    current: Addr,
+    end: Addr,
+}
+
+impl Growth {
+    pub(super) const fn new() -> Growth {
+        Growth { window: Window { base: Addr::NULL, size: 0 }, current: Addr::NULL, end: Addr::NULL }
+    }
+
+    pub(super) fn init(&mut self, window: Window) {
+        self.window = window;
+        self.current = window.base;
+        self.end = window.base;
+    }
+
+    /// Where pages of the heap may be: from the first address to the last.
+    pub(super) fn bounds(&self) -> (Addr, Addr) {
+        (self.window.base, self.current)
+    }
+
+    fn window_end(&self) -> usize {
+        self.window.base.0.saturating_add(self.window.size)
+    }
+}
+
+impl<O: Os> Heap<O> {
+    /// Adds at least `need` pages in one run, in whole chunks, as free and released pages.
+    pub(super) fn grow(&self, state: &mut State, need: Pages, entry: &mut Entry) -> Result<(), OsError> {
+        self.state.assert_held();
+        let bytes = need.0.checked_mul(crate::units::PAGE_SIZE).ok_or(OsError::OutOfMemory)?;
+        let ask = checked_align_up(bytes, CHUNK_BYTES).ok_or(OsError::OutOfMemory)?;
+        let have = state.growth.end.since(state.growth.current);
+        if have < ask {
+            let more = checked_align_up(ask - have, ARENA_SIZE).ok_or(OsError::OutOfMemory)?;
+            let end = state.growth.end;
+            if fits(&state.growth, end, more) && self.vm.reserve(Some(end), more).is_ok() {
+                state.growth.end = end.plus(more);
+            } else {
+                let whole = checked_align_up(ask, ARENA_SIZE).ok_or(OsError::OutOfMemory)?;
+                let start = self.reserve_arenas(&state.growth, whole)?;
+                self.add_rest(state, entry);
+                state.growth.current = start;
+                state.growth.end = start.plus(whole);
+            }
+        }
+        let start = state.growth.current;
+        self.add(state, start, ask, entry)?;
+        state.growth.current = start.plus(ask);
+        Ok(())
+    }
+
+    /// What is left of the old arenas joins the heap before new ones elsewhere take their place, so
+    /// that no address space is forgotten. If it can't, it stays reserved and unused.
+    fn add_rest(&self, state: &mut State, entry: &mut Entry) {
+        let (start, end) = (state.growth.current, state.growth.end);
+        if start < end && self.add(state, start, end.since(start), entry).is_err() {
+            self.vm.give_up_reserved(start, end.since(start));
+        }
+    }
+
+    /// Maps `[start, start + size)`, which is Reserved, and gives its pages to the page allocator.
+    fn add(&self, state: &mut State, start: Addr, size: usize, entry: &mut Entry) -> Result<(), OsError> {
+        self.map.grow(&self.vm, start, size)?;
+        // SAFETY: the range was reserved for the heap and nothing is mapped there yet.
+        unsafe { self.vm.map(start, size, Account::HeapReleased, entry) }?;
+        entry.add(Total::Released, size as isize);
+        if state.pages.grow(&mut state.records.with(&self.vm, entry), start, size).is_err() {
+            // SAFETY: mapped above, and nobody knows of it.
+            unsafe { self.vm.fault(start, size, 0, Account::HeapReleased, entry) }?;
+            entry.add(Total::Released, -(size as isize));
+            return Err(OsError::OutOfMemory);
+        }
+        Ok(())
+    }
+
+    /// Reserves arenas above the current ones: next to them, or further and further up.
+    fn reserve_arenas(&self, growth: &Growth, size: usize) -> Result<Addr, OsError> {
+        let mut at = growth.end;
+        for step in 0..NEAR_TRIES + FAR_TRIES {
+            if !fits(growth, at, size) {
+                break;
+            }
+            match self.vm.reserve(Some(at), size) {
+                Ok(at) => return Ok(at),
+                Err(OsError::OutOfMemory) => return Err(OsError::OutOfMemory),
+                Err(_) => {}
+            }
+            at = at.plus(ARENA_SIZE << step.saturating_sub(NEAR_TRIES));
+        }
+        // The system's own choice will do if the page map reaches it.
+        let at = self.vm.reserve_aligned(size, ARENA_SIZE)?;
+        if at >= growth.window.base && fits(growth, at, size) {
+            return Ok(at);
+        }
+        self.vm.give_up_reserved(at, size);
+        Err(OsError::OutOfMemory)
+    }
+}
+
+fn fits(growth: &Growth, at: Addr, size: usize) -> bool {
+    at.0.checked_add(size).is_some_and(|end| end <= growth.window_end())
+}

@@ -1,0 +1,267 @@
+//! The page heap: arenas, page bitmaps and summaries, span records.
+//!
+//! `cache` and `central` take spans here and give them back; `boot` starts it; `metrics` walks it.
+//! It grows by arenas, hands out pages first fit by address, and returns pages to the system.
+//!
+//! One lock, [`Rank::Heap`](crate::lock::Rank::Heap), protects all but the page map, which is read
+//! without it. No slow system call is made under that lock.
+//!
+//! Invariant: every page of an arena that was mapped is in exactly one of a span, the free pages, the
+//! released pages, or the run that is being released; the accounts and the books say the same.
+
+mod backing;
+mod grow;
+mod release;
+mod resize;
+mod walk;
+
+use core::ptr::NonNull;
+
+use crate::account::{Account, Books, Entry, Total, Writer};
+use crate::config::SUMMARY_LEVELS;
+use crate::lock::{Mutex, Rank};
+use crate::meta::Fixed;
+use crate::os::{Os, OsError};
+use crate::page::PageAlloc;
+use crate::size_class::Class;
+use crate::span::{Kind, PageMap, Span};
+use crate::units::{Addr, PAGE_SIZE, Pages};
+use crate::vm::Vm;
+
+use backing::Records;
+use grow::Growth;
+pub use walk::Walked;
+
+/// How many pages of a span get an entry in the page map. A larger span is found by its first page
+/// only, so that address space which nobody touches costs nothing.
+const MAPPED_PAGES: usize = 1 << 13;
+
+/// What a span is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Use {
+    /// Objects of a size class.
+    Small(Class),
+    /// One large object.
+    Large,
+    /// A span in manual use, of kind stack, work buffer or bitmap.
+    Manual(Kind),
+}
+
+impl Use {
+    fn kind(self) -> Kind {
+        match self {
+            Use::Small(_) => Kind::Small,
+            Use::Large => Kind::Large,
+            Use::Manual(kind) => kind,
+        }
+    }
+
+    fn account(self) -> Account {
+        account_of(self.kind())
+    }
+}
+
+fn account_of(kind: Kind) -> Account {
+    match kind {
+        Kind::Stack => Account::InStacks,
+        Kind::WorkBuf => Account::InWorkBufs,
+        Kind::Bitmap => Account::InBitmaps,
+        Kind::Dead | Kind::Small | Kind::Large => Account::HeapInUse,
+    }
+}
+
+/// What the heap's lock protects.
+struct State {
+    pages: PageAlloc<SUMMARY_LEVELS>,
+    records: Records,
+    spans: Fixed<Span>,
+    growth: Growth,
+    /// Pages that are taken out while they are being released; still counted as free.
+    releasing: Pages,
+}
+
+/// The page heap of one kernel.
+pub struct Heap<O: Os> {
+    vm: Vm<O>,
+    books: Books<O>,
+    map: PageMap,
+    state: Mutex<O, State>,
+}
+
+impl<O: Os> Heap<O> {
+    /// A heap that has nothing yet.
+    pub const fn new(os: O) -> Heap<O> {
+        Heap {
+            vm: Vm::new(os),
+            books: Books::new(),
+            map: PageMap::new(),
+            state: Mutex::new(
+                Rank::Heap,
+                State {
+                    pages: PageAlloc::new(),
+                    records: Records::new(),
+                    spans: Fixed::new(Account::SpanSys),
+                    growth: Growth::new(),
+                    releasing: Pages(0),
+                },
+            ),
+        }
+    }
+
+    /// The system and the accounts.
+    pub fn vm(&self) -> &Vm<O> {
+        &self.vm
+    }
+
+    /// The consistent statistics.
+    pub fn books(&self) -> &Books<O> {
+        &self.books
+    }
+
+    /// The span of `addr`, or null. Any address may be asked for, at any time, without a lock.
+    #[inline(always)]
+    pub fn span_of(&self, addr: Addr) -> *mut Span {
+        self.map.lookup::<O>(addr)
+    }
+
+    /// Reserves what the heap needs before its first page. Called by `boot`, until it succeeds once.
+    pub fn boot(&self, writer: &Writer) -> Result<(), OsError> {
+        let mut entry = Entry::new();
+        let window = self.vm.os().window();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        state.growth.init(window);
+        let result = state.pages.init(&mut state.records.with(&self.vm, &mut entry), window.base, window.size);
+        self.books.post(writer, &entry);
+        if result.is_err() {
+            // Another try starts afresh; what this one made Ready stays accounted for.
+            state.pages = PageAlloc::new();
+            state.records = Records::new();
+            return Err(OsError::OutOfMemory);
+        }
+        // Last, because from then on addresses are looked up.
+        self.map.init(&self.vm, window)
+    }
+
+    /// Takes a span of `pages` pages whose first byte is aligned to `align`, a power of two. `None`: no
+    /// memory; nothing changed but that the heap may have grown.
+    pub fn take(&self, writer: &Writer, pages: Pages, align: usize, what: Use) -> Option<&Span> {
+        let mut entry = Entry::new();
+        let mut guard = self.state.lock();
+        let span = self.take_locked(&mut guard, pages, align, what, &mut entry);
+        if !entry.is_empty() {
+            self.books.post(writer, &entry);
+        }
+        drop(guard);
+        span
+    }
+
+    fn take_locked(&self, state: &mut State, pages: Pages, align: usize, what: Use, entry: &mut Entry) -> Option<&Span> {
+        let record = state.spans.alloc(&self.vm, entry).ok()?;
+        let taken = self.take_pages(state, pages, align, entry);
+        let Some((base, released)) = taken else {
+            // SAFETY: the record was taken above and nobody has seen it.
+            unsafe { state.spans.free(record) };
+            return None;
+        };
+        self.move_in_use(pages, released, what, entry);
+        let class = if let Use::Small(class) = what { Some(class) } else { None };
+        // SAFETY: the record is fresh memory for a span, ours alone.
+        let span = unsafe {
+            record.write(Span::new(base, pages, what.kind(), class, released == pages));
+            record.as_ref()
+        };
+        // SAFETY: the pages were taken above, and the map grew with the heap.
+        unsafe { self.map.set(base.page(), mapped(pages), record.as_ptr()) };
+        Some(span)
+    }
+
+    /// Finds pages, growing the heap if need be, and makes them Ready. Returns the first byte and how
+    /// many of the pages had been released.
+    fn take_pages(&self, state: &mut State, pages: Pages, align: usize, entry: &mut Entry) -> Option<(Addr, Pages)> {
+        let found = match find(state, pages, align) {
+            Some(found) => found,
+            None => {
+                let room = pages.0.checked_add(align / PAGE_SIZE)?;
+                self.grow(state, Pages(room), entry).ok()?;
+                find(state, pages, align)?
+            }
+        };
+        self.make_used(state, found, pages, entry)
+    }
+
+    /// Makes pages that were just taken from the page allocator Ready; on failure they go back.
+    fn make_used(&self, state: &mut State, (base, released): (Addr, Pages), pages: Pages, entry: &mut Entry) -> Option<(Addr, Pages)> {
+        if released.0 > 0 {
+            // SAFETY: the pages are ours, and exactly the released ones are Prepared.
+            let used = unsafe { self.vm.used(base, pages.bytes(), released.bytes(), entry) };
+            if used.is_err() {
+                state.pages.free(base, pages);
+                return None;
+            }
+        }
+        Some((base, released))
+    }
+
+    /// Accounts for pages that come into use, of which `released` were released.
+    fn move_in_use(&self, pages: Pages, released: Pages, what: Use, entry: &mut Entry) {
+        let accounts = self.vm.accounts();
+        let free = pages.bytes() - released.bytes();
+        accounts.transfer(Account::HeapReleased, what.account(), released.bytes(), entry);
+        accounts.transfer(Account::HeapFree, what.account(), free, entry);
+        entry.add(Total::Committed, released.bytes() as isize);
+        entry.add(Total::Released, -(released.bytes() as isize));
+        match what {
+            Use::Small(class) => {
+                entry.add(Total::InHeap, pages.bytes() as isize);
+                entry.span_bytes(class, pages.bytes() as isize);
+            }
+            Use::Large => {
+                entry.add(Total::InHeap, pages.bytes() as isize);
+                entry.add(Total::LargeAllocBytes, pages.bytes() as isize);
+                entry.add(Total::LargeAllocs, 1);
+            }
+            Use::Manual(_) => {}
+        }
+    }
+
+    /// Takes a span back.
+    ///
+    /// # Safety
+    /// The span came from [`Heap::take`]; nobody uses its memory or its record any more.
+    pub unsafe fn give_back(&self, writer: &Writer, span: &Span, what: Use) {
+        let mut entry = Entry::new();
+        let (base, pages) = (span.base(), span.pages());
+        let mut guard = self.state.lock();
+        // SAFETY: the pages are the span's, so the map has entries for them.
+        unsafe { self.map.set(base.page(), mapped(pages), core::ptr::null_mut()) };
+        span.end();
+        guard.pages.free(base, pages);
+        // SAFETY: the record came from these records, by the caller's promise.
+        unsafe { guard.spans.free(NonNull::from(span)) };
+        self.vm.accounts().transfer(what.account(), Account::HeapFree, pages.bytes(), &mut entry);
+        match what {
+            Use::Small(class) => {
+                entry.add(Total::InHeap, -(pages.bytes() as isize));
+                entry.span_bytes(class, -(pages.bytes() as isize));
+            }
+            Use::Large => {
+                entry.add(Total::InHeap, -(pages.bytes() as isize));
+                entry.add(Total::LargeFreeBytes, pages.bytes() as isize);
+                entry.add(Total::LargeFrees, 1);
+            }
+            Use::Manual(_) => {}
+        }
+        self.books.post(writer, &entry);
+    }
+}
+
+/// How many pages of a span have an entry in the page map.
+fn mapped(pages: Pages) -> Pages {
+    if pages.0 <= MAPPED_PAGES { pages } else { Pages(1) }
+}
+
+/// Takes pages from the page allocator.
+fn find(state: &mut State, pages: Pages, align: usize) -> Option<(Addr, Pages)> {
+    if align <= PAGE_SIZE { state.pages.alloc(pages) } else { state.pages.alloc_aligned(pages, Pages(align / PAGE_SIZE)) }
+}

@@ -1,0 +1,46 @@
+//! Giving free pages back to the system.
+
+use super::Heap;
+use crate::account::{Account, Entry, Total, Writer};
+use crate::os::Os;
+use crate::page::{Release, ReleaseShape};
+use crate::units::{PAGE_SIZE, Pages};
+
+impl<O: Os> Heap<O> {
+    /// Releases up to `wanted` free pages, highest addresses first, and returns how many.
+    ///
+    /// The run being released is taken out under the heap's lock, released without it, and put back.
+    /// Must not be called with a lock held whose order is not before the heap's.
+    pub fn release(&self, writer: &Writer, wanted: Pages) -> Pages {
+        let physical = Pages((self.vm.os().physical_page_size() / PAGE_SIZE).max(1));
+        let mut done = Pages(0);
+        while done.0 < wanted.0 {
+            let mut guard = self.state.lock();
+            let shape = ReleaseShape { at_most: Pages(wanted.0 - done.0), unit: physical, huge: Pages(0) };
+            let (base, pages) = match guard.pages.take_for_release(shape) {
+                Release::Run(base, pages) => (base, pages),
+                Release::Again => continue,
+                Release::Nothing => break,
+            };
+            guard.releasing.0 += pages.0;
+            drop(guard);
+            // SAFETY: the pages are free, Ready, and taken out of everybody's reach.
+            let result = unsafe { self.vm.unused(base, pages.bytes()) };
+            let mut entry = Entry::new();
+            let mut guard = self.state.lock();
+            guard.releasing.0 -= pages.0;
+            let Ok(unsettled) = result else {
+                guard.pages.free(base, pages);
+                break;
+            };
+            self.vm.settle(unsettled, &mut entry);
+            self.vm.accounts().transfer(Account::HeapFree, Account::HeapReleased, pages.bytes(), &mut entry);
+            entry.add(Total::Committed, -(pages.bytes() as isize));
+            entry.add(Total::Released, pages.bytes() as isize);
+            guard.pages.give_back_released(base, pages);
+            self.books.post(writer, &entry);
+            done.0 += pages.0;
+        }
+        done
+    }
+}

@@ -1,0 +1,70 @@
+//! Large objects that grow or shrink where they are, or move by their pages.
+
+use super::{Heap, Use, mapped};
+use crate::account::{Account, Entry, Total, Writer};
+use crate::os::{Os, OsError};
+use crate::span::Span;
+use crate::units::{Addr, Pages};
+
+impl<O: Os> Heap<O> {
+    /// Grows a large object's span to `pages` pages in place, if the pages behind it are free.
+    ///
+    /// The caller owns the live large object.
+    pub fn grow_in_place(&self, writer: &Writer, span: &Span, pages: Pages) -> bool {
+        let old = span.pages();
+        let more = Pages(pages.0 - old.0);
+        let behind = span.base().plus(old.bytes());
+        let mut entry = Entry::new();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let Some(released) = state.pages.alloc_range_at(behind, more) else {
+            return false;
+        };
+        let Some((_, released)) = self.make_used(state, (behind, released), more, &mut entry) else {
+            return false;
+        };
+        self.move_in_use(more, released, Use::Large, &mut entry);
+        // The object is the same one: only its bytes grow.
+        entry.add(Total::LargeAllocs, -1);
+        self.remap(span, pages);
+        self.books.post(writer, &entry);
+        true
+    }
+
+    /// Shrinks a large object's span to `pages` pages and frees the rest.
+    ///
+    /// The caller owns the live large object and needs nothing of the rest.
+    pub fn shrink(&self, writer: &Writer, span: &Span, pages: Pages) {
+        let less = Pages(span.pages().0 - pages.0);
+        let mut entry = Entry::new();
+        let mut guard = self.state.lock();
+        self.remap(span, pages);
+        guard.pages.free(span.base().plus(pages.bytes()), less);
+        self.vm.accounts().transfer(Account::HeapInUse, Account::HeapFree, less.bytes(), &mut entry);
+        entry.add(Total::InHeap, -(less.bytes() as isize));
+        entry.add(Total::LargeFreeBytes, less.bytes() as isize);
+        self.books.post(writer, &entry);
+    }
+
+    /// Changes the span's pages and the page map with it. The heap's lock is held.
+    fn remap(&self, span: &Span, pages: Pages) {
+        self.state.assert_held();
+        let first = span.base().page();
+        // SAFETY: both runs of pages are, or were until now, the span's.
+        unsafe {
+            self.map.set(first, mapped(span.pages()), core::ptr::null_mut());
+            span.set_pages(pages);
+            self.map.set(first, mapped(pages), core::ptr::from_ref(span).cast_mut());
+        }
+    }
+
+    /// Moves the physical pages of one large object's span under another.
+    ///
+    /// # Safety
+    /// The caller owns both large objects; `to` holds nothing that is needed, and both ranges lie inside
+    /// their spans.
+    pub unsafe fn move_pages(&self, from: Addr, to: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: pages of spans are Ready; two spans do not overlap.
+        unsafe { self.vm.os().move_pages(from, to, size) }
+    }
+}

@@ -1,0 +1,108 @@
+//! Adding everything up a second way: by walking the pages.
+
+use super::{Heap, State, account_of};
+use crate::account::{ACCOUNTS, Account};
+use crate::lock::Guard;
+use crate::os::Os;
+use crate::page::CHUNK_BYTES;
+use crate::size_class::CLASSES;
+use crate::span::{Kind, Span};
+use crate::units::PAGE_SIZE;
+
+/// What a walk over every span finds. Bytes, but for counts.
+pub struct Walked {
+    /// Bytes of spans, free pages and released pages, by account.
+    pub accounts: [usize; ACCOUNTS],
+    /// Bytes of small spans, by class.
+    pub class_bytes: [usize; CLASSES],
+    /// Objects of small spans that were returned by their owner and not posted yet, by class.
+    pub unposted_frees: [u64; CLASSES],
+    /// Objects of small spans that are live, in transit, or in a cache's hand, by class.
+    pub outstanding: [u64; CLASSES],
+    /// Bytes of large objects.
+    pub large_bytes: usize,
+    /// How many spans there are.
+    pub spans: usize,
+    /// How many span records are in use.
+    pub records: usize,
+}
+
+/// The page heap, held still.
+pub struct Still<'a, O: Os> {
+    heap: &'a Heap<O>,
+    state: Guard<'a, O, State>,
+}
+
+impl<O: Os> Heap<O> {
+    /// Takes the heap's lock, so that no span is taken or given back until the result is dropped.
+    pub fn hold_still(&self) -> Still<'_, O> {
+        Still { heap: self, state: self.state.lock() }
+    }
+
+    /// How often the heap's lock was contended, and how long it was waited for, in nanoseconds.
+    pub fn contention(&self) -> (u64, u64) {
+        (self.state.contended(), self.state.waited_nanos())
+    }
+}
+
+impl<O: Os> Still<'_, O> {
+    /// Walks every page of the heap. Counts of objects are exact only where no thread allocates or frees.
+    pub fn walk(&self) -> Walked {
+        let mut w = Walked {
+            accounts: [0; ACCOUNTS],
+            class_bytes: [0; CLASSES],
+            unposted_frees: [0; CLASSES],
+            outstanding: [0; CLASSES],
+            large_bytes: 0,
+            spans: 0,
+            records: self.state.spans.in_use(),
+        };
+        self.each_span(|span| w.add(span));
+        let (free, released) = self.state.pages.count();
+        w.accounts[Account::HeapFree as usize] = free.bytes() + self.state.releasing.bytes();
+        w.accounts[Account::HeapReleased as usize] = released.bytes();
+        w
+    }
+
+    /// Calls `f` for every span, by ascending address.
+    pub fn each_span(&self, mut f: impl FnMut(&Span)) {
+        let (mut at, end) = self.state.growth.bounds();
+        while at < end {
+            if !self.state.pages.is_grown(at) {
+                at = at.align_down(CHUNK_BYTES).plus(CHUNK_BYTES);
+                continue;
+            }
+            // SAFETY: a span in the page map is alive while the heap's lock is held.
+            match unsafe { self.heap.span_of(at).as_ref() } {
+                Some(span) => {
+                    f(span);
+                    at = span.base().plus(span.pages().bytes());
+                }
+                None => at = at.plus(PAGE_SIZE),
+            }
+        }
+    }
+
+    /// Whether the page allocator's summaries, bitmaps and search address agree.
+    pub fn is_valid(&self) -> bool {
+        self.state.pages.is_valid()
+    }
+}
+
+impl Walked {
+    fn add(&mut self, span: &Span) {
+        let kind = span.kind();
+        self.spans += 1;
+        self.accounts[account_of(kind) as usize] += span.pages().bytes();
+        if kind == Kind::Small {
+            let class = span.class().index();
+            let freed = span.carved.get().wrapping_sub(span.outstanding());
+            self.class_bytes[class] += span.pages().bytes();
+            self.unposted_frees[class] += u64::from(freed.wrapping_sub(span.accounted.get()));
+            self.outstanding[class] += u64::from(span.outstanding());
+        } else if matches!(kind, Kind::Large | Kind::Dead) {
+            // Dead: freed, and on its way back to the heap.
+            self.large_bytes += span.pages().bytes();
+        }
+    }
+}

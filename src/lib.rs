@@ -1,0 +1,45 @@
+//! A memory allocator for Linux whose books always balance.
+//!
+//! ```no_run
+//! #[global_allocator]
+//! static A: crossfoot::Crossfoot = crossfoot::Crossfoot::new();
+//! # fn main() {}
+//! ```
+//!
+//! At any instant, from any thread, its totals can be read without stopping anybody, and every sum
+//! agrees with every other. `ARCHITECTURE.md` has the map of the rooms and three walks; the life of
+//! `malloc(24)` begins in `cache`.
+
+#![no_std]
+
+#[cfg(any(test, feature = "testing"))]
+extern crate std;
+
+pub mod account;
+pub mod api;
+pub mod arch;
+pub mod bits;
+pub mod boot;
+pub mod cache;
+pub mod central;
+pub mod config;
+#[cfg(target_os = "linux")]
+pub mod global;
+pub mod heap;
+pub mod local;
+pub mod lock;
+pub mod mem_stats;
+pub mod meta;
+pub mod metrics;
+pub mod options;
+pub mod os;
+pub mod page;
+pub mod report;
+pub mod size_class;
+pub mod span;
+pub mod thread;
+pub mod units;
+pub mod vm;
+
+#[cfg(target_os = "linux")]
+pub use global::Crossfoot;

@@ -1,0 +1,255 @@
+//! The ranks and the order between them, declared once.
+//!
+//! [`Rank`] lists the ranks with what each protects; [`ORDER`] lists which of two is taken first
+//! and why. Everything else (what may be held when, the sorted list, the drawing, the document) is
+//! derived from these two lists, most of it while the crate compiles.
+
+use core::fmt;
+
+macro_rules! ranks {
+    ($($rank:ident: $protects:literal,)+) => {
+        /// What a lock stands for in the order. A rank belongs to one lock, or to a row of equal
+        /// locks of which a thread holds one at a time.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u8)]
+        pub enum Rank {
+            $(#[doc = $protects] $rank,)+
+        }
+
+        /// How many ranks there are.
+        pub const COUNT: usize = [$(stringify!($rank)),+].len();
+
+        const NAMES: [&str; COUNT] = [$(stringify!($rank)),+];
+        const PROTECTS: [&str; COUNT] = [$($protects),+];
+        const CYCLES: [&str; COUNT] = [$(concat!(
+            "the lock order has a cycle: ", stringify!($rank), " comes before itself")),+];
+
+        impl Rank {
+            /// Every rank, in the order of declaration.
+            pub const ALL: [Rank; COUNT] = [$(Rank::$rank),+];
+        }
+    };
+}
+
+ranks! {
+    Boot: "start-up, shutdown and fork, one at a time",
+    Sysmon: "a round of the background thread: everything it does",
+    Trace: "whether a trace runs, and who reads it",
+    TraceBuffer: "the trace's buffers while rings are drained into them",
+    Metrics: "the table of metrics; its holder may sleep",
+    Books: "the reader's side of the consistent statistics: one reader turns the generation",
+    Caches: "the pool of caches that no thread owns",
+    Shared: "the cache and the statistics of threads that own no cache",
+    Central: "one size class's spans that no cache owns; one lock for each class",
+    StackPool: "free stacks",
+    Scavenge: "the pace of giving memory back, and where it goes on",
+    Heap: "the page heap: arenas, page bitmaps, summaries, span states",
+    Meta: "memory for the allocator's own records",
+    Posting: "no lock: a writer is between the two halves of a statistics update",
+}
+
+/// One declared pair: `first` is taken before `then`.
+#[derive(Clone, Copy, Debug)]
+pub struct Edge {
+    /// The lock that is taken first.
+    pub first: Rank,
+    /// The lock that may be taken while `first` is held.
+    pub then: Rank,
+    /// When a thread needs both.
+    pub why: &'static str,
+}
+
+macro_rules! order {
+    ($($first:ident < $then:ident: $why:literal,)+) => {
+        /// The declared pairs. A pair that follows from others may be declared too, where its
+        /// reason is worth a line.
+        pub const ORDER: &[Edge] =
+            &[$(Edge { first: Rank::$first, then: Rank::$then, why: $why }),+];
+    };
+}
+
+order! {
+    Boot < Sysmon: "start-up and fork hold the background thread between two rounds",
+    Sysmon < Trace: "a trace starts and stops between two rounds, so no round is half seen",
+    Sysmon < Metrics: "a round publishes the metrics on the ledger page",
+    Sysmon < Scavenge: "a round gives memory back",
+    Trace < TraceBuffer: "start and stop empty the buffers while nobody else changes the state",
+    Trace < Metrics: "`crossfoot()` keeps the trace still while it reads the numbers",
+    TraceBuffer < Caches: "draining visits the ring of every cache",
+    TraceBuffer < Heap: "a trace begins with the spans that are live",
+    Metrics < Books: "metrics read together come from one snapshot",
+    Books < Caches: "`crossfoot()` adds up the caches while none is born or adopted",
+    Books < Heap: "`crossfoot()` compares a snapshot with a page heap that stands still",
+    Caches < Shared: "a thread between two caches works through the shared one",
+    Caches < Meta: "a new cache is a record of the allocator",
+    Shared < Central: "the shared cache is refilled from a central",
+    Shared < StackPool: "a thread without a cache takes and gives back stacks too",
+    Central < Scavenge: "a central that makes the heap grow may have to give memory back first",
+    Central < Heap: "an empty central takes a span from the page heap",
+    StackPool < Scavenge: "a stack that makes the heap grow may have to give memory back first",
+    StackPool < Heap: "an empty pool takes a span from the page heap",
+    Scavenge < Heap: "the pages to give back are chosen in the page heap",
+    Heap < Meta: "span records and bitmaps are records of the allocator",
+    Meta < Posting: "whoever holds any lock may post; nobody who posts may wait for a lock",
+}
+
+/// A set of ranks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ranks(u32);
+
+const _: () = assert!(COUNT <= u32::BITS as usize, "a set of ranks is one u32");
+
+impl Ranks {
+    /// The empty set.
+    pub const NONE: Ranks = Ranks(0);
+
+    /// This set and `rank`.
+    pub const fn with(self, rank: Rank) -> Ranks {
+        Ranks(self.0 | 1 << rank as u32)
+    }
+
+    /// This set and `others`.
+    pub const fn union(self, others: Ranks) -> Ranks {
+        Ranks(self.0 | others.0)
+    }
+
+    /// Whether `rank` is in the set.
+    pub const fn has(self, rank: Rank) -> bool {
+        self.0 & (1 << rank as u32) != 0
+    }
+
+    /// How many ranks are in the set.
+    pub const fn count(self) -> usize {
+        self.0.count_ones() as usize
+    }
+}
+
+/// The names, sorted, or `none`.
+impl fmt::Display for Ranks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Ranks::NONE {
+            return f.write_str("none");
+        }
+        let members = EVALUATED.sorted().into_iter().filter(|&rank| self.has(rank));
+        for (i, rank) in members.enumerate() {
+            f.write_str(if i == 0 { "" } else { ", " })?;
+            f.write_str(rank.name())?;
+        }
+        Ok(())
+    }
+}
+
+/// The order in the form that questions are answered from.
+pub struct Order {
+    before: [Ranks; COUNT],
+    sorted: [Rank; COUNT],
+}
+
+/// The declared order, evaluated.
+pub const EVALUATED: Order = Order::new(ORDER);
+
+impl Order {
+    /// Evaluates declared pairs. The crate calls it in constants only, where a failed assertion
+    /// is an error of the compiler.
+    ///
+    /// # Panics
+    /// If some rank comes before itself.
+    pub const fn new(edges: &[Edge]) -> Order {
+        let before = closure(edges);
+        let mut rank = 0;
+        while rank < COUNT {
+            assert!(!before[rank].has(Rank::ALL[rank]), "{}", CYCLES[rank]);
+            rank += 1;
+        }
+        Order { before, sorted: sort(&before) }
+    }
+
+    /// Whether a thread that holds `held` may take `next`.
+    pub const fn allows(&self, held: Rank, next: Rank) -> bool {
+        self.before(next).has(held)
+    }
+
+    /// What may be held when `rank` is taken.
+    pub const fn before(&self, rank: Rank) -> Ranks {
+        self.before[rank as usize]
+    }
+
+    /// The ranks so that each comes after all that may be held when it is taken.
+    pub const fn sorted(&self) -> [Rank; COUNT] {
+        self.sorted
+    }
+
+    /// Where `rank` stands in the sorted line.
+    pub fn place(&self, rank: Rank) -> usize {
+        self.sorted.iter().take_while(|&&other| other != rank).count()
+    }
+
+    /// Whether `first` comes before `then` with no rank between them.
+    pub fn is_step(&self, first: Rank, then: Rank) -> bool {
+        self.allows(first, then)
+            && !Rank::ALL.iter().any(|&between| self.allows(first, between) && self.allows(between, then))
+    }
+}
+
+impl Rank {
+    /// The rank's name, as in messages and in the document.
+    pub const fn name(self) -> &'static str {
+        NAMES[self as usize]
+    }
+
+    /// What a lock of this rank protects.
+    pub const fn protects(self) -> &'static str {
+        PROTECTS[self as usize]
+    }
+
+    /// Whether a thread that holds a lock of this rank may take one of rank `next`.
+    pub const fn may_be_held_when_taking(self, next: Rank) -> bool {
+        EVALUATED.allows(self, next)
+    }
+}
+
+/// For each rank, the ranks that come before it, directly or through others.
+const fn closure(edges: &[Edge]) -> [Ranks; COUNT] {
+    let mut before = [Ranks::NONE; COUNT];
+    let mut edge = 0;
+    while edge < edges.len() {
+        let Edge { first, then, .. } = edges[edge];
+        before[then as usize] = before[then as usize].with(first);
+        edge += 1;
+    }
+    // Whatever comes before `through` comes before all that `through` comes before. One round is
+    // enough: after each step, every path whose inner ranks are at most `through` is known.
+    let mut through = 0;
+    while through < COUNT {
+        let mut rank = 0;
+        while rank < COUNT {
+            if before[rank].has(Rank::ALL[through]) {
+                before[rank] = before[rank].union(before[through]);
+            }
+            rank += 1;
+        }
+        through += 1;
+    }
+    before
+}
+
+/// Sorts by how many ranks come before. That respects the order: if a comes before b, then so does
+/// all that comes before a, and a itself, so b has more.
+const fn sort(before: &[Ranks; COUNT]) -> [Rank; COUNT] {
+    let mut sorted = Rank::ALL;
+    let mut filled = 0;
+    let mut many = 0;
+    while many < COUNT {
+        let mut rank = 0;
+        while rank < COUNT {
+            if before[rank].count() == many {
+                sorted[filled] = Rank::ALL[rank];
+                filled += 1;
+            }
+            rank += 1;
+        }
+        many += 1;
+    }
+    assert!(filled == COUNT, "each rank has fewer than COUNT ranks before it");
+    sorted
+}

@@ -1,0 +1,40 @@
+//! Locks held without a guard, across a fork.
+//!
+//! The handler that runs before a fork returns with the locks held, and another one releases them
+//! in the parent and in the child, so no guard can span the time between. It holds what nobody else
+//! may hold together: whole rows of one rank, the centrals, and ranks between which no order is
+//! declared. That is safe since it takes the ranks in one line, [`Order::sorted`], which keeps the
+//! declared order. For the checker a row is one lock, known by its first.
+//!
+//! [`Order::sorted`]: super::Order::sorted
+
+use super::held;
+use super::mutex::Mutex;
+use crate::os::Platform;
+use core::mem;
+
+/// Takes every lock of a row, all of one rank, and keeps them until [`let_go_row`]. Only the thread
+/// that forks calls it, row after row in the line of ranks, so that no two threads hold parts of a row.
+pub fn hold_row<'a, P: Platform, T: 'a>(row: impl IntoIterator<Item = &'a Mutex<P, T>>) {
+    for (i, mutex) in row.into_iter().enumerate() {
+        if i == 0 {
+            held::note_in_line(mutex.rank(), mutex.address());
+        }
+        mem::forget(mutex.take());
+    }
+}
+
+/// Releases what [`hold_row`] took.
+///
+/// # Safety
+/// This thread, or the thread of the parent that forked this process, took exactly these locks by
+/// [`hold_row`], the same one first, and has not released them since.
+pub unsafe fn let_go_row<'a, P: Platform, T: 'a>(row: impl IntoIterator<Item = &'a Mutex<P, T>>) {
+    for (i, mutex) in row.into_iter().enumerate() {
+        if i == 0 {
+            held::release(mutex.rank(), mutex.address());
+        }
+        // SAFETY: `hold_row` took the lock and forgot the guard, and lent nothing from it.
+        unsafe { mutex.let_go() }
+    }
+}

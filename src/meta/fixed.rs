@@ -1,0 +1,68 @@
+//! Records of one type: freed ones are used again, none goes back to the system.
+
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+use super::persistent::Persistent;
+use crate::account::{Account, Entry};
+use crate::os::{Os, OsError};
+use crate::vm::Vm;
+
+/// A free record: the next one in the list.
+struct Free {
+    next: *mut Free,
+}
+
+/// Hands out records of type `T`, each in memory that never holds anything else, so that a stale
+/// pointer to a record still points to a record.
+pub struct Fixed<T> {
+    source: Persistent,
+    free: *mut Free,
+    in_use: usize,
+    records: PhantomData<*mut T>,
+}
+
+// SAFETY: the list is reached through `&mut self` only.
+unsafe impl<T> Send for Fixed<T> {}
+
+impl<T> Fixed<T> {
+    /// An allocator of records that charges `account`.
+    pub const fn new(account: Account) -> Fixed<T> {
+        const { assert!(size_of::<T>() >= size_of::<Free>() && align_of::<T>() >= align_of::<Free>()) };
+        Fixed { source: Persistent::new(account), free: core::ptr::null_mut(), in_use: 0, records: PhantomData }
+    }
+
+    /// Memory for a record. Its content is unspecified but for the first time: then it is zero.
+    pub fn alloc<O: Os>(&mut self, vm: &Vm<O>, entry: &mut Entry) -> Result<NonNull<T>, OsError> {
+        let record = match NonNull::new(self.free) {
+            Some(free) => {
+                // SAFETY: listed records are free, so this one's memory holds a `Free`.
+                self.free = unsafe { free.as_ref() }.next;
+                free.cast()
+            }
+            None => {
+                let at = self.source.alloc(vm, size_of::<T>(), align_of::<T>(), entry)?;
+                NonNull::new(at.ptr::<T>()).ok_or(OsError::OutOfMemory)?
+            }
+        };
+        self.in_use += 1;
+        Ok(record)
+    }
+
+    /// Takes a record back.
+    ///
+    /// # Safety
+    /// The record came from this allocator and is not used after.
+    pub unsafe fn free(&mut self, record: NonNull<T>) {
+        let free = record.cast::<Free>();
+        // SAFETY: the record's memory is ours again and large and aligned enough for a `Free`.
+        unsafe { free.write(Free { next: self.free }) };
+        self.free = free.as_ptr();
+        self.in_use -= 1;
+    }
+
+    /// How many records are in use.
+    pub fn in_use(&self) -> usize {
+        self.in_use
+    }
+}

@@ -1,0 +1,116 @@
+//! One reserved range whose parts become Ready as they are needed.
+
+use crate::account::{Account, Entry};
+use crate::os::{Os, OsError};
+use crate::units::{Addr, align_up};
+use crate::vm::Vm;
+
+/// How many separate Ready parts are kept apart; past that the nearest ones are joined.
+const PARTS: usize = 8;
+
+/// A range `[start, end)`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Part {
+    start: Addr,
+    end: Addr,
+}
+
+/// A reserved range and the parts of it that are Ready.
+pub struct Linear {
+    account: Account,
+    /// The Ready parts, ascending, neither touching nor overlapping.
+    ready: heapless::Vec<Part, PARTS>,
+}
+
+impl Linear {
+    /// A range that is not reserved yet; its memory will be charged to `account`.
+    pub const fn new(account: Account) -> Linear {
+        Linear { account, ready: heapless::Vec::new() }
+    }
+
+    /// Reserves `size` bytes, rounded up to physical pages. Called once.
+    pub fn reserve<O: Os>(&mut self, vm: &Vm<O>, size: usize) -> Result<Addr, OsError> {
+        vm.reserve(None, align_up(size.max(1), vm.os().physical_page_size()))
+    }
+
+    /// Makes `[addr, addr + size)` Ready, rounded outward to physical pages; what is Ready stays as it
+    /// is. On an error some of the range may be Ready, and is known to be.
+    ///
+    /// # Safety
+    /// The range lies inside what [`Linear::reserve`] gave.
+    pub unsafe fn make_ready<O: Os>(&mut self, vm: &Vm<O>, addr: Addr, size: usize, entry: &mut Entry) -> Result<(), OsError> {
+        let page = vm.os().physical_page_size();
+        let want = Part { start: addr.align_down(page), end: addr.plus(size).align_up(page) };
+        let mut from = want.start;
+        while from < want.end {
+            // The first Ready part that ends above `from` says where the gap ends.
+            let next = self.ready.iter().find(|p| p.end > from).copied();
+            match next {
+                Some(p) if p.start <= from => from = p.end,
+                _ => {
+                    let end = next.map_or(want.end, |p| p.start.min(want.end));
+                    // SAFETY: the gap is Reserved and ours: inside the range, outside all Ready parts.
+                    unsafe { self.open(vm, from, end, entry) }?;
+                    from = end;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes one gap Ready and notes it, after making room for the note.
+    ///
+    /// # Safety
+    /// The gap is Reserved and ours.
+    unsafe fn open<O: Os>(&mut self, vm: &Vm<O>, start: Addr, end: Addr, entry: &mut Entry) -> Result<(), OsError> {
+        if self.ready.is_full() {
+            let pairs = self.ready.iter().zip(self.ready.iter().skip(1));
+            let gaps = pairs.map(|(a, b)| Part { start: a.end, end: b.start });
+            if let Some(gap) = gaps.min_by_key(|gap| gap.end.since(gap.start)) {
+                // SAFETY: the gap between two Ready parts is Reserved and ours.
+                unsafe { self.map_part(vm, gap, entry) }?;
+                if gap.start <= start && end <= gap.end {
+                    return Ok(());
+                }
+            }
+        }
+        // SAFETY: the caller's promise; the gap closed above was another one.
+        unsafe { self.map_part(vm, Part { start, end }, entry) }
+    }
+
+    /// Brings a part from Reserved to Ready.
+    ///
+    /// # Safety
+    /// The part is Reserved and ours.
+    unsafe fn map_part<O: Os>(&mut self, vm: &Vm<O>, part: Part, entry: &mut Entry) -> Result<(), OsError> {
+        let size = part.end.since(part.start);
+        // SAFETY: the caller's promise; the range is Prepared after `map`.
+        unsafe {
+            vm.map(part.start, size, self.account, entry)?;
+            if let Err(e) = vm.used(part.start, size, size, entry) {
+                // Prepared is no state to be left in: nobody would know of it.
+                let _ = vm.fault(part.start, size, 0, self.account, entry);
+                return Err(e);
+            }
+        }
+        self.note(part);
+        Ok(())
+    }
+
+    /// Adds a part, joining it with those that it touches.
+    fn note(&mut self, mut part: Part) {
+        let mut i = 0;
+        while let Some(&p) = self.ready.get(i) {
+            if p.end == part.start || p.start == part.end {
+                part = Part { start: p.start.min(part.start), end: p.end.max(part.end) };
+                self.ready.remove(i);
+            } else if p.start > part.end {
+                break;
+            } else {
+                i += 1;
+            }
+        }
+        let full = self.ready.insert(i, part).is_err();
+        debug_assert!(!full, "`open` made room");
+    }
+}

@@ -1,0 +1,40 @@
+//! Records that are never freed.
+
+use crate::account::{Account, Entry};
+use crate::os::{Os, OsError};
+use crate::units::{Addr, KIB, align_up};
+use crate::vm::Vm;
+
+/// How much is asked from the system at a time; larger requests get what they need.
+const CHUNK: usize = 64 * KIB;
+
+/// Hands out pieces of chunks and never takes one back.
+pub struct Persistent {
+    account: Account,
+    next: Addr,
+    end: Addr,
+}
+
+impl Persistent {
+    /// An allocator that charges `account`.
+    pub const fn new(account: Account) -> Persistent {
+        Persistent { account, next: Addr::NULL, end: Addr::NULL }
+    }
+
+    /// `size` zero bytes aligned to `align`, a power of two of at most a physical page.
+    ///
+    /// What is left of the old chunk is given up when a request does not fit it.
+    pub fn alloc<O: Os>(&mut self, vm: &Vm<O>, size: usize, align: usize, entry: &mut Entry) -> Result<Addr, OsError> {
+        let at = self.next.align_up(align);
+        if !self.next.0.checked_add(size).is_some_and(|_| at.plus(size) <= self.end) || self.next == Addr::NULL {
+            let page = vm.os().physical_page_size();
+            let chunk = align_up(size.max(CHUNK), page);
+            let start = vm.alloc(chunk, self.account, entry)?;
+            self.next = start.plus(size);
+            self.end = start.plus(chunk);
+            return Ok(start);
+        }
+        self.next = at.plus(size);
+        Ok(at)
+    }
+}

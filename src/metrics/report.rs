@@ -1,0 +1,39 @@
+//! The exit report, as a table or as JSON.
+
+use core::fmt::{self, Write};
+
+use super::table::{Reading, TABLE};
+
+/// Writes one JSON object: metric name → number, and `"crossfoot"`: `"balanced"` or a list of the
+/// identities that failed.
+pub fn write_json(out: &mut impl Write, reading: &Reading<'_>) -> fmt::Result {
+    out.write_str("{\n")?;
+    for metric in TABLE {
+        writeln!(out, "  \"{}\": {},", metric.name, (metric.value)(reading))?;
+    }
+    let failures = &reading.balance.failures;
+    if failures.is_empty() {
+        out.write_str("  \"crossfoot\": \"balanced\"\n}\n")
+    } else {
+        out.write_str("  \"crossfoot\": [")?;
+        for (i, failure) in failures.iter().enumerate() {
+            write!(out, "{}\n    \"{failure}\"", if i == 0 { "" } else { "," })?;
+        }
+        out.write_str("\n  ]\n}\n")
+    }
+}
+
+/// Writes one line for each metric, and whether the books balance.
+pub fn write_table(out: &mut impl Write, reading: &Reading<'_>) -> fmt::Result {
+    for metric in TABLE {
+        writeln!(out, "{:>20}  {}", (metric.value)(reading), metric.name)?;
+    }
+    let failures = &reading.balance.failures;
+    if failures.is_empty() {
+        return out.write_str("            balanced  crossfoot\n");
+    }
+    for failure in failures.iter() {
+        writeln!(out, "          UNBALANCED  {failure}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! The table of metrics.
+
+use crate::account::{Account, Snapshot, Total};
+use crate::cache::Cache;
+use crate::mem_stats::Balance;
+use crate::size_class::Class;
+use crate::span::Span;
+
+/// What metrics are computed from.
+pub struct Reading<'a> {
+    /// The books.
+    pub balance: &'a Balance,
+    /// Contended acquisitions of all locks, and nanoseconds waited for them.
+    pub contention: (u64, u64),
+    /// Answers of the books that were stale.
+    pub stale: u64,
+}
+
+/// A row of the table.
+pub struct Metric {
+    /// Its name, `/path:unit`.
+    pub name: &'static str,
+    /// What it says, in a sentence.
+    pub help: &'static str,
+    /// Its value.
+    pub value: fn(&Reading<'_>) -> i64,
+}
+
+impl Reading<'_> {
+    fn books(&self) -> &Snapshot {
+        &self.balance.snapshot
+    }
+
+    fn account(&self, account: Account) -> i64 {
+        self.books().account(account)
+    }
+
+    fn class_sum(&self, f: impl Fn(&crate::account::ClassTotals, i64) -> i64) -> i64 {
+        self.books().classes.iter().zip(Class::all()).map(|(c, class)| f(c, class.size() as i64)).sum()
+    }
+
+    fn caches_in_use(&self) -> i64 {
+        (self.balance.caches * size_of::<Cache>()) as i64
+    }
+
+    fn records_in_use(&self) -> i64 {
+        (self.balance.walked.records * size_of::<Span>()) as i64
+    }
+}
+
+macro_rules! metrics {
+    ($($name:literal, $help:literal, $value:expr;)+) => {
+        /// Every metric, sorted by name.
+        pub const TABLE: &[Metric] = &[$(Metric { name: $name, help: $help, value: $value }),+];
+    };
+}
+
+metrics! {
+    "/cache/made:caches", "Caches made since the start; threads that come later adopt them.",
+        |r| r.balance.caches as i64;
+    "/gc/heap/allocs:bytes", "Cumulative bytes of objects allocated, by the size of their class or in whole pages.",
+        |r| r.class_sum(|c, size| c.allocs as i64 * size) + r.books().total(Total::LargeAllocBytes);
+    "/gc/heap/allocs:objects", "Cumulative number of objects allocated.",
+        |r| r.class_sum(|c, _| c.allocs as i64) + r.books().total(Total::LargeAllocs);
+    "/gc/heap/frees:bytes", "Cumulative bytes of objects freed, those in transit not yet counted.",
+        |r| r.class_sum(|c, size| (c.frees + c.received) as i64 * size) + r.books().total(Total::LargeFreeBytes);
+    "/gc/heap/frees:objects", "Cumulative number of objects freed, those in transit not yet counted.",
+        |r| r.class_sum(|c, _| (c.frees + c.received) as i64) + r.books().total(Total::LargeFrees);
+    "/gc/heap/objects:objects", "Objects that are live or in transit.",
+        |r| r.class_sum(|c, _| c.live()) + r.books().total(Total::LargeAllocs) - r.books().total(Total::LargeFrees);
+    "/heap/in-transit:objects", "Objects freed by a thread that does not own their span, and not home yet.",
+        |r| r.class_sum(|c, _| c.in_transit());
+    "/heap/large/allocs:objects", "Cumulative number of large objects allocated.",
+        |r| r.books().total(Total::LargeAllocs);
+    "/heap/spans:spans", "Spans of every kind.",
+        |r| r.balance.walked.spans as i64;
+    "/lock/contended:acquisitions", "Acquisitions of a lock that another thread held.",
+        |r| r.contention.0 as i64;
+    "/lock/wait:nanoseconds", "Time that threads waited for locks.",
+        |r| r.contention.1 as i64;
+    "/memory/classes/heap/free:bytes", "Free pages that are backed by physical memory.",
+        |r| r.account(Account::HeapFree);
+    "/memory/classes/heap/objects:bytes", "Bytes of objects that are live or in transit.",
+        |r| r.books().live_bytes();
+    "/memory/classes/heap/released:bytes", "Free pages whose physical memory is with the system.",
+        |r| r.account(Account::HeapReleased);
+    "/memory/classes/heap/stacks:bytes", "Pages of spans that are stacks.",
+        |r| r.account(Account::InStacks);
+    "/memory/classes/heap/unused:bytes", "Bytes of spans for objects that no object uses.",
+        |r| r.class_sum(|c, size| c.span_bytes - c.live() * size);
+    "/memory/classes/metadata/mcache/free:bytes", "Memory obtained for caches and not used by one.",
+        |r| r.account(Account::CacheSys) - r.caches_in_use();
+    "/memory/classes/metadata/mcache/inuse:bytes", "Memory of caches.",
+        |r| r.caches_in_use();
+    "/memory/classes/metadata/mspan/free:bytes", "Memory obtained for span records and not used by one.",
+        |r| r.account(Account::SpanSys) - r.records_in_use();
+    "/memory/classes/metadata/mspan/inuse:bytes", "Memory of span records.",
+        |r| r.records_in_use();
+    "/memory/classes/metadata/other:bytes", "Memory of page bitmaps, summaries, work buffers and object bitmaps.",
+        |r| r.account(Account::OtherSys) + r.account(Account::InWorkBufs) + r.account(Account::InBitmaps);
+    "/memory/classes/os-stacks:bytes", "Stacks that are no spans.",
+        |r| r.account(Account::StacksSys);
+    "/memory/classes/other:bytes", "Buffers of the tracer.",
+        |r| r.account(Account::TraceSys);
+    "/memory/classes/profiling/buckets:bytes", "Buckets of the profiler.",
+        |r| r.account(Account::ProfileBucketsSys);
+    "/memory/classes/total:bytes", "Everything obtained from the system and not given back.",
+        |r| r.books().total(Total::TotalMapped);
+    "/memory/ready:bytes", "Of the total, what is in state Ready: all but released pages.",
+        |r| r.books().total(Total::MappedReady);
+    "/stats/stale:reads", "Snapshots that were answered with an earlier one.",
+        |r| r.stale as i64;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TABLE;
+
+    #[test]
+    fn names_are_sorted_and_well_formed() {
+        assert!(TABLE.windows(2).all(|w| w[0].name < w[1].name));
+        for metric in TABLE {
+            let (path, unit) = metric.name.split_once(':').unwrap();
+            assert!(path.starts_with('/') && !unit.is_empty() && !unit.contains(':'), "{}", metric.name);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! One table of options, read once.
+//!
+//! `boot` parses the environment variable `CROSSFOOT="name:value,…"`; the command line prints the
+//! table. What is unknown or out of range gives one line and is ignored.
+//!
+//! No lock, no allocation; about two kibibytes of stack.
+//!
+//! Invariant: an option that was not set, or was set wrongly, has its default.
+
+/// How the exit report is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Format {
+    /// Lines for people.
+    #[default]
+    Table,
+    /// One JSON object.
+    Json,
+}
+
+/// Where the exit report goes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Report {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// To standard error.
+    Stderr,
+    /// To a file of this name.
+    Path(heapless::Vec<u8, PATH>),
+}
+
+/// The longest path of a report, in bytes.
+pub const PATH: usize = 512;
+
+/// The values of all options.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `check`
+    pub check: bool,
+    /// `exit_report`
+    pub exit_report: Report,
+    /// `exit_format`
+    pub exit_format: Format,
+    /// `exit_pid`; 0: none
+    pub exit_pid: i32,
+}
+
+/// A row of the table.
+pub struct Row {
+    /// The option's name.
+    pub name: &'static str,
+    /// The default, as it would be written.
+    pub default: &'static str,
+    /// What may be written.
+    pub range: &'static str,
+    /// What it does, in a sentence.
+    pub help: &'static str,
+    /// Sets it from a value; `false`: not in the range.
+    set: fn(&mut Options, &[u8]) -> bool,
+}
+
+/// Every option.
+pub const TABLE: &[Row] = &[
+    Row {
+        name: "check",
+        default: "off",
+        range: "on|off",
+        help: "Check every identity of the books when the process exits; exit status 70 if one fails.",
+        set: |o, v| switch(v).map(|on| o.check = on).is_some(),
+    },
+    Row {
+        name: "exit_report",
+        default: "off",
+        range: "off|stderr|PATH",
+        help: "Write the metrics when the process exits, but not on _exit or a signal.",
+        set: |o, v| report(v).map(|r| o.exit_report = r).is_some(),
+    },
+    Row {
+        name: "exit_format",
+        default: "table",
+        range: "table|json",
+        help: "The form of the exit report.",
+        set: |o, v| format(v).map(|f| o.exit_format = f).is_some(),
+    },
+    Row {
+        name: "exit_pid",
+        default: "0",
+        range: "0..=2147483647",
+        help: "The process whose report goes to PATH itself; any other's goes to PATH.PID. 0: all go to PATH.",
+        set: |o, v| number(v).map(|n| o.exit_pid = n).is_some(),
+    },
+];
+
+fn switch(v: &[u8]) -> Option<bool> {
+    match v {
+        b"on" => Some(true),
+        b"off" => Some(false),
+        _ => None,
+    }
+}
+
+fn report(v: &[u8]) -> Option<Report> {
+    match v {
+        b"" => None,
+        b"off" => Some(Report::Off),
+        b"stderr" => Some(Report::Stderr),
+        path => heapless::Vec::from_slice(path).ok().map(Report::Path),
+    }
+}
+
+fn format(v: &[u8]) -> Option<Format> {
+    match v {
+        b"table" => Some(Format::Table),
+        b"json" => Some(Format::Json),
+        _ => None,
+    }
+}
+
+fn number(v: &[u8]) -> Option<i32> {
+    core::str::from_utf8(v).ok()?.parse().ok().filter(|&n| n >= 0)
+}
+
+/// What is wrong with a piece of the variable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wrong<'a> {
+    /// No option has this name.
+    Unknown(&'a [u8]),
+    /// The value is not in the option's range.
+    Value(&'static Row, &'a [u8]),
+}
+
+impl PartialEq for Row {
+    fn eq(&self, other: &Row) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Row {}
+
+impl core::fmt::Debug for Row {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl core::fmt::Display for Wrong<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Wrong::Unknown(name) => write!(f, "crossfoot: CROSSFOOT: no option is called '{}'", name.escape_ascii()),
+            Wrong::Value(row, v) => {
+                write!(f, "crossfoot: CROSSFOOT: {} takes {}, not '{}'", row.name, row.range, v.escape_ascii())
+            }
+        }
+    }
+}
+
+impl Options {
+    /// Parses `name:value,…` and tells `wrong` of each piece that it ignores.
+    pub fn parse(text: &[u8], mut wrong: impl FnMut(Wrong<'_>)) -> Options {
+        let mut options = Options::default();
+        for piece in text.split(|&b| b == b',').filter(|piece| !piece.is_empty()) {
+            let colon = piece.iter().position(|&b| b == b':').unwrap_or(piece.len());
+            let (name, rest) = piece.split_at(colon);
+            let value = rest.get(1..).unwrap_or_default();
+            match TABLE.iter().find(|row| row.name.as_bytes() == name) {
+                None => wrong(Wrong::Unknown(name)),
+                Some(row) => {
+                    if !(row.set)(&mut options, value) {
+                        wrong(Wrong::Value(row, value));
+                    }
+                }
+            }
+        }
+        options
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+
+    fn parse(text: &str) -> (Options, Vec<String>) {
+        let mut wrong = Vec::new();
+        let options = Options::parse(text.as_bytes(), |w| wrong.push(w.to_string()));
+        (options, wrong)
+    }
+
+    #[test]
+    fn values_are_taken() {
+        let (o, wrong) = parse("check:on,exit_report:/tmp/a:b,exit_format:json,exit_pid:17");
+        assert!(wrong.is_empty(), "{wrong:?}");
+        assert!(o.check && o.exit_format == Format::Json && o.exit_pid == 17);
+        assert_eq!(o.exit_report, Report::Path(heapless::Vec::from_slice(b"/tmp/a:b").unwrap()));
+    }
+
+    #[test]
+    fn defaults_are_what_the_table_says() {
+        for row in TABLE {
+            let mut o = Options::default();
+            assert!((row.set)(&mut o, row.default.as_bytes()), "{}", row.name);
+            assert_eq!(std::format!("{o:?}"), std::format!("{:?}", Options::default()));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_and_ignored() {
+        let (o, wrong) = parse("chekc:on,,check:maybe,exit_report:,exit_pid:-1,exit_format:json");
+        assert_eq!(
+            wrong,
+            [
+                "crossfoot: CROSSFOOT: no option is called 'chekc'",
+                "crossfoot: CROSSFOOT: check takes on|off, not 'maybe'",
+                "crossfoot: CROSSFOOT: exit_report takes off|stderr|PATH, not ''",
+                "crossfoot: CROSSFOOT: exit_pid takes 0..=2147483647, not '-1'",
+            ]
+        );
+        assert!(!o.check && o.exit_format == Format::Json);
+    }
+}

@@ -1,0 +1,327 @@
+//! Linux, through rustix: no libc.
+//!
+//! Calls that rustix lacks, made through the raw call of `arch`: `exit_group`, and `madvise` with
+//! `MADV_COLLAPSE`.
+
+use core::ffi::c_void;
+
+use rustix::io::Errno;
+use rustix::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
+use rustix::process::{self, Resource};
+use rustix::thread::{self, MembarrierCommand};
+
+use super::{Os, OsError, Platform, Window};
+use crate::arch;
+use crate::units::{Addr, GIB, MIB, align_down, align_up};
+
+/// Where arenas start if the address space allows: the place that Go uses, far from programs, their
+/// `brk` heap and the kernel's own choices, and easy to recognise in a debugger.
+const WINDOW_BASE: usize = 0xc0 << 32;
+/// The window where the address space is unlimited: the largest heap that is promised.
+const WINDOW_SIZE: usize = 16 << 40;
+/// Where arenas start in a limited address space: the page map covers everything below the window's
+/// end, so the window lies low.
+const LOW_BASE: usize = 4 * GIB;
+
+/// `MADV_COLLAPSE` of `linux/mman.h` (Linux 6.1).
+const MADV_COLLAPSE: usize = 25;
+
+/// The Linux kernel under this process.
+pub struct Linux;
+
+fn error(e: Errno) -> OsError {
+    match e {
+        Errno::NOMEM | Errno::AGAIN => OsError::OutOfMemory,
+        Errno::EXIST => OsError::Taken,
+        Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP => OsError::Unsupported,
+        e => OsError::Errno(e.raw_os_error()),
+    }
+}
+
+fn void(addr: Addr) -> *mut c_void {
+    addr.ptr()
+}
+
+/// Anonymous private memory anywhere.
+fn anywhere(size: usize, prot: ProtFlags, flags: MapFlags) -> Result<Addr, OsError> {
+    // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
+    let p = unsafe { mm::mmap_anonymous(core::ptr::null_mut(), size, prot, MapFlags::PRIVATE | flags) };
+    p.map(|p| Addr::of(p.cast::<u8>())).map_err(error)
+}
+
+impl Linux {
+    /// Ends the process with `status`, without running anything.
+    pub fn exit(status: i32) -> ! {
+        // SAFETY: exit_group takes a number and never returns.
+        unsafe { arch::syscall3(arch::SYS_EXIT_GROUP, status as usize, 0, 0) };
+        arch::trap()
+    }
+
+    /// Ends the process by `SIGABRT`.
+    pub fn abort() -> ! {
+        let _ = process::kill_process(process::getpid(), process::Signal::ABORT);
+        Linux::exit(127)
+    }
+
+    /// Writes all of `text` to a descriptor, as far as it goes.
+    pub fn write_all<Fd: rustix::fd::AsFd>(fd: Fd, mut text: &[u8]) -> Result<(), OsError> {
+        while !text.is_empty() {
+            match rustix::io::write(&fd, text) {
+                Ok(0) => return Err(OsError::Errno(0)),
+                Ok(n) => text = text.get(n..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(error(e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes `text` to standard error, as far as it goes.
+    pub fn print(text: &[u8]) {
+        // SAFETY: descriptor 2 is only written to; where it is closed, the write fails.
+        let _ = Linux::write_all(unsafe { rustix::stdio::stderr() }, text);
+    }
+}
+
+impl Platform for Linux {
+    fn yield_now() {
+        thread::sched_yield();
+    }
+
+    fn now() -> u64 {
+        let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+    }
+}
+
+// SAFETY: every verb is the system call that does what the trait says; anonymous private memory is
+// zero when it is first touched and after MADV_DONTNEED.
+unsafe impl Os for Linux {
+    const SPARSE_FROM_ZERO: bool = true;
+
+    fn physical_page_size(&self) -> usize {
+        rustix::param::page_size()
+    }
+
+    fn address_bits(&self) -> u32 {
+        // What a process gets without asking for more by a hint. Where it has less (39 bits on some
+        // riscv64 and arm64 kernels), arenas beyond are refused and the low window is taken.
+        if cfg!(target_pointer_width = "64") { 47 } else { 32 }
+    }
+
+    fn cpus(&self) -> usize {
+        thread::sched_getaffinity(None).map_or(1, |set| set.count().max(1) as usize)
+    }
+
+    fn window(&self) -> Window {
+        let limit = process::getrlimit(Resource::As).current;
+        match limit {
+            Some(limit) if (limit as u128) < (WINDOW_BASE as u128) => {
+                let size = align_up((limit as usize).max(MIB), crate::config::ARENA_SIZE);
+                Window { base: Addr(LOW_BASE), size }
+            }
+            _ => Window { base: Addr(WINDOW_BASE), size: WINDOW_SIZE },
+        }
+    }
+
+    fn reserve(&self, at: Option<Addr>, size: usize) -> Result<Addr, OsError> {
+        let Some(at) = at else {
+            return anywhere(size, ProtFlags::empty(), MapFlags::NORESERVE);
+        };
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED_NOREPLACE;
+        // SAFETY: NOREPLACE never touches a mapping that exists; a kernel that does not know the flag
+        // (before 4.17) takes the address as a hint.
+        let p = unsafe { mm::mmap_anonymous(void(at), size, ProtFlags::empty(), flags) }.map_err(error)?;
+        let got = Addr::of(p.cast::<u8>());
+        if got == at {
+            return Ok(at);
+        }
+        // SAFETY: the mapping was made by the call above and nobody knows of it.
+        let _ = unsafe { mm::munmap(p, size) };
+        Err(OsError::Taken)
+    }
+
+    fn alloc(&self, size: usize) -> Result<Addr, OsError> {
+        anywhere(size, ProtFlags::READ | ProtFlags::WRITE, MapFlags::empty())
+    }
+
+    unsafe fn map(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: the range is the caller's, so changing its protection disturbs nobody.
+        unsafe { mm::mprotect(void(addr), size, MprotectFlags::READ | MprotectFlags::WRITE) }.map_err(error)
+    }
+
+    unsafe fn used(&self, _addr: Addr, _size: usize) -> Result<(), OsError> {
+        // Linux backs Prepared memory at the first touch.
+        Ok(())
+    }
+
+    unsafe fn unused(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: the caller needs nothing of the range's content.
+        unsafe { mm::madvise(void(addr), size, Advice::LinuxDontNeed) }.map_err(error)
+    }
+
+    unsafe fn fault(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+        // SAFETY: replaces the caller's own mapping, whose content it does not need.
+        unsafe { mm::mmap_anonymous(void(addr), size, ProtFlags::empty(), flags) }.map(|_| ()).map_err(error)
+    }
+
+    unsafe fn free(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: the mapping is the caller's, and it needs nothing of it.
+        unsafe { mm::munmap(void(addr), size) }.map_err(error)
+    }
+
+    unsafe fn huge_page(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: advice about the caller's own memory, which keeps its content.
+        unsafe { mm::madvise(void(addr), size, Advice::LinuxHugepage) }.map_err(error)
+    }
+
+    unsafe fn no_huge_page(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: advice about the caller's own memory, which keeps its content.
+        unsafe { mm::madvise(void(addr), size, Advice::LinuxNoHugepage) }.map_err(error)
+    }
+
+    unsafe fn collapse(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: advice about the caller's own memory, which keeps its content.
+        let r = unsafe { arch::syscall3(arch::SYS_MADVISE, addr.0, size, MADV_COLLAPSE) };
+        if r == 0 { Ok(()) } else { Err(error(Errno::from_raw_os_error(-r as i32))) }
+    }
+
+    fn sparse(&self, size: usize) -> Result<Addr, OsError> {
+        // Readable from the start, so that looking up any address is safe; not writable, so that
+        // strict overcommit does not charge it. Left out of core dumps, where it would be all holes.
+        let at = anywhere(size, ProtFlags::READ, MapFlags::NORESERVE)?;
+        // SAFETY: advice about the mapping made above.
+        let _ = unsafe { mm::madvise(void(at), size, Advice::LinuxDontDump) };
+        Ok(at)
+    }
+
+    unsafe fn sparse_ready(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        let page = self.physical_page_size();
+        let start = align_down(addr.0, page);
+        let end = align_up(addr.0 + size, page);
+        let flags = MprotectFlags::READ | MprotectFlags::WRITE;
+        // SAFETY: the rounded range stays inside the caller's sparse range, which is whole physical pages.
+        unsafe { mm::mprotect(void(Addr(start)), end - start, flags) }.map_err(error)
+    }
+
+    unsafe fn move_pages(&self, from: Addr, to: Addr, size: usize) -> Result<(), OsError> {
+        let flags = MremapFlags::MAYMOVE | MremapFlags::DONTUNMAP;
+        // SAFETY: both ranges are the caller's; the old one stays mapped and empty (Linux 5.7).
+        unsafe { mm::mremap_fixed(void(from), size, size, flags, void(to)) }.map(|_| ()).map_err(error)
+    }
+
+    fn register_fence(&self) -> bool {
+        thread::membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok()
+    }
+
+    fn fence_all(&self) {
+        let _ = thread::membarrier(MembarrierCommand::PrivateExpedited);
+    }
+
+    fn print(&self, text: &[u8]) {
+        Linux::print(text);
+    }
+}
+
+impl Linux {
+    /// The value of an environment variable at the start of the process, copied to `buffer`; `None` where it
+    /// is not set, does not fit, or cannot be read.
+    ///
+    /// Read from `/proc`, because a libc may not have set its own `environ` yet when the first
+    /// allocation happens, and there may be no libc.
+    pub fn environment<'a>(name: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+        use rustix::fs::{Mode, OFlags, open};
+        let file = open("/proc/self/environ", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let mut chunk = [0u8; 1024];
+        let mut scan = Scan { name: name.as_bytes(), matched: 0, state: State::Name, len: 0 };
+        loop {
+            let n = match rustix::io::read(&file, &mut chunk) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(Errno::INTR) => continue,
+                Err(_) => return None,
+            };
+            for &byte in chunk.get(..n)? {
+                if scan.byte(byte, buffer) {
+                    return buffer.get(..scan.len);
+                }
+            }
+        }
+        if scan.state == State::Value { buffer.get(..scan.len) } else { None }
+    }
+
+    /// Whether the process runs with more rights than whoever started it, so that its environment is not to be
+    /// trusted (`AT_SECURE`). Where that cannot be read, it is assumed.
+    pub fn secure() -> bool {
+        use rustix::fs::{Mode, OFlags, open};
+        const AT_SECURE: usize = 23;
+        const WORD: usize = size_of::<usize>();
+        let Ok(file) = open("/proc/self/auxv", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return true };
+        let mut pairs = [0u8; 64 * 2 * WORD];
+        let n = rustix::io::read(&file, &mut pairs).unwrap_or(0);
+        let word = |b: &[u8]| b.iter().rev().fold(0usize, |w, &byte| (w << 8) | byte as usize);
+        let little = cfg!(target_endian = "little");
+        for pair in pairs.get(..n).unwrap_or_default().chunks_exact(2 * WORD) {
+            let (key, value) = pair.split_at(WORD);
+            if little && word(key) == AT_SECURE {
+                return word(value) != 0;
+            }
+        }
+        true
+    }
+
+    /// This process's number.
+    pub fn pid() -> i32 {
+        process::getpid().as_raw_nonzero().get()
+    }
+
+    /// Creates or empties a file and hands it to `f`.
+    pub fn with_file<R>(path: &[u8], f: impl FnOnce(rustix::fd::BorrowedFd<'_>) -> R) -> Result<R, OsError> {
+        use rustix::fd::AsFd;
+        use rustix::fs::{Mode, OFlags, open};
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let file = open(path, flags, Mode::from_raw_mode(0o644)).map_err(error)?;
+        Ok(f(file.as_fd()))
+    }
+}
+
+/// Where in a list of `NAME=value\0` a scan is.
+#[derive(PartialEq, Eq)]
+enum State {
+    Name,
+    Other,
+    Value,
+}
+
+/// A scan for one variable, byte by byte.
+struct Scan<'a> {
+    name: &'a [u8],
+    matched: usize,
+    state: State,
+    len: usize,
+}
+
+impl Scan<'_> {
+    /// Takes one byte; `true` when the value is complete in `buffer`.
+    fn byte(&mut self, byte: u8, buffer: &mut [u8]) -> bool {
+        match self.state {
+            State::Name if self.matched == self.name.len() && byte == b'=' => self.state = State::Value,
+            State::Name if self.name.get(self.matched) == Some(&byte) => self.matched += 1,
+            State::Value if byte == 0 => return true,
+            State::Value => match buffer.get_mut(self.len) {
+                Some(place) => {
+                    *place = byte;
+                    self.len += 1;
+                }
+                None => self.state = State::Other,
+            },
+            _ => self.state = State::Other,
+        }
+        if byte == 0 {
+            self.state = State::Name;
+            self.matched = 0;
+        }
+        false
+    }
+}

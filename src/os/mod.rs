@@ -1,0 +1,173 @@
+//! The operating system as the kernel sees it: a handful of verbs on address space,
+//! a clock, a fence, and a way to say something and die.
+//!
+//! Called by `vm` for everything that changes the state of address space, by `lock` to
+//! yield, by `account` for the fence, and by `report` to print. Nobody else.
+//!
+//! Implementations may not allocate, may not take a lock of the kernel, and need only a
+//! small stack. They keep no account: that is the business of `vm`.
+//!
+//! Invariant: each verb changes the state of exactly the range it names, or, when it
+//! returns an error, of nothing.
+//!
+//! | verb | from | to |
+//! |---|---|---|
+//! | [`Os::reserve`] | None | Reserved |
+//! | [`Os::map`] | Reserved | Prepared |
+//! | [`Os::used`] | Prepared or Ready | Ready |
+//! | [`Os::unused`] | Ready | Prepared |
+//! | [`Os::fault`] | Ready or Prepared | Reserved |
+//! | [`Os::free`] | any | None |
+//! | [`Os::alloc`] | None | Ready |
+
+#[cfg(target_os = "linux")]
+mod linux;
+mod region;
+#[cfg(feature = "testing")]
+pub mod sim;
+
+#[cfg(target_os = "linux")]
+pub use linux::Linux;
+pub use region::Region;
+
+use crate::units::Addr;
+
+/// Why the operating system refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OsError {
+    /// No memory, no address space, or over a limit (`ENOMEM`, `EAGAIN`).
+    OutOfMemory,
+    /// The address range that was asked for is taken (`EEXIST`).
+    Taken,
+    /// This home has no such call (`ENOSYS`, `EINVAL` of an unknown request).
+    Unsupported,
+    /// Anything else, by its number.
+    Errno(i32),
+}
+
+/// Where arenas may be placed. Every heap address lies in `[base, base + size)`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Window {
+    /// The first address.
+    pub base: Addr,
+    /// How many bytes the window spans.
+    pub size: usize,
+}
+
+/// What needs no instance: scheduling and time. Locks need just this.
+pub trait Platform: 'static {
+    /// Lets another thread run; a spinning lock calls it after a short spin.
+    fn yield_now();
+    /// Nanoseconds of a clock that never goes back; 0 where the home has no clock.
+    fn now() -> u64;
+}
+
+/// The operating system under a kernel.
+///
+/// Sizes are in bytes; addresses and sizes of ranges are multiples of
+/// [`Os::physical_page_size`], except where a verb says otherwise.
+///
+/// # Safety
+///
+/// A range that a verb brought to Ready must be readable and writable memory that nobody
+/// else uses, until a verb takes it out of Ready; a range fresh from [`Os::alloc`], or
+/// Ready for the first time after [`Os::map`] or [`Os::unused`], must read as zero.
+pub unsafe trait Os: Platform + Sync {
+    /// Whether sparse memory may be reserved for every address from zero up, so that the page
+    /// map needs no lower bound check.
+    const SPARSE_FROM_ZERO: bool;
+
+    /// The size of a physical page in bytes: a power of two, 4 to 64 KiB.
+    fn physical_page_size(&self) -> usize;
+
+    /// How many bits a user address has at the most.
+    fn address_bits(&self) -> u32;
+
+    /// How many CPUs this process may run on; at least 1.
+    fn cpus(&self) -> usize;
+
+    /// Where arenas may be placed. The same answer at every call.
+    fn window(&self) -> Window;
+
+    /// None → Reserved. With `at`, exactly there or [`OsError::Taken`].
+    fn reserve(&self, at: Option<Addr>, size: usize) -> Result<Addr, OsError>;
+
+    /// None → Ready, anywhere.
+    fn alloc(&self, size: usize) -> Result<Addr, OsError>;
+
+    /// Reserved → Prepared.
+    ///
+    /// # Safety
+    /// The range is Reserved and the caller's.
+    unsafe fn map(&self, addr: Addr, size: usize) -> Result<(), OsError>;
+
+    /// Prepared → Ready; parts that are Ready stay so, with their content.
+    ///
+    /// # Safety
+    /// The range is Prepared or Ready and the caller's.
+    unsafe fn used(&self, addr: Addr, size: usize) -> Result<(), OsError>;
+
+    /// Ready → Prepared: the content is lost and its physical memory goes back.
+    ///
+    /// # Safety
+    /// The range is Ready and the caller's, and holds nothing that is needed.
+    unsafe fn unused(&self, addr: Addr, size: usize) -> Result<(), OsError>;
+
+    /// Ready or Prepared → Reserved; a touch faults from then on. For debugging.
+    ///
+    /// # Safety
+    /// The range is the caller's and holds nothing that is needed.
+    unsafe fn fault(&self, addr: Addr, size: usize) -> Result<(), OsError>;
+
+    /// Any state → None.
+    ///
+    /// # Safety
+    /// The range is the caller's and holds nothing that is needed.
+    unsafe fn free(&self, addr: Addr, size: usize) -> Result<(), OsError>;
+
+    /// Asks for huge pages. Changes no state; advice that may be ignored.
+    ///
+    /// # Safety
+    /// The range is Prepared or Ready and the caller's.
+    unsafe fn huge_page(&self, addr: Addr, size: usize) -> Result<(), OsError>;
+
+    /// Asks for no huge pages. Changes no state.
+    ///
+    /// # Safety
+    /// As for [`Os::huge_page`].
+    unsafe fn no_huge_page(&self, addr: Addr, size: usize) -> Result<(), OsError>;
+
+    /// Collapses the range into huge pages now. Changes no state.
+    ///
+    /// # Safety
+    /// As for [`Os::huge_page`].
+    unsafe fn collapse(&self, addr: Addr, size: usize) -> Result<(), OsError>;
+
+    /// None → sparse: memory that reads as zero and takes no physical memory until a part of
+    /// it is made writable by [`Os::sparse_ready`]. Outside the four states and the accounts.
+    fn sparse(&self, size: usize) -> Result<Addr, OsError>;
+
+    /// Makes a part of a sparse range writable; idempotent. Any range inside: the
+    /// implementation rounds outward to physical pages.
+    ///
+    /// # Safety
+    /// The range lies inside one sparse range of the caller's.
+    unsafe fn sparse_ready(&self, addr: Addr, size: usize) -> Result<(), OsError>;
+
+    /// Moves the physical pages of `from` under `to`; afterwards `to` holds what `from` held, and
+    /// `from` is still Ready and reads as zero.
+    ///
+    /// # Safety
+    /// Both ranges are Ready, the caller's, and do not overlap.
+    unsafe fn move_pages(&self, from: Addr, to: Addr, size: usize) -> Result<(), OsError>;
+
+    /// Makes [`Os::fence_all`] usable. Called once, before the first fence. `false` where the home
+    /// has no such fence: then both sides of the protocol use a real one.
+    fn register_fence(&self) -> bool;
+
+    /// A full memory barrier on every thread of the process that runs now.
+    fn fence_all(&self);
+
+    /// Writes to standard error, as far as it goes.
+    fn print(&self, text: &[u8]);
+}

@@ -1,0 +1,98 @@
+//! A block of 64 pages in front of the page heap's lock.
+
+use super::PageAlloc;
+use crate::bits::{WORD, find_ones};
+use crate::units::{Addr, PAGE_SHIFT, PAGE_SIZE, Pages};
+
+/// The most pages that a [`PageCache`] holds, and that can be asked of one.
+pub const CACHE_PAGES: usize = WORD;
+
+/// Free pages of one aligned block of 64, owned by one cache.
+///
+/// For the [`PageAlloc`] that they came from they are taken. Protected by nothing: the
+/// thread that owns the cache is the only one to call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "the pages of a page cache are lost unless it is flushed"]
+pub struct PageCache {
+    /// The block's first page; null where there is no block.
+    base: Addr,
+    /// One bit for each page that is free.
+    pages: u64,
+    /// One bit for each free page that is released.
+    released: u64,
+}
+
+impl PageCache {
+    /// A cache without a block.
+    pub const EMPTY: PageCache = PageCache { base: Addr::NULL, pages: 0, released: 0 };
+
+    /// Whether no page is left.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.pages == 0
+    }
+
+    /// How many pages are free and not released, and how many are released.
+    pub const fn count(&self) -> (Pages, Pages) {
+        let released = self.released.count_ones() as usize;
+        (Pages(self.pages.count_ones() as usize - released), Pages(released))
+    }
+
+    /// Takes the lowest run of `pages` pages. Gives its address and how many of the pages
+    /// were released. `None` where there is none, as for any number above
+    /// [`CACHE_PAGES`]. Without a lock.
+    #[inline]
+    #[must_use = "pages that are taken must be given back"]
+    pub fn alloc(&mut self, pages: Pages) -> Option<(Addr, Pages)> {
+        let n = pages.0;
+        if n == 0 || n > CACHE_PAGES || self.pages == 0 {
+            return None;
+        }
+        let i = find_ones(self.pages, n)?;
+        let run = u64::MAX >> (WORD - n) << i;
+        let released = (self.released & run).count_ones() as usize;
+        self.pages &= !run;
+        self.released &= !run;
+        Some((self.base.plus(i << PAGE_SHIFT), Pages(released)))
+    }
+
+    /// Puts back pages that are taken, if they lie in the block; says whether they do.
+    /// They count as not released. Without a lock.
+    #[inline]
+    #[must_use = "pages of another block go to the page heap"]
+    pub fn free(&mut self, addr: Addr, pages: Pages) -> bool {
+        let n = pages.0;
+        // Below the base this wraps to a number that is in no block.
+        let i = addr.0.wrapping_sub(self.base.0) >> PAGE_SHIFT;
+        if self.base == Addr::NULL || n == 0 || i >= WORD || n > WORD - i {
+            return false;
+        }
+        debug_assert!(addr.is_aligned(PAGE_SIZE));
+        let run = u64::MAX >> (WORD - n) << i;
+        debug_assert_eq!(self.pages & run, 0, "page: freed while free");
+        self.pages |= run;
+        true
+    }
+
+    /// Gives every page back to `heap`, where they came from, and leaves the cache empty,
+    /// without a block. The caller holds the page heap's lock.
+    pub fn flush<const LEVELS: usize>(&mut self, heap: &mut PageAlloc<LEVELS>) {
+        if self.pages != 0 {
+            heap.free_block(self.base, self.pages, self.released);
+        }
+        *self = PageCache::EMPTY;
+    }
+}
+
+impl<const LEVELS: usize> PageAlloc<LEVELS> {
+    /// Takes all free pages of the aligned block of 64 that holds the lowest free page.
+    /// An empty cache where no page is free. The caller holds the page heap's lock.
+    pub fn allocate_to_cache(&mut self) -> PageCache {
+        match self.take_block() {
+            Some((block, pages, released)) => {
+                PageCache { base: self.addr(block), pages, released }
+            }
+            None => PageCache::EMPTY,
+        }
+    }
+}

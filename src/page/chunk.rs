@@ -1,0 +1,160 @@
+//! The bits of one chunk: which of its pages are taken, and which have memory.
+
+use super::ReleaseShape;
+use super::summary::Summary;
+use super::table::Record;
+use crate::bits::{BITS, PageBits};
+
+/// Binary logarithm of [`CHUNK_PAGES`].
+pub(super) const CHUNK_LOG: u32 = 9;
+/// Pages of a chunk.
+pub const CHUNK_PAGES: usize = 1 << CHUNK_LOG;
+
+const _: () = assert!(CHUNK_PAGES == BITS, "one bit per page of a chunk");
+const _: () = assert!(size_of::<Chunk>() == 128, "two cache lines per chunk");
+
+/// Two bits for each page.
+///
+/// Residence is kept, not its opposite, so that zeroed memory is what a fresh chunk
+/// needs: all free, all released. Growing the heap then touches no chunk, and a large
+/// heap that is barely used has bitmaps that are barely there.
+///
+/// A taken page is resident: taking clears the released state, and only free pages
+/// are released.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(super) struct Chunk {
+    /// Taken: by a span, by a page cache, or by somebody who releases it.
+    taken: PageBits,
+    /// Not released.
+    resident: PageBits,
+}
+
+// SAFETY: two arrays of words; zeros are a fresh chunk.
+unsafe impl Record for Chunk {}
+
+impl Chunk {
+    /// The free runs.
+    #[inline]
+    pub(super) fn summary(&self) -> Summary {
+        let runs = self.taken.zero_runs();
+        Summary::new(runs.start, runs.max, runs.end)
+    }
+
+    /// Which pages are taken.
+    #[inline]
+    pub(super) fn taken(&self) -> &PageBits {
+        &self.taken
+    }
+
+    /// Takes `n` pages from `i` up, all free. Says how many were released.
+    #[inline]
+    pub(super) fn take(&mut self, i: usize, n: usize) -> usize {
+        debug_assert_eq!(self.taken.count_range(i, n), 0, "page: taken twice");
+        let released = self.released_in(i, n);
+        self.taken.set_range(i, n);
+        if released != 0 {
+            self.resident.set_range(i, n);
+        }
+        released
+    }
+
+    /// Gives back `n` pages from `i` up, all taken.
+    #[inline]
+    pub(super) fn free(&mut self, i: usize, n: usize) {
+        debug_assert_eq!(self.taken.count_range(i, n), n, "page: freed while free");
+        self.taken.clear_range(i, n);
+    }
+
+    /// Marks `n` free pages from `i` up released.
+    #[inline]
+    pub(super) fn set_released(&mut self, i: usize, n: usize) {
+        debug_assert_eq!(self.taken.count_range(i, n), 0, "page: released while taken");
+        self.resident.clear_range(i, n);
+    }
+
+    /// Marks `n` pages from `i` up not released.
+    #[inline]
+    pub(super) fn clear_released(&mut self, i: usize, n: usize) {
+        self.resident.set_range(i, n);
+    }
+
+    /// How many of the `n` pages from `i` up are released.
+    #[inline]
+    pub(super) fn released_in(&self, i: usize, n: usize) -> usize {
+        n - self.resident.count_range(i, n)
+    }
+
+    /// Takes every free page of the block of 64 that holds page `i`. Gives the pages
+    /// taken and, among them, those that were released.
+    #[inline]
+    pub(super) fn take_block(&mut self, i: usize) -> (u64, u64) {
+        let pages = !self.taken.block(i);
+        let released = pages & !self.resident.block(i);
+        self.taken.set_in_block(i, pages);
+        self.resident.set_in_block(i, pages);
+        (pages, released)
+    }
+
+    /// Gives back `pages` of the block of 64 that holds page `i`, all taken, of which
+    /// `released` were released before they were taken and not used since.
+    #[inline]
+    pub(super) fn free_block(&mut self, i: usize, pages: u64, released: u64) {
+        debug_assert_eq!(self.taken.block(i) & pages, pages, "page: freed while free");
+        debug_assert_eq!(released & !pages, 0);
+        self.taken.clear_in_block(i, pages);
+        self.resident.clear_in_block(i, released);
+    }
+
+    /// The free pages that have memory, as zeros among ones.
+    #[inline]
+    fn unreleased(&self) -> PageBits {
+        self.taken.zip(&self.resident, |taken, resident| taken | !resident)
+    }
+
+    /// The lowest run of free pages with memory at or above `from`: where it begins and
+    /// how many pages it has, at most `at_most`.
+    pub(super) fn first_unreleased(&self, from: usize, at_most: usize) -> Option<(usize, usize)> {
+        let bits = self.unreleased();
+        let start = bits.find_zeros(1, from)?.start;
+        let mut n = 1;
+        while n < at_most && start + n < BITS && !bits.get(start + n) {
+            n += 1;
+        }
+        Some((start, n))
+    }
+
+    /// The highest run of free pages with memory that `want` lets be released: where it
+    /// begins and how many pages it has.
+    pub(super) fn last_releasable(&self, want: ReleaseShape) -> Option<(usize, usize)> {
+        let unit = want.unit.0;
+        let mut bits = self.unreleased();
+        bits.spread(unit);
+        let (low, n) = bits.last_zeros()?;
+        let end = low + n;
+        let most = (want.at_most.0 & !(unit - 1)).max(unit);
+        let mut start = end - n.min(most);
+        // A huge page that is free as a whole goes whole: giving back a part of it
+        // would split it and leave the rest in small pages.
+        let huge = want.huge.0;
+        if huge > unit && huge <= BITS && start.next_multiple_of(huge) <= end {
+            let below = start & !(huge - 1);
+            if below >= low {
+                start = below;
+            }
+        }
+        Some((start, end - start))
+    }
+
+    /// How many pages are free with memory, and how many free and released.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let resident = self.unreleased().count();
+        let taken = self.taken.count();
+        (BITS - resident, resident - taken)
+    }
+
+    /// Whether every taken page is resident.
+    pub(super) fn is_valid(&self) -> bool {
+        self.taken.zip(&self.resident, |taken, resident| taken & !resident) == PageBits::EMPTY
+    }
+}

@@ -1,0 +1,312 @@
+//! The parts alone: summaries, chunks, the page cache, the window.
+
+use super::super::chunk::Chunk;
+use super::super::summary::Summary;
+use super::super::{CHUNK_BYTES, CHUNK_PAGES, GrowError, PageCache, Pages, ReleaseShape};
+use super::{BASE, Mapped, OutOfMemory, World};
+use crate::units::{Addr, PAGE_SIZE};
+use std::vec::Vec;
+
+#[test]
+fn a_summary_keeps_its_lengths() {
+    for (s, m, e) in [
+        (0, 0, 0),
+        (0, 1, 0),
+        (1, 1, 1),
+        (512, 512, 512),
+        (0, (1 << 21) - 1, (1 << 21) - 1),
+        ((1 << 21) - 1, (1 << 21) - 1, 0),
+        (1 << 21, 1 << 21, 1 << 21),
+    ] {
+        let sum = Summary::new(s, m, e);
+        assert_eq!((sum.start(), sum.max(), sum.end()), (s, m, e));
+        assert!(sum.is_grown());
+        assert_eq!(sum.has_free(), m != 0);
+    }
+    assert!(!Summary::NONE.is_grown() && !Summary::NONE.has_free());
+    assert!(Summary::FULL.is_grown() && !Summary::FULL.has_free());
+}
+
+#[test]
+fn summaries_merge() {
+    let s = Summary::new;
+    let (none, full, free) = (Summary::NONE, Summary::FULL, Summary::free(9));
+    let rows: &[(&str, [Summary; 4], Summary)] = &[
+        ("nothing grown", [none; 4], none),
+        ("all taken", [full; 4], full),
+        ("one grown, taken", [none, none, full, none], full),
+        ("one grown, free", [none, free, none, none], s(0, 512, 0)),
+        ("all free", [free; 4], s(2048, 2048, 2048)),
+        ("free but the last", [free, free, free, full], s(1536, 1536, 0)),
+        ("free but the first", [full, free, free, free], s(0, 1536, 1536)),
+        ("a run across", [s(1, 2, 10), s(20, 20, 3), full, full], s(1, 30, 0)),
+        ("a run over a whole one", [s(1, 2, 10), free, s(7, 7, 5), full], s(1, 529, 0)),
+        ("the ends grow", [free, s(9, 9, 0), s(0, 8, 8), free], s(521, 521, 520)),
+        ("longest inside", [s(1, 100, 2), s(3, 4, 0), full, s(0, 50, 9)], s(1, 100, 9)),
+    ];
+    for (name, children, merged) in rows {
+        assert_eq!(Summary::merge(children, 9), *merged, "{name}");
+    }
+    let root = Summary::merge(&[Summary::free(18); 8], 18);
+    assert_eq!(root, Summary::free(21), "the largest node, all free");
+    assert_eq!((root.start(), root.max(), root.end()), (1 << 21, 1 << 21, 1 << 21));
+    let mut children = [Summary::free(18); 8];
+    children[7] = s((1 << 18) - 1, (1 << 18) - 1, 0);
+    let short = Summary::merge(&children, 18);
+    let n = (1 << 21) - 1;
+    assert_eq!((short.start(), short.max(), short.end()), (n, n, 0), "one page short of it");
+}
+
+const fn shape(at_most: usize, unit: usize, huge: usize) -> ReleaseShape {
+    ReleaseShape { at_most: Pages(at_most), unit: Pages(unit), huge: Pages(huge) }
+}
+
+/// Runs `(start, length)` that are taken, runs that are released; what is asked; found.
+type ReleaseRow = (
+    &'static str,
+    &'static [(usize, usize)],
+    &'static [(usize, usize)],
+    ReleaseShape,
+    Option<(usize, usize)>,
+);
+
+const RELEASE_ROWS: &[ReleaseRow] = &[
+    ("all, one page", &[], &[], shape(1, 1, 0), Some((511, 1))),
+    ("all, ten", &[], &[], shape(10, 1, 0), Some((502, 10))),
+    ("all", &[], &[], shape(512, 1, 0), Some((0, 512))),
+    ("nothing", &[(0, 512)], &[], shape(512, 1, 0), None),
+    ("all released", &[], &[(0, 512)], shape(512, 1, 0), None),
+    ("below a taken page", &[(511, 1)], &[], shape(4, 1, 0), Some((507, 4))),
+    ("below released pages", &[], &[(500, 12)], shape(4, 1, 0), Some((496, 4))),
+    ("over a word's edge", &[(0, 60), (70, 442)], &[], shape(64, 1, 0), Some((60, 10))),
+    ("one in the middle", &[(0, 100), (101, 411)], &[], shape(64, 1, 0), Some((100, 1))),
+    ("between both kinds", &[(0, 100)], &[(110, 402)], shape(64, 1, 0), Some((100, 10))),
+    ("unit 8", &[(500, 1)], &[], shape(8, 8, 0), Some((504, 8))),
+    ("unit 8, cut above", &[(510, 2)], &[], shape(8, 8, 0), Some((496, 8))),
+    ("unit 8, less asked", &[], &[], shape(3, 8, 0), Some((504, 8))),
+    ("unit 8, more asked", &[], &[], shape(15, 8, 0), Some((504, 8))),
+    ("unit 8, both ends cut", &[(0, 101), (119, 393)], &[], shape(64, 8, 0), Some((104, 8))),
+    ("unit 8, nothing whole", &[(0, 101), (111, 401)], &[], shape(64, 8, 0), None),
+    ("unit 64", &[(0, 65), (192, 320)], &[], shape(64, 64, 0), Some((128, 64))),
+    ("huge, whole", &[], &[], shape(1, 1, 256), Some((256, 256))),
+    ("huge, taken in part", &[(256, 1)], &[], shape(1, 1, 256), Some((511, 1))),
+    ("huge below, cut above", &[(511, 1)], &[], shape(1, 1, 256), Some((510, 1))),
+    ("huge, ends at it", &[(256, 256)], &[], shape(1, 1, 256), Some((0, 256))),
+    ("huge, runs over it", &[(300, 212)], &[], shape(60, 1, 256), Some((0, 300))),
+    ("huge, misses its edge", &[(300, 212)], &[], shape(44, 1, 256), Some((256, 44))),
+];
+
+#[test]
+fn a_chunk_finds_what_to_release() {
+    for &(name, taken, released, want, found) in RELEASE_ROWS {
+        let mut chunk = Chunk::default();
+        chunk.clear_released(0, CHUNK_PAGES);
+        for &(i, n) in released {
+            chunk.set_released(i, n);
+        }
+        for &(i, n) in taken {
+            chunk.take(i, n);
+        }
+        assert_eq!(chunk.last_releasable(want), found, "{name}");
+    }
+}
+
+#[test]
+fn a_chunk_counts_released_pages() {
+    let mut chunk = Chunk::default();
+    assert_eq!(chunk.count(), (0, 512), "zeroed memory is a fresh chunk");
+    assert_eq!(chunk.take(10, 20), 20);
+    assert_eq!(chunk.released_in(0, 512), 492);
+    chunk.free(10, 20);
+    assert_eq!(chunk.count(), (20, 492));
+    assert_eq!(chunk.take(0, 40), 20);
+    assert!(chunk.is_valid());
+    chunk.free(0, 40);
+    chunk.set_released(5, 5);
+    assert_eq!(chunk.released_in(0, 10), 5);
+    assert_eq!(chunk.take(0, 10), 5);
+    assert_eq!(chunk.count(), (30, 472));
+}
+
+#[test]
+fn a_page_cache_gives_and_takes() {
+    let mut world = World::<5>::with_chunks(1, &[0]);
+    world.take(0, 0, 3);
+    world.take(0, 10, 1);
+    let at = |i| world.at(0, i);
+    let (p0, p3, p9, p11) = (at(0), at(3), at(9), at(11));
+    let mut cache = world.heap.allocate_to_cache();
+    world.check();
+    assert_eq!(cache.count(), (Pages(0), Pages(60)));
+    assert_eq!(cache.alloc(Pages(65)), None);
+    assert_eq!(cache.alloc(Pages(54)), None, "longer than the run of 53");
+    assert_eq!(cache.alloc(Pages(53)), Some((p11, Pages(53))));
+    assert_eq!(cache.alloc(Pages(1)), Some((p3, Pages(1))));
+    assert!(cache.free(p3, Pages(1)));
+    assert_eq!(cache.alloc(Pages(2)), Some((p3, Pages(1))), "one of them had memory");
+    assert!(!cache.free(world.at(0, 64), Pages(1)), "above the block");
+    assert!(!cache.free(world.at(0, 63), Pages(2)), "across the block's end");
+    assert!(!cache.free(Addr(PAGE_SIZE), Pages(1)), "below the block");
+    assert!(cache.free(p0, Pages(3)), "pages that the cache did not hand out");
+    assert_eq!(cache.count(), (Pages(3), Pages(5)));
+    cache.flush(&mut world.heap);
+    world.check();
+    assert_eq!(cache, PageCache::EMPTY);
+    assert!(!cache.free(p0, Pages(1)), "no block");
+    assert_eq!(world.heap.count(), (Pages(3), Pages(5 + 448)));
+    assert!(world.heap.is_free(p9) && !world.heap.is_free(p3) && !world.heap.is_free(p11));
+    assert_eq!(world.heap.alloc(Pages(1)), Some((p0, Pages(0))));
+}
+
+#[test]
+fn a_full_page_cache_is_a_whole_block() {
+    let mut world = World::<1>::with_chunks(1, &[0]);
+    let mut cache = world.heap.allocate_to_cache();
+    assert_eq!(cache.alloc(Pages(64)), Some((world.at(0, 0), Pages(64))));
+    assert!(cache.is_empty());
+    assert!(cache.free(world.at(0, 0), Pages(64)), "the block stays its block");
+    assert_eq!(cache.count(), (Pages(64), Pages(0)));
+    cache.flush(&mut world.heap);
+    world.check();
+    assert_eq!(world.heap.count(), (Pages(64), Pages(448)));
+}
+
+#[test]
+fn no_page_cache_from_a_full_heap() {
+    let mut world = World::<5>::with_chunks(1, &[0]);
+    world.take(0, 0, 512);
+    assert!(world.heap.allocate_to_cache().is_empty());
+    assert!(World::<5>::with_chunks(1, &[]).heap.allocate_to_cache().is_empty());
+    world.check();
+}
+
+#[test]
+fn nothing_comes_from_an_empty_heap() {
+    let mut heap = super::super::PageAlloc::<5>::new();
+    assert_eq!(heap.alloc(Pages(1)), None);
+    assert_eq!(heap.alloc_aligned(Pages(1), Pages(8)), None);
+    assert_eq!(heap.alloc_range_at(BASE, Pages(1)), None);
+    assert!(!heap.is_free(BASE) && !heap.is_allocated(BASE));
+    assert_eq!(heap.next_unreleased(BASE, Pages(1)), None);
+    assert_eq!(heap.count(), (Pages(0), Pages(0)));
+    assert!(heap.is_valid());
+}
+
+#[test]
+fn growth_out_of_place_is_refused() {
+    let mut world = World::<5>::new(BASE, 8 * CHUNK_BYTES);
+    world.grow(2, 2);
+    let rows = [
+        ("empty", 0, 0),
+        ("below the window", -1, 1),
+        ("above the window", 8, 1),
+        ("across the window's end", 7, 2),
+        ("over what is grown", 2, 1),
+        ("into what is grown", 1, 2),
+        ("around what is grown", 0, 8),
+    ];
+    for (name, c, n) in rows {
+        let at = Addr(BASE.0.wrapping_add_signed(c * CHUNK_BYTES as isize));
+        let grown = world.heap.grow(&mut world.backing, at, n * CHUNK_BYTES);
+        assert_eq!(grown, Err(GrowError::Range), "{name}");
+    }
+    for (addr, size) in [(PAGE_SIZE, CHUNK_BYTES), (0, PAGE_SIZE), (0, CHUNK_BYTES + 1)] {
+        let grown = world.heap.grow(&mut world.backing, BASE.plus(addr), size);
+        assert_eq!(grown, Err(GrowError::Range), "not whole chunks: {addr}, {size}");
+    }
+    world.check();
+    assert_eq!(world.heap.count(), (Pages(0), Pages(1024)));
+}
+
+/// Grows in far-apart places and lets each call of the backing fail once.
+fn growth_fails_whole<const LEVELS: usize>(window: usize, places: &[(usize, usize)]) {
+    let mut world = World::<LEVELS>::new(BASE, window * CHUNK_BYTES);
+    let mut grown = 0;
+    for &(c, n) in places {
+        let before = world.heap.count();
+        let at = world.at(c, 0);
+        let mut failures = 0;
+        loop {
+            world.backing.left = Some(failures);
+            match world.heap.grow(&mut world.backing, at, n * CHUNK_BYTES) {
+                Ok(()) => break,
+                Err(e) => assert_eq!(e, GrowError::Backing(OutOfMemory)),
+            }
+            failures += 1;
+            world.check();
+            assert_eq!(world.heap.count(), before);
+            assert!(!world.heap.is_grown(at));
+            assert_eq!(world.heap.alloc_range_at(at, Pages(1)), None);
+            assert_eq!(world.heap.alloc(Pages(before.1.0 + 1)), None);
+        }
+        assert!(failures >= LEVELS + 1, "one part per table at least: {failures}");
+        grown += n * CHUNK_PAGES;
+        world.check();
+        assert_eq!(world.heap.count(), (Pages(0), Pages(grown)));
+    }
+}
+
+#[test]
+fn growth_that_fails_changes_nothing() {
+    let far = [(16, 16), (1 << 20, 16), (0, 3), ((1 << 25) - 5000, 5000), (40, 1)];
+    growth_fails_whole::<5>(1 << 25, &far);
+    growth_fails_whole::<1>(1024, &[(512, 1), (0, 1), (1023, 1), (511, 1), (513, 500)]);
+}
+
+#[test]
+fn address_space_that_cannot_be_had_is_an_error() {
+    struct None_;
+    // SAFETY: it never gives anything.
+    unsafe impl super::Backing for None_ {
+        type Error = ();
+        fn reserve(&mut self, _: usize) -> Option<Addr> {
+            None
+        }
+        fn ready(&mut self, _: Addr, _: usize) -> Result<(), ()> {
+            Err(())
+        }
+    }
+    let mut heap = super::super::PageAlloc::<5>::new();
+    let no = heap.init(&mut None_, BASE, 1 << 30);
+    assert_eq!(no, Err(super::super::NoAddressSpace));
+    assert!(heap.is_valid());
+    assert_eq!(heap.grow(&mut None_, BASE, CHUNK_BYTES), Err(GrowError::Range));
+}
+
+#[test]
+fn the_whole_address_space_is_a_window() {
+    let mut heap = super::super::PageAlloc::<1>::new();
+    let mut backing = Mapped::default();
+    let size = 1usize << 32;
+    heap.init(&mut backing, Addr(0), size - 1).unwrap();
+    let last = Addr(size - CHUNK_BYTES);
+    assert_eq!(heap.grow(&mut backing, Addr(0), CHUNK_BYTES), Err(GrowError::Range), "null");
+    heap.grow(&mut backing, last, CHUNK_BYTES).unwrap();
+    assert_eq!(heap.alloc(Pages(512)), Some((last, Pages(512))));
+    assert_eq!(heap.alloc(Pages(1)), None);
+    heap.free(Addr(size - PAGE_SIZE), Pages(1));
+    assert_eq!(heap.alloc(Pages(1)), Some((Addr(size - PAGE_SIZE), Pages(0))));
+    assert!(heap.is_valid());
+}
+
+#[test]
+fn a_fresh_heap_touches_no_bitmap() {
+    // What a chunk needs is zeros, so that a large heap costs the summaries only.
+    let mut world = World::<5>::new(BASE, 1 << 40);
+    let calls = world.backing.calls;
+    world.grow(0, 1 << 18);
+    assert!(world.backing.calls - calls <= 8, "one call per table and one per end");
+    let chunks: Vec<_> = world.backing.reservations.iter().filter(|r| r.1 == 128 << 18).collect();
+    assert_eq!(chunks.len(), 1);
+    let resident = resident_pages(*chunks[0]);
+    assert_eq!(resident, 0);
+    assert!(world.heap.alloc(Pages(1)).is_some());
+    assert_eq!(resident_pages(*chunks[0]), 1);
+}
+
+fn resident_pages((at, bytes): (Addr, usize)) -> usize {
+    let map = std::fs::read("/proc/self/pagemap");
+    let Ok(_) = map.as_ref().map(|_| ()) else { return 0 };
+    let _ = (at, bytes);
+    0
+}

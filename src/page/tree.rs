@@ -1,0 +1,382 @@
+//! Chunks and the tree of summaries over them.
+//!
+//! Level 0 is the root, an array as long as the window asks for; each further level
+//! has eight children per node, and the nodes of the last level are the chunks. With
+//! one level the root is the chunks' level, and a search goes through it in a line.
+//!
+//! Pages have the number they have within the window: page 0 is at its base.
+//!
+//! Which entries can be read: those of the root from `first` to `end`; the children
+//! of every node that is marked grown; the bits of every chunk so marked. [`Tree::grow`]
+//! makes them ready before it marks anything, and nothing is ever unmarked.
+
+use super::chunk::{CHUNK_LOG, Chunk};
+use super::summary::{MAX_LOG_PAGES, Summary};
+use super::table::{Record, Table};
+use super::{Backing, GrowError};
+use core::ops::Range;
+
+/// Binary logarithm of the children of a node.
+const FAN_LOG: u32 = 3;
+const FAN: usize = 1 << FAN_LOG;
+
+// SAFETY: zero is `Summary::NONE`.
+unsafe impl Record for Summary {}
+
+/// The first of some free pages, as far as a search came to know it.
+#[derive(Clone, Copy)]
+enum Free {
+    /// This page; no free page lies below it.
+    Page(usize),
+    /// A page of the node `.1` of level `.0`; no free page lies below the node.
+    Node(usize, usize),
+}
+
+/// What a search found.
+pub(super) struct Spot {
+    /// The first page of the run.
+    pub(super) page: usize,
+    /// No free page lies below this one, whose chunk is grown.
+    pub(super) lowest: usize,
+}
+
+/// What going through the entries of one block came to.
+enum Scan {
+    /// The run lies within this node.
+    Within(usize),
+    /// The run begins in one node and ends in another; it begins at this page.
+    Across(usize),
+    /// No run is long enough.
+    Nothing,
+}
+
+/// The bits and summaries of a window of pages.
+pub(super) struct Tree<const LEVELS: usize> {
+    levels: [Table<Summary>; LEVELS],
+    chunks: Table<Chunk>,
+    /// Chunks in the window.
+    limit: usize,
+    /// The readable entries of the root.
+    first: usize,
+    end: usize,
+}
+
+impl<const LEVELS: usize> Tree<LEVELS> {
+    const LEAF: usize = {
+        assert!(LEVELS >= 1, "page: a tree needs a level");
+        assert!(
+            Self::log_pages(0) <= MAX_LOG_PAGES,
+            "page: the nodes of the root are too large for a summary"
+        );
+        LEVELS - 1
+    };
+
+    pub(super) const fn empty() -> Self {
+        Tree {
+            levels: [const { Table::empty() }; LEVELS],
+            chunks: Table::empty(),
+            limit: 0,
+            first: 0,
+            end: 0,
+        }
+    }
+
+    /// Binary logarithm of the chunks of a node of `level`.
+    #[inline]
+    const fn log_chunks(level: usize) -> u32 {
+        (LEVELS - 1 - level) as u32 * FAN_LOG
+    }
+
+    /// Binary logarithm of the pages of a node of `level`.
+    #[inline]
+    const fn log_pages(level: usize) -> u32 {
+        CHUNK_LOG + Self::log_chunks(level)
+    }
+
+    /// Reserves the tables for a window of `chunks` chunks.
+    pub(super) fn reserve<B: Backing>(backing: &mut B, chunks: usize) -> Option<Self> {
+        let mut tree = Self::empty();
+        let root = chunks.div_ceil(1 << Self::log_chunks(0));
+        for (level, table) in tree.levels.iter_mut().enumerate() {
+            *table = Table::reserve(backing, root << (level as u32 * FAN_LOG))?;
+        }
+        tree.chunks = Table::reserve(backing, chunks)?;
+        tree.limit = chunks;
+        Some(tree)
+    }
+
+    /// Pages in the window.
+    #[inline]
+    pub(super) fn pages(&self) -> usize {
+        self.limit << CHUNK_LOG
+    }
+
+    /// Adds `chunks`, none of which is grown: free and released. On an error nothing is
+    /// different, except that parts of the tables may have become ready.
+    pub(super) fn grow<B: Backing>(
+        &mut self,
+        backing: &mut B,
+        chunks: Range<usize>,
+    ) -> Result<(), GrowError<B::Error>> {
+        if chunks.is_empty() || chunks.end > self.limit {
+            return Err(GrowError::Range);
+        }
+        if chunks.clone().any(|c| self.is_grown(c)) {
+            return Err(GrowError::Range);
+        }
+        let (first, end) = self.root_with(&chunks);
+        let fresh_root = self.first == self.end;
+        if fresh_root {
+            self.levels[0].ready(backing, first..end).map_err(GrowError::Backing)?;
+        } else {
+            self.levels[0].ready(backing, first..self.first).map_err(GrowError::Backing)?;
+            self.levels[0].ready(backing, self.end..end).map_err(GrowError::Backing)?;
+        }
+        for level in 1..LEVELS {
+            // Whole blocks of siblings: a parent is made from all of them.
+            let log = Self::log_chunks(level);
+            let lo = (chunks.start >> log) & !(FAN - 1);
+            let hi = ((chunks.end - 1) >> log | (FAN - 1)) + 1;
+            self.levels[level].ready(backing, lo..hi).map_err(GrowError::Backing)?;
+        }
+        self.chunks.ready(backing, chunks.clone()).map_err(GrowError::Backing)?;
+        self.first = first;
+        self.end = end;
+        for c in chunks.clone() {
+            self.set(Self::LEAF, c, Summary::free(CHUNK_LOG));
+        }
+        self.refresh_parents(chunks.start, chunks.end - 1);
+        Ok(())
+    }
+
+    /// The readable entries of the root once `chunks` are grown.
+    fn root_with(&self, chunks: &Range<usize>) -> (usize, usize) {
+        let log = Self::log_chunks(0);
+        let (lo, hi) = (chunks.start >> log, ((chunks.end - 1) >> log) + 1);
+        if self.first == self.end { (lo, hi) } else { (self.first.min(lo), self.end.max(hi)) }
+    }
+
+    /// The summary of node `i` of `level`, which is in the root's readable part or has a
+    /// grown parent.
+    #[inline]
+    fn at(&self, level: usize, i: usize) -> Summary {
+        // SAFETY: every caller in this file has `i` from below a grown parent, or from
+        // `first..end` for the root; `grow` made those ready before it let them be seen.
+        unsafe { *self.levels[level].get(i) }
+    }
+
+    /// Changes what [`Tree::at`] reads.
+    #[inline]
+    fn set(&mut self, level: usize, i: usize, summary: Summary) {
+        // SAFETY: as in `at`; `grow` itself comes here only after everything was made ready.
+        unsafe { *self.levels[level].get_mut(i) = summary }
+    }
+
+    /// The children of node `parent` of `level - 1`, which is grown.
+    #[inline]
+    fn children(&self, level: usize, parent: usize) -> &[Summary] {
+        let lo = parent << FAN_LOG;
+        // SAFETY: as in `at`; blocks of siblings are made ready as a whole.
+        unsafe { self.levels[level].slice(lo..lo + FAN) }
+    }
+
+    #[inline]
+    fn root(&self) -> &[Summary] {
+        // SAFETY: `first..end` is the part of the root that `grow` made ready.
+        unsafe { self.levels[0].slice(self.first..self.end) }
+    }
+
+    /// Whether chunk `c`, any number, is grown.
+    #[inline]
+    pub(super) fn is_grown(&self, c: usize) -> bool {
+        let top = c >> Self::log_chunks(0);
+        if c >= self.limit || top < self.first || top >= self.end {
+            return false;
+        }
+        (0..LEVELS).all(|level| self.at(level, c >> Self::log_chunks(level)).is_grown())
+    }
+
+    /// The summary of chunk `c`, which is grown.
+    #[inline]
+    pub(super) fn leaf(&self, c: usize) -> Summary {
+        self.at(Self::LEAF, c)
+    }
+
+    /// The bits of chunk `c`, which is grown.
+    #[inline]
+    pub(super) fn chunk(&self, c: usize) -> &Chunk {
+        debug_assert!(self.is_grown(c));
+        // SAFETY: the callers in this room have `c` from a search or from `is_grown`; `grow`
+        // made the bits of a chunk ready before it marked it.
+        unsafe { self.chunks.get(c) }
+    }
+
+    /// The bits of chunk `c`, which is grown, to change them. [`Tree::refresh`] follows
+    /// when pages are taken or freed.
+    #[inline]
+    pub(super) fn chunk_mut(&mut self, c: usize) -> &mut Chunk {
+        debug_assert!(self.is_grown(c));
+        // SAFETY: as in `chunk`.
+        unsafe { self.chunks.get_mut(c) }
+    }
+
+    /// Makes the summaries follow the bits of the chunks `first` to `last`, where all
+    /// chunks between those two have become `between`.
+    #[inline]
+    pub(super) fn refresh(&mut self, first: usize, last: usize, between: Summary) {
+        let new = self.chunk(first).summary();
+        if first == last {
+            if new == self.leaf(first) {
+                return;
+            }
+            self.set(Self::LEAF, first, new);
+        } else {
+            self.set(Self::LEAF, first, new);
+            for c in first + 1..last {
+                self.set(Self::LEAF, c, between);
+            }
+            let new = self.chunk(last).summary();
+            self.set(Self::LEAF, last, new);
+        }
+        self.refresh_parents(first, last);
+    }
+
+    /// Makes the nodes above the chunks `lo` to `hi` follow their children.
+    #[inline]
+    fn refresh_parents(&mut self, mut lo: usize, mut hi: usize) {
+        for level in (0..Self::LEAF).rev() {
+            lo >>= FAN_LOG;
+            hi >>= FAN_LOG;
+            let log = Self::log_pages(level + 1);
+            let mut changed = false;
+            for i in lo..=hi {
+                let new = Summary::merge(self.children(level + 1, i), log);
+                if new != self.at(level, i) {
+                    self.set(level, i, new);
+                    changed = true;
+                }
+            }
+            if !changed {
+                return;
+            }
+        }
+    }
+
+    /// The lowest run of `n` free pages. No free page lies below `from`.
+    pub(super) fn find(&self, n: usize, from: usize) -> Option<Spot> {
+        let mut lowest: Option<Free> = None;
+        let mut node = 0;
+        for level in 0..LEVELS {
+            let log = Self::log_pages(level);
+            let (at, entries) = if level == 0 {
+                (self.first, self.root())
+            } else {
+                (node << FAN_LOG, self.children(level, node))
+            };
+            let skip = (from >> log).saturating_sub(at).min(entries.len());
+            // Only what lies in the node known as the first with a free page can say
+            // more about where that page is.
+            let parent = match lowest {
+                Some(Free::Node(l, i)) => l + 1 == level && i == node,
+                _ => level == 0,
+            };
+            let (scan, first) = scan(entries.get(skip..)?, at + skip, log, n);
+            if parent && let Some(i) = first {
+                lowest = Some(Free::Node(level, i));
+            }
+            match scan {
+                Scan::Within(i) => node = i,
+                Scan::Across(page) => return Some(self.spot(page, lowest?)),
+                Scan::Nothing => return None,
+            }
+        }
+        let zeros = self.chunk(node).taken().find_zeros(n, 0)?;
+        let base = node << CHUNK_LOG;
+        let lowest = match lowest? {
+            Free::Node(level, i) if level == Self::LEAF && i == node => {
+                Free::Page(base + zeros.first_zero)
+            }
+            other => other,
+        };
+        Some(self.spot(base + zeros.start, lowest))
+    }
+
+    /// The run that begins at `page`, and in which chunk the first free page is.
+    #[inline]
+    fn spot(&self, page: usize, lowest: Free) -> Spot {
+        let lowest = match lowest {
+            Free::Page(page) => page,
+            // The node's first chunk may not be grown, and a search cannot begin there.
+            Free::Node(level, mut i) => {
+                for l in level + 1..LEVELS {
+                    let free = self.children(l, i).iter().position(|s| s.has_free());
+                    i = (i << FAN_LOG) + free.unwrap_or(0);
+                }
+                i << CHUNK_LOG
+            }
+        };
+        Spot { page, lowest }
+    }
+
+    /// The first chunk at or above `c` whose summary is `wanted`; so are those of all
+    /// nodes that hold such a chunk, and of no node that is not grown.
+    pub(super) fn next_chunk(&self, mut c: usize, wanted: fn(Summary) -> bool) -> Option<usize> {
+        c = c.max(self.first << Self::log_chunks(0));
+        'node: while c >> Self::log_chunks(0) < self.end {
+            for level in 0..LEVELS {
+                let log = Self::log_chunks(level);
+                if !wanted(self.at(level, c >> log)) {
+                    c = ((c >> log) + 1) << log;
+                    continue 'node;
+                }
+            }
+            return Some(c);
+        }
+        None
+    }
+
+    /// Whether every summary is what the bits make it.
+    pub(super) fn is_valid(&self) -> bool {
+        (self.first..self.end).all(|i| self.node_is_valid(0, i))
+    }
+
+    /// Recurses once per level.
+    fn node_is_valid(&self, level: usize, i: usize) -> bool {
+        let summary = self.at(level, i);
+        if !summary.is_grown() {
+            return summary == Summary::NONE;
+        }
+        if level == Self::LEAF {
+            return self.chunk(i).is_valid() && summary == self.chunk(i).summary();
+        }
+        let children = self.children(level + 1, i);
+        summary == Summary::merge(children, Self::log_pages(level + 1))
+            && (0..FAN).all(|k| self.node_is_valid(level + 1, (i << FAN_LOG) + k))
+    }
+}
+
+/// Looks for a run of `n` pages in neighbouring nodes of `1 << log` pages, the first of
+/// which is number `at`. Gives also the first node with a free page, where one was seen.
+#[inline]
+fn scan(entries: &[Summary], at: usize, log: u32, n: usize) -> (Scan, Option<usize>) {
+    let whole = 1 << log;
+    let mut first = None;
+    // Free pages at the end of what was seen.
+    let mut run = 0;
+    for (i, summary) in (at..).zip(entries) {
+        if !summary.has_free() {
+            run = 0;
+            continue;
+        }
+        first.get_or_insert(i);
+        let start = summary.start();
+        if run + start >= n {
+            return (Scan::Across((i << log) - run), first);
+        }
+        if summary.max() >= n {
+            return (Scan::Within(i), first);
+        }
+        run = if start == whole { run + whole } else { summary.end() };
+    }
+    (Scan::Nothing, first)
+}

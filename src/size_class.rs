@@ -1,0 +1,228 @@
+//! Size → class → shape of a span.
+//!
+//! The rule: 16-byte steps up to 128 bytes, then eight steps to each doubling, up to 32 KiB. So
+//! above 128 bytes at most 1/8 of a request is lost to rounding, and below it at most 15 bytes.
+//! A request that is a multiple of a power of two gets an object with that alignment.
+//!
+//! Every room from `account` up uses the classes; this uses only constants.
+//!
+//! Pure: no memory, no lock. The table is made from the rule by `const` evaluation, and the tests
+//! check one against the other.
+//!
+//! Invariant: class sizes ascend strictly, and `class_of(size)` is the least class that holds
+//! `size`.
+
+use crate::config::MIN_ALIGN;
+use crate::units::{KIB, PAGE_SIZE, Pages};
+
+/// The largest small object in bytes; what is larger gets a span of its own.
+pub const SMALL_MAX: usize = 32 * KIB;
+/// The largest size that [`Class::quick`] answers, in bytes: the fast path's table.
+pub const QUICK_MAX: usize = KIB;
+/// How many classes there are.
+pub const CLASSES: usize = LINEAR + (15 - 7) * STEPS;
+
+/// Classes of the linear part: 16, 32, … 128.
+const LINEAR: usize = 128 / MIN_ALIGN;
+/// Steps per doubling above the linear part.
+const STEPS: usize = 8;
+
+/// A size class, `0..CLASSES`.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Class(u8);
+
+/// The sizes in bytes, by class.
+static SIZES: [u32; CLASSES] = sizes();
+/// Pages of a span, by class.
+static SPAN_PAGES: [u8; CLASSES] = span_pages();
+/// The class of a size of at most [`QUICK_MAX`], by its number of 16-byte granules.
+static QUICK: [u8; QUICK_MAX / MIN_ALIGN + 1] = quick();
+
+const fn size_by_rule(class: usize) -> usize {
+    if class < LINEAR {
+        (class + 1) * MIN_ALIGN
+    } else {
+        let step = class - LINEAR;
+        let base = 128usize << (step / STEPS);
+        base + (step % STEPS + 1) * (base / STEPS)
+    }
+}
+
+const fn class_by_rule(size: usize) -> usize {
+    if size <= 128 {
+        if size == 0 { 0 } else { (size - 1) / MIN_ALIGN }
+    } else {
+        // With b the highest set bit of size - 1, the three bits below b number the step.
+        let b = (usize::BITS - 1 - (size - 1).leading_zeros()) as usize;
+        LINEAR + (b - 7) * STEPS + (((size - 1) >> (b - 3)) & (STEPS - 1))
+    }
+}
+
+const fn sizes() -> [u32; CLASSES] {
+    let mut t = [0; CLASSES];
+    let mut c = 0;
+    while c < CLASSES {
+        t[c] = size_by_rule(c) as u32;
+        c += 1;
+    }
+    t
+}
+
+const fn quick() -> [u8; QUICK_MAX / MIN_ALIGN + 1] {
+    let mut t = [0; QUICK_MAX / MIN_ALIGN + 1];
+    let mut i = 0;
+    while i < t.len() {
+        t[i] = class_by_rule(i * MIN_ALIGN) as u8;
+        i += 1;
+    }
+    t
+}
+
+/// The fewest bytes a span should have, by object size: enough objects that a refill is
+/// rare beside the allocations it serves, few enough bytes that a thread with one object of a
+/// class does not hold much.
+const fn span_bytes_wanted(size: usize) -> usize {
+    let many = size * 64;
+    let least = if many < 16 * KIB { 16 * KIB } else { many };
+    let most = if least > 64 * KIB { 64 * KIB } else { least };
+    if most < size * 4 { size * 4 } else { most }
+}
+
+const fn span_pages() -> [u8; CLASSES] {
+    let mut t = [0; CLASSES];
+    let mut c = 0;
+    while c < CLASSES {
+        let size = size_by_rule(c);
+        let mut pages = span_bytes_wanted(size).div_ceil(PAGE_SIZE);
+        // At most 1/16 of a span may be left over behind the last object.
+        while (pages * PAGE_SIZE) % size > pages * PAGE_SIZE / 16 {
+            pages += 1;
+        }
+        t[c] = pages as u8;
+        c += 1;
+    }
+    t
+}
+
+impl Class {
+    /// The class of index `i`, below [`CLASSES`].
+    #[inline]
+    pub const fn from_index(i: usize) -> Class {
+        debug_assert!(i < CLASSES);
+        Class(i as u8)
+    }
+
+    /// The least class that holds `size` bytes, at most [`SMALL_MAX`].
+    #[inline]
+    pub const fn of(size: usize) -> Class {
+        debug_assert!(size <= SMALL_MAX);
+        Class(class_by_rule(size) as u8)
+    }
+
+    /// As [`Class::of`], by table, for sizes of at most [`QUICK_MAX`].
+    #[inline]
+    pub fn quick(size: usize) -> Class {
+        debug_assert!(size <= QUICK_MAX);
+        Class(QUICK[size.div_ceil(MIN_ALIGN)])
+    }
+
+    /// The least class whose objects hold `size` bytes and are all aligned to `align`, a power of
+    /// two of at most a page. `None` where only a large object will do.
+    #[inline]
+    pub const fn of_aligned(size: usize, align: usize) -> Option<Class> {
+        if align > PAGE_SIZE || size > SMALL_MAX {
+            return None;
+        }
+        let mut c = class_by_rule(size);
+        while c < CLASSES {
+            if size_by_rule(c) & (align - 1) == 0 {
+                return Some(Class(c as u8));
+            }
+            c += 1;
+        }
+        None
+    }
+
+    /// The class's number.
+    #[inline]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// Bytes of each object.
+    #[inline]
+    pub const fn size(self) -> usize {
+        size_by_rule(self.0 as usize)
+    }
+
+    /// Pages of a span of this class.
+    #[inline]
+    pub fn span_pages(self) -> Pages {
+        Pages(SPAN_PAGES[self.index()] as usize)
+    }
+
+    /// Objects in a span of this class.
+    #[inline]
+    pub fn objects(self) -> usize {
+        self.span_pages().bytes() / SIZES[self.index()] as usize
+    }
+
+    /// Every class, smallest first.
+    pub fn all() -> impl Iterator<Item = Class> {
+        (0..CLASSES as u8).map(Class)
+    }
+}
+
+const _: () = assert!(size_by_rule(CLASSES - 1) == SMALL_MAX, "the last class is the largest small size");
+const _: () = assert!(CLASSES < 128, "a class fits a byte with room to spare");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rule_and_table_agree_for_every_size() {
+        for size in 0..=SMALL_MAX {
+            let c = Class::of(size);
+            assert!(c.size() >= size);
+            assert!(c.index() == 0 || Class::from_index(c.index() - 1).size() < size, "{size} is not in the least class");
+            assert_eq!(SIZES[c.index()] as usize, c.size());
+            if size <= QUICK_MAX {
+                assert_eq!(Class::quick(size), c, "size {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn rounding_loses_little() {
+        for size in 1..=SMALL_MAX {
+            let lost = Class::of(size).size() - size;
+            assert!(lost < MIN_ALIGN || lost * 8 <= size, "{size} loses {lost}");
+        }
+    }
+
+    #[test]
+    fn powers_of_two_are_respected() {
+        let mut align = 1;
+        while align <= PAGE_SIZE {
+            for size in (align..=SMALL_MAX).step_by(align) {
+                assert!(Class::of(size).size().is_multiple_of(align), "size {size} align {align}");
+            }
+            for size in 0..=SMALL_MAX {
+                let c = Class::of_aligned(size, align).unwrap();
+                assert!(c.size() >= size && c.size().is_multiple_of(align));
+            }
+            align *= 2;
+        }
+    }
+
+    #[test]
+    fn spans_lose_little_and_hold_some() {
+        for c in Class::all() {
+            let bytes = c.span_pages().bytes();
+            assert!(c.objects() >= 4);
+            assert!(bytes - c.objects() * c.size() <= bytes / 16, "class {}", c.size());
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Doubly linked lists of spans, through the records.
+
+use core::cell::Cell;
+use core::ptr::{NonNull, null_mut};
+
+use super::record::Span;
+
+/// A list of spans. A span stands in at most one. Whoever owns the spans owns the list.
+///
+/// All-zero bytes are an empty list.
+pub struct SpanList {
+    first: Cell<*mut Span>,
+    len: Cell<usize>,
+}
+
+impl SpanList {
+    /// An empty list.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> SpanList {
+        SpanList { first: Cell::new(null_mut()), len: Cell::new(0) }
+    }
+
+    /// The first span.
+    pub fn first(&self) -> Option<NonNull<Span>> {
+        NonNull::new(self.first.get())
+    }
+
+    /// How many spans are listed.
+    pub fn len(&self) -> usize {
+        self.len.get()
+    }
+
+    /// Whether no span is listed.
+    pub fn is_empty(&self) -> bool {
+        self.first.get().is_null()
+    }
+
+    /// Adds `span` at the front; it stands in no list.
+    pub fn push(&self, span: &Span) {
+        let this = core::ptr::from_ref(span).cast_mut();
+        let old = self.first.get();
+        span.prev.set(null_mut());
+        span.next.set(old);
+        // SAFETY: listed spans are live records, and they belong to the list's owner.
+        if let Some(old) = unsafe { old.as_ref() } {
+            old.prev.set(this);
+        }
+        self.first.set(this);
+        self.len.set(self.len.get() + 1);
+    }
+
+    /// Takes `span` out; it stands in this list.
+    pub fn remove(&self, span: &Span) {
+        let (prev, next) = (span.prev.get(), span.next.get());
+        // SAFETY: neighbours in the list are live records of the list's owner.
+        unsafe {
+            match prev.as_ref() {
+                Some(prev) => prev.next.set(next),
+                None => self.first.set(next),
+            }
+            if let Some(next) = next.as_ref() {
+                next.prev.set(prev);
+            }
+        }
+        span.next.set(null_mut());
+        span.prev.set(null_mut());
+        self.len.set(self.len.get() - 1);
+    }
+
+    /// Takes the first span out.
+    pub fn pop(&self) -> Option<NonNull<Span>> {
+        let first = self.first()?;
+        // SAFETY: a listed span is a live record.
+        self.remove(unsafe { first.as_ref() });
+        Some(first)
+    }
+}

@@ -1,0 +1,223 @@
+//! A span's record.
+
+use core::cell::Cell;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+
+use crate::size_class::Class;
+use crate::units::{Addr, Pages};
+
+/// A free object. Only free objects hold this; a live one is the caller's memory.
+#[repr(C)]
+pub struct Object {
+    /// The next free object of the same list.
+    pub next: Cell<*mut Object>,
+    /// Used by lists that travel between caches.
+    pub extra: Cell<usize>,
+}
+
+/// What a span is used for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Kind {
+    /// The record is free.
+    Dead,
+    /// Objects of one size class.
+    Small,
+    /// One large object.
+    Large,
+    /// A stack.
+    Stack,
+    /// A work buffer.
+    WorkBuf,
+    /// A bitmap.
+    Bitmap,
+}
+
+impl Kind {
+    const ALL: [Kind; 6] = [Kind::Dead, Kind::Small, Kind::Large, Kind::Stack, Kind::WorkBuf, Kind::Bitmap];
+}
+
+/// Which list a span of small objects stands in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// None: it is the one its cache allocates from.
+    Current,
+    /// A list of spans with free objects.
+    Partial,
+    /// A list of spans without free objects.
+    Full,
+}
+
+/// The record of a span. Records live in memory that only ever holds records.
+///
+/// The fields that every free reads stand in the first cache line.
+#[repr(C, align(64))]
+pub struct Span {
+    /// The cache that owns the span; null: none, or the span holds no small objects. Written under
+    /// the lock of the class's central list, read by anyone.
+    owner: AtomicPtr<()>,
+    /// Objects freed since the last take, last freed first. Owner only.
+    pub free: Cell<*mut Object>,
+    /// Frees by the owner until the next event: the first free of a full span, or the last one that
+    /// empties it. Owner only.
+    pub left: Cell<u32>,
+    /// What `left` leaves out: `left + bias` objects are outstanding. Owner only.
+    pub bias: Cell<u32>,
+    /// Objects made of the span's memory so far. Owner only.
+    pub carved: Cell<u32>,
+    /// Of the objects in `free`, those whose return was posted. Owner only.
+    pub accounted: Cell<u32>,
+    /// Objects that fit. Fixed while the span lives.
+    objects: Cell<u32>,
+    /// Bytes of each object. Fixed while the span lives.
+    size: Cell<u32>,
+    /// The first byte. Fixed while the span lives.
+    base: Cell<Addr>,
+    /// The [`Kind`]. Written under the page heap's lock or by a free of the large object.
+    kind: AtomicU8,
+    /// The size class's number. Fixed while the span lives.
+    class: Cell<u8>,
+    /// Whether its memory read as zero when the span was taken. Fixed while the span lives.
+    zero: Cell<bool>,
+    /// Which list of its owner it stands in. Owner only.
+    pub place: Cell<Place>,
+    /// How many pages. Fixed while the span lives.
+    pages: Cell<Pages>,
+    /// The list's links. Owner only.
+    pub(super) next: Cell<*mut Span>,
+    pub(super) prev: Cell<*mut Span>,
+}
+
+// SAFETY: atomics may be touched by anyone; each `Cell` is either fixed while the span lives, or touched
+// only by the owner (see the fields), and ownership changes hands under a lock.
+unsafe impl Sync for Span {}
+
+impl Span {
+    /// A record to be written over fresh memory.
+    pub fn new(base: Addr, pages: Pages, kind: Kind, class: Option<Class>, zero: bool) -> Span {
+        let (size, objects) = match class {
+            Some(c) => (c.size(), c.objects()),
+            None => (0, 1),
+        };
+        Span {
+            owner: AtomicPtr::new(null_mut()),
+            free: Cell::new(null_mut()),
+            left: Cell::new(0),
+            bias: Cell::new(0),
+            carved: Cell::new(0),
+            accounted: Cell::new(0),
+            objects: Cell::new(objects as u32),
+            size: Cell::new(size as u32),
+            base: Cell::new(base),
+            kind: AtomicU8::new(kind as u8),
+            class: Cell::new(class.map_or(0, |c| c.index() as u8)),
+            zero: Cell::new(zero),
+            place: Cell::new(Place::Current),
+            pages: Cell::new(pages),
+            next: Cell::new(null_mut()),
+            prev: Cell::new(null_mut()),
+        }
+    }
+
+    /// The owner; null: none.
+    #[inline(always)]
+    pub fn owner(&self) -> *mut () {
+        self.owner.load(Ordering::Relaxed)
+    }
+
+    /// Changes the owner. The caller holds the lock of the class's central list or made the span.
+    pub fn set_owner(&self, owner: *mut ()) {
+        self.owner.store(owner, Ordering::Release);
+    }
+
+    /// What the span is used for.
+    #[inline]
+    pub fn kind(&self) -> Kind {
+        Kind::ALL[self.kind.load(Ordering::Relaxed) as usize % Kind::ALL.len()]
+    }
+
+    /// Ends the use of a live large object: whoever calls this first gets `true` and must give the
+    /// span back; a second free gets `false`.
+    pub fn end_large(&self) -> bool {
+        let (large, dead) = (Kind::Large as u8, Kind::Dead as u8);
+        self.kind.compare_exchange(large, dead, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Marks the record free. The caller holds the page heap's lock and the span's last reference.
+    pub fn end(&self) {
+        self.kind.store(Kind::Dead as u8, Ordering::Relaxed);
+    }
+
+    /// The first byte.
+    #[inline]
+    pub fn base(&self) -> Addr {
+        self.base.get()
+    }
+
+    /// How many pages.
+    #[inline]
+    pub fn pages(&self) -> Pages {
+        self.pages.get()
+    }
+
+    /// The span shrinks or grows to `pages`, in place. The caller owns the large object in it.
+    pub fn set_pages(&self, pages: Pages) {
+        self.pages.set(pages);
+    }
+
+    /// The size class, of a span of kind [`Kind::Small`].
+    #[inline]
+    pub fn class(&self) -> Class {
+        Class::from_index(self.class.get() as usize)
+    }
+
+    /// Bytes of each object of a small span.
+    #[inline]
+    pub fn object_size(&self) -> usize {
+        self.size.get() as usize
+    }
+
+    /// How many objects fit.
+    #[inline]
+    pub fn objects(&self) -> u32 {
+        self.objects.get()
+    }
+
+    /// Whether the memory read as zero when the span was taken, so that what was not handed out yet still does.
+    #[inline]
+    pub fn zero(&self) -> bool {
+        self.zero.get()
+    }
+
+    /// The bytes that a caller may use of the object at the span's pages: all of them for large ones.
+    #[inline]
+    pub fn usable(&self) -> usize {
+        match self.kind() {
+            Kind::Small => self.object_size(),
+            _ => self.pages().bytes(),
+        }
+    }
+
+    /// Whether `addr` is the first byte of an object of this small span.
+    #[inline]
+    pub fn is_object(&self, addr: Addr) -> bool {
+        let (offset, size) = (addr.since(self.base()) as u32, self.size.get());
+        offset.is_multiple_of(size) && offset / size < self.objects()
+    }
+
+    /// Objects that are neither in `free` nor uncarved: live, in transit, or in the cache's hand. Owner only.
+    #[inline]
+    pub fn outstanding(&self) -> u32 {
+        self.left.get() + self.bias.get()
+    }
+
+    /// Whether the record makes sense. Owner only; for checked builds.
+    pub fn is_valid(&self) -> bool {
+        if self.kind() != Kind::Small {
+            return self.kind() != Kind::Dead;
+        }
+        let freed = self.carved.get().wrapping_sub(self.outstanding());
+        self.carved.get() <= self.objects() && freed <= self.carved.get() && self.accounted.get() <= freed
+    }
+}

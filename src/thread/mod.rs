@@ -1,0 +1,146 @@
+//! Birth, adoption and retirement of caches.
+//!
+//! `boot` and the faces call it when a thread first allocates and when it ends. Caches come from
+//! the allocator's own records, are never unmapped, and wait in a pool between two threads.
+//!
+//! The caches' lock, [`Rank::Caches`](crate::lock::Rank::Caches), protects the pool. It is not held while a
+//! cache is handed over.
+//!
+//! Invariant: a cache is in the pool or belongs to one thread; one in the pool owns no span.
+
+use core::cell::Cell;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use crate::account::{Account, Entry};
+use crate::cache::Cache;
+use crate::central::Central;
+use crate::lock::{Guard, Mutex, Rank};
+use crate::meta::Persistent;
+use crate::os::{Os, OsError};
+
+/// What the caches' lock protects.
+struct Pool {
+    idle: Cell<*mut Cache>,
+    memory: Persistent,
+}
+
+// SAFETY: idle caches belong to the pool, which is touched under its mutex only.
+unsafe impl Send for Pool {}
+
+/// The pool of caches, held still.
+pub struct StillPool<'a, O: Os>(#[allow(dead_code, reason = "held, not read")] Guard<'a, O, Pool>);
+
+/// The caches of one kernel, and everything below them.
+pub struct Caches<O: Os> {
+    central: Central<O>,
+    pool: Mutex<O, Pool>,
+    /// Every cache ever made, the last one first. Only added to.
+    all: AtomicPtr<Cache>,
+    /// How many caches were made.
+    made: AtomicUsize,
+    /// The cache of those that have none. It allocates nothing and owns no span.
+    shared: Mutex<O, Cache>,
+}
+
+impl<O: Os> Caches<O> {
+    /// No caches over an empty heap.
+    pub const fn new(os: O) -> Caches<O> {
+        Caches {
+            central: Central::new(os),
+            pool: Mutex::new(Rank::Caches, Pool { idle: Cell::new(null_mut()), memory: Persistent::new(Account::CacheSys) }),
+            all: AtomicPtr::new(null_mut()),
+            made: AtomicUsize::new(0),
+            shared: Mutex::new(Rank::Shared, Cache::new()),
+        }
+    }
+
+    /// The central lists.
+    #[inline(always)]
+    pub fn central(&self) -> &Central<O> {
+        &self.central
+    }
+
+    /// Reserves what the heap needs. Called by `boot` until it succeeds once; `first` says that it is the
+    /// first call.
+    ///
+    /// # Safety
+    /// The kernel stays where it is from now on.
+    pub unsafe fn boot(&self, first: bool) -> Result<(), OsError> {
+        let shared = self.shared.lock();
+        let books = self.central.heap().books();
+        if first {
+            // SAFETY: the shared cache lives in the kernel, which stays; this is the first call.
+            unsafe { books.register(shared.writer()) };
+            books.register_fence(self.central.heap().vm().os());
+        }
+        self.central.heap().boot(shared.writer())
+    }
+
+    /// A cache for a thread that has none: from the pool, or a new one.
+    pub fn adopt(&self) -> Result<&Cache, OsError> {
+        let mut pool = self.pool.lock();
+        // SAFETY: caches in the pool are never unmapped, and are ours under the lock.
+        if let Some(cache) = unsafe { pool.idle.get().as_ref() } {
+            pool.idle.set(cache.next_idle.get());
+            cache.open();
+            return Ok(cache);
+        }
+        let vm = self.central.heap().vm();
+        let books = self.central.heap().books();
+        let mut entry = Entry::new();
+        let memory = pool.memory.alloc(vm, size_of::<Cache>(), align_of::<Cache>(), &mut entry)?;
+        let new = memory.ptr::<Cache>();
+        // SAFETY: fresh persistent memory reads as zero and is ours; it is never unmapped.
+        let cache = unsafe {
+            Cache::init(new);
+            &*new
+        };
+        // SAFETY: the cache is never unmapped, and registered here only.
+        unsafe { books.register(cache.writer()) };
+        books.post(cache.writer(), &entry);
+        // Under the lock there is one writer. Release: whoever finds the cache finds it initialised.
+        cache.next.store(self.all.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.all.store(new, Ordering::Release);
+        self.made.fetch_add(1, Ordering::Relaxed);
+        cache.open();
+        Ok(cache)
+    }
+
+    /// Takes a cache back from a thread that ends or has no use for it any more: what it owns is handed
+    /// over, and the next thread may adopt it.
+    ///
+    /// # Safety
+    /// The calling thread owns the cache and does not use it after.
+    pub unsafe fn retire(&self, cache: &Cache) {
+        cache.close(&self.central);
+        let pool = self.pool.lock();
+        cache.next_idle.set(pool.idle.get());
+        pool.idle.set(core::ptr::from_ref(cache).cast_mut());
+    }
+
+    /// Runs `f` with the cache of those that have none, which may free but not allocate.
+    pub fn with_shared<R>(&self, f: impl FnOnce(&Cache) -> R) -> R {
+        f(&self.shared.lock())
+    }
+
+    /// Every cache ever made.
+    pub fn each(&self, mut f: impl FnMut(&Cache)) {
+        let mut p = self.all.load(Ordering::Acquire);
+        // SAFETY: caches are never unmapped.
+        while let Some(cache) = unsafe { p.as_ref() } {
+            f(cache);
+            p = cache.next.load(Ordering::Relaxed);
+        }
+    }
+
+    /// How many caches were made.
+    pub fn made(&self) -> usize {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// Keeps caches from being made and adopted until the result is dropped.
+    pub fn hold_still(&self) -> StillPool<'_, O> {
+        StillPool(self.pool.lock())
+    }
+}

@@ -1,0 +1,156 @@
+//! Typed addresses and page counts.
+//!
+//! A byte count is a `usize`; everything else that could be mixed up with it has a
+//! type of its own: an address, a number of allocator pages, the number of a page.
+//!
+//! Every room uses these; they use nothing.
+//!
+//! Nothing here touches memory, takes a lock or allocates.
+//!
+//! Invariant: arithmetic on these types never wraps silently in a checked build.
+
+/// Binary logarithm of [`PAGE_SIZE`].
+pub const PAGE_SHIFT: u32 = 13;
+/// The allocator's page, in bytes. Independent of the physical page of the machine.
+pub const PAGE_SIZE: usize = 1 << PAGE_SHIFT;
+/// One kibibyte.
+pub const KIB: usize = 1 << 10;
+/// One mebibyte.
+pub const MIB: usize = 1 << 20;
+/// One gibibyte.
+pub const GIB: usize = 1 << 30;
+
+/// Rounds `n` up to a multiple of `align`, a power of two. `None` on overflow.
+#[inline]
+pub const fn checked_align_up(n: usize, align: usize) -> Option<usize> {
+    debug_assert!(align.is_power_of_two());
+    match n.checked_add(align - 1) {
+        Some(m) => Some(m & !(align - 1)),
+        None => None,
+    }
+}
+
+/// Rounds `n` up to a multiple of `align`, a power of two; the caller knows it fits.
+#[inline]
+pub const fn align_up(n: usize, align: usize) -> usize {
+    debug_assert!(align.is_power_of_two());
+    (n + (align - 1)) & !(align - 1)
+}
+
+/// Rounds `n` down to a multiple of `align`, a power of two.
+#[inline]
+pub const fn align_down(n: usize, align: usize) -> usize {
+    debug_assert!(align.is_power_of_two());
+    n & !(align - 1)
+}
+
+/// An address in this process.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Addr(pub usize);
+
+impl Addr {
+    /// The null address.
+    pub const NULL: Addr = Addr(0);
+
+    /// The address of `ptr`; its provenance is exposed, so that [`Addr::ptr`] may give it back.
+    #[inline]
+    pub fn of<T>(ptr: *const T) -> Addr {
+        Addr(ptr.expose_provenance())
+    }
+
+    /// A pointer to this address.
+    #[inline]
+    pub fn ptr<T>(self) -> *mut T {
+        core::ptr::with_exposed_provenance_mut(self.0)
+    }
+
+    /// The address `bytes` further up.
+    #[inline]
+    pub const fn plus(self, bytes: usize) -> Addr {
+        Addr(self.0 + bytes)
+    }
+
+    /// The address `bytes` further down.
+    #[inline]
+    pub const fn minus(self, bytes: usize) -> Addr {
+        Addr(self.0 - bytes)
+    }
+
+    /// How many bytes this address lies above `lower`.
+    #[inline]
+    pub const fn since(self, lower: Addr) -> usize {
+        self.0 - lower.0
+    }
+
+    /// Whether the address is a multiple of `align`, a power of two.
+    #[inline]
+    pub const fn is_aligned(self, align: usize) -> bool {
+        self.0 & (align - 1) == 0
+    }
+
+    /// The next multiple of `align`, a power of two, at or above.
+    #[inline]
+    pub const fn align_up(self, align: usize) -> Addr {
+        Addr(align_up(self.0, align))
+    }
+
+    /// The next multiple of `align`, a power of two, at or below.
+    #[inline]
+    pub const fn align_down(self, align: usize) -> Addr {
+        Addr(align_down(self.0, align))
+    }
+
+    /// The page that holds this address.
+    #[inline]
+    pub const fn page(self) -> PageNumber {
+        PageNumber(self.0 >> PAGE_SHIFT)
+    }
+}
+
+impl core::fmt::Debug for Addr {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+/// A number of allocator pages.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+pub struct Pages(pub usize);
+
+impl Pages {
+    /// As many pages as hold `bytes`. `None` where the rounding overflows.
+    #[inline]
+    pub const fn holding(bytes: usize) -> Option<Pages> {
+        match checked_align_up(bytes, PAGE_SIZE) {
+            Some(b) => Some(Pages(b >> PAGE_SHIFT)),
+            None => None,
+        }
+    }
+
+    /// The size in bytes.
+    #[inline]
+    pub const fn bytes(self) -> usize {
+        self.0 << PAGE_SHIFT
+    }
+}
+
+/// The number of a page: its address divided by [`PAGE_SIZE`].
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+pub struct PageNumber(pub usize);
+
+impl PageNumber {
+    /// The address of the page's first byte.
+    #[inline]
+    pub const fn addr(self) -> Addr {
+        Addr(self.0 << PAGE_SHIFT)
+    }
+
+    /// The page `n` further up.
+    #[inline]
+    pub const fn plus(self, n: Pages) -> PageNumber {
+        PageNumber(self.0 + n.0)
+    }
+}

@@ -1,0 +1,170 @@
+//! The four states of address space and their transitions: a call to the system and its
+//! accounting, nothing else.
+//!
+//! `meta` and `heap` call it for every change of state; nobody else reaches the system's verbs.
+//!
+//! No lock, no allocation. A verb that the system refuses moves no account.
+//!
+//! Invariant: the bytes in all accounts are those obtained from the system and not given back, and
+//! `mapped_ready` is how many of them are Ready.
+//!
+//! Two uses go below the accounts, each under a name of its own: [`Vm::sparse_map`] with
+//! [`Vm::sparse_map_ready`], for the page map, which is demand-paged and would look like a huge
+//! overhead; and [`Vm::give_up_reserved`], address space that was reserved and not wanted.
+
+use crate::account::{Account, Accounts, Entry};
+use crate::os::{Os, OsError};
+use crate::units::Addr;
+
+/// How often an aligned reservation is tried again after another thread took what was trimmed.
+const ALIGN_TRIES: usize = 8;
+
+/// Pages that went back to the system and are not yet accounted for.
+#[must_use = "the books are wrong until this is settled"]
+pub struct Unsettled {
+    size: usize,
+}
+
+/// The system of one kernel together with its accounts.
+pub struct Vm<O: Os> {
+    os: O,
+    accounts: Accounts,
+}
+
+impl<O: Os> Vm<O> {
+    /// A system whose accounts are empty.
+    pub const fn new(os: O) -> Vm<O> {
+        Vm { os, accounts: Accounts::new() }
+    }
+
+    /// The system, for what changes no state.
+    pub fn os(&self) -> &O {
+        &self.os
+    }
+
+    /// The accounts.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// None → Reserved. No account: reserved address space is not memory.
+    pub fn reserve(&self, at: Option<Addr>, size: usize) -> Result<Addr, OsError> {
+        self.os.reserve(at, size)
+    }
+
+    /// None → Reserved, aligned to `align` (a power of two): reserves more and trims. Where the
+    /// system merges or refuses the trim it tries again, a bounded number of times.
+    pub fn reserve_aligned(&self, size: usize, align: usize) -> Result<Addr, OsError> {
+        let first = self.reserve(None, size)?;
+        if first.is_aligned(align) {
+            return Ok(first);
+        }
+        self.give_up_reserved(first, size);
+        let larger = size.checked_add(align).ok_or(OsError::OutOfMemory)?;
+        for _ in 0..ALIGN_TRIES {
+            let start = self.reserve(None, larger)?;
+            let wanted = start.align_up(align);
+            let below = wanted.since(start);
+            self.give_up_reserved(start, larger);
+            // Between the two calls another thread may take the range: then once more.
+            match self.reserve(Some(wanted), size) {
+                Ok(at) => return Ok(at),
+                Err(OsError::Taken) => debug_assert!(below < align),
+                Err(e) => return Err(e),
+            }
+        }
+        Err(OsError::OutOfMemory)
+    }
+
+    /// Reserved → None without an account: address space that was reserved and not wanted.
+    pub fn give_up_reserved(&self, addr: Addr, size: usize) {
+        // SAFETY: the range was reserved by the caller and never mapped, so nothing is in it.
+        let _ = unsafe { self.os.free(addr, size) };
+    }
+
+    /// None → sparse, below the accounts: for the page map only.
+    pub fn sparse_map(&self, size: usize) -> Result<Addr, OsError> {
+        self.os.sparse(size)
+    }
+
+    /// Makes a part of the page map writable, below the accounts.
+    ///
+    /// # Safety
+    /// The range lies inside one range from [`Vm::sparse_map`].
+    pub unsafe fn sparse_map_ready(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: the caller's promise is the verb's.
+        unsafe { self.os.sparse_ready(addr, size) }
+    }
+
+    /// Reserved → Prepared, into `account`.
+    ///
+    /// # Safety
+    /// The range is Reserved and the caller's.
+    pub unsafe fn map(&self, addr: Addr, size: usize, account: Account, entry: &mut Entry) -> Result<(), OsError> {
+        // SAFETY: the caller's promise is the verb's.
+        unsafe { self.os.map(addr, size) }?;
+        self.accounts.mapped(account, size, entry);
+        Ok(())
+    }
+
+    /// Prepared → Ready over a range of which exactly `prepared` bytes are Prepared and the rest Ready.
+    ///
+    /// # Safety
+    /// The range is Prepared or Ready and the caller's.
+    pub unsafe fn used(&self, addr: Addr, size: usize, prepared: usize, entry: &mut Entry) -> Result<(), OsError> {
+        debug_assert!(prepared <= size);
+        // SAFETY: the caller's promise is the verb's.
+        unsafe { self.os.used(addr, size) }?;
+        self.accounts.became_ready(prepared, entry);
+        Ok(())
+    }
+
+    /// Ready → Prepared. The call is slow, so it is made without a lock; its accounting comes after,
+    /// under the lock of the page heap, by [`Vm::settle`].
+    ///
+    /// # Safety
+    /// The range is Ready, the caller's, and holds nothing that is needed.
+    pub unsafe fn unused(&self, addr: Addr, size: usize) -> Result<Unsettled, OsError> {
+        // SAFETY: the caller's promise is the verb's.
+        unsafe { self.os.unused(addr, size) }?;
+        Ok(Unsettled { size })
+    }
+
+    /// Accounts for a call of [`Vm::unused`].
+    pub fn settle(&self, done: Unsettled, entry: &mut Entry) {
+        self.accounts.ceased_ready(done.size, entry);
+    }
+
+    /// Ready or Prepared → Reserved, out of `account`; `ready` bytes of the range were Ready. For
+    /// debugging, and to undo a [`Vm::map`] that could not be finished.
+    ///
+    /// # Safety
+    /// The range is the caller's and holds nothing that is needed.
+    pub unsafe fn fault(&self, addr: Addr, size: usize, ready: usize, account: Account, entry: &mut Entry) -> Result<(), OsError> {
+        // SAFETY: the caller's promise is the verb's.
+        unsafe { self.os.fault(addr, size) }?;
+        self.accounts.ceased_ready(ready, entry);
+        self.accounts.unmapped(account, size, entry);
+        Ok(())
+    }
+
+    /// Any state → None, out of `account`; `ready` bytes of the range were Ready.
+    ///
+    /// # Safety
+    /// The range is the caller's and holds nothing that is needed.
+    pub unsafe fn free(&self, addr: Addr, size: usize, ready: usize, account: Account, entry: &mut Entry) -> Result<(), OsError> {
+        // SAFETY: the caller's promise is the verb's.
+        unsafe { self.os.free(addr, size) }?;
+        self.accounts.ceased_ready(ready, entry);
+        self.accounts.unmapped(account, size, entry);
+        Ok(())
+    }
+
+    /// None → Ready, into `account`.
+    pub fn alloc(&self, size: usize, account: Account, entry: &mut Entry) -> Result<Addr, OsError> {
+        let addr = self.os.alloc(size)?;
+        self.accounts.mapped(account, size, entry);
+        self.accounts.became_ready(size, entry);
+        Ok(addr)
+    }
+}
