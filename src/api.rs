@@ -105,42 +105,51 @@ pub fn allocate_zeroed<O: Os>(central: &Central<O>, cache: &Cache, size: usize) 
 #[inline(always)]
 pub unsafe fn free<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8) {
     // SAFETY: the caller's promise.
-    let event = unsafe { free_quick(central, cache, p) };
-    if event != Freed::Done {
+    match unsafe { free_quick(central, cache, p) } {
+        Freed::Done => {}
         // SAFETY: the caller's promise.
-        unsafe { free_slow(central, cache, p, event, "free") };
+        Freed::Event => unsafe { free_event(central, cache, p) },
+        // SAFETY: the caller's promise.
+        Freed::Not => unsafe { free_slow(central, cache, p, "free") },
     }
 }
 
-/// The part of [`free`] that most frees need. Anything but [`Freed::Done`] is for [`free_slow`].
+/// The part of [`free`] that most frees need. The rest is for [`free_event`] and [`free_slow`].
 ///
 /// # Safety
 /// As for [`free`].
 #[inline(always)]
 pub unsafe fn free_quick<O: Os>(central: &Central<O>, cache: *const Cache, p: *mut u8) -> Freed {
-    let span = central.heap().span_of(Addr(p.addr()));
-    if span.is_null() || !p.addr().is_multiple_of(MIN_ALIGN) {
-        return Freed::Not;
+    match central.heap().span_of(Addr(p.addr())) {
+        // SAFETY: the caller frees the object; a span that a cache owns holds small objects.
+        Some(span) => unsafe { Cache::push(cache, span, p.cast()) },
+        None => Freed::Not,
     }
-    // SAFETY: the object's span is alive; the caller frees the object.
-    unsafe { Cache::push(cache, &*span, p.cast()) }
 }
 
-/// The rest of [`free`]: large objects, other threads' objects, a span's events, and misuse. `function` is
-/// what the caller called.
+/// What is left to do after a free that was an event of the span.
 ///
 /// # Safety
-/// As for [`free`]; `seen` is what [`free_quick`] just answered for the same cache.
+/// [`free_quick`] just answered [`Freed::Event`] for this cache and object.
 #[cold]
 #[inline(never)]
-pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, seen: Freed, function: &str) {
+pub unsafe fn free_event<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8) {
+    if let Some(span) = central.heap().span_of(Addr::of(p)) {
+        cache.freed_event(central, span);
+    }
+}
+
+/// The rest of [`free`]: large objects, other threads' objects, and misuse. `function` is what the caller called.
+///
+/// # Safety
+/// As for [`free`]; [`free_quick`] did nothing.
+#[cold]
+#[inline(never)]
+pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, function: &str) {
     if p.is_null() {
         return;
     }
     let span = checked_span(central, p, function);
-    if seen == Freed::Event {
-        return cache.freed_event(central, span);
-    }
     if span.kind() == Kind::Large {
         if !span.end_large() {
             misuse(function, p, "already freed");
@@ -167,8 +176,8 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
 /// The span of a live object, or the end of the process with a line that says what `p` is instead.
 fn checked_span<'a, O: Os>(central: &'a Central<O>, p: *mut u8, function: &str) -> &'a Span {
     let addr = Addr::of(p);
-    // SAFETY: a span in the page map is alive as long as one of its objects is.
-    let Some(span) = (unsafe { central.heap().span_of(addr).as_ref() }) else {
+    let found = central.heap().span_of(addr.align_down(MIN_ALIGN)).filter(|span| !span.is_nothing());
+    let Some(span) = found else {
         misuse(function, p, "not an address of this allocator, or already freed");
     };
     match span.kind() {

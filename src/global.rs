@@ -95,24 +95,36 @@ pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
 pub unsafe fn free(p: *mut u8) {
     // SAFETY: the caller's promise; the thread's word is null or its cache.
     let seen = unsafe { api::free_quick(central(), local::cache::<Cache>(), p) };
-    if seen != Freed::Done {
+    match seen {
+        Freed::Done => {}
+        // SAFETY: the caller's promise; two functions, so that the fast path need not say which.
+        Freed::Event => unsafe { free_event(p) },
         // SAFETY: the caller's promise.
-        unsafe { free_slow(p, seen) }
+        Freed::Not => unsafe { free_slow(p) },
     }
 }
 
 #[cold]
 #[inline(never)]
-unsafe fn free_slow(p: *mut u8, seen: Freed) {
+unsafe fn free_event(p: *mut u8) {
+    if let Some(cache) = cache() {
+        // SAFETY: the caller's promise; the object is on its span's list.
+        unsafe { api::free_event(central(), cache, p) }
+    }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn free_slow(p: *mut u8) {
     if p.is_null() {
         return;
     }
     match cache() {
         // SAFETY: the caller's promise.
-        Some(cache) => unsafe { api::free_slow(central(), cache, p, seen, "free") },
+        Some(cache) => unsafe { api::free_slow(central(), cache, p, "free") },
         // SAFETY: the caller's promise. The shared cache owns no span, so nothing was done with it yet.
         None => KERNEL.caches().with_shared(|cache| unsafe {
-            api::free_slow(central(), cache, p, seen, "free");
+            api::free_slow(central(), cache, p, "free");
             cache.send_gathered(central());
         }),
     }

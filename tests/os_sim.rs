@@ -5,6 +5,7 @@
 mod content;
 #[path = "os_sim/faults.rs"]
 mod faults;
+#[cfg(target_pointer_width = "64")]
 #[path = "os_sim/machine.rs"]
 mod machine;
 #[path = "os_sim/region.rs"]

@@ -8,10 +8,10 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::record::Cache;
 use crate::account::ClassEntry;
-use crate::central::{Batch, Central, NOBODY, receive};
+use crate::central::{Batch, Central, receive};
 use crate::config::MIN_ALIGN;
 use crate::os::Os;
-use crate::span::{Object, Place, Span};
+use crate::span::{NOBODY, Object, Place, Span};
 use crate::units::Addr;
 
 /// How many spans an outbox gathers for at a time.
@@ -194,8 +194,8 @@ impl Cache {
     }
 
     fn take_in<O: Os>(&self, central: &Central<O>, batch: &Batch) {
-        // SAFETY: the objects are outstanding, so their span is alive and in the page map.
-        if let Some(span) = unsafe { central.heap().span_of(Addr::of(batch.tail)).as_ref() } {
+        // The objects are outstanding, so their span is alive and in the page map.
+        if let Some(span) = central.heap().span_of(Addr::of(batch.tail)) {
             self.forward(central, span, batch);
         }
     }

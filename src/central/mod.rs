@@ -17,11 +17,7 @@ use crate::heap::{Heap, Use};
 use crate::lock::{Guard, Mutex, Rank};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
-use crate::span::{Object, Place, Span, SpanList};
-
-/// What a span's owner is where no cache owns it: an address that no cache has, and not null, which is
-/// what a thread without a cache has.
-pub const NOBODY: *mut () = core::ptr::without_provenance_mut(1);
+use crate::span::{NOBODY, Object, Place, Span, SpanList};
 
 /// One class's spans.
 struct Spans {

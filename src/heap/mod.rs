@@ -118,9 +118,9 @@ impl<O: Os> Heap<O> {
         &self.books
     }
 
-    /// The span of `addr`, or null. Any address may be asked for, at any time, without a lock.
+    /// The span of `addr`; see [`PageMap::lookup`]. Any address may be asked for, at any time, without a lock.
     #[inline(always)]
-    pub fn span_of(&self, addr: Addr) -> *mut Span {
+    pub fn span_of(&self, addr: Addr) -> Option<&Span> {
         self.map.lookup::<O>(addr)
     }
 
@@ -172,7 +172,7 @@ impl<O: Os> Heap<O> {
             record.as_ref()
         };
         // SAFETY: the pages were taken above, and the map grew with the heap.
-        unsafe { self.map.set(base.page(), mapped(pages), record.as_ptr()) };
+        unsafe { self.map.set(base.page(), mapped(pages), Some(span)) };
         Some(span)
     }
 
@@ -234,7 +234,7 @@ impl<O: Os> Heap<O> {
         let (base, pages) = (span.base(), span.pages());
         let mut guard = self.state.lock();
         // SAFETY: the pages are the span's, so the map has entries for them.
-        unsafe { self.map.set(base.page(), mapped(pages), core::ptr::null_mut()) };
+        unsafe { self.map.set(base.page(), mapped(pages), None) };
         span.end();
         guard.pages.free(base, pages);
         // SAFETY: the record came from these records, by the caller's promise.

@@ -52,9 +52,9 @@ impl<O: Os> Heap<O> {
         let first = span.base().page();
         // SAFETY: both runs of pages are, or were until now, the span's.
         unsafe {
-            self.map.set(first, mapped(span.pages()), core::ptr::null_mut());
+            self.map.set(first, mapped(span.pages()), None);
             span.set_pages(pages);
-            self.map.set(first, mapped(pages), core::ptr::from_ref(span).cast_mut());
+            self.map.set(first, mapped(pages), Some(span));
         }
     }
 

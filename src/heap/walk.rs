@@ -72,8 +72,7 @@ impl<O: Os> Still<'_, O> {
                 at = at.align_down(CHUNK_BYTES).plus(CHUNK_BYTES);
                 continue;
             }
-            // SAFETY: a span in the page map is alive while the heap's lock is held.
-            match unsafe { self.heap.span_of(at).as_ref() } {
+            match self.heap.span_of(at).filter(|span| !span.is_nothing()) {
                 Some(span) => {
                     f(span);
                     at = span.base().plus(span.pages().bytes());

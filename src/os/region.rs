@@ -3,23 +3,23 @@
 //! One given piece of memory as an operating system: for a kernel image that has no Linux
 //! under it, and for tests that want none.
 //!
-//! All of the memory is readable and writable all the time; the states exist in the books
-//! only, and giving memory back clears it. The piece is split once, by [`Region::new`]'s
-//! numbers alone, into the window and a side area for what has no wanted place:
+//! All of the memory is readable and writable all the time; the states exist in the books only,
+//! and giving memory back clears it. The piece is split once, by its address and size alone, into
+//! the window and a side area for what has no wanted place:
 //!
 //! ```text
 //! | window: reserve(Some)                             | side: reserve(None), alloc, sparse |
 //! ```
 //!
 //! or the other way round, if more whole arenas fit into the window then. Both are handed out
-//! upward: a place in the window can be had if it
-//! lies above all that was had before. What was handed out last can be given back; what is given
-//! back out of order or passed over is lost, and [`Region::lost`] counts it.
+//! upward: a place in the window can be had if it lies above all that was had before. What was
+//! handed out last can be given back; what is given back out of order or passed over is lost, and
+//! [`Region::lost`] counts it.
 //!
-//! The side area is one sixteenth, at least 64 KiB, and beyond 1 GiB a thirty-second. The
-//! records that grow with the heap are one of 128 bytes per span, of which there is
-//! at most one per page of 8 KiB (1/64), and the page map of 8 bytes per page (1/1024): about
-//! 1/60. The rest is for what does not grow with it: caches, rings, stacks.
+//! The side area is one sixteenth, at least 64 KiB, and beyond 1 GiB it need not be more than a
+//! thirty-second. The records that grow with the heap are one of 128 bytes per span, of which
+//! there is at most one per page of 8 KiB (1/64), and the page map of 8 bytes per page (1/1024):
+//! about 1/60. The rest is for what does not grow with it: caches, rings, stacks.
 //!
 //! No lock and no allocation; the marks are atomic, and several threads may call at once.
 //!
@@ -35,7 +35,7 @@ use crate::units::{Addr, KIB, MIB, align_down, checked_align_up};
 /// The least size of the side area.
 const LEAST_SIDE: usize = 64 * KIB;
 
-/// Up to here the side area is one sixteenth of the region.
+/// A side area of this size need not be one sixteenth of the region; a thirty-second will do.
 const FULL_SHARE: usize = 64 * MIB;
 
 /// `EINVAL`: what the error of Linux would be for a range that is off the page or not ours.

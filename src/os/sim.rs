@@ -173,8 +173,9 @@ impl Sim {
         self.unused_so_far()
     }
 
-    /// The size of the extra area, where memory without a wanted address comes from. By default
-    /// 1/64 of the window and 1/8192 of the address space, and at least 1 GiB.
+    /// The least size of the extra area, where memory without a wanted address comes from; it ends
+    /// at a multiple of 64 MiB. By default 1/64 of the window and 1/8192 of the address space, and
+    /// at least 1 GiB.
     pub fn extra(mut self, bytes: usize) -> Sim {
         self.shape.extra = Some(bytes);
         self.unused_so_far()

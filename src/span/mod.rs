@@ -14,4 +14,4 @@ mod record;
 
 pub use list::SpanList;
 pub use map::PageMap;
-pub use record::{Kind, Object, Place, Span};
+pub use record::{Kind, NOBODY, Object, Place, Span};

@@ -7,6 +7,10 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 use crate::size_class::Class;
 use crate::units::{Addr, Pages};
 
+/// What a span's owner is where no cache owns it: an address that no cache has, and not null, which is
+/// what a thread without a cache has.
+pub const NOBODY: *mut () = core::ptr::without_provenance_mut(1);
+
 /// A free object. Only free objects hold this; a live one is the caller's memory.
 #[repr(C)]
 pub struct Object {
@@ -54,7 +58,7 @@ pub enum Place {
 /// The fields that every free reads stand in the first cache line.
 #[repr(C, align(64))]
 pub struct Span {
-    /// The cache that owns the span; null: none, or the span holds no small objects. Written under
+    /// The cache that owns the span, or [`NOBODY`], as for spans without small objects. Written under
     /// the lock of the class's central list, read by anyone.
     owner: AtomicPtr<()>,
     /// Objects freed since the last take, last freed first. Owner only.
@@ -101,7 +105,7 @@ impl Span {
             None => (0, 1),
         };
         Span {
-            owner: AtomicPtr::new(null_mut()),
+            owner: AtomicPtr::new(NOBODY),
             free: Cell::new(null_mut()),
             left: Cell::new(0),
             bias: Cell::new(0),
@@ -120,7 +124,18 @@ impl Span {
         }
     }
 
-    /// The owner; null: none.
+    /// The record that stands for no span: of a kind that is dead, and at no address.
+    pub(super) fn nothing() -> Span {
+        Span::new(Addr::NULL, Pages(0), Kind::Dead, None, false)
+    }
+
+    /// Whether this record stands for no span.
+    #[inline]
+    pub fn is_nothing(&self) -> bool {
+        self.base() == Addr::NULL
+    }
+
+    /// The owner, or [`NOBODY`].
     #[inline(always)]
     pub fn owner(&self) -> *mut () {
         self.owner.load(Ordering::Relaxed)

@@ -1,7 +1,7 @@
 //! When content is lost, and when a touch faults.
 
 use super::*;
-use crossfoot::units::{GIB, MIB};
+use crossfoot::units::MIB;
 
 #[test]
 fn content_is_lost_on_every_way_out_of_ready_and_only_there() {
@@ -75,21 +75,22 @@ fn moved_pages_leave_zero_behind() {
 
 #[test]
 fn sparse_memory_reads_as_zero_and_stands_outside_the_accounts() {
+    const SIZE: usize = 32 * MIB;
     let sim = Sim::new();
-    let at = sim.sparse(GIB).unwrap();
-    assert!(is_all(at.plus(GIB - PAGE), PAGE, 0));
+    let at = sim.sparse(SIZE).unwrap();
+    assert!(is_all(at.plus(SIZE - PAGE), PAGE, 0));
     // Any part: rounded outward.
     call!(sim, sparse_ready(at.plus(PAGE + 8), PAGE)).unwrap();
     write(at.plus(PAGE), 2 * PAGE, 9);
     assert_eq!(sim.bytes_in(State::SparseReady), 2 * PAGE);
     call!(sim, sparse_ready(at, 4 * PAGE)).unwrap();
     assert!(is_all(at, PAGE, 0) && is_all(at.plus(PAGE), 2 * PAGE, 9));
-    assert_eq!((sim.sparse_bytes(), sim.ready_bytes()), (GIB, 0));
-    let line = line_of(|| call!(sim, sparse_ready(at.plus(GIB - 8), 9)));
+    assert_eq!((sim.sparse_bytes(), sim.ready_bytes()), (SIZE, 0));
+    let line = line_of(|| call!(sim, sparse_ready(at.plus(SIZE - 8), 9)));
     assert!(line.contains("found None"), "{line}");
     let line = line_of(|| call!(sim, sparse_ready(at, usize::MAX - at.0 - 8)));
     assert!(line.starts_with("sim: sparse_ready of "), "{line}");
-    call!(sim, free(at, GIB)).unwrap();
+    call!(sim, free(at, SIZE)).unwrap();
     assert_eq!(sim.sparse_bytes(), 0);
 }
 

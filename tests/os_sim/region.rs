@@ -1,5 +1,6 @@
 //! One given piece of memory.
 
+use crossfoot::config::ARENA_SIZE;
 use crossfoot::os::{Platform, Region};
 use crossfoot::units::MIB;
 
@@ -79,17 +80,17 @@ fn a_region_is_split_once_and_for_all() {
 
 #[test]
 fn a_region_keeps_whole_arenas_whole() {
-    // 254 MiB from 2 MiB after an arena border: below the side area two arenas would fit, above
-    // it three. Nothing of it is touched.
-    let memory = Memory::new(256 * MIB, 64 * MIB);
+    // A little less than four arenas, from a little behind an arena border: below the side area
+    // two arenas would fit, above it three. Nothing of it is touched.
+    let (memory, behind) = (Memory::new(4 * ARENA_SIZE, ARENA_SIZE), ARENA_SIZE / 32);
     // SAFETY: inside the block, which outlives the region.
-    let region = unsafe { Region::new(memory.block.add(2 * MIB), 254 * MIB) };
+    let region = unsafe { Region::new(memory.block.add(behind), 4 * ARENA_SIZE - behind) };
     let window = region.window();
     let border = Addr::of(memory.block);
-    assert_eq!(window.base.plus(window.size), border.plus(256 * MIB));
-    assert!(window.base.0 > border.plus(17 * MIB).0 && window.base.0 < border.plus(18 * MIB).0);
-    let arena = border.plus(64 * MIB);
-    assert_eq!(region.reserve(Some(arena), 192 * MIB), Ok(arena));
+    assert_eq!(window.base.plus(window.size), border.plus(4 * ARENA_SIZE));
+    assert!(window.base > border.plus(ARENA_SIZE / 4) && window.base < border.plus(ARENA_SIZE / 3));
+    let arena = border.plus(ARENA_SIZE);
+    assert_eq!(region.reserve(Some(arena), 3 * ARENA_SIZE), Ok(arena));
     assert_eq!(region.lost(), arena.since(window.base));
 }
 

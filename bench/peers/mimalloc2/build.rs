@@ -1,0 +1,5 @@
+//! Exports the C allocation functions of mimalloc v2.
+
+fn main() {
+    peer_link::export(None, &["reallocarray", "valloc", "pvalloc", "cfree"]);
+}

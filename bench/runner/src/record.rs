@@ -1,0 +1,79 @@
+//! Everything that one call of the bench found out: what the JSON file holds.
+
+use crate::{allocators::Allocator, machine::Machine, measure::Sample};
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fs, path::Path};
+
+/// The layout of the JSON file; changes when a reader would have to.
+pub const FORMAT: u32 = 1;
+
+/// One call of the bench.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Record {
+    /// [`FORMAT`] at the time of writing.
+    pub format: u32,
+    /// When the measurement began, in UTC.
+    pub date: String,
+    /// The arguments of the call.
+    pub arguments: Vec<String>,
+    /// The machine.
+    pub machine: Machine,
+    /// Work per run in percent of the full mode's.
+    pub percent: u32,
+    /// Runs per row and allocator.
+    pub repetitions: u32,
+    /// Seconds that all rows took together.
+    pub seconds: f64,
+    /// The allocator that the others are divided by.
+    pub reference: String,
+    /// The allocators in the order in which they ran.
+    pub allocators: Vec<Allocator>,
+    /// The rows that were measured.
+    pub rows: Vec<Measured>,
+    /// Rows that were not measured, with the reason.
+    pub missing: BTreeMap<String, String>,
+}
+
+/// One row with every sample.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Measured {
+    /// Name of the pattern or program.
+    pub name: String,
+    /// Threads at work; 0 for a whole program.
+    pub threads: usize,
+    /// By allocator, in the order of the runs.
+    pub samples: BTreeMap<String, Vec<Sample>>,
+    /// Why an allocator has no samples here.
+    pub failures: BTreeMap<String, String>,
+}
+
+impl Measured {
+    /// The row's name with the number of threads.
+    pub fn label(&self) -> String {
+        label(&self.name, self.threads)
+    }
+}
+
+/// A row's name with the number of threads, where the row has one.
+pub fn label(name: &str, threads: usize) -> String {
+    if threads == 0 {
+        name.to_owned()
+    } else {
+        format!("{name}/{threads}")
+    }
+}
+
+impl Record {
+    /// Reads a file that the bench wrote.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
+        let record: Record = serde_json::from_str(&text).context("not a file of this bench")?;
+        ensure!(
+            record.format == FORMAT,
+            "the file has format {}, not {FORMAT}",
+            record.format
+        );
+        Ok(record)
+    }
+}
