@@ -35,10 +35,7 @@ use call;
 /// The line that `act` ends the test with.
 fn line_of<T: std::fmt::Debug>(act: impl FnOnce() -> T) -> String {
     let payload = catch_unwind(AssertUnwindSafe(act)).expect_err("nothing ended the test");
-    payload
-        .downcast_ref::<String>()
-        .cloned()
-        .expect("a formatted line")
+    payload.downcast_ref::<String>().cloned().expect("a formatted line")
 }
 
 fn write(at: Addr, size: usize, byte: u8) {
@@ -48,9 +45,7 @@ fn write(at: Addr, size: usize, byte: u8) {
 
 fn is_all(at: Addr, size: usize, byte: u8) -> bool {
     // SAFETY: the tests read memory that they made Ready, or sparse.
-    unsafe { std::slice::from_raw_parts(at.ptr::<u8>(), size) }
-        .iter()
-        .all(|&b| b == byte)
+    unsafe { std::slice::from_raw_parts(at.ptr::<u8>(), size) }.iter().all(|&b| b == byte)
 }
 
 /// Brings a range of the window from None to `state`.

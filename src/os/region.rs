@@ -8,10 +8,12 @@
 //! the window and a side area for what has no wanted place:
 //!
 //! ```text
-//! | window: reserve(Some)                             | side: reserve(None), alloc, sparse |
+//! | - | window: reserve(Some)                         | side: reserve(None), alloc, sparse |
 //! ```
 //!
-//! or the other way round, if more whole arenas fit into the window then. Both are handed out
+//! or the other way round, if more arenas fit into the window then. The window is whole arenas,
+//! since the page heap takes nothing else; what is left of one stays unused before the window, and
+//! goes to the side area behind it. Both parts are handed out
 //! upward: a place in the window can be had if it lies above all that was had before. What was
 //! handed out last can be given back; what is given back out of order or passed over is lost, and
 //! [`Region::lost`] counts it.
@@ -45,11 +47,11 @@ const INVALID: OsError = OsError::Errno(22);
 ///
 /// ```
 /// use crossfoot::os::{Os, Region};
+/// // Of this size it has a side area only; one with a window has more than an arena.
 /// const SIZE: usize = 1 << 20;
 /// static mut MEMORY: [u8; SIZE] = [0; SIZE];
 /// // SAFETY: nothing else names MEMORY, it lives for ever, and it is zero.
 /// static REGION: Region = unsafe { Region::new((&raw mut MEMORY).cast(), SIZE).zeroed() };
-/// assert!(REGION.window().size > SIZE / 2);
 /// assert!(REGION.alloc(4096).is_ok());
 /// ```
 pub struct Region {
@@ -90,7 +92,7 @@ unsafe impl Send for Region {}
 impl Region {
     /// The region of `size` bytes at `base`, with physical pages of 4 KiB, one CPU and no printer.
     /// Its content is taken to be arbitrary. Bytes that do not fill a page at either end are
-    /// not used; a region too small for a window gives one of size zero.
+    /// not used; a region too small for an arena and the side area has a window of size zero.
     ///
     /// # Safety
     /// `base` is valid for reads and writes of `size` bytes as long as the region or memory from it
@@ -172,10 +174,7 @@ impl Region {
         if size == 0 || !size.is_multiple_of(self.physical_page) {
             return Err(INVALID);
         }
-        self.side
-            .take(self.split().1, size)
-            .map(Addr)
-            .ok_or(OsError::OutOfMemory)
+        self.side.take(self.split().1, size).map(Addr).ok_or(OsError::OutOfMemory)
     }
 
     /// Hands out Ready memory of the side area.
@@ -192,11 +191,7 @@ impl Region {
     /// # Safety
     /// The range is the caller's and holds nothing that is needed.
     unsafe fn clear_dirt(&self, area: &Area, addr: Addr, size: usize) {
-        let dirty = if self.is_zero {
-            area.dirty.load(Ordering::Acquire)
-        } else {
-            usize::MAX
-        };
+        let dirty = if self.is_zero { area.dirty.load(Ordering::Acquire) } else { usize::MAX };
         // SAFETY: a part of the caller's range.
         unsafe { clear(addr, size.min(dirty.saturating_sub(addr.0))) };
     }
@@ -204,10 +199,7 @@ impl Region {
 
 impl Area {
     const fn new() -> Area {
-        Area {
-            next: AtomicUsize::new(0),
-            dirty: AtomicUsize::new(0),
-        }
+        Area { next: AtomicUsize::new(0), dirty: AtomicUsize::new(0) }
     }
 
     /// The first address that is not handed out.
@@ -217,15 +209,8 @@ impl Area {
 
     /// Hands out the next `size` bytes.
     fn take(&self, span: Span, size: usize) -> Option<usize> {
-        let fits = |mark: usize| {
-            mark.max(span.start)
-                .checked_add(size)
-                .filter(|&end| end <= span.end)
-        };
-        let mark = self
-            .next
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, fits)
-            .ok()?;
+        let fits = |mark: usize| mark.max(span.start).checked_add(size).filter(|&end| end <= span.end);
+        let mark = self.next.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).ok()?;
         Some(mark.max(span.start))
     }
 
@@ -233,18 +218,13 @@ impl Area {
     /// passed over. `None` if some of it was handed out before.
     fn take_at(&self, span: Span, at: usize, end: usize) -> Option<usize> {
         let fits = |mark: usize| (mark.max(span.start) <= at).then_some(end);
-        let mark = self
-            .next
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, fits)
-            .ok()?;
+        let mark = self.next.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).ok()?;
         Some(at - mark.max(span.start))
     }
 
     /// Takes `[start, end)` back if it was handed out last.
     fn take_back(&self, start: usize, end: usize) -> bool {
-        self.next
-            .compare_exchange(end, start, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        self.next.compare_exchange(end, start, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Notes that everything below `end` may have been written to.
@@ -262,38 +242,28 @@ fn split(base: usize, size: usize, page: usize) -> (Span, Span) {
     let share = (total / 16).min(FULL_SHARE.max(total / 32)).max(LEAST_SIDE);
     let side = align_down(share + page - 1, page).min(total);
 
-    let below = (
-        Span {
-            start,
-            end: end - side,
-        },
-        Span {
-            start: end - side,
-            end,
-        },
-    );
-    let above = (
-        Span {
-            start: start + side,
-            end,
-        },
-        Span {
-            start,
-            end: start + side,
-        },
-    );
-    if above.0.arenas() > below.0.arenas() {
-        above
+    let below = Span { start, end: end - side }.whole_arenas();
+    let above = Span { start: start + side, end }.whole_arenas();
+    if above.size() > below.size() {
+        (above, Span { start, end: above.start })
     } else {
-        below
+        (below, Span { start: below.end, end })
     }
 }
 
 impl Span {
-    /// How many whole arenas fit.
-    fn arenas(self) -> usize {
-        let first = checked_align_up(self.start, ARENA_SIZE).unwrap_or(self.end);
-        align_down(self.end, ARENA_SIZE).saturating_sub(first) / ARENA_SIZE
+    const fn size(self) -> usize {
+        self.end - self.start
+    }
+
+    /// The whole arenas in it. Where there are none: nothing, at the start.
+    fn whole_arenas(self) -> Span {
+        match checked_align_up(self.start, ARENA_SIZE) {
+            Some(start) if start < align_down(self.end, ARENA_SIZE) => {
+                Span { start, end: align_down(self.end, ARENA_SIZE) }
+            }
+            _ => Span { start: self.start, end: self.start },
+        }
     }
 }
 
@@ -330,9 +300,7 @@ unsafe impl Os for Region {
     }
 
     fn address_bits(&self) -> u32 {
-        let last = Addr::of(self.base)
-            .0
-            .saturating_add(self.size.saturating_sub(1));
+        let last = Addr::of(self.base).0.saturating_add(self.size.saturating_sub(1));
         usize::BITS - last.leading_zeros()
     }
 
@@ -342,10 +310,7 @@ unsafe impl Os for Region {
 
     fn window(&self) -> Window {
         let window = self.split().0;
-        Window {
-            base: Addr(window.start),
-            size: window.end - window.start,
-        }
+        Window { base: Addr(window.start), size: window.end - window.start }
     }
 
     fn reserve(&self, at: Option<Addr>, size: usize) -> Result<Addr, OsError> {
@@ -355,9 +320,7 @@ unsafe impl Os for Region {
         let window = self.split().0;
         match self.part_of(at, size)? {
             (area, span) if span == window => {
-                let passed = area
-                    .take_at(span, at.0, at.0 + size)
-                    .ok_or(OsError::Taken)?;
+                let passed = area.take_at(span, at.0, at.0 + size).ok_or(OsError::Taken)?;
                 self.lost.fetch_add(passed, Ordering::Relaxed);
                 Ok(at)
             }
@@ -393,9 +356,10 @@ unsafe impl Os for Region {
         Ok(())
     }
 
-    /// Not supported: nothing here can make a touch fault.
-    unsafe fn fault(&self, _addr: Addr, _size: usize) -> Result<(), OsError> {
-        Err(OsError::Unsupported)
+    /// Nothing here can make a touch fault: it changes a state in the books, and what the range
+    /// holds is cleared when it is mapped again.
+    unsafe fn fault(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        self.part_of(addr, size).map(drop)
     }
 
     unsafe fn free(&self, addr: Addr, size: usize) -> Result<(), OsError> {
@@ -426,21 +390,14 @@ unsafe impl Os for Region {
     unsafe fn sparse_ready(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         let side = self.split().1;
         let end = addr.0.checked_add(size).ok_or(INVALID)?;
-        if side.start <= addr.0 && end <= side.end {
-            Ok(())
-        } else {
-            Err(INVALID)
-        }
+        if side.start <= addr.0 && end <= side.end { Ok(()) } else { Err(INVALID) }
     }
 
     unsafe fn move_pages(&self, from: Addr, to: Addr, size: usize) -> Result<(), OsError> {
         self.part_of(from, size)?;
         self.part_of(to, size)?;
         // SAFETY: both are Ready, the caller's, and apart.
-        unsafe {
-            to.ptr::<u8>()
-                .copy_from_nonoverlapping(from.ptr::<u8>(), size)
-        };
+        unsafe { to.ptr::<u8>().copy_from_nonoverlapping(from.ptr::<u8>(), size) };
         // SAFETY: what `from` held was copied.
         unsafe { clear(from, size) };
         Ok(())

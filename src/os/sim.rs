@@ -12,8 +12,8 @@
 //! changed no state and no content.
 //!
 //! ```text
-//! base                    base + window                              end
-//! | window: reserve(Some) | extra: reserve(None), alloc, sparse, gaps |
+//! base                    base + window                                   end
+//! | window: reserve(Some) | extra: reserve(None), alloc, sparse, with gaps |
 //! ```
 
 mod calls;
@@ -141,34 +141,22 @@ impl Sim {
 
     /// The size of a physical page: a power of two, 4 to 64 KiB, not below the host's.
     pub fn physical_page(mut self, bytes: usize) -> Sim {
-        assert!(
-            bytes.is_power_of_two() && (4 * KIB..=64 * KIB).contains(&bytes),
-            "sim: physical page of {bytes}"
-        );
-        assert!(
-            bytes >= rustix::param::page_size(),
-            "sim: physical page of {bytes} is below the host's"
-        );
+        assert!(bytes.is_power_of_two() && (4 * KIB..=64 * KIB).contains(&bytes), "sim: physical page of {bytes}");
+        assert!(bytes >= rustix::param::page_size(), "sim: physical page of {bytes} is below the host's");
         self.shape.physical_page = bytes;
         self.unused_so_far()
     }
 
     /// How many bits an address has, 31 to 47. The memory really lies below that.
     pub fn address_bits(mut self, bits: u32) -> Sim {
-        assert!(
-            (31..=ADDRESS_BITS).contains(&bits),
-            "sim: {bits} address bits"
-        );
+        assert!((31..=ADDRESS_BITS).contains(&bits), "sim: {bits} address bits");
         self.shape.address_bits = bits;
         self.unused_so_far()
     }
 
     /// The size of the window in bytes: whole pages of 64 KiB.
     pub fn window(mut self, bytes: usize) -> Sim {
-        assert!(
-            bytes != 0 && bytes.is_multiple_of(64 * KIB),
-            "sim: window of {bytes:#x}"
-        );
+        assert!(bytes != 0 && bytes.is_multiple_of(64 * KIB), "sim: window of {bytes:#x}");
         self.shape.window = bytes;
         self.unused_so_far()
     }
@@ -195,10 +183,7 @@ impl Sim {
     }
 
     fn unused_so_far(self) -> Sim {
-        assert!(
-            self.host.get().is_none(),
-            "sim: the shape of a machine in use cannot change"
-        );
+        assert!(self.host.get().is_none(), "sim: the shape of a machine in use cannot change");
         self
     }
 }
@@ -278,10 +263,7 @@ impl Sim {
 impl Sim {
     /// The window, as [`Os::window`](super::Os::window) gives it.
     pub fn place(&self) -> Window {
-        Window {
-            base: Addr(self.host().base()),
-            size: self.shape.window,
-        }
+        Window { base: Addr(self.host().base()), size: self.shape.window }
     }
 
     /// How many fallible calls were answered so far, with success or not.
@@ -313,19 +295,14 @@ impl Sim {
     /// that touch differ in state.
     pub fn ranges(&self) -> Vec<(Addr, usize, State)> {
         let machine = self.machine();
-        machine
-            .states
-            .entries()
-            .map(|p| (Addr(p.range.start), p.range.len(), p.state))
-            .collect()
+        machine.states.entries().map(|p| (Addr(p.range.start), p.range.len(), p.state)).collect()
     }
 
     /// Panics unless every byte of the range is Ready or sparse and writable. For memory that a
     /// test has no wish to touch for real.
     pub fn touch(&self, addr: Addr, size: usize) {
         let range = addr.0..addr.0.saturating_add(size);
-        self.machine()
-            .require("touch", range, &[State::Ready, State::SparseReady]);
+        self.machine().require("touch", range, &[State::Ready, State::SparseReady]);
     }
 
     /// Bytes in `state`; [`State::None`] has no count.
@@ -399,8 +376,5 @@ impl Default for Sim {
 
 /// Ends the test: the kernel asked for what no machine would let pass or, worse, some would.
 fn illegal(verb: &str, range: &Range<usize>, found: &str, required: &str) -> ! {
-    panic!(
-        "sim: {verb} of [{:#x}, {:#x}): found {found}, required {required}",
-        range.start, range.end
-    );
+    panic!("sim: {verb} of [{:#x}, {:#x}): found {found}, required {required}", range.start, range.end);
 }

@@ -10,6 +10,7 @@ use super::record::Span;
 /// All-zero bytes are an empty list.
 pub struct SpanList {
     first: Cell<*mut Span>,
+    last: Cell<*mut Span>,
     len: Cell<usize>,
 }
 
@@ -17,7 +18,7 @@ impl SpanList {
     /// An empty list.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> SpanList {
-        SpanList { first: Cell::new(null_mut()), len: Cell::new(0) }
+        SpanList { first: Cell::new(null_mut()), last: Cell::new(null_mut()), len: Cell::new(0) }
     }
 
     /// The first span.
@@ -35,17 +36,18 @@ impl SpanList {
         self.first.get().is_null()
     }
 
-    /// Adds `span` at the front; it stands in no list.
+    /// Adds `span` at the end; it stands in no list.
     pub fn push(&self, span: &Span) {
         let this = core::ptr::from_ref(span).cast_mut();
-        let old = self.first.get();
-        span.prev.set(null_mut());
-        span.next.set(old);
+        let old = self.last.get();
+        span.next.set(null_mut());
+        span.prev.set(old);
         // SAFETY: listed spans are live records, and they belong to the list's owner.
-        if let Some(old) = unsafe { old.as_ref() } {
-            old.prev.set(this);
+        match unsafe { old.as_ref() } {
+            Some(old) => old.next.set(this),
+            None => self.first.set(this),
         }
-        self.first.set(this);
+        self.last.set(this);
         self.len.set(self.len.get() + 1);
     }
 
@@ -58,8 +60,9 @@ impl SpanList {
                 Some(prev) => prev.next.set(next),
                 None => self.first.set(next),
             }
-            if let Some(next) = next.as_ref() {
-                next.prev.set(prev);
+            match next.as_ref() {
+                Some(next) => next.prev.set(prev),
+                None => self.last.set(prev),
             }
         }
         span.next.set(null_mut());

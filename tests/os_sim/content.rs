@@ -11,10 +11,7 @@ fn content_is_lost_on_every_way_out_of_ready_and_only_there() {
     assert!(is_all(base, 4 * PAGE, 0));
     write(base, 4 * PAGE, 7);
     call!(sim, used(base, 4 * PAGE)).unwrap();
-    assert!(
-        is_all(base, 4 * PAGE, 7),
-        "used over Ready keeps the content"
-    );
+    assert!(is_all(base, 4 * PAGE, 7), "used over Ready keeps the content");
 
     call!(sim, unused(base, PAGE)).unwrap();
     call!(sim, used(base, 2 * PAGE)).unwrap();
@@ -61,15 +58,9 @@ fn moved_pages_leave_zero_behind() {
     assert!(line.contains("found a target that overlaps"), "{line}");
     call!(sim, unused(base.plus(7 * PAGE), PAGE)).unwrap();
     let line = line_of(|| call!(sim, move_pages(base, base.plus(6 * PAGE), 2 * PAGE)));
-    assert!(
-        line.starts_with("sim: move_pages of ") && line.contains("found Prepared"),
-        "{line}"
-    );
+    assert!(line.starts_with("sim: move_pages of ") && line.contains("found Prepared"), "{line}");
     let line = line_of(|| call!(sim, move_pages(base.plus(6 * PAGE), base, 2 * PAGE)));
-    assert!(
-        line.starts_with("sim: move_pages of ") && line.contains("found Prepared"),
-        "{line}"
-    );
+    assert!(line.starts_with("sim: move_pages of ") && line.contains("found Prepared"), "{line}");
     assert!(is_all(base, 2 * PAGE, 3));
 }
 
@@ -95,28 +86,14 @@ fn sparse_memory_reads_as_zero_and_stands_outside_the_accounts() {
 }
 
 /// Touches that must kill: each is done by a copy of this test program of its own.
-const TOUCHES: [&str; 9] = [
-    "none",
-    "reserved",
-    "prepared",
-    "released",
-    "faulted",
-    "freed",
-    "gap",
-    "sparse-write",
-    "window-end",
-];
+const TOUCHES: [&str; 9] =
+    ["none", "reserved", "prepared", "released", "faulted", "freed", "gap", "sparse-write", "window-end"];
 
 #[test]
 fn a_touch_of_what_is_not_ready_is_a_fault() {
     for case in TOUCHES {
         let status = std::process::Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "content::touch_child",
-                "--ignored",
-                "--nocapture",
-            ])
+            .args(["--exact", "content::touch_child", "--ignored", "--nocapture"])
             .env("CROSSFOOT_TOUCH", case)
             .stdout(std::process::Stdio::null())
             .status()
@@ -172,8 +149,5 @@ fn touch_asks_without_touching() {
     bring(&sim, base, 2 * PAGE, State::Ready);
     sim.touch(base, 2 * PAGE);
     let line = line_of(|| sim.touch(base.plus(8), 2 * PAGE));
-    assert!(
-        line.starts_with("sim: touch of ") && line.contains("found None"),
-        "{line}"
-    );
+    assert!(line.starts_with("sim: touch of ") && line.contains("found None"), "{line}");
 }

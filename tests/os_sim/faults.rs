@@ -6,20 +6,13 @@ use super::*;
 fn plans_fail_the_calls_that_they_name() {
     let sim = Sim::new();
     let ten = |sim: &Sim| -> Vec<usize> {
-        (1..=10)
-            .map(|n| (n, sim.alloc(PAGE)))
-            .filter(|(_, r)| r.is_err())
-            .map(|(n, _)| n)
-            .collect()
+        (1..=10).map(|n| (n, sim.alloc(PAGE))).filter(|(_, r)| r.is_err()).map(|(n, _)| n).collect()
     };
     assert_eq!(ten(&sim), []);
     sim.fail_nth(3);
     sim.fail_nth_with(5, OsError::Errno(11));
     assert_eq!(ten(&sim), [3, 5]);
-    assert_eq!(
-        sim.log()[sim.log().len() - 6].result,
-        Err(OsError::Errno(11))
-    );
+    assert_eq!(sim.log()[sim.log().len() - 6].result, Err(OsError::Errno(11)));
     assert_eq!(ten(&sim), [], "a plan for one call holds once");
     sim.fail_from(8);
     assert_eq!(ten(&sim), [8, 9, 10]);
@@ -40,17 +33,12 @@ fn a_random_plan_is_replayed_from_its_seed() {
     let run = |seed| {
         let sim = Sim::new();
         sim.fail_randomly(seed, 4);
-        (0..400)
-            .map(|_| sim.alloc(PAGE).is_err())
-            .collect::<Vec<_>>()
+        (0..400).map(|_| sim.alloc(PAGE).is_err()).collect::<Vec<_>>()
     };
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
     let failed = run(3).iter().filter(|&&f| f).count();
-    assert!(
-        (60..140).contains(&failed),
-        "{failed} of 400 failed, wanted one in four"
-    );
+    assert!((60..140).contains(&failed), "{failed} of 400 failed, wanted one in four");
 }
 
 #[test]
@@ -68,19 +56,8 @@ fn a_failed_call_changes_nothing() {
     assert!(sim.reserve(Some(base.plus(16 * PAGE)), PAGE).is_err());
     assert!(sim.alloc(PAGE).is_err() && sim.sparse(PAGE).is_err());
     assert!(call!(sim, map(base.plus(8 * PAGE), PAGE)).is_err());
-    for verb in [
-        Verb::Used,
-        Verb::Fault,
-        Verb::Free,
-        Verb::HugePage,
-        Verb::NoHugePage,
-        Verb::Collapse,
-    ] {
-        assert_eq!(
-            act(&sim, verb, base, 8 * PAGE),
-            Err(OsError::OutOfMemory),
-            "{verb:?}"
-        );
+    for verb in [Verb::Used, Verb::Fault, Verb::Free, Verb::HugePage, Verb::NoHugePage, Verb::Collapse] {
+        assert_eq!(act(&sim, verb, base, 8 * PAGE), Err(OsError::OutOfMemory), "{verb:?}");
     }
     assert!(call!(sim, unused(base, PAGE)).is_err());
     assert!(call!(sim, sparse_ready(sparse, 8)).is_err());
@@ -104,11 +81,7 @@ fn the_limit_counts_what_is_ready_and_only_what_is_new() {
     assert_eq!(sim.ready_bytes(), 3 * PAGE);
     assert_eq!(call!(sim, used(base.plus(PAGE), 3 * PAGE)), Ok(()));
     sim.limit_ready(0);
-    assert_eq!(
-        call!(sim, used(base.plus(PAGE), PAGE)),
-        Ok(()),
-        "what is Ready stays so"
-    );
+    assert_eq!(call!(sim, used(base.plus(PAGE), PAGE)), Ok(()), "what is Ready stays so");
     assert_eq!((sim.injected(), sim.prepared_bytes()), (0, PAGE));
     assert!(sim.sparse(PAGE).is_ok() && sim.reserve(None, PAGE).is_ok());
 }

@@ -19,11 +19,7 @@ fn sixteen_tebibytes_cost_nothing_and_hold_at_both_ends() {
     assert!(window.base.plus(SIZE).0 <= 1 << 47);
     assert_eq!(sim.reserve(Some(window.base), SIZE), Ok(window.base));
     call!(sim, map(window.base, SIZE)).unwrap();
-    for at in [
-        window.base,
-        window.base.plus(SIZE / 2),
-        window.base.plus(SIZE - 64 * MIB),
-    ] {
+    for at in [window.base, window.base.plus(SIZE / 2), window.base.plus(SIZE - 64 * MIB)] {
         call!(sim, used(at, 64 * MIB)).unwrap();
         write(at.plus(64 * MIB - PAGE), PAGE, 1);
     }
@@ -40,10 +36,7 @@ fn a_machine_lies_below_its_address_bits() {
         let sim = Sim::new().address_bits(bits).window(256 * MIB);
         assert_eq!(Os::address_bits(&sim), bits);
         let (window, block) = (sim.place(), sim.alloc(PAGE).unwrap());
-        assert!(
-            window.base.plus(window.size).0 <= 1 << bits && block.0 < 1 << bits,
-            "{bits}: {window:?}"
-        );
+        assert!(window.base.plus(window.size).0 <= 1 << bits && block.0 < 1 << bits, "{bits}: {window:?}");
     }
 }
 
@@ -61,10 +54,7 @@ fn machines_on_many_threads_are_apart_and_give_their_memory_back() {
                 })
             })
             .collect();
-        let machines: Vec<_> = threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect();
+        let machines: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
         for (mark, sim) in &machines {
             assert!(is_all(sim.place().base, 16 * PAGE, *mark));
             assert_eq!(sim.ready_bytes(), 16 * PAGE);
@@ -88,24 +78,27 @@ fn addresses_follow_from_the_calls_alone() {
     let (first, second) = (run(), run());
     assert_eq!(first, second);
     let [a, b, c, d] = first;
-    assert!(
-        a + 3 * PAGE < b && b + GIB < c && c + PAGE < d,
-        "a gap lies between any two: {first:?}"
-    );
+    assert!(a + 3 * PAGE < b && b + GIB < c && c + PAGE < d, "a gap lies between any two: {first:?}");
+}
+
+#[test]
+fn a_place_of_the_machines_choice_can_be_taken_up_again() {
+    // As an aligned reservation does: more than is wanted, given up, and the aligned part of it.
+    let sim = Sim::new();
+    let first = sim.reserve(None, 128 * MIB).unwrap();
+    call!(sim, free(first, 128 * MIB)).unwrap();
+    let wanted = first.align_up(64 * MIB);
+    assert_eq!(sim.reserve(Some(wanted), 64 * MIB), Ok(wanted));
+    assert_eq!(sim.reserve(Some(wanted), 64 * MIB), Err(OsError::Taken));
+    let next = sim.alloc(PAGE).unwrap();
+    assert!(next > wanted.plus(64 * MIB));
 }
 
 #[test]
 fn an_area_that_is_full_is_out_of_memory() {
     let sim = Sim::new().window(64 * MIB).extra(64 * MIB);
-    assert_eq!(
-        sim.alloc(64 * MIB),
-        Err(OsError::OutOfMemory),
-        "the gaps need room too"
-    );
-    assert_eq!(
-        sim.reserve(None, usize::MAX & !(PAGE - 1)),
-        Err(OsError::OutOfMemory)
-    );
+    assert_eq!(sim.alloc(64 * MIB), Err(OsError::OutOfMemory), "the gaps need room too");
+    assert_eq!(sim.reserve(None, usize::MAX & !(PAGE - 1)), Err(OsError::OutOfMemory));
     let at = sim.alloc(64 * MIB - 2 * PAGE).unwrap();
     assert_eq!(sim.sparse(PAGE), Err(OsError::OutOfMemory));
     call!(sim, free(at, 64 * MIB - 2 * PAGE)).unwrap();
@@ -132,10 +125,7 @@ fn a_hook_sees_each_call_before_it_happens_and_may_hold_it() {
         let sim = sim.clone();
         std::thread::spawn(move || call!(sim, used(base, PAGE)))
     };
-    assert_eq!(
-        wait_for_arrival.recv_timeout(Duration::from_secs(10)),
-        Ok((base, PAGE))
-    );
+    assert_eq!(wait_for_arrival.recv_timeout(Duration::from_secs(10)), Ok((base, PAGE)));
     assert_eq!(sim.state_at(base), State::Prepared);
     assert!(sim.alloc(PAGE).is_ok(), "others go on meanwhile");
     go.send(()).unwrap();
@@ -168,11 +158,7 @@ fn a_fence_needs_its_registration() {
     let sim = Sim::new().without_fence();
     assert!(!sim.register_fence());
     assert!(line_of(|| sim.fence_all()).contains("no fence registered"));
-    assert_eq!(
-        (sim.calls(), sim.count(Verb::RegisterFence)),
-        (0, 1),
-        "these are not fallible"
-    );
+    assert_eq!((sim.calls(), sim.count(Verb::RegisterFence)), (0, 1), "these are not fallible");
 }
 
 #[test]
@@ -189,12 +175,7 @@ fn the_log_holds_the_last_calls() {
     sim.print(b"balance\n");
     let log = sim.log();
     assert_eq!(log.len(), 256);
-    let call = |verb, addr, size, result| Call {
-        verb,
-        addr,
-        size,
-        result,
-    };
+    let call = |verb, addr, size, result| Call { verb, addr, size, result };
     let last = [
         call(Verb::Reserve, base, PAGE, Ok(())),
         call(Verb::Reserve, base, PAGE, Err(OsError::Taken)),

@@ -106,13 +106,7 @@ impl Verb {
             }
             Verb::Unused | Verb::MovePages => &[State::Ready],
             // Strict on purpose: address space that is given up twice was somebody else's in between.
-            Verb::Free => &[
-                State::Reserved,
-                State::Prepared,
-                State::Ready,
-                State::Sparse,
-                State::SparseReady,
-            ],
+            Verb::Free => &[State::Reserved, State::Prepared, State::Ready, State::Sparse, State::SparseReady],
             Verb::SparseReady => &[State::Sparse, State::SparseReady],
             Verb::Reserve | Verb::Alloc | Verb::Sparse => &[State::None],
             Verb::RegisterFence | Verb::FenceAll | Verb::Print => &[],
@@ -136,10 +130,7 @@ impl Verb {
 const _: () = {
     let mut i = 0;
     while i < Verb::ALL.len() {
-        assert!(
-            Verb::ALL[i] as usize == i,
-            "the counters are indexed by the number of the verb"
-        );
+        assert!(Verb::ALL[i] as usize == i, "the counters are indexed by the number of the verb");
         i += 1;
     }
 };
@@ -171,12 +162,7 @@ pub(super) struct Record {
 impl Record {
     /// Nothing has happened yet.
     pub(super) const fn new() -> Record {
-        Record {
-            fallible: 0,
-            injected: 0,
-            counts: [0; Verb::ALL.len()],
-            last: VecDeque::new(),
-        }
+        Record { fallible: 0, injected: 0, counts: [0; Verb::ALL.len()], last: VecDeque::new() }
     }
 
     /// Notes a call that was answered.

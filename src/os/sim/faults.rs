@@ -25,12 +25,7 @@ struct Random {
 impl Plan {
     /// No call fails.
     pub(super) const fn new() -> Plan {
-        Plan {
-            nth: Vec::new(),
-            from: None,
-            verbs: Vec::new(),
-            random: None,
-        }
+        Plan { nth: Vec::new(), from: None, verbs: Vec::new(), random: None }
     }
 
     /// Call number `number` (the first of all is 1) fails.
@@ -50,10 +45,7 @@ impl Plan {
 
     /// One call in `one_in` fails, as `seed` wills.
     pub(super) fn fail_randomly(&mut self, seed: u64, one_in: u64) {
-        self.random = Some(Random {
-            state: seed,
-            one_in,
-        });
+        self.random = Some(Random { state: seed, one_in });
     }
 
     /// What call number `number` fails with, if it is to fail. Asked exactly once per

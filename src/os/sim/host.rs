@@ -49,10 +49,7 @@ impl Host {
             // SAFETY: FIXED_NOREPLACE touches no mapping that exists.
             match unsafe { mmap_anonymous(ptr, size, ProtFlags::empty(), flags) } {
                 Ok(got) if got == ptr => {
-                    return Host {
-                        base: Addr::of(got.cast::<u8>()).0,
-                        size,
-                    };
+                    return Host { base: Addr::of(got.cast::<u8>()).0, size };
                 }
                 // A kernel from before Linux 4.17 takes the address as a hint only.
                 // SAFETY: this mapping is a moment old and ours.
@@ -77,16 +74,12 @@ impl Host {
     /// accessible and remains so; otherwise the pages read as zero when they are next accessible.
     pub(super) fn show(&self, range: Range<usize>, state: State) {
         match state {
-            State::None | State::Reserved | State::Prepared => {
-                self.replace(range, ProtFlags::empty())
-            }
+            State::None | State::Reserved | State::Prepared => self.replace(range, ProtFlags::empty()),
             State::Sparse => self.replace(range, ProtFlags::READ),
             State::Ready | State::SparseReady => {
                 let ptr = self.pointer(&range);
                 // SAFETY: the range lies inside our own reservation, and more rights break nobody.
-                let done = unsafe {
-                    mprotect(ptr, range.len(), MprotectFlags::READ | MprotectFlags::WRITE)
-                };
+                let done = unsafe { mprotect(ptr, range.len(), MprotectFlags::READ | MprotectFlags::WRITE) };
                 done.unwrap_or_else(|error| refused("mprotect", &range, error));
             }
         }
@@ -95,10 +88,7 @@ impl Host {
     /// Copies what `from` holds to `to` and makes `from` read as zero. Both are Ready, as long as
     /// each other, and do not overlap.
     pub(super) fn carry(&self, from: Range<usize>, to: Range<usize>) {
-        let (source, target) = (
-            self.pointer(&from).cast::<u8>(),
-            self.pointer(&to).cast::<u8>(),
-        );
+        let (source, target) = (self.pointer(&from).cast::<u8>(), self.pointer(&to).cast::<u8>());
         // SAFETY: the caller saw that both are Ready, equally long and apart; both are ours.
         unsafe { core::ptr::copy_nonoverlapping(source, target, from.len()) };
         self.replace(from, ProtFlags::READ | ProtFlags::WRITE);
@@ -132,8 +122,5 @@ impl Drop for Host {
 
 /// The host failed where the simulation had granted: nothing a test could go on with.
 fn refused(call: &str, range: &Range<usize>, error: rustix::io::Errno) -> ! {
-    panic!(
-        "sim: the host refused {call} of [{:#x}, {:#x}): {error}",
-        range.start, range.end
-    );
+    panic!("sim: the host refused {call} of [{:#x}, {:#x}): {error}", range.start, range.end);
 }

@@ -57,18 +57,12 @@ pub(super) struct States {
 impl States {
     /// Everything in [`State::None`].
     pub(super) const fn new() -> States {
-        States {
-            entries: BTreeMap::new(),
-            totals: [0; State::COUNT],
-        }
+        States { entries: BTreeMap::new(), totals: [0; State::COUNT] }
     }
 
     /// Bytes in `state`, which may not be `None`.
     pub(super) fn total(&self, state: State) -> usize {
-        assert!(
-            state != State::None,
-            "sim: nobody counts the bytes in state None"
-        );
+        assert!(state != State::None, "sim: nobody counts the bytes in state None");
         self.totals[state as usize]
     }
 
@@ -82,10 +76,7 @@ impl States {
 
     /// Every entry, lowest first.
     pub(super) fn entries(&self) -> impl Iterator<Item = Piece> {
-        self.entries.iter().map(|(&start, &(end, state))| Piece {
-            range: start..end,
-            state,
-        })
+        self.entries.iter().map(|(&start, &(end, state))| Piece { range: start..end, state })
     }
 
     /// `range` cut at every change of state, stretches in `None` included.
@@ -102,10 +93,7 @@ impl States {
                     (next.map_or(range.end, |(&start, _)| start), State::None)
                 }
             };
-            let piece = Piece {
-                range: at..end.min(range.end),
-                state,
-            };
+            let piece = Piece { range: at..end.min(range.end), state };
             at = piece.range.end;
             Some(piece)
         })
@@ -113,16 +101,12 @@ impl States {
 
     /// The first stretch of `range` whose state is not among `allowed`.
     pub(super) fn stranger(&self, range: Range<usize>, allowed: &[State]) -> Option<Piece> {
-        self.pieces(range)
-            .find(|piece| !allowed.contains(&piece.state))
+        self.pieces(range).find(|piece| !allowed.contains(&piece.state))
     }
 
     /// How many bytes of `range` are in `state`.
     pub(super) fn bytes_in(&self, range: Range<usize>, state: State) -> usize {
-        self.pieces(range)
-            .filter(|piece| piece.state == state)
-            .map(|piece| piece.range.len())
-            .sum()
+        self.pieces(range).filter(|piece| piece.state == state).map(|piece| piece.range.len()).sum()
     }
 
     /// The lowest place in `area` for `size` bytes with at least `gap` bytes in `None` on
@@ -138,11 +122,7 @@ impl States {
     pub(super) fn set(&mut self, range: Range<usize>, state: State) {
         self.cut(range.start);
         self.cut(range.end);
-        let old: Vec<usize> = self
-            .entries
-            .range(range.clone())
-            .map(|(&start, _)| start)
-            .collect();
+        let old: Vec<usize> = self.entries.range(range.clone()).map(|(&start, _)| start).collect();
         for start in old {
             if let Some((end, was)) = self.entries.remove(&start) {
                 self.totals[was as usize] -= end - start;

@@ -100,15 +100,8 @@ unsafe impl Os for Sim {
         let page = self.shape.physical_page;
         let start = align_down(addr.0, page);
         // What ends beyond the address space is not rounded, and refused for where it ends.
-        let end = addr
-            .0
-            .checked_add(size)
-            .and_then(|end| checked_align_up(end, page));
-        self.change(
-            Verb::SparseReady,
-            Addr(start),
-            end.map_or(size, |end| end - start),
-        )
+        let end = addr.0.checked_add(size).and_then(|end| checked_align_up(end, page));
+        self.change(Verb::SparseReady, Addr(start), end.map_or(size, |end| end - start))
     }
 
     unsafe fn move_pages(&self, from: Addr, to: Addr, size: usize) -> Result<(), OsError> {
@@ -116,12 +109,7 @@ unsafe impl Os for Sim {
         let source = self.checked(Verb::MovePages, from, size);
         let target = self.checked(Verb::MovePages, to, size);
         if source.start < target.end && target.start < source.end {
-            illegal(
-                "move_pages",
-                &source,
-                "a target that overlaps",
-                "two ranges apart",
-            );
+            illegal("move_pages", &source, "a target that overlaps", "two ranges apart");
         }
         let mut machine = self.machine();
         machine.require("move_pages", source.clone(), Verb::MovePages.from());
@@ -134,23 +122,16 @@ unsafe impl Os for Sim {
     fn register_fence(&self) -> bool {
         self.hook(Verb::RegisterFence, Addr::NULL, 0);
         // The real one: the registration holds for the process and does no harm twice.
-        let works =
-            self.shape.has_fence && membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok();
+        let works = self.shape.has_fence && membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok();
         self.fence_registered.store(works, Ordering::Release);
-        self.machine()
-            .note(Verb::RegisterFence, Addr::NULL, 0, Ok(()));
+        self.machine().note(Verb::RegisterFence, Addr::NULL, 0, Ok(()));
         works
     }
 
     fn fence_all(&self) {
         self.hook(Verb::FenceAll, Addr::NULL, 0);
         if !self.fence_registered.load(Ordering::Acquire) {
-            illegal(
-                "fence_all",
-                &(0..0),
-                "no fence registered",
-                "a register_fence that said true",
-            );
+            illegal("fence_all", &(0..0), "no fence registered", "a register_fence that said true");
         }
         fence(Ordering::SeqCst);
         membarrier(MembarrierCommand::PrivateExpedited).expect("sim: a registered fence works");
@@ -202,24 +183,17 @@ impl Sim {
         Ok(Addr(at))
     }
 
-    /// [`Os::reserve`] of a wanted place, which must lie in the window.
+    /// [`Os::reserve`] of a wanted place: in the window, or in the extra area, where whoever
+    /// trims a reservation of the machine's choice takes it up again.
     fn reserve_at(&self, at: Addr, size: usize) -> Result<Addr, OsError> {
         self.hook(Verb::Reserve, at, size);
         let range = self.checked(Verb::Reserve, at, size);
-        let window = self.place();
-        if range.end > window.base.0 + window.size {
-            illegal(
-                "reserve",
-                &range,
-                "an end beyond the window",
-                "a place in the window",
-            );
+        let border = self.extra_area().start;
+        if range.start < border && border < range.end {
+            illegal("reserve", &range, "the end of the window inside", "a place in the window");
         }
         let mut machine = self.machine();
-        let taken = machine
-            .states
-            .stranger(range.clone(), Verb::Reserve.from())
-            .is_some();
+        let taken = machine.states.stranger(range.clone(), Verb::Reserve.from()).is_some();
         let fits = if taken { Err(OsError::Taken) } else { Ok(()) };
         machine.answer(Verb::Reserve, at, size, fits)?;
         machine.give(self, Verb::Reserve, range);
@@ -232,12 +206,7 @@ impl Sim {
         let range = addr.0..addr.0.saturating_add(size);
         let host = self.host();
         if range.start < host.base() || range.end > host.end() {
-            illegal(
-                verb.name(),
-                &range,
-                "an address outside the machine",
-                "memory of this machine",
-            );
+            illegal(verb.name(), &range, "an address outside the machine", "memory of this machine");
         }
         range
     }
@@ -251,22 +220,13 @@ impl Sim {
         }
         if !(addr | size).is_multiple_of(page) {
             let required = std::format!("multiples of {page}");
-            illegal(
-                verb.name(),
-                &range,
-                "address or size off the physical page",
-                &required,
-            );
+            illegal(verb.name(), &range, "address or size off the physical page", &required);
         }
     }
 
     /// Runs the hook, if there is one, with no lock held.
     fn hook(&self, verb: Verb, addr: Addr, size: usize) {
-        let hook = self
-            .hook
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let hook = self.hook.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(hook) = hook {
             hook(verb, addr, size);
         }
@@ -277,11 +237,7 @@ impl Machine {
     /// Panics unless every byte of `range` is in one of `allowed`.
     pub(super) fn require(&self, verb: &str, range: Range<usize>, allowed: &[State]) {
         if let Some(found) = self.states.stranger(range.clone(), allowed) {
-            let required = allowed
-                .iter()
-                .map(|s| std::format!("{s}"))
-                .collect::<Vec<_>>()
-                .join(" or ");
+            let required = allowed.iter().map(|s| std::format!("{s}")).collect::<Vec<_>>().join(" or ");
             let (at, state) = (found.range, found.state);
             let at = std::format!("{state} at [{:#x}, {:#x})", at.start, at.end);
             illegal(verb, &range, &at, &required);
@@ -301,13 +257,7 @@ impl Machine {
     }
 
     /// Numbers and notes a fallible call that would end with `result`, unless a plan has it fail.
-    fn answer(
-        &mut self,
-        verb: Verb,
-        addr: Addr,
-        size: usize,
-        result: Result<(), OsError>,
-    ) -> Result<(), OsError> {
+    fn answer(&mut self, verb: Verb, addr: Addr, size: usize, result: Result<(), OsError>) -> Result<(), OsError> {
         let planned = self.plan.verdict(self.record.fallible + 1, verb);
         self.record.injected += u64::from(planned.is_some());
         let result = planned.map_or(result, Err);
@@ -316,12 +266,7 @@ impl Machine {
     }
 
     fn note(&mut self, verb: Verb, addr: Addr, size: usize, result: Result<(), OsError>) {
-        self.record.note(Call {
-            verb,
-            addr,
-            size,
-            result,
-        });
+        self.record.note(Call { verb, addr, size, result });
     }
 
     /// Brings a range that was in None to the state that `verb` promises.
