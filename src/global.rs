@@ -26,7 +26,7 @@ use crate::metrics;
 use crate::options::{Format, Options, Report};
 use crate::os::{Linux, OsError};
 use crate::report;
-use crate::size_class::QUICK_MAX;
+use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
 use crate::{central::Central, local};
 
 /// The process's kernel.
@@ -62,6 +62,20 @@ pub fn allocate(size: usize) -> *mut u8 {
     if size <= QUICK_MAX && !cache.is_null() {
         // SAFETY: the thread's word is null or its cache.
         let p = unsafe { (*cache).pop_quick(size) };
+        if !p.is_null() {
+            return p;
+        }
+    }
+    allocate_more(size)
+}
+
+/// The second step of [`allocate`]: sizes that the quick table does not reach.
+#[inline(never)]
+fn allocate_more(size: usize) -> *mut u8 {
+    let cache = local::cache::<Cache>();
+    if size > QUICK_MAX && size <= SMALL_MAX && !cache.is_null() {
+        // SAFETY: the thread's word is null or its cache.
+        let p = unsafe { (*cache).pop(Class::of(size)) };
         if !p.is_null() {
             return p;
         }
@@ -176,15 +190,16 @@ fn adopt() -> Result<&'static Cache, OsError> {
     Ok(cache)
 }
 
-/// Reads the options once. The thread has its cache by now.
+/// Reads the options once. The thread has its cache by now. Threads that come here together read them
+/// together; the first to finish sets them.
 fn read_options() {
-    let mut options = OPTIONS.lock();
-    if options.is_some() {
+    if OPTIONS.lock().is_some() {
         return;
     }
     let mut buffer = [0; VARIABLE];
     let text = Linux::environment("CROSSFOOT", &mut buffer).filter(|_| !Linux::secure());
-    *options = Some(text.map_or_else(Options::default, |t| Options::parse(t, |wrong| report::line(format_args!("{wrong}")))));
+    let parsed = text.map_or_else(Options::default, |t| Options::parse(t, |wrong| report::line(format_args!("{wrong}"))));
+    OPTIONS.lock().get_or_insert(parsed);
 }
 
 /// Asks the libc to tell when this thread ends, where there is one.
@@ -289,8 +304,7 @@ fn write_report(options: &Options, balance: &Balance) {
     let mut name = heapless::Vec::<u8, { crate::options::PATH + 16 }>::new();
     match &options.exit_report {
         Report::Off => {}
-        // SAFETY: descriptor 2 is only written to.
-        Report::Stderr => write_to(unsafe { rustix::stdio::stderr() }, options.exit_format, balance),
+        Report::Stderr => write_to(Linux::stderr(), options.exit_format, balance),
         Report::Path(path) => {
             let _ = name.extend_from_slice(path);
             if options.exit_pid != 0 && options.exit_pid != Linux::pid() {

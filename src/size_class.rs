@@ -27,6 +27,9 @@ const LINEAR: usize = 128 / MIN_ALIGN;
 /// Steps per doubling above the linear part.
 const STEPS: usize = 8;
 
+/// Reciprocals are of this power of two: large enough to be exact, small enough that a product fits 64 bits.
+const RECIPROCAL_SHIFT: u32 = 44;
+
 /// A size class, `0..CLASSES`.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -86,7 +89,7 @@ const fn span_bytes_wanted(size: usize) -> usize {
     let many = size * 64;
     let least = if many < 16 * KIB { 16 * KIB } else { many };
     let most = if least > 64 * KIB { 64 * KIB } else { least };
-    if most < size * 4 { size * 4 } else { most }
+    if most < size * 8 { size * 8 } else { most }
 }
 
 const fn span_pages() -> [u8; CLASSES] {
@@ -168,6 +171,21 @@ impl Class {
         self.span_pages().bytes() / SIZES[self.index()] as usize
     }
 
+    /// What an offset is multiplied by to be divided by the size: see [`Class::quotient`].
+    #[inline]
+    pub const fn reciprocal(self) -> u64 {
+        (1u64 << RECIPROCAL_SHIFT).div_ceil(self.size() as u64)
+    }
+
+    /// `offset / size` for offsets inside a span, where `reciprocal` is the class's: one multiplication.
+    ///
+    /// Exact: the reciprocal is too large by less than 1, so the product is too large by less than
+    /// `offset`, which is less than the 2^44 / `size` that separate the last byte of an object from the next.
+    #[inline]
+    pub const fn quotient(offset: u32, reciprocal: u64) -> u32 {
+        ((offset as u64 * reciprocal) >> RECIPROCAL_SHIFT) as u32
+    }
+
     /// Every class, smallest first.
     pub fn all() -> impl Iterator<Item = Class> {
         (0..CLASSES as u8).map(Class)
@@ -218,10 +236,19 @@ mod tests {
     }
 
     #[test]
+    fn quotients_are_exact_all_over_a_span() {
+        for c in Class::all() {
+            for offset in 0..c.span_pages().bytes() as u32 {
+                assert_eq!(Class::quotient(offset, c.reciprocal()), offset / c.size() as u32);
+            }
+        }
+    }
+
+    #[test]
     fn spans_lose_little_and_hold_some() {
         for c in Class::all() {
             let bytes = c.span_pages().bytes();
-            assert!(c.objects() >= 4);
+            assert!(c.objects() >= 8);
             assert!(bytes - c.objects() * c.size() <= bytes / 16, "class {}", c.size());
         }
     }

@@ -1,2 +1,47 @@
-//! The command.
-fn main() {}
+//! The command `crossfoot`: runs programs on Crossfoot and prints its tables.
+//!
+//! The rooms: `args` reads the command line; `run` puts a run together from `find` (which file is
+//! executed), `library` (where `libcrossfoot.so` is), `elf` and `refuse` (whether preloading works
+//! there) and `environment` (what the program is told); `tables` prints. `failure` is what ends each of
+//! them early: one line and an exit status.
+
+// Rust's own start-up changes what a program inherits: it ignores SIGPIPE and opens closed standard
+// descriptors. Without it the program that `run` becomes inherits everything as it was, and a closed
+// pipe ends the command as it ends every other tool.
+#![cfg_attr(not(test), no_main)]
+
+mod args;
+mod elf;
+mod environment;
+mod failure;
+mod find;
+mod library;
+mod refuse;
+mod run;
+mod tables;
+
+use args::Command;
+use failure::Failure;
+
+/// The C entry point; the standard library finds the arguments by itself.
+#[cfg(not(test))]
+#[unsafe(no_mangle)]
+extern "C" fn main(_argc: core::ffi::c_int, _argv: *const *const core::ffi::c_char) -> core::ffi::c_int {
+    core::ffi::c_int::from(command())
+}
+
+/// Does what the command line says; the exit status.
+#[cfg_attr(test, expect(dead_code, reason = "the test harness has its own entry point"))]
+fn command() -> u8 {
+    let done = args::parse(std::env::args_os()).and_then(|command| match command {
+        Command::Run(run) => Err(run::run(&run)),
+        Command::Options => tables::print(&tables::options()),
+        Command::Classes => tables::print(&tables::classes()),
+        Command::Locks { dot } => tables::print(&tables::locks(dot)),
+        Command::Text(text) => tables::print(&text),
+    });
+    match done {
+        Ok(()) => 0,
+        Err(failure) => failure.report(),
+    }
+}

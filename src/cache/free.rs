@@ -58,9 +58,11 @@ impl Cache {
         }
     }
 
-    /// Lists a span that stands in no list and has free objects, or gives it back if it is empty.
+    /// Lists a span that stands in no list and has free objects, or gives it back if it is empty and not the
+    /// only one with room: the last one is kept, so that a program that goes up and down by one object does not
+    /// take and give back a span each time.
     pub(super) fn place_partial<O: Os>(&self, central: &Central<O>, span: &Span) {
-        if span.outstanding() == 0 {
+        if span.outstanding() == 0 && !self.classes[span.class().index()].partial.is_empty() {
             self.post(central, span.class(), Some(span), ClassEntry::default());
             central.retire(self.writer(), span);
         } else {

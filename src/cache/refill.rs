@@ -15,7 +15,7 @@ impl Cache {
     #[cold]
     #[inline(never)]
     pub fn refill<O: Os>(&self, central: &Central<O>, class: Class) -> bool {
-        self.send_all(central);
+        self.send_sometimes(central);
         self.drain(central);
         let state = &self.classes[class.index()];
         // SAFETY: the current span is alive while it is current.

@@ -12,10 +12,14 @@ use crate::central::{Batch, Central, receive};
 use crate::config::MIN_ALIGN;
 use crate::os::Os;
 use crate::span::{NOBODY, Object, Place, Span};
-use crate::units::Addr;
+use crate::units::{Addr, KIB};
 
 /// How many spans an outbox gathers for at a time.
-const GATHERED: usize = 16;
+const PARCELS: usize = 16;
+/// How many bytes of objects make a full batch: large objects do not wait for company.
+const FULL_BYTES: usize = 16 * KIB;
+/// Every how many refills the outbox is emptied, so that what one thread frees now and then comes home too.
+const SEND_EVERY: u32 = 16;
 /// How many objects make a full batch: their number, less one, fits the low bits of a pointer.
 const FULL: u32 = MIN_ALIGN as u32;
 
@@ -29,15 +33,21 @@ struct Parcel {
 ///
 /// All-zero bytes are an empty outbox.
 pub(super) struct Outbox {
-    parcels: [Parcel; GATHERED],
+    parcels: [Parcel; PARCELS],
     /// How many objects are in parcels.
     gathered: u32,
+    /// Refills since it was emptied.
+    refills: u32,
+}
+
+impl Parcel {
+    const EMPTY: Parcel =
+        Parcel { span: core::ptr::null(), batch: Batch { head: null_mut(), tail: null_mut(), count: 0 } };
 }
 
 impl Outbox {
     pub(super) const fn new() -> Outbox {
-        const EMPTY: Parcel = Parcel { span: core::ptr::null(), batch: Batch { head: null_mut(), tail: null_mut(), count: 0 } };
-        Outbox { parcels: [EMPTY; GATHERED], gathered: 0 }
+        Outbox { parcels: [Parcel::EMPTY; PARCELS], gathered: 0, refills: 0 }
     }
 }
 
@@ -109,7 +119,7 @@ impl Cache {
     #[inline(never)]
     pub unsafe fn free_remote<O: Os>(&self, central: &Central<O>, span: &Span, object: *mut Object) -> bool {
         // Spans are 64-byte records, so the bits above tell them apart.
-        let index = (Addr::of(span).0 >> 7) % GATHERED;
+        let index = (Addr::of(span).0 >> 7) % PARCELS;
         // SAFETY: the outbox is the owner's, who is running this; nothing called below touches it.
         let outbox = unsafe { &mut *self.outbox.get() };
         let parcel = &mut outbox.parcels[index];
@@ -126,8 +136,8 @@ impl Cache {
         parcel.batch.head = object;
         parcel.batch.count += 1;
         outbox.gathered += 1;
-        if parcel.batch.count == FULL {
-            let old = core::mem::replace(parcel, Parcel { span: core::ptr::null(), batch: Batch { head: null_mut(), tail: null_mut(), count: 0 } });
+        if parcel.batch.count == FULL || parcel.batch.count as usize * span.object_size() >= FULL_BYTES {
+            let old = core::mem::replace(parcel, Parcel::EMPTY);
             outbox.gathered -= old.batch.count;
             self.send(central, &old);
         }
@@ -168,16 +178,30 @@ impl Cache {
         }
     }
 
-    /// Sends everything that was gathered.
-    pub(super) fn send_all<O: Os>(&self, central: &Central<O>) {
+    /// Sends everything that was gathered, every now and then.
+    #[inline]
+    pub(super) fn send_sometimes<O: Os>(&self, central: &Central<O>) {
         // SAFETY: the outbox is the owner's, who is running this.
         let outbox = unsafe { &mut *self.outbox.get() };
+        outbox.refills += 1;
+        if outbox.gathered != 0 && outbox.refills >= SEND_EVERY {
+            self.send_all(central);
+        }
+    }
+
+    /// Sends everything that was gathered.
+    pub(super) fn send_all<O: Os>(&self, central: &Central<O>) {
+        // SAFETY: the outbox is the owner's, who is running this; `send` does not touch it.
+        let outbox = unsafe { &mut *self.outbox.get() };
+        outbox.refills = 0;
         if outbox.gathered == 0 {
             return;
         }
-        let all = core::mem::replace(outbox, Outbox::new());
-        for parcel in &all.parcels {
-            self.send(central, parcel);
+        outbox.gathered = 0;
+        for parcel in &mut outbox.parcels {
+            if !parcel.span.is_null() {
+                self.send(central, &core::mem::replace(parcel, Parcel::EMPTY));
+            }
         }
     }
 

@@ -15,20 +15,28 @@ const FAR_TRIES: usize = 20;
 /// Where the heap grows. Protected by the page heap's lock.
 pub(super) struct Growth {
     window: Window,
-    /// Reserved and not yet mapped: what is left of the arenas reserved last.
+    /// What is left of the arenas reserved last: `current` to `mapped` is mapped and counts as released, but
+    /// could not be given to the page allocator yet; `mapped` to `end` is Reserved.
     current: Addr,
+    mapped: Addr,
     end: Addr,
 }
 
 impl Growth {
     pub(super) const fn new() -> Growth {
-        Growth { window: Window { base: Addr::NULL, size: 0 }, current: Addr::NULL, end: Addr::NULL }
+        Growth { window: Window { base: Addr::NULL, size: 0 }, current: Addr::NULL, mapped: Addr::NULL, end: Addr::NULL }
     }
 
     pub(super) fn init(&mut self, window: Window) {
         self.window = window;
         self.current = window.base;
+        self.mapped = window.base;
         self.end = window.base;
+    }
+
+    /// Bytes that are mapped and not yet the page allocator's.
+    pub(super) fn limbo(&self) -> usize {
+        self.mapped.since(self.current)
     }
 
     /// Where pages of the heap may be: from the first address to the last.
@@ -56,38 +64,40 @@ impl<O: Os> Heap<O> {
             } else {
                 let whole = checked_align_up(ask, ARENA_SIZE).ok_or(OsError::OutOfMemory)?;
                 let start = self.reserve_arenas(&state.growth, whole)?;
-                self.add_rest(state, entry);
+                if let Err(e) = self.add_rest(state, entry) {
+                    self.vm.give_up_reserved(start, whole);
+                    return Err(e);
+                }
                 state.growth.current = start;
+                state.growth.mapped = start;
                 state.growth.end = start.plus(whole);
             }
         }
-        let start = state.growth.current;
-        self.add(state, start, ask, entry)?;
-        state.growth.current = start.plus(ask);
-        Ok(())
+        self.add(state, ask, entry)
     }
 
     /// What is left of the old arenas joins the heap before new ones elsewhere take their place, so
-    /// that no address space is forgotten. If it can't, it stays reserved and unused.
-    fn add_rest(&self, state: &mut State, entry: &mut Entry) {
-        let (start, end) = (state.growth.current, state.growth.end);
-        if start < end && self.add(state, start, end.since(start), entry).is_err() {
-            self.vm.give_up_reserved(start, end.since(start));
-        }
+    /// that no address space is forgotten.
+    fn add_rest(&self, state: &mut State, entry: &mut Entry) -> Result<(), OsError> {
+        let rest = state.growth.end.since(state.growth.current);
+        if rest > 0 { self.add(state, rest, entry) } else { Ok(()) }
     }
 
-    /// Maps `[start, start + size)`, which is Reserved, and gives its pages to the page allocator.
-    fn add(&self, state: &mut State, start: Addr, size: usize, entry: &mut Entry) -> Result<(), OsError> {
+    /// Maps the next `size` bytes of the current arenas and gives their pages to the page allocator.
+    fn add(&self, state: &mut State, size: usize, entry: &mut Entry) -> Result<(), OsError> {
+        let start = state.growth.current;
         self.map.grow(&self.vm, start, size)?;
-        // SAFETY: the range was reserved for the heap and nothing is mapped there yet.
-        unsafe { self.vm.map(start, size, Account::HeapReleased, entry) }?;
-        entry.add(Total::Released, size as isize);
+        let unmapped = start.plus(size).0.saturating_sub(state.growth.mapped.0);
+        if unmapped > 0 {
+            // SAFETY: the range was reserved for the heap and nothing is mapped there yet.
+            unsafe { self.vm.map(state.growth.mapped, unmapped, Account::HeapReleased, entry) }?;
+            entry.add(Total::Released, unmapped as isize);
+            state.growth.mapped = start.plus(size);
+        }
         if state.pages.grow(&mut state.records.with(&self.vm, entry), start, size).is_err() {
-            // SAFETY: mapped above, and nobody knows of it.
-            unsafe { self.vm.fault(start, size, 0, Account::HeapReleased, entry) }?;
-            entry.add(Total::Released, -(size as isize));
             return Err(OsError::OutOfMemory);
         }
+        state.growth.current = start.plus(size);
         Ok(())
     }
 

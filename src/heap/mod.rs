@@ -176,31 +176,47 @@ impl<O: Os> Heap<O> {
         Some(span)
     }
 
-    /// Finds pages, growing the heap if need be, and makes them Ready. Returns the first byte and how
-    /// many of the pages had been released.
+    /// Finds pages, growing the heap if need be, makes them Ready and takes them. Returns the first byte and
+    /// how many of the pages had been released.
     fn take_pages(&self, state: &mut State, pages: Pages, align: usize, entry: &mut Entry) -> Option<(Addr, Pages)> {
-        let found = match find(state, pages, align) {
-            Some(found) => found,
+        let align = Pages((align / PAGE_SIZE).max(1));
+        let base = match state.pages.find_run(pages, align) {
+            Some(base) => base,
             None => {
-                let room = pages.0.checked_add(align / PAGE_SIZE)?;
+                let room = pages.0.checked_add(align.0 - 1)?;
                 self.grow(state, Pages(room), entry).ok()?;
-                find(state, pages, align)?
+                state.pages.find_run(pages, align)?
             }
         };
-        self.make_used(state, found, pages, entry)
+        let released = self.make_used(state, base, pages, entry).ok()?;
+        state.pages.take_run(base, pages);
+        Some((base, released))
     }
 
-    /// Makes pages that were just taken from the page allocator Ready; on failure they go back.
-    fn make_used(&self, state: &mut State, (base, released): (Addr, Pages), pages: Pages, entry: &mut Entry) -> Option<(Addr, Pages)> {
-        if released.0 > 0 {
-            // SAFETY: the pages are ours, and exactly the released ones are Prepared.
-            let used = unsafe { self.vm.used(base, pages.bytes(), released.bytes(), entry) };
-            if used.is_err() {
-                state.pages.free(base, pages);
-                return None;
-            }
+    /// Makes free pages Ready; on failure nothing has changed. Returns how many of them were released.
+    ///
+    /// The system knows physical pages only: where those are larger than a page, the ones at both ends
+    /// become Ready as a whole, and what of them is not wanted is free and no longer released.
+    fn make_used(&self, state: &mut State, base: Addr, pages: Pages, entry: &mut Entry) -> Result<Pages, OsError> {
+        self.state.assert_held();
+        let released = state.pages.released_in(base, pages);
+        if released.0 == 0 {
+            return Ok(released);
         }
-        Some((base, released))
+        let physical = self.vm.os().physical_page_size();
+        let start = base.align_down(physical.max(PAGE_SIZE));
+        let whole = Pages(base.plus(pages.bytes()).align_up(physical.max(PAGE_SIZE)).since(start) / PAGE_SIZE);
+        let prepared = state.pages.released_in(start, whole);
+        // SAFETY: the pages are the heap's, and exactly the released ones are Prepared.
+        unsafe { self.vm.used(start, whole.bytes(), prepared.bytes(), entry) }?;
+        state.pages.clear_released(start, whole);
+        let more = prepared.bytes() - released.bytes();
+        if more > 0 {
+            self.vm.accounts().transfer(Account::HeapReleased, Account::HeapFree, more, entry);
+            entry.add(Total::Committed, more as isize);
+            entry.add(Total::Released, -(more as isize));
+        }
+        Ok(released)
     }
 
     /// Accounts for pages that come into use, of which `released` were released.
@@ -259,9 +275,4 @@ impl<O: Os> Heap<O> {
 /// How many pages of a span have an entry in the page map.
 fn mapped(pages: Pages) -> Pages {
     if pages.0 <= MAPPED_PAGES { pages } else { Pages(1) }
-}
-
-/// Takes pages from the page allocator.
-fn find(state: &mut State, pages: Pages, align: usize) -> Option<(Addr, Pages)> {
-    if align <= PAGE_SIZE { state.pages.alloc(pages) } else { state.pages.alloc_aligned(pages, Pages(align / PAGE_SIZE)) }
 }

@@ -17,12 +17,13 @@ impl<O: Os> Heap<O> {
         let mut entry = Entry::new();
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let Some(released) = state.pages.alloc_range_at(behind, more) else {
+        if !state.pages.all_free(behind, more) {
+            return false;
+        }
+        let Ok(released) = self.make_used(state, behind, more, &mut entry) else {
             return false;
         };
-        let Some((_, released)) = self.make_used(state, (behind, released), more, &mut entry) else {
-            return false;
-        };
+        state.pages.take_run(behind, more);
         self.move_in_use(more, released, Use::Large, &mut entry);
         // The object is the same one: only its bytes grow.
         entry.add(Total::LargeAllocs, -1);

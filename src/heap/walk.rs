@@ -60,7 +60,7 @@ impl<O: Os> Still<'_, O> {
         self.each_span(|span| w.add(span));
         let (free, released) = self.state.pages.count();
         w.accounts[Account::HeapFree as usize] = free.bytes() + self.state.releasing.bytes();
-        w.accounts[Account::HeapReleased as usize] = released.bytes();
+        w.accounts[Account::HeapReleased as usize] = released.bytes() + self.state.growth.limbo();
         w
     }
 

@@ -76,10 +76,15 @@ impl Linux {
         Ok(())
     }
 
+    /// Standard error.
+    pub fn stderr() -> rustix::fd::BorrowedFd<'static> {
+        // SAFETY: descriptor 2 is only written to; where the program closed it, a write fails.
+        unsafe { rustix::fd::BorrowedFd::borrow_raw(2) }
+    }
+
     /// Writes `text` to standard error, as far as it goes.
     pub fn print(text: &[u8]) {
-        // SAFETY: descriptor 2 is only written to; where it is closed, the write fails.
-        let _ = Linux::write_all(unsafe { rustix::stdio::stderr() }, text);
+        let _ = Linux::write_all(Linux::stderr(), text);
     }
 }
 

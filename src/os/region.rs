@@ -13,15 +13,14 @@
 //!
 //! or the other way round, if more arenas fit into the window then. The window is whole arenas,
 //! since the page heap takes nothing else; what is left of one stays unused before the window, and
-//! goes to the side area behind it. Both parts are handed out
-//! upward: a place in the window can be had if it lies above all that was had before. What was
-//! handed out last can be given back; what is given back out of order or passed over is lost, and
-//! [`Region::lost`] counts it.
+//! goes to the side area behind it. Both parts are handed out upward: a place in the window can be
+//! had if it lies above all that was had before. What was handed out last can be given back; what
+//! is given back out of order or passed over is lost, and [`Region::lost`] counts it.
 //!
-//! The side area is one sixteenth, at least 64 KiB, and beyond 1 GiB it need not be more than a
-//! thirty-second. The records that grow with the heap are one of 128 bytes per span, of which
-//! there is at most one per page of 8 KiB (1/64), and the page map of 8 bytes per page (1/1024):
-//! about 1/60. The rest is for what does not grow with it: caches, rings, stacks.
+//! The side area is one sixteenth of the region; where that is beyond 64 MiB, as little as a
+//! thirty-second will do. The records that grow with the heap are one of 128 bytes per span, of
+//! which there is at most one per page of 8 KiB (1/64), and the page map of 8 bytes per page
+//! (1/1024): about 1/60. The rest is for what does not grow with it: caches, rings, stacks.
 //!
 //! No lock and no allocation; the marks are atomic, and several threads may call at once.
 //!
@@ -33,9 +32,6 @@ use core::sync::atomic::{AtomicUsize, Ordering, fence};
 use super::{Os, OsError, Platform, Window};
 use crate::config::ARENA_SIZE;
 use crate::units::{Addr, KIB, MIB, align_down, checked_align_up};
-
-/// The least size of the side area.
-const LEAST_SIDE: usize = 64 * KIB;
 
 /// A side area of this size need not be one sixteenth of the region; a thirty-second will do.
 const FULL_SHARE: usize = 64 * MIB;
@@ -239,7 +235,7 @@ fn split(base: usize, size: usize, page: usize) -> (Span, Span) {
     // A region that does not hold one page has two empty parts.
     let start = checked_align_up(base, page).unwrap_or(end).min(end);
     let total = end - start;
-    let share = (total / 16).min(FULL_SHARE.max(total / 32)).max(LEAST_SIDE);
+    let share = (total / 16).min(FULL_SHARE.max(total / 32));
     let side = align_down(share + page - 1, page).min(total);
 
     let below = Span { start, end: end - side }.whole_arenas();

@@ -26,6 +26,7 @@
 mod alloc;
 mod cache;
 mod chunk;
+mod peek;
 mod release;
 mod summary;
 mod table;

@@ -76,6 +76,8 @@ pub struct Span {
     objects: Cell<u32>,
     /// Bytes of each object. Fixed while the span lives.
     size: Cell<u32>,
+    /// The reciprocal of the size. Fixed while the span lives.
+    reciprocal: Cell<u64>,
     /// The first byte. Fixed while the span lives.
     base: Cell<Addr>,
     /// The [`Kind`]. Written under the page heap's lock or by a free of the large object.
@@ -113,6 +115,7 @@ impl Span {
             accounted: Cell::new(0),
             objects: Cell::new(objects as u32),
             size: Cell::new(size as u32),
+            reciprocal: Cell::new(class.map_or(0, Class::reciprocal)),
             base: Cell::new(base),
             kind: AtomicU8::new(kind as u8),
             class: Cell::new(class.map_or(0, |c| c.index() as u8)),
@@ -217,8 +220,9 @@ impl Span {
     /// Whether `addr` is the first byte of an object of this small span.
     #[inline]
     pub fn is_object(&self, addr: Addr) -> bool {
-        let (offset, size) = (addr.since(self.base()) as u32, self.size.get());
-        offset.is_multiple_of(size) && offset / size < self.objects()
+        let offset = addr.since(self.base()) as u32;
+        let index = Class::quotient(offset, self.reciprocal.get());
+        index * self.size.get() == offset && index < self.objects()
     }
 
     /// Objects that are neither in `free` nor uncarved: live, in transit, or in the cache's hand. Owner only.

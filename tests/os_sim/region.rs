@@ -81,6 +81,7 @@ fn a_region_has_as_many_arenas_as_fit() {
         ("too small for an arena", 0, 32, 0, 0),
         ("one, and the side area behind", 0, 48, 0, 32),
         ("no room for the side area", 0, 33, 0, 0),
+        ("a border inside, but no arena", 16, 40, 0, 0),
         ("what is left of an arena before the window", 1, 104, 32, 96),
         ("the side area before the window", 1, 128, 32, 128),
         ("the side area before the window, and the rest behind", 1, 100, 32, 96),
@@ -95,12 +96,23 @@ fn a_region_has_as_many_arenas_as_fit() {
         if window.size != 0 {
             assert_eq!(window.base, Addr::of(memory.block).plus(first * part), "{name}");
         }
+        if window.size == 0 {
+            assert_eq!(region.side_left(), (end - start) * part, "{name}");
+        }
         let side = region.alloc(PAGE).unwrap();
         assert!(side < window.base || side >= window.base.plus(window.size), "{name}");
         assert!(side.0 >= memory.block.addr() + start * part, "{name}");
         assert!(region.side_left() + PAGE >= (end - start) * part / 16, "{name}");
         assert!(side.0 + PAGE + region.side_left() <= memory.block.addr() + end * part, "{name}");
     }
+}
+
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn a_large_region_keeps_a_smaller_share_aside() {
+    let memory = Memory::new(64 * ARENA_SIZE);
+    let region = memory.region();
+    assert_eq!((region.window().size, region.side_left()), (62 * ARENA_SIZE, 2 * ARENA_SIZE));
 }
 
 #[test]

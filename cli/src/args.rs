@@ -1,0 +1,193 @@
+//! The command line.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ErrorKind};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::failure::Failure;
+
+/// What the command is to do.
+pub enum Command {
+    /// Run a program on Crossfoot.
+    Run(Run),
+    /// Print the options.
+    Options,
+    /// Print the size classes.
+    Classes,
+    /// Print the locks.
+    Locks {
+        /// As a drawing.
+        dot: bool,
+    },
+    /// Print the help or the version.
+    Text(String),
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Format {
+    /// One line for each metric.
+    Table,
+    /// One JSON object.
+    Json,
+}
+
+/// The arguments of `run`.
+#[derive(clap::Args, Debug)]
+pub struct Run {
+    /// Write a report of the program's memory to PATH when it exits; '-' or 'stderr': to standard error.
+    ///
+    /// PATH gets the report of the process that is started, also of what it becomes by exec; each
+    /// descendant's goes to PATH.PID. A process that ends by _exit or by a signal writes none. Without
+    /// this option nothing is written.
+    #[arg(long, value_name = "PATH")]
+    pub report: Option<OsString>,
+    /// The form of the report; needs --report
+    #[arg(long, value_enum, requires = "report")]
+    pub format: Option<Format>,
+    /// Check the books when a process exits; exit status 70 if they do not balance
+    #[arg(long)]
+    pub check: bool,
+    /// The program, found as a shell finds it, and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM")]
+    pub program: Vec<OsString>,
+}
+
+/// A memory allocator for Linux whose books always balance.
+#[derive(Parser, Debug)]
+#[command(name = "crossfoot", version, disable_help_subcommand = true)]
+struct Line {
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Run a program on Crossfoot.
+    ///
+    /// The command becomes the program: process number, exit status and signals are the program's own.
+    /// libcrossfoot.so is looked for beside this command, in ../lib from there, or where the environment
+    /// variable CROSSFOOT_LIB says. Options in the environment variable CROSSFOOT hold as well; those
+    /// given here win.
+    #[command(after_help = RUN_STATUS, override_usage = RUN_USAGE)]
+    Run(Run),
+    /// Print the options that the environment variable CROSSFOOT takes
+    Options,
+    /// Print the size classes
+    Classes,
+    /// Print the locks and the order in which they may be taken
+    Locks {
+        /// As a graph for Graphviz
+        #[arg(long)]
+        dot: bool,
+    },
+}
+
+const RUN_USAGE: &str = "crossfoot run [--report PATH] [--format table|json] [--check] -- PROGRAM ARGS…";
+
+const RUN_STATUS: &str = "\
+Exit status: the program's own, or
+  2    Crossfoot cannot be preloaded: a static program, one that gains rights when it is started, one for
+       another kind of machine or another libc, one with a malloc of its own; or wrong arguments, or no
+       libcrossfoot.so
+  70   with --check: the books did not balance
+  126  the program cannot be executed
+  127  the program is not found";
+
+/// Reads the command line.
+pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, Failure> {
+    match Line::try_parse_from(line) {
+        Ok(Line { command: Verb::Run(run) }) => Ok(Command::Run(run)),
+        Ok(Line { command: Verb::Options }) => Ok(Command::Options),
+        Ok(Line { command: Verb::Classes }) => Ok(Command::Classes),
+        Ok(Line { command: Verb::Locks { dot } }) => Ok(Command::Locks { dot }),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Command::Text(error.render().to_string())),
+            _ => Err(Failure::refused(one_line(&error))),
+        },
+    }
+}
+
+/// What is wrong with the command line, in a line.
+fn one_line(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "no command given (see crossfoot --help)".into();
+    }
+    let text = error.render().to_string();
+    // The message ends at the first empty line; tips and the usage follow.
+    let message: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+    let mut line = message.join(" ");
+    if let Some(rest) = line.strip_prefix("error: ") {
+        line = rest.into();
+    }
+    for kind in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue] {
+        match error.get(kind) {
+            Some(clap::error::ContextValue::String(near)) => line += &format!("; did you mean '{near}'?"),
+            Some(clap::error::ContextValue::Strings(near)) => {
+                line += &format!("; did you mean '{}'?", near.join("' or '"));
+            }
+            _ => {}
+        }
+    }
+    line + " (see crossfoot --help)"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &[&str]) -> Result<Command, Failure> {
+        parse(std::iter::once("crossfoot").chain(line.iter().copied()).map(OsString::from))
+    }
+
+    fn run(line: &[&str]) -> Run {
+        match read(line) {
+            Ok(Command::Run(run)) => run,
+            Ok(_) => panic!("{line:?} is no run"),
+            Err(failure) => panic!("{line:?}: {failure:?}"),
+        }
+    }
+
+    fn wrong(line: &[&str]) -> String {
+        let failure = read(line).err().expect("wrong arguments");
+        assert_eq!(failure.status, 2);
+        assert!(!failure.line.contains('\n'), "{failure:?}");
+        failure.line
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        <Line as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_program_is_its_own() {
+        let given = run(&["run", "--check", "--", "prog", "--report", "x", "--", "-y"]);
+        assert!(given.check && given.report.is_none());
+        assert_eq!(given.program, ["prog", "--report", "x", "--", "-y"]);
+        assert_eq!(run(&["run", "prog", "--check", "-x"]).program, ["prog", "--check", "-x"]);
+        let given = run(&["run", "--report", "R", "--format=json", "prog"]);
+        assert_eq!((given.report, given.format), (Some("R".into()), Some(Format::Json)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_a_line() {
+        assert_eq!(wrong(&[]), "no command given (see crossfoot --help)");
+        assert_eq!(
+            wrong(&["run", "--reprot", "x", "prog"]),
+            "unexpected argument '--reprot' found; did you mean '--report'? (see crossfoot --help)"
+        );
+        assert_eq!(
+            wrong(&["rum"]),
+            "unrecognized subcommand 'rum'; did you mean 'run'? (see crossfoot --help)"
+        );
+        assert_eq!(
+            wrong(&["run", "--report", "x", "--format", "jsno", "prog"]),
+            "invalid value 'jsno' for '--format <FORMAT>' [possible values: table, json]; did you mean 'json'? (see crossfoot --help)"
+        );
+        for line in [&["run"][..], &["run", "--format", "json", "prog"], &["run", "--report"], &["locks", "--dto"]] {
+            wrong(line);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Where `libcrossfoot.so` is.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, shown};
+
+/// The shared object's name.
+const NAME: &str = "libcrossfoot.so";
+/// The environment variable that says where it is.
+pub const VARIABLE: &str = "CROSSFOOT_LIB";
+/// What separates the entries of `LD_PRELOAD`, or is replaced in them.
+const NOT_IN_PRELOAD: &[u8] = b" :$";
+
+/// Finds the shared object: where `variable` says, else near the command at `exe`. The path is absolute and
+/// fit for `LD_PRELOAD`.
+pub fn find(variable: Option<&OsStr>, exe: Option<&Path>) -> Result<PathBuf, Failure> {
+    let path = match variable.filter(|v| !v.is_empty()) {
+        Some(given) => {
+            let path = Path::new(given);
+            if !path.is_file() {
+                return Err(Failure::refused(format!("{VARIABLE} names {}, which is no file", shown(given))));
+            }
+            path.to_owned()
+        }
+        None => near(exe).ok_or_else(|| {
+            Failure::refused(format!(
+                "no {NAME} beside this command or in ../lib: build it with 'cargo build --release' in the \
+                 workspace, or set {VARIABLE} to its path"
+            ))
+        })?,
+    };
+    let path = path
+        .canonicalize()
+        .map_err(|error| Failure::refused(format!("cannot find {}: {error}", shown(path.as_os_str()))))?;
+    if path.as_os_str().as_bytes().iter().any(|b| NOT_IN_PRELOAD.contains(b)) {
+        return Err(Failure::refused(format!(
+            "cannot preload {}: LD_PRELOAD takes no path with a space, a colon or a dollar sign; move it or set \
+             {VARIABLE}",
+            shown(path.as_os_str())
+        )));
+    }
+    Ok(path)
+}
+
+/// The shared object beside the command, in `../lib`, or beside the folder `deps` that the command is in.
+fn near(exe: Option<&Path>) -> Option<PathBuf> {
+    let folder = exe?.parent()?;
+    let built = if folder.ends_with("deps") { folder.parent() } else { None };
+    let places = [Some(folder.join(NAME)), folder.parent().map(|up| up.join("lib").join(NAME)), built.map(|b| b.join(NAME))];
+    places.into_iter().flatten().find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_is_said() {
+        let failure = find(None, Some(Path::new("/nowhere/bin/crossfoot"))).unwrap_err();
+        assert_eq!(failure.status, 2);
+        assert!(failure.line.contains("cargo build --release") && failure.line.contains(VARIABLE), "{failure:?}");
+        let failure = find(Some(OsStr::new("/nowhere/l.so")), None).unwrap_err();
+        assert_eq!(failure.line, "CROSSFOOT_LIB names '/nowhere/l.so', which is no file");
+    }
+}

@@ -1,0 +1,91 @@
+//! What the command prints: tables of the kernel.
+
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
+
+use kernel::lock;
+use kernel::options::TABLE;
+use kernel::size_class::Class;
+
+use crate::failure::Failure;
+
+/// Writes `text` to standard output. A reader that has gone away is no reason for a message.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Failure { status: Failure::CLOSED_PIPE, line: String::new() },
+        _ => Failure { status: Failure::NOT_WRITTEN, line: format!("cannot write: {error}") },
+    })
+}
+
+/// The options.
+pub fn options() -> String {
+    let rows: Vec<[&str; 4]> = TABLE.iter().map(|row| [row.name, row.default, row.range, row.help]).collect();
+    let text = String::from("Set in the environment: CROSSFOOT=\"name:value,name:value\"\n\n");
+    text + &columns(&["name", "default", "range", "help"], &rows)
+}
+
+/// The size classes.
+pub fn classes() -> String {
+    let mut text = String::from("class  object bytes  span bytes  objects  tail %  most lost %\n");
+    let mut below = 0;
+    for class in Class::all() {
+        let (size, span, objects) = (class.size(), class.span_pages().bytes(), class.objects());
+        let tail = span - objects * size;
+        // The most is lost in a span full of the smallest requests that come to this class.
+        let lost = tail + objects * (size - (below + 1));
+        let percent = |part: usize| 100.0 * part as f64 / span as f64;
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "{:>5}  {size:>12}  {span:>10}  {objects:>7}  {:>6.2}  {:>11.2}",
+            class.index(),
+            percent(tail),
+            percent(lost)
+        );
+        below = size;
+    }
+    text
+}
+
+/// The locks and their order; `dot`: as a drawing.
+pub fn locks(dot: bool) -> String {
+    if dot { lock::dot().to_string() } else { lock::table().to_string() }
+}
+
+/// Rows under a heading, each column as wide as its widest entry.
+fn columns<const N: usize>(heading: &[&str; N], rows: &[[&str; N]]) -> String {
+    let width = |i: usize| rows.iter().chain([heading]).map(|row| row[i].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in [heading].into_iter().chain(rows) {
+        let line: Vec<String> = row.iter().zip(widths).map(|(entry, width)| format!("{entry:<width$}")).collect();
+        text += line.join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_and_class_has_its_row() {
+        let text = options();
+        for row in TABLE {
+            let line = text.lines().find(|line| line.split_whitespace().next() == Some(row.name)).expect(row.name);
+            assert!(line.contains(row.range) && line.ends_with(row.help), "{line}");
+        }
+        let text = classes();
+        assert_eq!(text.lines().count(), 1 + kernel::size_class::CLASSES);
+        // One byte in an object of 16 loses 15/16.
+        let first: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(first, ["0", "16", "16384", "1024", "0.00", "93.75"]);
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        assert_eq!(columns(&["a", "bb"], &[["ccc", "d"], ["e", "f g"]]), "a    bb\nccc  d\ne    f g\n");
+    }
+}

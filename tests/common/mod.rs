@@ -1,0 +1,92 @@
+//! What tests of whole programs share: the release build that they preload, and the homes.
+//!
+//! `cargo test` itself makes no shared object that can be preloaded, so the first test that needs one
+//! builds it with a nested cargo. Test binaries run one after the other and their tests beside each
+//! other, so a build happens once in each process, behind a lock on a file.
+
+#![allow(dead_code, reason = "each test binary uses a part of this")]
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+/// The files of a release build.
+pub struct Artifacts {
+    /// The command.
+    pub cli: PathBuf,
+    /// The shared object.
+    pub so: PathBuf,
+    /// The archive.
+    pub a: PathBuf,
+}
+
+/// The project's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder for what the tests make; it survives, so that nested builds are incremental.
+pub fn scratch() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// The release build of the C face and the command, made at the first call.
+pub fn artifacts() -> &'static Artifacts {
+    static ARTIFACTS: OnceLock<Artifacts> = OnceLock::new();
+    ARTIFACTS.get_or_init(|| {
+        let target = scratch().join("release-build");
+        build("release-build", root(), &["-p", "crossfoot-preload", "-p", "crossfoot-cli"]);
+        let file = |name| target.join("release").join(name);
+        Artifacts { cli: file("crossfoot"), so: file("libcrossfoot.so"), a: file("libcrossfoot.a") }
+    })
+}
+
+/// The release build of a home under `tests/homes`, a workspace of its own. Returns the folder of its programs.
+pub fn home(name: &str) -> PathBuf {
+    let target = format!("home-{name}");
+    build(&target, &root().join("tests/homes").join(name), &[]);
+    scratch().join(target).join("release")
+}
+
+/// `cargo build --release` in `folder`, with a target folder of its own, whose lock is held meanwhile.
+fn build(target: &str, folder: &Path, arguments: &[&str]) {
+    let lock = File::create(scratch().join(format!("{target}.lock"))).expect("the scratch folder can be written");
+    lock.lock().expect("a fresh file can be locked");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(folder).args(["build", "--release"]).args(arguments);
+    cargo.arg("--target-dir").arg(scratch().join(target));
+    // The flags of the outer build (coverage, a sanitizer) are not meant for what is shipped.
+    for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CROSSFOOT", "LD_PRELOAD"] {
+        cargo.env_remove(variable);
+    }
+    let output = cargo.stdin(Stdio::null()).output().expect("cargo can be started");
+    assert!(output.status.success(), "a nested build failed: {cargo:?}\n{}", text(&output.stderr));
+}
+
+/// The full path of a program, if it is installed. Tells aloud that the test is skipped if not.
+pub fn installed(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
+    if found.is_none() {
+        skipped(program);
+    }
+    found
+}
+
+/// Says that a test is skipped, past the capture of the test harness.
+pub fn skipped(program: &str) {
+    use std::io::Write;
+    // `print!` would be captured and lost when the test passes.
+    let _ = writeln!(std::io::stderr(), "skipped: {program} is not installed");
+}
+
+/// Runs a command to its end without input; a command that cannot be started fails the test.
+pub fn run(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"))
+}
+
+/// Output as text.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,206 @@
+//! The golden record of the fast path: executed instructions of small `malloc` and `free`, from the entry
+//! symbol to its `ret`, counted by callgrind.
+//!
+//! A change of the record must be seen in review: a difference from `tests/golden/fast_path.txt` fails,
+//! and `CROSSFOOT_BLESS=1` writes the file anew. The drivers are in `tests/homes/golden`.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The bars of the project: a call on the fast path executes at most this many instructions.
+const BARS: [(&str, u64); 2] = [("malloc", 18), ("free", 22)];
+/// Calls of each function in the driver's long run, as there.
+const LONG: u64 = 43_520;
+/// How far the mean of the long run may be from the record, in percent. It contains slow paths, whose
+/// number depends a little on what the program did before.
+const SLACK: u64 = 1;
+
+const HEAD: &str = "\
+# Executed instructions of small objects' malloc and free, counted by callgrind in release builds for x86-64.
+# Written by `cargo xtask golden --bless`; compared by tests/golden.rs.
+#
+# face: c is the preloaded libcrossfoot.so, rust a program with the crate as its global allocator.
+# order: pair frees each object at once; lifo and fifo keep 16.
+# malloc, free: one call on the fast path, from the entry symbol to its ret. Exact.
+# mean: 100 calls of both, slow paths included. Compared with 1 % of slack.
+#
+# face function size pair lifo fifo
+";
+
+/// What is counted for a face.
+struct Face {
+    program: &'static str,
+    entries: [&'static str; 2],
+    preload: Option<PathBuf>,
+}
+
+fn golden_file() -> PathBuf {
+    common::root().join("tests/golden/fast_path.txt")
+}
+
+/// Runs a driver under callgrind. Returns label and instructions of each part of its record.
+fn count(valgrind: &Path, folder: &Path, face: &Face) -> Vec<(String, u64)> {
+    let out = common::scratch().join(format!("callgrind.{}.{}", face.program, std::process::id()));
+    let mut command = Command::new(valgrind);
+    command.args(["--tool=callgrind", "--combine-dumps=yes"]).arg(format!("--callgrind-out-file={}", out.display()));
+    command.args(face.entries.map(|entry| format!("--toggle-collect={entry}"))).arg(folder.join(face.program));
+    command.env_remove("CROSSFOOT");
+    if let Some(so) = &face.preload {
+        command.env("LD_PRELOAD", so);
+    }
+    let output = common::run(&mut command);
+    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, common::text(&output.stderr));
+    let record = std::fs::read_to_string(&out).expect("callgrind wrote its record");
+    let _ = std::fs::remove_file(&out);
+    parts(&record)
+}
+
+/// Label and sum of the parts of a callgrind record that a client request cut.
+fn parts(record: &str) -> Vec<(String, u64)> {
+    let mut label = None;
+    let mut parts = Vec::new();
+    for line in record.lines() {
+        if let Some(trigger) = line.strip_prefix("desc: Trigger: ") {
+            label = trigger.strip_prefix("Client Request: ").map(str::to_owned);
+        } else if let Some(sum) = line.strip_prefix("summary: ")
+            && let Some(label) = label.take()
+        {
+            parts.push((label, sum.trim().parse().expect("a summary is a number")));
+        }
+    }
+    parts
+}
+
+/// The lines of the record: for calls the number that most of them took, for long runs the mean.
+fn lines(parts: Vec<(String, u64)>) -> BTreeMap<String, u64> {
+    let mut calls: BTreeMap<String, BTreeMap<u64, usize>> = BTreeMap::new();
+    let mut lines = BTreeMap::new();
+    for (label, sum) in parts {
+        let (key, what) = label.rsplit_once(' ').expect("a label has five words");
+        if what == "long" {
+            lines.insert(key.to_owned(), sum * 100 / LONG);
+        } else {
+            *calls.entry(key.to_owned()).or_default().entry(sum).or_default() += 1;
+        }
+    }
+    for (key, sums) in calls {
+        let (&sum, &most) = sums.iter().max_by_key(|&(_, &n)| n).expect("a key has a call");
+        assert!(most * 2 > sums.values().sum(), "{key}: no number of instructions is usual: {sums:?}");
+        lines.insert(key, sum);
+    }
+    lines
+}
+
+/// Everything that is measured, or `None` without valgrind.
+fn measure() -> Option<BTreeMap<String, u64>> {
+    let valgrind = common::installed("valgrind")?;
+    let folder = common::home("golden");
+    let so = Some(common::artifacts().so.clone());
+    let faces = [
+        Face { program: "c_face", entries: ["malloc", "free"], preload: so },
+        Face { program: "rust_face", entries: ["probe_malloc", "probe_free"], preload: None },
+    ];
+    Some(faces.iter().flat_map(|face| lines(count(&valgrind, &folder, face))).collect())
+}
+
+/// The orders of the record's columns.
+const ORDERS: [&str; 3] = ["pair", "lifo", "fifo"];
+
+fn print(measured: &BTreeMap<String, u64>) -> String {
+    let mut text = HEAD.to_owned();
+    let size = |row: &str| row.rsplit_once(' ').and_then(|(_, size)| size.parse::<u64>().ok());
+    let rows: BTreeSet<&str> = measured.keys().filter_map(|key| Some(key.rsplit_once(' ')?.0)).collect();
+    let mut rows: Vec<&str> = rows.into_iter().collect();
+    rows.sort_by_key(|row| (row.split(' ').take(2).collect::<Vec<_>>(), size(row)));
+    for row in rows {
+        let counts = ORDERS.map(|order| measured.get(&format!("{row} {order}")).map_or(String::new(), u64::to_string));
+        let _ = writeln!(text, "{row} {}", counts.join(" "));
+    }
+    text
+}
+
+fn read(text: &str) -> BTreeMap<String, u64> {
+    let mut golden = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [face, function, size, counts @ ..] = words.as_slice() else { continue };
+        for (order, count) in ORDERS.iter().zip(counts) {
+            golden.insert(format!("{face} {function} {size} {order}"), count.parse().unwrap_or(0));
+        }
+    }
+    golden
+}
+
+/// What differs from the record, a line for each row.
+fn differences(measured: &BTreeMap<String, u64>, golden: &BTreeMap<String, u64>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (key, &now) in measured {
+        let slack = |was: u64| if key.contains(" mean ") { was * SLACK / 100 } else { 0 };
+        match golden.get(key) {
+            Some(&was) if now.abs_diff(was) <= slack(was) => {}
+            Some(was) => found.push(format!("{key}: {now}, the record says {was}")),
+            None => found.push(format!("{key}: {now}, not in the record")),
+        }
+    }
+    found.extend(golden.keys().filter(|key| !measured.contains_key(*key)).map(|key| format!("{key}: not measured")));
+    found
+}
+
+#[test]
+fn the_fast_path_is_as_recorded() {
+    let Some(measured) = measure() else { return };
+    let expected = 2 * 3 * 7 * 3;
+    assert_eq!(measured.len(), expected, "faces, functions, sizes and orders that were measured");
+    let file = golden_file();
+    if std::env::var_os("CROSSFOOT_BLESS").is_some_and(|v| v == "1") {
+        std::fs::write(&file, print(&measured)).expect("the golden file can be written");
+    }
+    let golden = read(&std::fs::read_to_string(&file).unwrap_or_default());
+    let found = differences(&measured, &golden);
+    assert!(
+        found.is_empty(),
+        "the fast path changed:\n  {}\nIf that is meant: CROSSFOOT_BLESS=1 cargo test --test golden, and say why in the commit.",
+        found.join("\n  ")
+    );
+    for (function, bar) in BARS {
+        for (key, &count) in measured.iter().filter(|(key, _)| key.split(' ').nth(1) == Some(function)) {
+            assert!(count <= bar, "{key}: {count} instructions, the bar is {bar}");
+        }
+    }
+}
+
+#[test]
+fn a_difference_is_found() {
+    let map = |rows: &[(&str, u64)]| rows.iter().map(|&(k, n)| (k.to_owned(), n)).collect::<BTreeMap<_, _>>();
+    let golden = map(&[("c malloc 8 pair", 16), ("c mean 8 pair", 3800)]);
+    assert!(differences(&golden, &golden).is_empty());
+    assert!(differences(&map(&[("c malloc 8 pair", 16), ("c mean 8 pair", 3838)]), &golden).is_empty());
+    assert_eq!(
+        differences(&map(&[("c malloc 8 pair", 17), ("c mean 8 pair", 3839)]), &golden),
+        ["c malloc 8 pair: 17, the record says 16", "c mean 8 pair: 3839, the record says 3800"]
+    );
+    assert_eq!(
+        differences(&map(&[("c free 8 pair", 21), ("c mean 8 pair", 3800)]), &golden),
+        ["c free 8 pair: 21, not in the record", "c malloc 8 pair: not measured"]
+    );
+}
+
+#[test]
+fn what_is_printed_is_read_back() {
+    let map = read("# a comment\nc malloc 8 16 17 18\nc malloc 16 19 20 21\nrust free 8 1 2 3\n");
+    assert_eq!(map.len(), 9);
+    assert_eq!(map["c malloc 8 lifo"], 17);
+    assert_eq!(read(&print(&map)), map);
+    assert!(print(&map).ends_with("fifo\nc malloc 8 16 17 18\nc malloc 16 19 20 21\nrust free 8 1 2 3\n"));
+}
+
+#[test]
+fn a_record_is_read_as_callgrind_writes_it() {
+    let record = "desc: Trigger: Client Request: c malloc 8 pair call\nevents: Ir\nsummary: 16\ntotals: 16\n\
+                  desc: Trigger: Program termination\nsummary: 84\n";
+    assert_eq!(parts(record), [("c malloc 8 pair call".to_owned(), 16)]);
+}

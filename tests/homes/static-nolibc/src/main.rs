@@ -1,0 +1,116 @@
+//! Two threads without a libc share the allocator: each frees what the other allocated, and at the end the
+//! books balance.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use origin::{program, thread};
+
+#[global_allocator]
+static A: crossfoot::Crossfoot = crossfoot::Crossfoot::new();
+
+/// Vectors that each thread hands to the other.
+const HANDED: usize = 5_000;
+/// Rounds of handing over.
+const ROUNDS: usize = 4;
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    say(b"panicked\n");
+    program::immediate_exit(101)
+}
+
+/// The prebuilt `core` refers to it; nothing unwinds here.
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}
+
+/// Vectors of all small sizes and some large ones, each filled with its length.
+fn make(seed: usize) -> Box<Vec<Vec<u8>>> {
+    let mut made = Vec::new();
+    for i in 0..HANDED {
+        let length = if i % 500 == 0 { 100_000 + i } else { (i * 31 + seed * 17) % 3000 };
+        let mut v = Vec::new();
+        v.resize(length, length as u8);
+        made.push(v);
+    }
+    Box::new(made)
+}
+
+/// Whether all vectors still hold what [`make`] wrote; frees them.
+fn intact(made: Box<Vec<Vec<u8>>>) -> bool {
+    made.iter().all(|v| v.iter().all(|&byte| byte == v.len() as u8))
+}
+
+/// What one thread gives to the other: null while nothing is there.
+struct Hatch(AtomicUsize);
+
+impl Hatch {
+    fn put(&self, made: Box<Vec<Vec<u8>>>) {
+        let address = Box::into_raw(made).expose_provenance();
+        while self.0.compare_exchange(0, address, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            rustix_yield();
+        }
+    }
+
+    fn take(&self) -> Box<Vec<Vec<u8>>> {
+        loop {
+            match self.0.swap(0, Ordering::AcqRel) {
+                0 => rustix_yield(),
+                // SAFETY: the address is one that `put` gave up, and it is taken once.
+                address => return unsafe { Box::from_raw(core::ptr::with_exposed_provenance_mut(address)) },
+            }
+        }
+    }
+}
+
+static THERE: Hatch = Hatch(AtomicUsize::new(0));
+static BACK: Hatch = Hatch(AtomicUsize::new(0));
+
+fn rustix_yield() {
+    thread::yield_current();
+}
+
+fn say(text: &[u8]) {
+    // SAFETY: standard output is only written to.
+    let _ = rustix::io::write(unsafe { rustix::stdio::stdout() }, text);
+}
+
+/// Gives and takes `ROUNDS` times. Returns whether everything arrived as it was sent.
+fn trade(seed: usize, out: &Hatch, back: &Hatch) -> bool {
+    (0..ROUNDS).all(|round| {
+        out.put(make(seed + round));
+        intact(back.take())
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe fn origin_main(_argc: usize, _argv: *mut *mut u8, _envp: *mut *mut u8) -> i32 {
+    let stack = thread::default_stack_size();
+    let body = |_: &mut [Option<NonNull<core::ffi::c_void>>]| {
+        let good = trade(100, &BACK, &THERE);
+        A.retire_thread();
+        NonNull::new(core::ptr::without_provenance_mut(if good { 1 } else { 2 }))
+    };
+    // SAFETY: the function touches only statics.
+    let Ok(other) = (unsafe { thread::create(body, &[], stack, thread::default_guard_size()) }) else {
+        say(b"no thread\n");
+        return 1;
+    };
+    let mine = trade(0, &THERE, &BACK);
+    // SAFETY: the thread was created above and is joined once.
+    let theirs = unsafe { thread::join(other) }.is_some_and(|value| value.as_ptr().addr() == 1);
+    let balanced = A.crossfoot();
+    say(match (mine && theirs, balanced) {
+        (true, true) => b"balanced\n",
+        (false, _) => b"damaged\n",
+        (true, false) => b"unbalanced\n",
+    });
+    if mine && theirs && balanced { 0 } else { 1 }
+}
