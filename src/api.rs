@@ -157,23 +157,24 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
         // SAFETY: this call ended the object's life, so nobody else gives its span back.
         return unsafe { central.heap().give_back(cache.writer(), span, Use::Large) };
     }
-    // SAFETY: the caller's promise, and `checked_span` saw that it is an object.
-    let seen = unsafe { Cache::push(cache, span, p.cast()) };
-    match seen {
+    if span.owner() != core::ptr::from_ref(cache).cast_mut().cast() {
+        // SAFETY: the caller's promise, and `checked_span` saw that it is an object.
+        if !unsafe { cache.free_remote(central, span, p.cast()) } {
+            misuse(function, p, "already freed");
+        }
+        return;
+    }
+    // The thread got its cache in this call, or the object is the one that was freed last.
+    // SAFETY: as above.
+    match unsafe { Cache::push(cache, span, p.cast()) } {
         Freed::Done => {}
         Freed::Event => cache.freed_event(central, span),
-        // SAFETY: as above.
-        Freed::Not => {
-            let own = span.owner() == core::ptr::from_ref(cache).cast_mut().cast();
-            // SAFETY: as above.
-            if own || !unsafe { cache.free_remote(central, span, p.cast()) } {
-                misuse(function, p, "already freed");
-            }
-        }
+        Freed::Not => misuse(function, p, "already freed"),
     }
 }
 
 /// The span of a live object, or the end of the process with a line that says what `p` is instead.
+#[inline]
 fn checked_span<'a, O: Os>(central: &'a Central<O>, p: *mut u8, function: &str) -> &'a Span {
     let addr = Addr::of(p);
     let found = central.heap().span_of(addr.align_down(MIN_ALIGN)).filter(|span| !span.is_nothing());

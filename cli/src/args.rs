@@ -178,10 +178,7 @@ mod tests {
             wrong(&["run", "--reprot", "x", "prog"]),
             "unexpected argument '--reprot' found; did you mean '--report'? (see crossfoot --help)"
         );
-        assert_eq!(
-            wrong(&["rum"]),
-            "unrecognized subcommand 'rum'; did you mean 'run'? (see crossfoot --help)"
-        );
+        assert_eq!(wrong(&["rum"]), "unrecognized subcommand 'rum'; did you mean 'run'? (see crossfoot --help)");
         assert_eq!(
             wrong(&["run", "--report", "x", "--format", "jsno", "prog"]),
             "invalid value 'jsno' for '--format <FORMAT>' [possible values: table, json]; did you mean 'json'? (see crossfoot --help)"

@@ -48,7 +48,8 @@ pub fn find(variable: Option<&OsStr>, exe: Option<&Path>) -> Result<PathBuf, Fai
 fn near(exe: Option<&Path>) -> Option<PathBuf> {
     let folder = exe?.parent()?;
     let built = if folder.ends_with("deps") { folder.parent() } else { None };
-    let places = [Some(folder.join(NAME)), folder.parent().map(|up| up.join("lib").join(NAME)), built.map(|b| b.join(NAME))];
+    let places =
+        [Some(folder.join(NAME)), folder.parent().map(|up| up.join("lib").join(NAME)), built.map(|b| b.join(NAME))];
     places.into_iter().flatten().find(|path| path.is_file())
 }
 

@@ -21,7 +21,6 @@ mod run;
 mod tables;
 
 use args::Command;
-use failure::Failure;
 
 /// The C entry point; the standard library finds the arguments by itself.
 #[cfg(not(test))]

@@ -15,18 +15,19 @@ impl Cache {
     #[cold]
     #[inline(never)]
     pub fn refill<O: Os>(&self, central: &Central<O>, class: Class) -> bool {
-        self.send_sometimes(central);
-        self.drain(central);
         let state = &self.classes[class.index()];
         // SAFETY: the current span is alive while it is current.
         if let Some(span) = unsafe { state.current.get().as_ref() } {
-            if self.fill_from(central, span) {
+            // What this thread freed is warm. Next best is what came home: only then is the inbox looked at,
+            // whose cache line belongs to those who send. Memory never used comes last.
+            if self.take_freed(central, span) || (self.drain(central) && self.take_freed(central, span)) || self.take_uncarved(span) {
                 return true;
             }
             state.current.set(core::ptr::null());
             set_full(span);
             state.full.push(span);
         }
+        self.send_sometimes(central);
         let span = match state.partial.pop() {
             // SAFETY: a listed span is alive.
             Some(span) => unsafe { span.as_ref() },
@@ -37,35 +38,39 @@ impl Cache {
         };
         span.place.set(Place::Current);
         state.current.set(span);
-        self.fill_from(central, span)
+        self.take_freed(central, span) || self.take_uncarved(span)
     }
 
-    /// Moves `span`'s free objects to the slot, else carves some. `false`: it has neither.
-    fn fill_from<O: Os>(&self, central: &Central<O>, span: &Span) -> bool {
+    /// Moves the objects freed into `span` to the slot. `false`: there are none.
+    fn take_freed<O: Os>(&self, central: &Central<O>, span: &Span) -> bool {
         let class = span.class();
         self.post(central, class, Some(span), ClassEntry::default());
-        let slot = &self.slots[class.index()];
-        let state = &self.classes[class.index()];
-        let free = span.free.get();
-        if !free.is_null() {
-            span.free.set(core::ptr::null_mut());
-            span.left.set(span.carved.get());
-            span.bias.set(0);
-            span.accounted.set(0);
-            state.fresh.set(false);
-            slot.head.set(free);
-            return true;
+        let free = span.free.replace(core::ptr::null_mut());
+        if free.is_null() {
+            return false;
         }
+        span.left.set(span.carved.get());
+        span.bias.set(0);
+        span.accounted.set(0);
+        self.classes[class.index()].fresh.set(false);
+        self.slots[class.index()].head.set(free);
+        true
+    }
+
+    /// Makes objects of memory of `span` that was never handed out. `false`: there is none.
+    fn take_uncarved(&self, span: &Span) -> bool {
+        let class = span.class();
         let carved = span.carved.get();
         let count = (span.objects() - carved).min((CARVE_BYTES / class.size()).max(1) as u32);
         if count == 0 {
             return false;
         }
         // SAFETY: objects `carved` to `carved + count` lie in the span and were never handed out.
-        slot.head.set(unsafe { carve(span, carved, count) });
+        let first = unsafe { carve(span, carved, count) };
         span.carved.set(carved + count);
         span.left.set(span.left.get() + count);
-        state.fresh.set(span.zero());
+        self.classes[class.index()].fresh.set(span.zero());
+        self.slots[class.index()].head.set(first);
         true
     }
 

@@ -15,9 +15,9 @@ use crate::span::{NOBODY, Object, Place, Span};
 use crate::units::{Addr, KIB};
 
 /// How many spans an outbox gathers for at a time.
-const PARCELS: usize = 16;
+const PARCELS: usize = 64;
 /// How many bytes of objects make a full batch: large objects do not wait for company.
-const FULL_BYTES: usize = 16 * KIB;
+const FULL_BYTES: usize = 4 * KIB;
 /// Every how many refills the outbox is emptied, so that what one thread frees now and then comes home too.
 const SEND_EVERY: u32 = 16;
 /// How many objects make a full batch: their number, less one, fits the low bits of a pointer.
@@ -118,7 +118,7 @@ impl Cache {
     #[cold]
     #[inline(never)]
     pub unsafe fn free_remote<O: Os>(&self, central: &Central<O>, span: &Span, object: *mut Object) -> bool {
-        // Spans are 64-byte records, so the bits above tell them apart.
+        // Records are 128 bytes, so the bits above tell them apart.
         let index = (Addr::of(span).0 >> 7) % PARCELS;
         // SAFETY: the outbox is the owner's, who is running this; nothing called below touches it.
         let outbox = unsafe { &mut *self.outbox.get() };
@@ -205,11 +205,13 @@ impl Cache {
         }
     }
 
-    /// Takes in what came home.
-    pub(super) fn drain<O: Os>(&self, central: &Central<O>) {
-        if self.inbox.first.load(Ordering::Relaxed) != EMPTY {
+    /// Takes in what came home; returns whether anything did.
+    pub(super) fn drain<O: Os>(&self, central: &Central<O>) -> bool {
+        let any = self.inbox.first.load(Ordering::Relaxed) != EMPTY;
+        if any {
             self.inbox.take(EMPTY, |batch| self.take_in(central, &batch));
         }
+        any
     }
 
     /// Closes the inbox and takes in what is there.

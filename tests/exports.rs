@@ -1,0 +1,77 @@
+//! What the shared object shows to the dynamic linker: its name, that it needs no other object, and exactly
+//! the names of `linker/exports.txt`. A name too many would shadow a function of the program; a name of
+//! another object that is not weak would keep it from loading where nobody has it.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use object::elf;
+use object::read::elf::{ElfFile64, FileHeader};
+use object::{Endianness, Object, ObjectSymbol};
+
+/// What the dynamic section and the dynamic symbols say.
+struct Dynamic {
+    soname: Vec<String>,
+    needed: Vec<String>,
+    exports: BTreeSet<String>,
+    /// Names of others that must be there.
+    demands: BTreeSet<String>,
+}
+
+fn dynamic(path: &Path) -> Dynamic {
+    let bytes = std::fs::read(path).expect("the shared object was built");
+    let file = ElfFile64::<Endianness>::parse(&*bytes).expect("a 64-bit ELF file");
+    assert!(file.elf_header().e_type(file.endian()) == elf::ET_DYN, "not a shared object");
+    let table = file.elf_dynamic_table().expect("a dynamic section");
+    let strings = |tag| {
+        let entries = table.iter().filter(move |entry| entry.tag == tag);
+        entries.map(|entry| common::text(table.string(entry).expect("a string"))).collect()
+    };
+    let name = |symbol: object::read::elf::ElfSymbol64<'_, '_, Endianness>| symbol.name().expect("a name").to_owned();
+    let symbols = || file.dynamic_symbols();
+    Dynamic {
+        soname: strings(elf::DT_SONAME),
+        needed: strings(elf::DT_NEEDED),
+        exports: symbols().filter(|symbol| symbol.is_definition() && symbol.is_global()).map(name).collect(),
+        demands: symbols().filter(|symbol| symbol.is_undefined() && !symbol.is_weak()).map(name).collect(),
+    }
+}
+
+/// The names of the list.
+fn listed() -> BTreeSet<String> {
+    let text = std::fs::read_to_string(common::root().join("linker/exports.txt")).expect("the list is there");
+    text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// What stands on one side only.
+fn difference(exports: &BTreeSet<String>, listed: &BTreeSet<String>) -> Vec<String> {
+    let extra = exports.difference(listed).map(|name| format!("{name} is exported and not in linker/exports.txt"));
+    let missing = listed.difference(exports).map(|name| format!("{name} is in linker/exports.txt and not exported"));
+    extra.chain(missing).collect()
+}
+
+#[test]
+fn the_shared_object_exports_what_is_listed_and_needs_nothing() {
+    let dynamic = dynamic(&common::artifacts().so);
+    assert_eq!(dynamic.soname, ["libcrossfoot.so.0"]);
+    assert_eq!(dynamic.needed, [""; 0], "NEEDED");
+    // The null symbol, which every table begins with, has no name.
+    let demands: Vec<_> = dynamic.demands.iter().filter(|name| !name.is_empty()).collect();
+    assert!(demands.is_empty(), "names of others that are not weak: {demands:?}");
+    let found = difference(&dynamic.exports, &listed());
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn a_difference_is_found_both_ways() {
+    let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    assert_eq!(
+        difference(&set(&["free", "malloc", "valloc"]), &set(&["calloc", "free", "malloc"])),
+        [
+            "valloc is exported and not in linker/exports.txt",
+            "calloc is in linker/exports.txt and not exported"
+        ]
+    );
+}
