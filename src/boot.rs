@@ -1,4 +1,4 @@
-//! The order of start-up and shutdown.
+//! The order of start-up, and what happens around a fork.
 //!
 //! A [`Kernel`] is everything: one system, its heap, its caches, its books. The faces bind one to
 //! the process (`global`); tests make as many as they like.
@@ -11,7 +11,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cache::Cache;
-use crate::lock::{Mutex, Rank};
+use crate::lock::{Mutex, Rank, hold_row, let_go_row};
 use crate::mem_stats::{self, Balance};
 use crate::metrics::Reading;
 use crate::os::{Os, OsError};
@@ -69,6 +69,24 @@ impl<O: Os> Kernel<O> {
         // SAFETY: the caller's promise.
         unsafe { self.boot() }?;
         self.caches.adopt()
+    }
+
+    /// Before a fork: takes every lock in rank order, so that the child finds each free and what it protects whole.
+    pub fn before_fork(&self) {
+        hold_row([&self.tried]);
+        self.caches.hold_for_fork();
+    }
+
+    /// After a fork, in the parent and in the child.
+    ///
+    /// # Safety
+    /// This thread, or in the child the one that forked, called [`Kernel::before_fork`] and nothing since.
+    pub unsafe fn after_fork(&self, child: bool) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.caches.release_after_fork(child);
+            let_go_row([&self.tried]);
+        }
     }
 
     /// Checks every identity; see [`mem_stats::crossfoot`]. `None` before start-up.

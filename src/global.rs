@@ -199,7 +199,38 @@ fn read_options() {
     let mut buffer = [0; VARIABLE];
     let text = Linux::environment("CROSSFOOT", &mut buffer).filter(|_| !Linux::secure());
     let parsed = text.map_or_else(Options::default, |t| Options::parse(t, |wrong| report::line(format_args!("{wrong}"))));
-    OPTIONS.lock().get_or_insert(parsed);
+    if OPTIONS.lock().replace(parsed).is_none() {
+        watch_fork();
+    }
+}
+
+/// Asks the libc to tell of forks, where there is one.
+fn watch_fork() {
+    let register = arch::register_atfork();
+    if register.is_null() {
+        return;
+    }
+    type Handler = unsafe extern "C" fn();
+    type Register = unsafe extern "C" fn(Handler, Handler, Handler, *mut c_void) -> c_int;
+    // SAFETY: the symbol is glibc's function of this type, which `pthread_atfork` is made of.
+    let register: Register = unsafe { core::mem::transmute(register) };
+    // SAFETY: functions that live as long as the process. Where it fails for want of memory, a child of a
+    // process with several threads may find a lock held.
+    unsafe { register(before_fork, after_fork_in_parent, after_fork_in_child, null_mut()) };
+}
+
+unsafe extern "C" fn before_fork() {
+    KERNEL.before_fork();
+}
+
+unsafe extern "C" fn after_fork_in_parent() {
+    // SAFETY: the libc calls this after `before_fork`, on the same thread.
+    unsafe { KERNEL.after_fork(false) };
+}
+
+unsafe extern "C" fn after_fork_in_child() {
+    // SAFETY: the libc calls this in the child, on the only thread, after `before_fork`.
+    unsafe { KERNEL.after_fork(true) };
 }
 
 /// Asks the libc to tell when this thread ends, where there is one.

@@ -36,12 +36,12 @@ pub enum Format {
 /// The arguments of `run`.
 #[derive(clap::Args, Debug)]
 pub struct Run {
-    /// Write a report of the program's memory to PATH when it exits; '-' or 'stderr': to standard error.
+    /// Write a report of the program's memory to PATH when it exits; '-' or 'stderr': to standard error
     ///
-    /// PATH gets the report of the process that is started, also of what it becomes by exec; each
-    /// descendant's goes to PATH.PID. A process that ends by _exit or by a signal writes none. Without
-    /// this option nothing is written.
-    #[arg(long, value_name = "PATH")]
+    /// PATH gets the report of the process that is started, also of what it becomes by exec; those of
+    /// descendants go to PATH.PID. A process that ends by _exit or by a signal writes none. Without this
+    /// option nothing is written.
+    #[arg(long, value_name = "PATH", verbatim_doc_comment)]
     pub report: Option<OsString>,
     /// The form of the report; needs --report
     #[arg(long, value_enum, requires = "report")]
@@ -64,13 +64,13 @@ struct Line {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// Run a program on Crossfoot.
+    /// Run a program on Crossfoot
     ///
     /// The command becomes the program: process number, exit status and signals are the program's own.
     /// libcrossfoot.so is looked for beside this command, in ../lib from there, or where the environment
     /// variable CROSSFOOT_LIB says. Options in the environment variable CROSSFOOT hold as well; those
     /// given here win.
-    #[command(after_help = RUN_STATUS, override_usage = RUN_USAGE)]
+    #[command(after_help = RUN_STATUS, override_usage = RUN_USAGE, verbatim_doc_comment)]
     Run(Run),
     /// Print the options that the environment variable CROSSFOOT takes
     Options,

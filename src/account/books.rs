@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, AtomicUsiz
 
 use super::entry::{ClassEntry, Entry, TOTALS};
 use super::snapshot::Snapshot;
-use crate::lock::{Guard, Mutex, Rank};
+use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 
@@ -256,6 +256,23 @@ impl<O: Os> Books<O> {
     /// The right to read, for as long as the result lives: takes the books' lock.
     pub fn reader(&self) -> Reader<'_, O> {
         Reader { books: self, reading: self.reading.lock() }
+    }
+
+    /// Takes the books' lock for a fork.
+    pub fn hold_for_fork(&self) {
+        hold_row([&self.reading]);
+    }
+
+    /// Releases what [`Books::hold_for_fork`] took; in the child, the fence is registered anew.
+    ///
+    /// # Safety
+    /// This thread, or in the child the one that forked, holds the lock by that call.
+    pub unsafe fn release_after_fork(&self, os: &O, child: bool) {
+        if child && self.asymmetric.load(Ordering::Relaxed) {
+            self.register_fence(os);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { let_go_row([&self.reading]) };
     }
 
     /// How many answers of [`Books::read`] were stale.

@@ -108,8 +108,8 @@ weak!(
     /// Where the libc's `pthread_setspecific` lies, or null without one.
     pthread_setspecific, "pthread_setspecific");
 weak!(
-    /// Where the libc's `pthread_atfork` lies, or null without one.
-    pthread_atfork, "__register_atfork");
+    /// Where glibc's `__register_atfork` lies, or null without it.
+    register_atfork, "__register_atfork");
 weak!(
     /// Where the libc's `__errno_location` lies, or null without one.
     errno_location, "__errno_location");

@@ -14,7 +14,7 @@ use core::ptr::NonNull;
 
 use crate::account::{ClassEntry, Writer};
 use crate::heap::{Heap, Use};
-use crate::lock::{Guard, Mutex, Rank};
+use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 use crate::span::{NOBODY, Object, Place, Span, SpanList};
@@ -122,6 +122,24 @@ impl<O: Os> Central<O> {
             spans.list(span);
         }
         true
+    }
+
+    /// Takes the locks of all classes and the heap's for a fork.
+    pub fn hold_for_fork(&self) {
+        hold_row(&self.classes);
+        self.heap.hold_for_fork();
+    }
+
+    /// Releases what [`Central::hold_for_fork`] took.
+    ///
+    /// # Safety
+    /// This thread, or in the child the one that forked, holds the locks by that call.
+    pub unsafe fn release_after_fork(&self) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.heap.release_after_fork();
+            let_go_row(&self.classes);
+        }
     }
 
     /// How often locks of central lists were contended, and how long they were waited for, in nanoseconds.

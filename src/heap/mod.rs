@@ -19,7 +19,7 @@ use core::ptr::NonNull;
 
 use crate::account::{Account, Books, Entry, Total, Writer};
 use crate::config::SUMMARY_LEVELS;
-use crate::lock::{Mutex, Rank};
+use crate::lock::{Mutex, Rank, hold_row, let_go_row};
 use crate::meta::Fixed;
 use crate::os::{Os, OsError};
 use crate::page::PageAlloc;
@@ -122,6 +122,20 @@ impl<O: Os> Heap<O> {
     #[inline(always)]
     pub fn span_of(&self, addr: Addr) -> Option<&Span> {
         self.map.lookup::<O>(addr)
+    }
+
+    /// Takes the heap's lock for a fork.
+    pub fn hold_for_fork(&self) {
+        hold_row([&self.state]);
+    }
+
+    /// Releases what [`Heap::hold_for_fork`] took.
+    ///
+    /// # Safety
+    /// This thread, or in the child the one that forked, holds the lock by that call.
+    pub unsafe fn release_after_fork(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { let_go_row([&self.state]) };
     }
 
     /// Reserves what the heap needs before its first page. Called by `boot`, until it succeeds once.

@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::account::{Account, Entry};
 use crate::cache::Cache;
 use crate::central::Central;
-use crate::lock::{Guard, Mutex, Rank};
+use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
 use crate::meta::Persistent;
 use crate::os::{Os, OsError};
 
@@ -122,6 +122,29 @@ impl<O: Os> Caches<O> {
     /// Runs `f` with the cache of those that have none, which may free but not allocate.
     pub fn with_shared<R>(&self, f: impl FnOnce(&Cache) -> R) -> R {
         f(&self.shared.lock())
+    }
+
+    /// Takes every lock from the books' down to the heap's for a fork, in rank order.
+    pub fn hold_for_fork(&self) {
+        self.central.heap().books().hold_for_fork();
+        hold_row([&self.pool]);
+        hold_row([&self.shared]);
+        self.central.hold_for_fork();
+    }
+
+    /// Releases what [`Caches::hold_for_fork`] took, in the parent or in the child.
+    ///
+    /// # Safety
+    /// This thread, or in the child the one that forked, holds the locks by that call.
+    pub unsafe fn release_after_fork(&self, child: bool) {
+        let heap = self.central.heap();
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.central.release_after_fork();
+            let_go_row([&self.shared]);
+            let_go_row([&self.pool]);
+            heap.books().release_after_fork(heap.vm().os(), child);
+        }
     }
 
     /// Every cache ever made.
