@@ -141,7 +141,8 @@ fn the_report_is_of_the_program_and_balances() {
     let report = report(&folder.join("R"));
     assert_eq!(report["crossfoot"], "balanced");
     assert!(report["/gc/heap/allocs:objects"].as_u64() >= Some(100_000), "{report:#}");
-    assert!(report["/gc/heap/frees:objects"].as_u64() >= Some(66_666), "{report:#}");
+    // Frees are counted later than allocations, a few hundred here.
+    assert!(report["/gc/heap/frees:objects"].as_u64() >= Some(66_000), "{report:#}");
     assert_eq!(descendants(&folder.join("R")), [] as [PathBuf; 0]);
 }
 
@@ -160,19 +161,23 @@ fn the_report_is_of_what_the_program_becomes() {
 
 #[test]
 fn descendants_have_reports_of_their_own() {
+    let Some(perl) = installed("perl") else { return };
     let folder = folder("descendants");
     let path = folder.join("R");
     let mut command = crossfoot(["run", "--format", "json", "--report"]);
-    command.arg(&path).args(["--", "sh", "-c", "env | cat >/dev/null & echo $!; wait; (exit 3); echo $$"]);
-    let output = run(&mut command);
+    // One becomes another program, one stays what it is; a third ends without exit, so without a report.
+    let program = "$| = 1; print \"$$\\n\"; $a = fork // die; exec $^X, '-e', '1' if !$a; waitpid $a, 0; \
+                   $b = fork // die; exit 3 if !$b; waitpid $b, 0; \
+                   $c = fork // die; kill 'KILL', $$ if !$c; waitpid $c, 0; print \"$a\\n$b\\n$c\\n\"";
+    let output = run(command.arg(&path).arg("--").arg(perl).args(["-e", program]));
     let out = text(&output.stdout);
     let pids: Vec<&str> = out.split_whitespace().collect();
-    assert_eq!(pids.len(), 2, "{out}");
+    assert_eq!(pids.len(), 4, "{out}{}", text(&output.stderr));
     assert_eq!(report(&path)["crossfoot"], "balanced");
-    let beside = descendants(&path);
-    assert!(!beside.is_empty());
-    assert!(beside.contains(&folder.join(format!("R.{}", pids[0]))), "{} is not in {beside:?}", pids[0]);
-    assert!(!beside.contains(&folder.join(format!("R.{}", pids[1]))), "{beside:?}");
+    let mut expected: Vec<PathBuf> = pids[1..3].iter().map(|pid| folder.join(format!("R.{pid}"))).collect();
+    let mut beside = descendants(&path);
+    (expected.sort(), beside.sort());
+    assert_eq!(beside, expected);
     for file in beside {
         assert_eq!(report(&file)["crossfoot"], "balanced");
     }
@@ -243,9 +248,10 @@ fn what_is_wrong_with_the_users_options_is_told() {
 #[test]
 fn the_longest_options_are_read() {
     let Some(perl) = installed("perl") else { return };
-    let name = "x".repeat(1024);
-    let output = run(run_on([perl.as_os_str(), OsStr::new("-e"), OsStr::new("1")]).env("CROSSFOOT", &name));
-    assert_line(&output, 0, &format!("CROSSFOOT: no option is called '{name}'"));
+    let options = format!("{}chekc:on", "check:off,".repeat(102).split_off(4));
+    assert_eq!(options.len(), 1024);
+    let output = run(run_on([perl.as_os_str(), OsStr::new("-e"), OsStr::new("1")]).env("CROSSFOOT", &options));
+    assert_eq!(text(&output.stderr).lines().last(), Some("crossfoot: CROSSFOOT: no option is called 'chekc'"));
 }
 
 #[test]
@@ -278,7 +284,7 @@ fn the_shared_object_is_found_or_asked_for() {
     assert!(text(&output.stderr).contains("LD_PRELOAD takes no path with a space"), "{}", text(&output.stderr));
     assert_eq!(output.status.code(), Some(2));
 
-    let mut found = |place: &str| {
+    let found = |place: &str| {
         let place = folder.join(place);
         fs::create_dir_all(place.parent().unwrap()).unwrap();
         fs::copy(&artifacts().so, &place).unwrap();
@@ -356,16 +362,13 @@ fn programs_of_another_machine_or_libc_are_refused() {
     let program = folder.join("machine");
     fs::copy("/bin/sh", &program).unwrap();
     let mut bytes = fs::read(&program).unwrap();
-    // e_machine of the ELF header, in the order of bytes that `ours` has too.
-    let (was, other) = if cfg!(target_arch = "s390x") { (22u8, 62u8) } else { (bytes[18], 22) };
-    assert!(bytes[18] == was || bytes[19] == was);
-    let at = if cfg!(target_endian = "little") { 18 } else { 19 };
-    bytes[at] = other;
+    // The low byte of `e_machine`: from now on it is a program for S/390.
+    bytes[if cfg!(target_endian = "little") { 18 } else { 19 }] = 22;
     fs::write(&program, &bytes).unwrap();
     let output = run(&mut run_on([&program]));
     assert_eq!(output.status.code(), Some(2));
     let line = text(&output.stderr);
-    assert!(line.contains("': it is a ") && line.contains(" program, libcrossfoot.so is "), "{line}");
+    assert!(line.contains("S/390 program, libcrossfoot.so is "), "{line}");
     assert_eq!(line.lines().count(), 1);
 
     let flag = "-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1";

@@ -39,8 +39,8 @@ pub struct Run {
     /// Write a report of the program's memory to PATH when it exits; '-' or 'stderr': to standard error
     ///
     /// PATH gets the report of the process that is started, also of what it becomes by exec; those of
-    /// descendants go to PATH.PID. A process that ends by _exit or by a signal writes none. Without this
-    /// option nothing is written.
+    /// descendants go to PATH.PID. A process that ends by _exit or by a signal writes none, and
+    /// leaves PATH empty. Without this option nothing is written.
     #[arg(long, value_name = "PATH", verbatim_doc_comment)]
     pub report: Option<OsString>,
     /// The form of the report; needs --report

@@ -74,6 +74,8 @@ pub unsafe fn syscall3(number: usize, a: usize, b: usize, c: usize) -> isize {
 
 /// `exit_group`.
 pub const SYS_EXIT_GROUP: usize = 231;
+/// `clock_gettime`.
+pub const SYS_CLOCK_GETTIME: usize = 228;
 /// `madvise`.
 pub const SYS_MADVISE: usize = 28;
 

@@ -1,9 +1,10 @@
 //! Linux, through rustix: no libc.
 //!
-//! Calls that rustix lacks, made through the raw call of `arch`: `exit_group`, and `madvise` with
-//! `MADV_COLLAPSE`.
+//! Calls that rustix lacks, made through the raw call of `arch`: `exit_group`, `madvise` with `MADV_COLLAPSE`,
+//! and `clock_gettime` without the vDSO, which rustix would look for where valgrind has none.
 
 use core::ffi::c_void;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::io::Errno;
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
@@ -12,7 +13,8 @@ use rustix::thread::{self, MembarrierCommand};
 
 use super::{Os, OsError, Platform, Window};
 use crate::arch;
-use crate::units::{Addr, GIB, MIB, align_down, align_up};
+use crate::config::MAX_PHYSICAL_PAGE;
+use crate::units::{Addr, GIB, KIB, MIB, align_down, align_up};
 
 /// Where arenas start if the address space allows: the place that Go uses, far from programs, their
 /// `brk` heap and the kernel's own choices, and easy to recognise in a debugger.
@@ -26,8 +28,32 @@ const LOW_BASE: usize = 4 * GIB;
 /// `MADV_COLLAPSE` of `linux/mman.h` (Linux 6.1).
 const MADV_COLLAPSE: usize = 25;
 
+/// `CLOCK_MONOTONIC` of `linux/time.h`.
+const CLOCK_MONOTONIC: usize = 1;
+
 /// The Linux kernel under this process.
 pub struct Linux;
+
+/// The size of a physical page; 0 until it is known.
+static PHYSICAL_PAGE: AtomicUsize = AtomicUsize::new(0);
+
+/// Finds the size of a physical page by asking: advice that changes nothing is refused at an address that is
+/// not a page's. rustix would look it up in the auxiliary vector, and the vDSO with it, which is not there
+/// under valgrind.
+#[cold]
+fn probe_physical_page() -> usize {
+    let mut page = 4 * KIB;
+    if let Ok(at) = anywhere(2 * MAX_PHYSICAL_PAGE, ProtFlags::empty(), MapFlags::NORESERVE) {
+        // SAFETY: advice about the mapping made above.
+        while page < MAX_PHYSICAL_PAGE && unsafe { mm::madvise(void(at.plus(page)), page, Advice::Normal) }.is_err() {
+            page *= 2;
+        }
+        // SAFETY: the mapping was made above and nobody knows of it.
+        let _ = unsafe { mm::munmap(void(at), 2 * MAX_PHYSICAL_PAGE) };
+    }
+    PHYSICAL_PAGE.store(page, Ordering::Relaxed);
+    page
+}
 
 fn error(e: Errno) -> OsError {
     match e {
@@ -94,8 +120,10 @@ impl Platform for Linux {
     }
 
     fn now() -> u64 {
-        let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+        let mut time = [0i64; 2];
+        // SAFETY: the kernel writes seconds and nanoseconds, two words of 64 bits on this CPU.
+        unsafe { arch::syscall3(arch::SYS_CLOCK_GETTIME, CLOCK_MONOTONIC, (&raw mut time).expose_provenance(), 0) };
+        time[0] as u64 * 1_000_000_000 + time[1] as u64
     }
 }
 
@@ -105,7 +133,10 @@ unsafe impl Os for Linux {
     const SPARSE_FROM_ZERO: bool = true;
 
     fn physical_page_size(&self) -> usize {
-        rustix::param::page_size()
+        match PHYSICAL_PAGE.load(Ordering::Relaxed) {
+            0 => probe_physical_page(),
+            known => known,
+        }
     }
 
     fn address_bits(&self) -> u32 {
