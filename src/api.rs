@@ -18,11 +18,11 @@ use crate::os::Os;
 use crate::report;
 use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
 use crate::span::{Kind, Object, Span};
-use crate::units::{Addr, MIB, Pages};
+use crate::units::{Addr, KIB, Pages};
 
-/// From how many bytes on a large object moves by its pages instead of by a copy: below, changing page
-/// tables costs more than copying.
-const MOVE_BY_PAGES: usize = MIB;
+/// From how many bytes on a large object moves by its pages instead of by a copy: a copy also faults in
+/// every page of the new place.
+const MOVE_BY_PAGES: usize = 256 * KIB;
 
 /// Allocates `size` bytes aligned to 16. Null: no memory.
 #[inline(always)]
@@ -40,7 +40,11 @@ pub fn allocate<O: Os>(central: &Central<O>, cache: &Cache, size: usize) -> *mut
 #[cold]
 #[inline(never)]
 pub fn allocate_slow<O: Os>(central: &Central<O>, cache: &Cache, size: usize) -> *mut u8 {
-    if size <= SMALL_MAX { allocate_class(central, cache, Class::of(size)) } else { allocate_large(central, cache, size, 1).0 }
+    if size <= SMALL_MAX {
+        allocate_class(central, cache, Class::of(size))
+    } else {
+        allocate_large(central, cache, size, 1).0
+    }
 }
 
 fn allocate_class<O: Os>(central: &Central<O>, cache: &Cache, class: Class) -> *mut u8 {
@@ -255,7 +259,14 @@ fn resize_large<O: Os>(central: &Central<O>, cache: &Cache, span: &Span, size: u
 ///
 /// # Safety
 /// As for [`reallocate`]; `span` is the span of `p`.
-unsafe fn move_large<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, span: &Span, size: usize, align: usize) -> *mut u8 {
+unsafe fn move_large<O: Os>(
+    central: &Central<O>,
+    cache: &Cache,
+    p: *mut u8,
+    span: &Span,
+    size: usize,
+    align: usize,
+) -> *mut u8 {
     let (new, _) = allocate_large(central, cache, size, align.max(1));
     if new.is_null() {
         return new;

@@ -116,7 +116,7 @@ impl PageBits {
     /// are not looked at: a run that spans `from` counts from there.
     #[inline]
     pub fn find_zeros(&self, n: usize, from: usize) -> Option<ZeroRun> {
-        debug_assert!(n >= 1 && n <= BITS && from < BITS);
+        debug_assert!(n != 0 && n <= BITS && from < BITS);
         let mut first_zero = None;
         let mut carried = 0;
         for w in from / WORD..WORDS {

@@ -198,7 +198,8 @@ fn read_options() {
     }
     let mut buffer = [0; VARIABLE];
     let text = Linux::environment("CROSSFOOT", &mut buffer).filter(|_| !Linux::secure());
-    let parsed = text.map_or_else(Options::default, |t| Options::parse(t, |wrong| report::line(format_args!("{wrong}"))));
+    let parsed =
+        text.map_or_else(Options::default, |t| Options::parse(t, |wrong| report::line(format_args!("{wrong}"))));
     if OPTIONS.lock().replace(parsed).is_none() {
         watch_fork();
     }
@@ -394,7 +395,9 @@ fn flush_libc() {
     let fflush = arch::fflush();
     if !fflush.is_null() {
         // SAFETY: the symbol is the libc's function of this type; null means every stream.
-        unsafe { core::mem::transmute::<*const c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(fflush)(null_mut()) };
+        unsafe {
+            core::mem::transmute::<*const c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(fflush)(null_mut())
+        };
     }
 }
 
@@ -423,7 +426,11 @@ impl Crossfoot {
 unsafe impl GlobalAlloc for Crossfoot {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if layout.align() <= MIN_ALIGN { allocate(layout.size()) } else { allocate_aligned(layout.size(), layout.align()) }
+        if layout.align() <= MIN_ALIGN {
+            allocate(layout.size())
+        } else {
+            allocate_aligned(layout.size(), layout.align())
+        }
     }
 
     #[inline]

@@ -204,7 +204,10 @@ mod tests {
         for size in 0..=SMALL_MAX {
             let c = Class::of(size);
             assert!(c.size() >= size);
-            assert!(c.index() == 0 || Class::from_index(c.index() - 1).size() < size, "{size} is not in the least class");
+            assert!(
+                c.index() == 0 || Class::from_index(c.index() - 1).size() < size,
+                "{size} is not in the least class"
+            );
             assert_eq!(SIZES[c.index()] as usize, c.size());
             if size <= QUICK_MAX {
                 assert_eq!(Class::quick(size), c, "size {size}");

@@ -74,9 +74,6 @@ fn a_difference_is_found_both_ways() {
     let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
     assert_eq!(
         difference(&set(&["free", "malloc", "valloc"]), &set(&["calloc", "free", "malloc"])),
-        [
-            "valloc is exported and not in linker/exports.txt",
-            "calloc is in linker/exports.txt and not exported"
-        ]
+        ["valloc is exported and not in linker/exports.txt", "calloc is in linker/exports.txt and not exported"]
     );
 }

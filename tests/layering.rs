@@ -302,8 +302,11 @@ fn paths_are_found_wherever_they_stand() {
         ("// crate::a\n/* crate::b /* crate::c */ crate::d */ crate::heap", 1, &[(2, "heap")]),
         ("/// [`crate::heap`]\n//! crate::heap\npub(crate) struct S;", 1, &[]),
         ("\"crate::a \\\" crate::b\"; r\"\\\"; crate::c; r#\"\" crate::d\"#; br\"crate::e\"", 1, &[(1, "c")]),
-        ("'\"'; crate::a; '\\''; crate::b; fn f<'a>(x: &'a str) {}; crate::c; '\\u{22}'; b'\"'; crate::d", 1,
-            &[(1, "a"), (1, "b"), (1, "c"), (1, "d")]),
+        (
+            "'\"'; crate::a; '\\''; crate::b; fn f<'a>(x: &'a str) {}; crate::c; '\\u{22}'; b'\"'; crate::d",
+            1,
+            &[(1, "a"), (1, "b"), (1, "c"), (1, "d")],
+        ),
         ("\"two\nlines\"; crate::a", 1, &[(2, "a")]),
         ("let r = 1; for r in crate::a {}", 1, &[(1, "a")]),
         ("use super::heap::Heap; use super::mine;", 1, &[(1, "heap")]),

@@ -2,8 +2,8 @@
 //! passes, waiting is counted, and `docs/locks.md` shows the order as it is.
 
 use crossfoot::lock::{
-    COUNT, EVALUATED, Edge, Guard, Mutex, ORDER, Order, Rank, RankGuard, acquire_rank, dot, held, hold_row,
-    let_go_row, mermaid, reasons, table,
+    COUNT, EVALUATED, Edge, Guard, Mutex, ORDER, Order, Rank, RankGuard, acquire_rank, dot, held, hold_row, let_go_row,
+    mermaid, reasons, table,
 };
 use crossfoot::os::Platform;
 use std::io::Write;

@@ -110,7 +110,10 @@ impl Accounts {
     /// Empty accounts.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Accounts {
-        Accounts { balances: [const { SysStat(AtomicUsize::new(0)) }; ACCOUNTS], mapped_ready: SysStat(AtomicUsize::new(0)) }
+        Accounts {
+            balances: [const { SysStat(AtomicUsize::new(0)) }; ACCOUNTS],
+            mapped_ready: SysStat(AtomicUsize::new(0)),
+        }
     }
 
     /// The balance of `account` in bytes.

@@ -136,7 +136,8 @@ impl Snapshot {
         failures.equal("heap_in_use = in_heap", self.account(Account::HeapInUse), self.total(Total::InHeap));
         failures.equal("heap_released = released", self.account(Account::HeapReleased), self.total(Total::Released));
         let retained = self.account(Account::HeapInUse) + self.account(Account::HeapFree);
-        let manual = self.account(Account::InStacks) + self.account(Account::InWorkBufs) + self.account(Account::InBitmaps);
+        let manual =
+            self.account(Account::InStacks) + self.account(Account::InWorkBufs) + self.account(Account::InBitmaps);
         let committed = self.total(Total::Committed) - manual;
         failures.equal("heap_in_use + heap_free = committed - manual spans", retained, committed);
         self.check_objects(failures);
@@ -146,7 +147,13 @@ impl Snapshot {
         let mut spans = self.large_bytes();
         for (i, c) in self.classes.iter().enumerate() {
             let size = Class::from_index(i).size() as i64;
-            failures.require(c.live() >= 0, "allocations >= frees", Some(i), c.allocs as i64, (c.frees + c.received) as i64);
+            failures.require(
+                c.live() >= 0,
+                "allocations >= frees",
+                Some(i),
+                c.allocs as i64,
+                (c.frees + c.received) as i64,
+            );
             let live = c.live() * size;
             failures.require(live <= c.span_bytes, "live bytes <= bytes of spans", Some(i), live, c.span_bytes);
             failures.require(c.in_transit() >= 0, "sent >= received", Some(i), c.sent as i64, c.received as i64);

@@ -13,8 +13,7 @@ fn bits(taken: &[(usize, usize)]) -> PageBits {
 }
 
 /// Ranges that are set; how many zeros from where; what is found.
-type FindRow =
-    (&'static str, &'static [(usize, usize)], usize, usize, Option<(usize, usize)>);
+type FindRow = (&'static str, &'static [(usize, usize)], usize, usize, Option<(usize, usize)>);
 
 const FIND_ROWS: &[FindRow] = &[
     ("empty", &[], 1, 0, Some((0, 0))),
@@ -33,6 +32,7 @@ const FIND_ROWS: &[FindRow] = &[
     ("a word and one", &[(0, 64), (129, 383)], 65, 0, Some((64, 64))),
     ("over two edges", &[(0, 63), (129, 383)], 66, 0, Some((63, 63))),
     ("one short over two edges", &[(0, 63), (129, 383)], 67, 0, None),
+    ("a word but one, at the end", &[(0, 449)], 63, 0, Some((449, 449))),
     ("at the end", &[(0, 400), (401, 11)], 100, 0, Some((412, 400))),
 ];
 
@@ -44,14 +44,18 @@ fn finds_the_first_run() {
     }
 }
 
+/// Ranges that are set; the runs of zeros at the start, at most, at the end.
+type SumRow = (&'static str, &'static [(usize, usize)], (usize, usize, usize));
+
 #[test]
 fn sums_up_runs() {
-    let rows: &[(&str, &[(usize, usize)], (usize, usize, usize))] = &[
+    let rows: &[SumRow] = &[
         ("empty", &[], (512, 512, 512)),
         ("full", &[(0, 512)], (0, 0, 0)),
         ("first taken", &[(0, 1)], (0, 511, 511)),
         ("last taken", &[(511, 1)], (511, 511, 0)),
         ("one free in a word", &[(0, 9), (10, 502)], (0, 1, 0)),
+        ("61 over an edge, 62 in a word", &[(0, 4), (65, 64), (191, 321)], (0, 62, 0)),
         ("most of a word", &[(0, 1), (63, 449)], (0, 62, 0)),
         ("longest in a later word", &[(2, 8), (12, 60), (102, 410)], (2, 30, 0)),
         ("longest over an edge", &[(2, 58), (80, 432)], (2, 20, 0)),

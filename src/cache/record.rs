@@ -142,7 +142,10 @@ impl Cache {
             let current = unsafe { state.current.get().as_ref() };
             let hand = self.in_hand(class) as u32;
             let current_ok = current.is_none_or(|s| {
-                s.is_valid() && s.place.get() == Place::Current && s.owner() == self.as_owner() && hand <= s.outstanding()
+                s.is_valid()
+                    && s.place.get() == Place::Current
+                    && s.owner() == self.as_owner()
+                    && hand <= s.outstanding()
             });
             current_ok && (current.is_some() || hand == 0)
         })

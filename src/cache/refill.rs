@@ -20,7 +20,10 @@ impl Cache {
         if let Some(span) = unsafe { state.current.get().as_ref() } {
             // What this thread freed is warm. Next best is what came home: only then is the inbox looked at,
             // whose cache line belongs to those who send. Memory never used comes last.
-            if self.take_freed(central, span) || (self.drain(central) && self.take_freed(central, span)) || self.take_uncarved(span) {
+            if self.take_freed(central, span)
+                || (self.drain(central) && self.take_freed(central, span))
+                || self.take_uncarved(span)
+            {
                 return true;
             }
             state.current.set(core::ptr::null());

@@ -124,7 +124,8 @@ impl Cache {
         let outbox = unsafe { &mut *self.outbox.get() };
         let parcel = &mut outbox.parcels[index];
         if !core::ptr::eq(parcel.span, span) {
-            let old = core::mem::replace(parcel, Parcel { span, batch: Batch { head: null_mut(), tail: object, count: 0 } });
+            let old =
+                core::mem::replace(parcel, Parcel { span, batch: Batch { head: null_mut(), tail: object, count: 0 } });
             outbox.gathered -= old.batch.count;
             self.send(central, &old);
         }

@@ -24,7 +24,12 @@ pub(super) struct Growth {
 
 impl Growth {
     pub(super) const fn new() -> Growth {
-        Growth { window: Window { base: Addr::NULL, size: 0 }, current: Addr::NULL, mapped: Addr::NULL, end: Addr::NULL }
+        Growth {
+            window: Window { base: Addr::NULL, size: 0 },
+            current: Addr::NULL,
+            mapped: Addr::NULL,
+            end: Addr::NULL,
+        }
     }
 
     pub(super) fn init(&mut self, window: Window) {

@@ -16,6 +16,7 @@ mod resize;
 mod walk;
 
 use core::ptr::NonNull;
+use core::sync::atomic::AtomicUsize;
 
 use crate::account::{Account, Books, Entry, Total, Writer};
 use crate::config::SUMMARY_LEVELS;
@@ -85,6 +86,8 @@ pub struct Heap<O: Os> {
     vm: Vm<O>,
     books: Books<O>,
     map: PageMap,
+    /// Moves of large objects by their pages so far.
+    moves: AtomicUsize,
     state: Mutex<O, State>,
 }
 
@@ -95,6 +98,7 @@ impl<O: Os> Heap<O> {
             vm: Vm::new(os),
             books: Books::new(),
             map: PageMap::new(),
+            moves: AtomicUsize::new(0),
             state: Mutex::new(
                 Rank::Heap,
                 State {
@@ -170,7 +174,14 @@ impl<O: Os> Heap<O> {
         span
     }
 
-    fn take_locked(&self, state: &mut State, pages: Pages, align: usize, what: Use, entry: &mut Entry) -> Option<&Span> {
+    fn take_locked(
+        &self,
+        state: &mut State,
+        pages: Pages,
+        align: usize,
+        what: Use,
+        entry: &mut Entry,
+    ) -> Option<&Span> {
         let record = state.spans.alloc(&self.vm, entry).ok()?;
         let taken = self.take_pages(state, pages, align, entry);
         let Some((base, released)) = taken else {

@@ -1,10 +1,16 @@
 //! Large objects that grow or shrink where they are, or move by their pages.
 
 use super::{Heap, Use, mapped};
+use core::sync::atomic::Ordering;
+
 use crate::account::{Account, Entry, Total, Writer};
 use crate::os::{Os, OsError};
 use crate::span::Span;
 use crate::units::{Addr, Pages};
+
+/// How many moves by pages a process may make. Each can leave the system with two mappings more, of which
+/// Linux allows a process 65,530 together with its own.
+const MOVES: usize = 8_192;
 
 impl<O: Os> Heap<O> {
     /// Grows a large object's span to `pages` pages in place, if the pages behind it are free.
@@ -59,12 +65,16 @@ impl<O: Os> Heap<O> {
         }
     }
 
-    /// Moves the physical pages of one large object's span under another.
+    /// Moves the physical pages of one large object's span under another. Refused after [`MOVES`] times.
     ///
     /// # Safety
     /// The caller owns both large objects; `to` holds nothing that is needed, and both ranges lie inside
     /// their spans.
     pub unsafe fn move_pages(&self, from: Addr, to: Addr, size: usize) -> Result<(), OsError> {
+        if self.moves.fetch_add(1, Ordering::Relaxed) >= MOVES {
+            self.moves.store(MOVES, Ordering::Relaxed);
+            return Err(OsError::Unsupported);
+        }
         // SAFETY: pages of spans are Ready; two spans do not overlap.
         unsafe { self.vm.os().move_pages(from, to, size) }
     }

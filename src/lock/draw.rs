@@ -35,9 +35,7 @@ pub fn table() -> impl fmt::Display {
 pub fn reasons() -> impl fmt::Display {
     fmt::from_fn(|f| {
         f.write_str("| first | then | because |\n|---|---|---|\n")?;
-        ORDER.iter().try_for_each(|edge| {
-            writeln!(f, "| {} | {} | {} |", edge.first.name(), edge.then.name(), edge.why)
-        })
+        ORDER.iter().try_for_each(|edge| writeln!(f, "| {} | {} | {} |", edge.first.name(), edge.then.name(), edge.why))
     })
 }
 

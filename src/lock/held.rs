@@ -178,9 +178,7 @@ pub fn assert_held(rank: Rank) {
 /// Fatal unless this thread holds the lock at `address`.
 #[inline]
 pub fn assert_held_at(rank: Rank, address: usize) {
-    obey(|held| {
-        if held.holds_at(rank, address) { Ok(()) } else { Err(Violation::Missing(rank, held.ranks())) }
-    });
+    obey(|held| if held.holds_at(rank, address) { Ok(()) } else { Err(Violation::Missing(rank, held.ranks())) });
 }
 
 /// Fatal if this thread holds a lock of this rank: for system calls that can be slow.

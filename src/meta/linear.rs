@@ -38,7 +38,13 @@ impl Linear {
     ///
     /// # Safety
     /// The range lies inside what [`Linear::reserve`] gave.
-    pub unsafe fn make_ready<O: Os>(&mut self, vm: &Vm<O>, addr: Addr, size: usize, entry: &mut Entry) -> Result<(), OsError> {
+    pub unsafe fn make_ready<O: Os>(
+        &mut self,
+        vm: &Vm<O>,
+        addr: Addr,
+        size: usize,
+        entry: &mut Entry,
+    ) -> Result<(), OsError> {
         let page = vm.os().physical_page_size();
         let want = Part { start: addr.align_down(page), end: addr.plus(size).align_up(page) };
         let mut from = want.start;

@@ -41,24 +41,14 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
     /// An allocator with an empty window: nothing can be grown before
     /// [`PageAlloc::init`].
     pub const fn new() -> Self {
-        PageAlloc {
-            tree: Tree::empty(),
-            release: ReleaseIndex::empty(),
-            base: Addr::NULL,
-            lowest: NOWHERE,
-        }
+        PageAlloc { tree: Tree::empty(), release: ReleaseIndex::empty(), base: Addr::NULL, lowest: NOWHERE }
     }
 
     /// Makes `[base, base + size)` the window in which the heap may grow, `base` aligned
     /// to 64 MiB (4 MiB on 32-bit), `size` in bytes and rounded up to whole chunks:
     /// `usize::MAX` from 0 is the whole address space. Reserves address space for the
     /// tables. Once, before anything else.
-    pub fn init<B: Backing>(
-        &mut self,
-        backing: &mut B,
-        base: Addr,
-        size: usize,
-    ) -> Result<(), NoAddressSpace> {
+    pub fn init<B: Backing>(&mut self, backing: &mut B, base: Addr, size: usize) -> Result<(), NoAddressSpace> {
         debug_assert!(base.is_aligned(WINDOW_ALIGN), "page: window base {base:?} misaligned");
         debug_assert!(self.tree.pages() == 0, "page: window set twice");
         let chunks = size.div_ceil(CHUNK_BYTES);
@@ -70,12 +60,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
 
     /// Adds `size` bytes from `addr`, both multiples of [`CHUNK_BYTES`], to the heap: free
     /// and released. On an error the heap is as it was, and the call may be repeated.
-    pub fn grow<B: Backing>(
-        &mut self,
-        backing: &mut B,
-        addr: Addr,
-        size: usize,
-    ) -> Result<(), GrowError<B::Error>> {
+    pub fn grow<B: Backing>(&mut self, backing: &mut B, addr: Addr, size: usize) -> Result<(), GrowError<B::Error>> {
         let Some(page) = self.range(addr, Pages(size >> PAGE_SHIFT)) else {
             return Err(GrowError::Range);
         };
@@ -106,31 +91,19 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
     /// power of two. Gives its address and how many of the pages were released.
     #[must_use = "pages that are taken must be given back"]
     pub fn alloc_aligned(&mut self, pages: Pages, align: Pages) -> Option<(Addr, Pages)> {
-        debug_assert!(align.0.is_power_of_two());
-        let align_bytes = align.0.checked_mul(PAGE_SIZE)?;
-        let enough = pages.0.checked_add(align.0 - 1)?;
-        let page = match self.find(enough) {
-            Some(page) if pages.0 != 0 => {
-                let addr = self.addr(page);
-                page + (addr.align_up(align_bytes).since(addr) >> PAGE_SHIFT)
-            }
-            // Where no run is long enough to hold it wherever it begins, the first one of
-            // the right length may still begin in the right place.
-            _ => self.find(pages.0).filter(|&page| self.addr(page).is_aligned(align_bytes))?,
-        };
-        let released = self.take(page, pages.0);
-        Some((self.addr(page), Pages(released)))
+        let addr = self.find_run(pages, align)?;
+        let page = self.range(addr, pages)?;
+        Some((addr, Pages(self.take(page, pages.0))))
     }
 
     /// Takes exactly the `pages` pages from `addr`, any address, if all of them are free
     /// pages of the heap. Gives how many were released.
     #[must_use = "pages that are taken must be given back"]
     pub fn alloc_range_at(&mut self, addr: Addr, pages: Pages) -> Option<Pages> {
-        let page = self.grown_range(addr, pages)?;
-        let is_free = |(c, i, n)| self.tree.chunk(c).taken().count_range(i, n) == 0;
-        if !pieces(page, pages.0).all(is_free) {
+        if !self.all_free(addr, pages) {
             return None;
         }
+        let page = self.range(addr, pages)?;
         Some(Pages(self.take(page, pages.0)))
     }
 
@@ -151,9 +124,8 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
 
     /// Whether the page at `addr` is a free page of the heap.
     pub fn is_free(&self, addr: Addr) -> bool {
-        self.grown_range(addr.align_down(PAGE_SIZE), Pages(1)).is_some_and(|page| {
-            !self.tree.chunk(page >> CHUNK_LOG).taken().get(page & (CHUNK_PAGES - 1))
-        })
+        self.grown_range(addr.align_down(PAGE_SIZE), Pages(1))
+            .is_some_and(|page| !self.tree.chunk(page >> CHUNK_LOG).taken().get(page & (CHUNK_PAGES - 1)))
     }
 
     /// Whether the page at `addr` is a page of the heap that is taken: allocated, in a
@@ -194,9 +166,10 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         if !self.tree.is_valid() {
             return false;
         }
-        let lowest = self.tree.next_chunk(0, Summary::has_free).and_then(|c| {
-            Some(c << CHUNK_LOG | self.tree.chunk(c).taken().find_zeros(1, 0)?.start)
-        });
+        let lowest = self
+            .tree
+            .next_chunk(0, Summary::has_free)
+            .and_then(|c| Some(c << CHUNK_LOG | self.tree.chunk(c).taken().find_zeros(1, 0)?.start));
         if lowest.unwrap_or(NOWHERE) < self.lowest {
             return false;
         }
@@ -207,11 +180,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         while let Some(c) = self.tree.next_chunk(from, Summary::has_free) {
             // A run of 127 pages holds a physical page of any size; less may have been
             // found to be too little.
-            let large = super::ReleaseShape {
-                at_most: Pages(WORD),
-                unit: Pages(WORD),
-                huge: Pages(0),
-            };
+            let large = super::ReleaseShape { at_most: Pages(WORD), unit: Pages(WORD), huge: Pages(0) };
             if self.tree.chunk(c).last_releasable(large).is_some() && !self.release.is_marked(c) {
                 return false;
             }
@@ -277,7 +246,8 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
     #[inline]
     fn find_near(&mut self, n: usize) -> Option<usize> {
         let (c, from) = (self.lowest >> CHUNK_LOG, self.lowest & (CHUNK_PAGES - 1));
-        if n > CHUNK_PAGES - from || self.tree.leaf(c).max() < n {
+        // All free pages of the chunk lie at or above `from`.
+        if self.tree.leaf(c).max() < n {
             return None;
         }
         let zeros = self.tree.chunk(c).taken().find_zeros(n, from)?;
@@ -289,8 +259,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
     /// Takes `n` pages from `page` up, all free. Says how many were released.
     #[inline]
     pub(super) fn take(&mut self, page: usize, n: usize) -> usize {
-        let released =
-            pieces(page, n).map(|(c, i, n)| self.tree.chunk_mut(c).take(i, n)).sum();
+        let released = pieces(page, n).map(|(c, i, n)| self.tree.chunk_mut(c).take(i, n)).sum();
         let last = page + n - 1;
         self.tree.refresh(page >> CHUNK_LOG, last >> CHUNK_LOG, Summary::FULL);
         released

@@ -89,9 +89,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
     /// An empty cache where no page is free. The caller holds the page heap's lock.
     pub fn allocate_to_cache(&mut self) -> PageCache {
         match self.take_block() {
-            Some((block, pages, released)) => {
-                PageCache { base: self.addr(block), pages, released }
-            }
+            Some((block, pages, released)) => PageCache { base: self.addr(block), pages, released },
             None => PageCache::EMPTY,
         }
     }

@@ -15,8 +15,9 @@
 //! **What it may not do.** It takes no lock: the page heap's lock is held around every
 //! call on a [`PageAlloc`]; a [`PageCache`] belongs to one cache, and only
 //! [`PageCache::flush`] needs that lock. It allocates nothing but through `Backing`, and
-//! only in `init` and `grow`; makes no system call; needs less than 1 KiB of stack. It
-//! never touches the pages that it manages.
+//! only in `init` and `grow`; makes no system call itself. Its stack is small and bounded:
+//! nothing recurses but [`PageAlloc::is_valid`], once per level. It never touches the pages
+//! that it manages.
 //!
 //! **Invariants.** A summary is what the bits below it make it. No free page lies below
 //! the place where a search begins. A taken page is resident. A table entry is read only
@@ -26,6 +27,7 @@
 mod alloc;
 mod cache;
 mod chunk;
+mod hints;
 mod peek;
 mod release;
 mod summary;

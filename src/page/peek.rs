@@ -1,16 +1,18 @@
 //! Looking before taking: where pages must be made Ready first, and that may fail.
 
 use super::PageAlloc;
-use crate::units::{Addr, PAGE_SHIFT, PAGE_SIZE, Pages};
+use super::alloc::pieces;
+use crate::units::{Addr, PAGE_SIZE, Pages};
 
 impl<const LEVELS: usize> PageAlloc<LEVELS> {
     /// The lowest run of `pages` free pages that begins at a multiple of `align` pages, a power of two; for
     /// alignments above one page a run that has one wherever it begins is preferred. Takes nothing. The
     /// caller holds the page heap's lock.
+    #[inline]
     #[must_use = "nothing was taken"]
     pub fn find_run(&mut self, pages: Pages, align: Pages) -> Option<Addr> {
         debug_assert!(align.0.is_power_of_two());
-        if align.0 == 1 {
+        if align.0 <= 1 || pages.0 == 0 {
             return self.find(pages.0).map(|page| self.addr(page));
         }
         let bytes = align.0.checked_mul(PAGE_SIZE)?;
@@ -23,19 +25,21 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         }
     }
 
-    /// Takes pages that [`PageAlloc::find_run`] just found, or a part of them. They count as resident
-    /// afterwards. The caller holds the page heap's lock.
+    /// Takes pages that [`PageAlloc::find_run`] just found, or others of which all are free. They count as
+    /// resident afterwards. The caller holds the page heap's lock.
+    #[inline]
     pub fn take_run(&mut self, addr: Addr, pages: Pages) {
         let Some(page) = self.grown_range(addr, pages) else {
             debug_assert!(false, "page: took what is not the heap's, at {addr:?}");
             return;
         };
-        debug_assert_eq!(self.addr(page), addr);
         self.take(page, pages.0);
     }
 
-    /// Whether all of these pages are free pages of the heap. The caller holds the page heap's lock.
+    /// Whether all of these pages, any number from any address, are free pages of the heap; no pages at all
+    /// are not. The caller holds the page heap's lock.
     pub fn all_free(&self, addr: Addr, pages: Pages) -> bool {
-        (0..pages.0).all(|i| self.is_free(addr.plus(i << PAGE_SHIFT)))
+        let is_free = |(c, i, n)| self.tree.chunk(c).taken().count_range(i, n) == 0;
+        self.grown_range(addr, pages).is_some_and(|page| pieces(page, pages.0).all(is_free))
     }
 }

@@ -58,11 +58,7 @@ impl ReleaseIndex {
     }
 
     /// Makes room for the marks of `chunks`, a range in the window that is not empty.
-    pub(super) fn grow<B: Backing>(
-        &mut self,
-        backing: &mut B,
-        chunks: &Range<usize>,
-    ) -> Result<(), B::Error> {
+    pub(super) fn grow<B: Backing>(&mut self, backing: &mut B, chunks: &Range<usize>) -> Result<(), B::Error> {
         let (lo, hi) = (chunks.start >> WORD_LOG, (chunks.end - 1) >> WORD_LOG);
         self.words.ready(backing, lo..hi + 1)?;
         let (lo, hi) = (lo >> WORD_LOG, (hi >> WORD_LOG) + 1);
@@ -210,9 +206,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         let Some(page) = self.grown_range(addr, pages) else {
             return Pages(0);
         };
-        let released = super::alloc::pieces(page, pages.0)
-            .map(|(c, i, n)| self.tree.chunk(c).released_in(i, n))
-            .sum();
+        let released = super::alloc::pieces(page, pages.0).map(|(c, i, n)| self.tree.chunk(c).released_in(i, n)).sum();
         Pages(released)
     }
 

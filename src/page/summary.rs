@@ -63,9 +63,14 @@ impl Summary {
     }
 
     #[inline]
+    const fn raw(self, n: u32) -> usize {
+        (self.0 >> (n * FIELD) & FIELD_MASK) as usize
+    }
+
+    #[inline]
     const fn field(self, n: u32) -> usize {
         let whole = self.0 & FIELDS == FIELDS;
-        (self.0 >> (n * FIELD) & FIELD_MASK) as usize + whole as usize
+        self.raw(n) + whole as usize
     }
 
     /// Pages of the free run at the node's start.
@@ -90,6 +95,7 @@ impl Summary {
     /// `1 << child_log` pages each.
     #[inline]
     pub(super) fn merge(children: &[Summary], child_log: u32) -> Summary {
+        debug_assert!(child_log < MAX_LOG_PAGES);
         let whole = 1 << child_log;
         let mut seen = 0;
         let mut start = 0;
@@ -97,7 +103,8 @@ impl Summary {
         let mut end = 0;
         for (i, child) in children.iter().enumerate() {
             seen |= child.0;
-            let (s, m, e) = (child.start(), child.max(), child.end());
+            // No child is large enough for a length that its field does not hold.
+            let (s, m, e) = (child.raw(0), child.raw(1), child.raw(2));
             if start == i << child_log {
                 start += s;
             }

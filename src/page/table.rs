@@ -39,11 +39,7 @@ impl<T: Record> Table<T> {
     }
 
     /// Makes the entries `range` readable and writable; those that were not are zero.
-    pub(super) fn ready<B: Backing>(
-        &self,
-        backing: &mut B,
-        range: Range<usize>,
-    ) -> Result<(), B::Error> {
+    pub(super) fn ready<B: Backing>(&self, backing: &mut B, range: Range<usize>) -> Result<(), B::Error> {
         debug_assert!(range.end <= self.len);
         if range.is_empty() {
             return Ok(());
@@ -81,6 +77,18 @@ impl<T: Record> Table<T> {
         // SAFETY: as in `get`; the table is borrowed mutably, so no other reference to an
         // entry lives.
         unsafe { &mut *self.at(i).ptr::<T>() }
+    }
+
+    /// The `N` entries from `i` up.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Table::get`], for each of them.
+    #[inline]
+    pub(super) unsafe fn block<const N: usize>(&self, i: usize) -> &[T; N] {
+        debug_assert!(i + N <= self.len);
+        // SAFETY: as in `get`, for each entry; they lie side by side in one reservation.
+        unsafe { &*self.at(i).ptr::<[T; N]>() }
     }
 
     /// The entries `range`.

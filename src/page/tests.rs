@@ -18,8 +18,8 @@ struct Mapped {
     reservations: Vec<(Addr, usize)>,
     /// How many more calls of `ready` succeed.
     left: Option<usize>,
-    /// How many calls of `ready` there were.
-    calls: usize,
+    /// The calls of `ready`.
+    calls: Vec<(Addr, usize)>,
 }
 
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -34,23 +34,20 @@ unsafe impl Backing for Mapped {
         let bytes = align_up(bytes.max(1), PHYSICAL);
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a new mapping at an address that the system chooses.
-        let at = unsafe {
-            mmap_anonymous(core::ptr::null_mut(), bytes, ProtFlags::empty(), flags).ok()?
-        };
+        let at = unsafe { mmap_anonymous(core::ptr::null_mut(), bytes, ProtFlags::empty(), flags).ok()? };
         self.reservations.push((Addr::of(at), bytes));
         Some(Addr::of(at))
     }
 
     fn ready(&mut self, addr: Addr, bytes: usize) -> Result<(), OutOfMemory> {
-        self.calls += 1;
+        self.calls.push((addr, bytes));
         match &mut self.left {
             Some(0) => return Err(OutOfMemory),
             Some(n) => *n -= 1,
             None => {}
         }
-        let inside = |&(at, size): &(Addr, usize)| {
-            addr >= at && addr.since(at) <= size && bytes <= size - addr.since(at)
-        };
+        let inside =
+            |&(at, size): &(Addr, usize)| addr >= at && addr.since(at) <= size && bytes <= size - addr.since(at);
         assert!(self.reservations.iter().any(inside), "ready outside of every reservation");
         let (lo, hi) = (align_down(addr.0, PHYSICAL), align_up(addr.0 + bytes, PHYSICAL));
         let open = MprotectFlags::READ | MprotectFlags::WRITE;

@@ -11,6 +11,7 @@
 //! makes them ready before it marks anything, and nothing is ever unmarked.
 
 use super::chunk::{CHUNK_LOG, Chunk};
+use super::hints::{self, Hints};
 use super::summary::{MAX_LOG_PAGES, Summary};
 use super::table::{Record, Table};
 use super::{Backing, GrowError};
@@ -36,7 +37,7 @@ enum Free {
 pub(super) struct Spot {
     /// The first page of the run.
     pub(super) page: usize,
-    /// No free page lies below this one, whose chunk is grown.
+    /// No free page lies below this one, whose chunk is grown; or 0.
     pub(super) lowest: usize,
 }
 
@@ -50,6 +51,18 @@ enum Scan {
     Nothing,
 }
 
+impl Scan {
+    /// The node in which the run begins, nodes being of `1 << log` pages.
+    #[inline]
+    fn begin(&self, log: u32) -> Option<usize> {
+        match *self {
+            Scan::Within(i) => Some(i),
+            Scan::Across(page) => Some(page >> log),
+            Scan::Nothing => None,
+        }
+    }
+}
+
 /// The bits and summaries of a window of pages.
 pub(super) struct Tree<const LEVELS: usize> {
     levels: [Table<Summary>; LEVELS],
@@ -59,15 +72,13 @@ pub(super) struct Tree<const LEVELS: usize> {
     /// The readable entries of the root.
     first: usize,
     end: usize,
+    hints: Hints,
 }
 
 impl<const LEVELS: usize> Tree<LEVELS> {
     const LEAF: usize = {
         assert!(LEVELS >= 1, "page: a tree needs a level");
-        assert!(
-            Self::log_pages(0) <= MAX_LOG_PAGES,
-            "page: the nodes of the root are too large for a summary"
-        );
+        assert!(Self::log_pages(0) <= MAX_LOG_PAGES, "page: the nodes of the root are too large for a summary");
         LEVELS - 1
     };
 
@@ -78,6 +89,7 @@ impl<const LEVELS: usize> Tree<LEVELS> {
             limit: 0,
             first: 0,
             end: 0,
+            hints: Hints::new(),
         }
     }
 
@@ -145,7 +157,7 @@ impl<const LEVELS: usize> Tree<LEVELS> {
         for c in chunks.clone() {
             self.set(Self::LEAF, c, Summary::free(CHUNK_LOG));
         }
-        self.refresh_parents(chunks.start, chunks.end - 1);
+        self.refresh_parents(chunks.start, chunks.end - 1, true);
         Ok(())
     }
 
@@ -174,10 +186,9 @@ impl<const LEVELS: usize> Tree<LEVELS> {
 
     /// The children of node `parent` of `level - 1`, which is grown.
     #[inline]
-    fn children(&self, level: usize, parent: usize) -> &[Summary] {
-        let lo = parent << FAN_LOG;
+    fn children(&self, level: usize, parent: usize) -> &[Summary; FAN] {
         // SAFETY: as in `at`; blocks of siblings are made ready as a whole.
-        unsafe { self.levels[level].slice(lo..lo + FAN) }
+        unsafe { self.levels[level].block(parent << FAN_LOG) }
     }
 
     #[inline]
@@ -238,12 +249,13 @@ impl<const LEVELS: usize> Tree<LEVELS> {
             let new = self.chunk(last).summary();
             self.set(Self::LEAF, last, new);
         }
-        self.refresh_parents(first, last);
+        self.refresh_parents(first, last, between.has_free());
     }
 
-    /// Makes the nodes above the chunks `lo` to `hi` follow their children.
+    /// Makes the nodes above the chunks `lo` to `hi` follow their children; `freed` says
+    /// that pages became free.
     #[inline]
-    fn refresh_parents(&mut self, mut lo: usize, mut hi: usize) {
+    fn refresh_parents(&mut self, mut lo: usize, mut hi: usize, freed: bool) {
         for level in (0..Self::LEAF).rev() {
             lo >>= FAN_LOG;
             hi >>= FAN_LOG;
@@ -260,54 +272,113 @@ impl<const LEVELS: usize> Tree<LEVELS> {
                 return;
             }
         }
+        if freed {
+            self.lower_hints(lo, hi);
+        }
+    }
+
+    /// Takes note of the runs that the entries `lo` to `hi` of the root now are part of.
+    fn lower_hints(&mut self, lo: usize, hi: usize) {
+        let whole = 1 << Self::log_pages(0);
+        // The run that reaches the first of them may begin in another one.
+        let mut from = lo;
+        while from > self.first && self.at(0, from - 1).end() != 0 {
+            from -= 1;
+            if self.at(0, from).end() != whole {
+                break;
+            }
+        }
+        let (mut begin, mut run) = (from, 0);
+        for i in from..=hi {
+            let summary = self.at(0, i);
+            if run == 0 {
+                begin = i;
+            }
+            self.hints.lower(run + summary.start(), begin);
+            self.hints.lower(summary.max(), i);
+            if summary.start() == whole {
+                run += whole;
+            } else {
+                run = summary.end();
+                begin = i;
+            }
+        }
+        // And the run that leaves the last of them may end anywhere.
+        if run != 0 && hi + 1 < self.end {
+            let more = self.at(0, hi + 1).start();
+            self.hints.lower(if more == whole { usize::MAX } else { run + more }, begin);
+        }
     }
 
     /// The lowest run of `n` free pages. No free page lies below `from`.
-    pub(super) fn find(&self, n: usize, from: usize) -> Option<Spot> {
-        let mut lowest: Option<Free> = None;
-        let mut node = 0;
-        for level in 0..LEVELS {
-            let log = Self::log_pages(level);
-            let (at, entries) = if level == 0 {
-                (self.first, self.root())
-            } else {
-                (node << FAN_LOG, self.children(level, node))
-            };
-            let skip = (from >> log).saturating_sub(at).min(entries.len());
-            // Only what lies in the node known as the first with a free page can say
-            // more about where that page is.
-            let parent = match lowest {
-                Some(Free::Node(l, i)) => l + 1 == level && i == node,
-                _ => level == 0,
-            };
-            let (scan, first) = scan(entries.get(skip..)?, at + skip, log, n);
-            if parent && let Some(i) = first {
-                lowest = Some(Free::Node(level, i));
-            }
-            match scan {
-                Scan::Within(i) => node = i,
-                Scan::Across(page) => return Some(self.spot(page, lowest?)),
+    pub(super) fn find(&mut self, n: usize, from: usize) -> Option<Spot> {
+        let (mut scan, mut lowest) = self.scan_root(n, from);
+        let mut level = 0;
+        let node = loop {
+            let node = match scan {
+                Scan::Within(i) => i,
+                Scan::Across(page) => return Some(self.spot(page, lowest)),
                 Scan::Nothing => return None,
+            };
+            if level == Self::LEAF {
+                break node;
             }
-        }
+            level += 1;
+            let first;
+            let at = node << FAN_LOG;
+            (scan, first) = scan_nodes(self.children(level, node), at, Self::log_pages(level), n);
+            // Only what lies in the node known as the first with a free page can say more
+            // about where that page is.
+            if let Some(Free::Node(l, i)) = lowest
+                && (l, i) == (level - 1, node)
+            {
+                lowest = first.map(|i| Free::Node(level, i));
+            }
+        };
         let zeros = self.chunk(node).taken().find_zeros(n, 0)?;
         let base = node << CHUNK_LOG;
-        let lowest = match lowest? {
-            Free::Node(level, i) if level == Self::LEAF && i == node => {
-                Free::Page(base + zeros.first_zero)
-            }
-            other => other,
-        };
+        if let Some(Free::Node(l, i)) = lowest
+            && (l, i) == (level, node)
+        {
+            lowest = Some(Free::Page(base + zeros.first_zero));
+        }
         Some(self.spot(base + zeros.start, lowest))
+    }
+
+    /// Goes through the root for `n` pages, from where earlier searches say. Gives also
+    /// the first entry with a free page, unless some that may have one were passed over.
+    fn scan_root(&mut self, n: usize, from: usize) -> (Scan, Option<Free>) {
+        let log = Self::log_pages(0);
+        let lowest = self.hints.begin(1).max(from >> log).max(self.first);
+        let begin = self.hints.begin(n).max(lowest);
+        let noted = hints::noted(n);
+        let (mut scan, first) = self.scan_root_from(begin, noted);
+        // What is long enough for the note need not be long enough.
+        if noted < n {
+            let at = scan.begin(log).unwrap_or(self.end);
+            scan = self.scan_root_from(at, n).0;
+        }
+        let first = first.filter(|_| begin == lowest).map(|i| Free::Node(0, i));
+        (scan, first)
+    }
+
+    /// Goes through the root from entry `at` for `n` pages, and takes note of it.
+    fn scan_root_from(&mut self, at: usize, n: usize) -> (Scan, Option<usize>) {
+        let log = Self::log_pages(0);
+        let entries = self.root().get(at - self.first..).unwrap_or_default();
+        let (scan, first) = scan_nodes(entries, at, log, n);
+        self.hints.raise(n, scan.begin(log).unwrap_or(self.end));
+        (scan, first)
     }
 
     /// The run that begins at `page`, and in which chunk the first free page is.
     #[inline]
-    fn spot(&self, page: usize, lowest: Free) -> Spot {
+    fn spot(&self, page: usize, lowest: Option<Free>) -> Spot {
         let lowest = match lowest {
-            Free::Page(page) => page,
+            None => 0,
+            Some(Free::Page(page)) => page,
             // The node's first chunk may not be grown, and a search cannot begin there.
-            Free::Node(level, mut i) => {
+            Some(Free::Node(level, mut i)) => {
                 for l in level + 1..LEVELS {
                     let free = self.children(l, i).iter().position(|s| s.has_free());
                     i = (i << FAN_LOG) + free.unwrap_or(0);
@@ -337,7 +408,29 @@ impl<const LEVELS: usize> Tree<LEVELS> {
 
     /// Whether every summary is what the bits make it.
     pub(super) fn is_valid(&self) -> bool {
-        (self.first..self.end).all(|i| self.node_is_valid(0, i))
+        (self.first..self.end).all(|i| self.node_is_valid(0, i)) && self.hints_are_valid()
+    }
+
+    /// Whether no run begins where a search for its length would not look.
+    fn hints_are_valid(&self) -> bool {
+        let whole = 1 << Self::log_pages(0);
+        let (mut begin, mut run) = (self.first, 0);
+        for (i, summary) in (self.first..).zip(self.root()) {
+            if run == 0 {
+                begin = i;
+            }
+            let seen = |n, i| n == 0 || self.hints.begin(n) <= i;
+            if !seen(run + summary.start(), begin) || !seen(summary.max(), i) {
+                return false;
+            }
+            if summary.start() == whole {
+                run += whole;
+            } else {
+                run = summary.end();
+                begin = i;
+            }
+        }
+        self.hints.is_valid()
     }
 
     /// Recurses once per level.
@@ -358,7 +451,7 @@ impl<const LEVELS: usize> Tree<LEVELS> {
 /// Looks for a run of `n` pages in neighbouring nodes of `1 << log` pages, the first of
 /// which is number `at`. Gives also the first node with a free page, where one was seen.
 #[inline]
-fn scan(entries: &[Summary], at: usize, log: u32, n: usize) -> (Scan, Option<usize>) {
+fn scan_nodes(entries: &[Summary], at: usize, log: u32, n: usize) -> (Scan, Option<usize>) {
     let whole = 1 << log;
     let mut first = None;
     // Free pages at the end of what was seen.

@@ -48,7 +48,10 @@ impl<O: Os> Caches<O> {
     pub const fn new(os: O) -> Caches<O> {
         Caches {
             central: Central::new(os),
-            pool: Mutex::new(Rank::Caches, Pool { idle: Cell::new(null_mut()), memory: Persistent::new(Account::CacheSys) }),
+            pool: Mutex::new(
+                Rank::Caches,
+                Pool { idle: Cell::new(null_mut()), memory: Persistent::new(Account::CacheSys) },
+            ),
             all: AtomicPtr::new(null_mut()),
             made: AtomicUsize::new(0),
             shared: Mutex::new(Rank::Shared, Cache::new()),

@@ -140,7 +140,14 @@ impl<O: Os> Vm<O> {
     ///
     /// # Safety
     /// The range is the caller's and holds nothing that is needed.
-    pub unsafe fn fault(&self, addr: Addr, size: usize, ready: usize, account: Account, entry: &mut Entry) -> Result<(), OsError> {
+    pub unsafe fn fault(
+        &self,
+        addr: Addr,
+        size: usize,
+        ready: usize,
+        account: Account,
+        entry: &mut Entry,
+    ) -> Result<(), OsError> {
         // SAFETY: the caller's promise is the verb's.
         unsafe { self.os.fault(addr, size) }?;
         self.accounts.ceased_ready(ready, entry);
@@ -152,7 +159,14 @@ impl<O: Os> Vm<O> {
     ///
     /// # Safety
     /// The range is the caller's and holds nothing that is needed.
-    pub unsafe fn free(&self, addr: Addr, size: usize, ready: usize, account: Account, entry: &mut Entry) -> Result<(), OsError> {
+    pub unsafe fn free(
+        &self,
+        addr: Addr,
+        size: usize,
+        ready: usize,
+        account: Account,
+        entry: &mut Entry,
+    ) -> Result<(), OsError> {
         // SAFETY: the caller's promise is the verb's.
         unsafe { self.os.free(addr, size) }?;
         self.accounts.ceased_ready(ready, entry);

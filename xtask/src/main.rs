@@ -1,2 +1,120 @@
-//! Tasks.
-fn main() {}
+//! Everything that is more than one call of cargo: `cargo xtask --help`.
+
+mod cargo;
+mod soak;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use cargo::{cargo, done};
+
+/// Everything that is more than one call of cargo.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Line {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Compare the instructions of the fast path with tests/golden/fast_path.txt.
+    Golden {
+        /// Write the file anew from what was measured.
+        #[arg(long)]
+        bless: bool,
+    },
+    /// Format, lints, documentation and tests of everything but the bench: what a change must pass.
+    Check,
+    /// Build the release and run the bench; what follows goes to its runner, see bench/README.md.
+    Bench {
+        /// Arguments of the runner.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run the long tests and append what they print to docs/soak.md.
+    Soak,
+    /// Install the Debian packages that the tests and the bench use.
+    InstallDeps,
+}
+
+/// The project's root.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+fn main() -> Result<()> {
+    match Line::parse().task {
+        Task::Golden { bless } => golden(bless),
+        Task::Check => check(),
+        Task::Bench { arguments } => bench(&arguments),
+        Task::Soak => soak::run(),
+        Task::InstallDeps => install_deps(),
+    }
+}
+
+fn golden(bless: bool) -> Result<()> {
+    let mut test = cargo(root(), &["test", "--package", "crossfoot", "--test", "golden"]);
+    if bless {
+        test.env("CROSSFOOT_BLESS", "1");
+    }
+    done(test)
+}
+
+fn check() -> Result<()> {
+    done(cargo(root(), &["fmt", "--all", "--check"]))?;
+    done(cargo(root(), &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    for home in homes()? {
+        done(cargo(&home, &["fmt", "--check"]))?;
+        done(homely(cargo(&home, &["clippy", "--", "-D", "warnings"])))?;
+    }
+    let mut documentation = cargo(root(), &["doc", "--workspace", "--no-deps"]);
+    documentation.env("RUSTDOCFLAGS", "-Dwarnings");
+    done(documentation)?;
+    done(cargo(root(), &["test", "--workspace"]))
+}
+
+/// The homes under `tests/homes` that are workspaces of their own.
+fn homes() -> Result<Vec<PathBuf>> {
+    let folder = root().join("tests/homes");
+    let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+    let mut homes: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    homes.retain(|home| home.join("Cargo.toml").is_file());
+    homes.sort();
+    Ok(homes)
+}
+
+/// Homes share one folder for what is built, away from their sources.
+fn homely(mut command: Command) -> Command {
+    command.env("CARGO_TARGET_DIR", root().join("target/homes"));
+    command
+}
+
+fn bench(arguments: &[String]) -> Result<()> {
+    done(cargo(root(), &["build", "--release"]))?;
+    let mut runner =
+        cargo(root(), &["run", "--release", "--manifest-path", "bench/Cargo.toml", "--package", "runner", "--"]);
+    runner.args(arguments);
+    done(runner)
+}
+
+fn install_deps() -> Result<()> {
+    let packages = include_str!("../packages.txt").lines().filter(|line| !line.starts_with('#'));
+    let user = Command::new("id").arg("-u").output().context("cannot start id")?;
+    let root_user = user.stdout.trim_ascii() == b"0";
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new(if root_user { "apt-get" } else { "sudo" });
+        if !root_user {
+            command.arg("apt-get");
+        }
+        command.args(arguments);
+        command
+    };
+    done(apt(&["update"]))?;
+    let mut install = apt(&["install", "--yes", "--no-install-recommends"]);
+    install.args(packages);
+    done(install)
+}

@@ -108,17 +108,42 @@ impl Model {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Grow { chunk: usize, n: usize },
+    Grow {
+        chunk: usize,
+        n: usize,
+    },
     Alloc(usize),
     AllocAligned(usize, u32),
-    AllocAt { page: usize, n: usize },
+    AllocAt {
+        page: usize,
+        n: usize,
+    },
     /// Frees a held run, or its first or last part.
-    Free { which: usize, cut: usize, first: bool },
+    Free {
+        which: usize,
+        cut: usize,
+        first: bool,
+    },
     /// Fills and uses a page cache, frees into it, and flushes it.
-    Cache { takes: Vec<usize>, put_back: bool, stays: bool },
-    Release { at_most: usize, unit: u32, huge: bool, fails: bool },
-    SetReleased { page: usize, n: usize },
-    ClearReleased { page: usize, n: usize },
+    Cache {
+        takes: Vec<usize>,
+        put_back: bool,
+        stays: bool,
+    },
+    Release {
+        at_most: usize,
+        unit: u32,
+        huge: bool,
+        fails: bool,
+    },
+    SetReleased {
+        page: usize,
+        n: usize,
+    },
+    ClearReleased {
+        page: usize,
+        n: usize,
+    },
 }
 
 fn run_length() -> impl Strategy<Value = usize> {
@@ -177,6 +202,7 @@ impl<const LEVELS: usize> Both<LEVELS> {
                 let page = self.model.real(page);
                 let free = (page..page + n).all(|p| self.model.is_free(p));
                 let at = self.world.at(0, page);
+                assert_eq!(self.world.heap.all_free(at, Pages(n)), free);
                 let got = self.world.heap.alloc_range_at(at, Pages(n));
                 assert_eq!(got.is_some(), free);
                 self.took(got.map(|released| (at, released)), n);
@@ -254,8 +280,7 @@ impl<const LEVELS: usize> Both<LEVELS> {
         self.world.check();
         assert!(free.iter().enumerate().all(|(i, _)| !self.world.heap.is_free(self.world.at(0, block + i))));
         for (k, &n) in takes.iter().enumerate() {
-            let expected = (0..CACHE_PAGES)
-                .find(|&i| i + n <= CACHE_PAGES && free[i..i + n].iter().all(|&f| f));
+            let expected = (0..CACHE_PAGES).find(|&i| i + n <= CACHE_PAGES && free[i..i + n].iter().all(|&f| f));
             let got = cache.alloc(Pages(n));
             assert_eq!(got.map(|g| self.world.page(g.0) - block), expected);
             let (Some(i), Some((addr, released))) = (expected, got) else { continue };
@@ -271,8 +296,7 @@ impl<const LEVELS: usize> Both<LEVELS> {
         }
         if stays {
             // Another part of the heap changes while the cache keeps its pages.
-            let hidden: Vec<usize> =
-                (0..CACHE_PAGES).filter(|&i| free[i]).map(|i| block + i).collect();
+            let hidden: Vec<usize> = (0..CACHE_PAGES).filter(|&i| free[i]).map(|i| block + i).collect();
             self.while_hidden(&hidden);
         }
         cache.flush(&mut self.world.heap);
@@ -300,9 +324,8 @@ impl<const LEVELS: usize> Both<LEVELS> {
             }
         };
         // The highest unit that is free and has memory is the last of the run.
-        let units = |page: usize| (page..page + unit).all(|p| {
-            self.model.get(p).is_some_and(|p| !p.taken && p.resident)
-        });
+        let units =
+            |page: usize| (page..page + unit).all(|p| self.model.get(p).is_some_and(|p| !p.taken && p.resident));
         let all = (0..self.model.pages.len()).rev().map(|index| self.model.real(index));
         let highest = all.filter(|p| p % unit == 0).find(|&p| units(p));
         // A search with a larger unit may have passed over a chunk for good, and the steps
@@ -351,12 +374,8 @@ impl<const LEVELS: usize> Both<LEVELS> {
             seen.extend((0..pages.0).map(|i| self.world.page(addr) + i));
             from = addr.plus(pages.bytes());
         }
-        let resident: Vec<usize> = self
-            .model
-            .runs(|p| !p.taken && p.resident)
-            .iter()
-            .flat_map(|&(page, n)| page..page + n)
-            .collect();
+        let resident: Vec<usize> =
+            self.model.runs(|p| !p.taken && p.resident).iter().flat_map(|&(page, n)| page..page + n).collect();
         assert_eq!(seen, resident);
         for (page, n) in core::mem::take(&mut self.model.held) {
             self.world.heap.free(self.world.at(0, page), Pages(n));
@@ -405,10 +424,7 @@ fn runs<const LEVELS: usize>(window: usize, places: Vec<usize>, grown: &[bool], 
 }
 
 fn steps(chunks: usize) -> impl Strategy<Value = (Vec<bool>, Vec<Step>)> {
-    (
-        proptest::collection::vec(proptest::bool::weighted(0.4), chunks),
-        proptest::collection::vec(step(chunks), 1..60),
-    )
+    (proptest::collection::vec(proptest::bool::weighted(0.4), chunks), proptest::collection::vec(step(chunks), 1..60))
 }
 
 proptest! {

@@ -61,12 +61,7 @@ const ROWS: &[Row] = &[
     Row {
         name: "first fit passes over what is too small",
         before: &[(0, &[(0, 3), (4, 4), (10, 30)])],
-        calls: &[
-            Alloc(2, Some((0, 8))),
-            Alloc(2, Some((0, 40))),
-            Alloc(1, Some((0, 3))),
-            Alloc(1, Some((0, 42))),
-        ],
+        calls: &[Alloc(2, Some((0, 8))), Alloc(2, Some((0, 40))), Alloc(1, Some((0, 3))), Alloc(1, Some((0, 42)))],
         after: &[(0, &[(0, 43)])],
     },
     Row {
@@ -106,6 +101,12 @@ const ROWS: &[Row] = &[
             Alloc(1, None),
         ],
         after: &[(7, ALL), (8, ALL), (63, ALL), (64, ALL), (600, ALL)],
+    },
+    Row {
+        name: "the first free page lies in a node that is not grown at its beginning",
+        before: &[(0, ALL), (9, &[(0, 256), (257, 255)]), (15, &[(0, 500)]), (16, &[(12, 500)]), (600, NONE)],
+        calls: &[Alloc(20, Some((15, 500))), Alloc(2, Some((16, 8))), Alloc(1, Some((9, 256)))],
+        after: &[(0, ALL), (9, ALL), (15, ALL), (16, &[(0, 10), (12, 500)])],
     },
     Row {
         name: "the only free page is the last one",
@@ -186,11 +187,7 @@ const ROWS: &[Row] = &[
     Row {
         name: "alignment without room to spare",
         before: &[(0, &[(0, 256)]), (1, ALL)],
-        calls: &[
-            Aligned(256, 512, None),
-            Aligned(256, 256, Some((0, 256))),
-            Aligned(1, usize::MAX / 2 + 1, None),
-        ],
+        calls: &[Aligned(256, 512, None), Aligned(256, 256, Some((0, 256))), Aligned(1, usize::MAX / 2 + 1, None)],
         after: &[(0, ALL), (1, ALL)],
     },
     Row {
@@ -235,13 +232,7 @@ const ROWS: &[Row] = &[
     Row {
         name: "a page cache of the last block",
         before: &[(0, &[(0, 448)]), (9, &[(0, 511)])],
-        calls: &[
-            Cache((0, 448), 64),
-            Cache((9, 448), 1),
-            Alloc(1, None),
-            Free((9, 511), 1),
-            Alloc(1, Some((9, 511))),
-        ],
+        calls: &[Cache((0, 448), 64), Cache((9, 448), 1), Alloc(1, None), Free((9, 511), 1), Alloc(1, Some((9, 511)))],
         after: &[(0, ALL), (9, ALL)],
     },
 ];
