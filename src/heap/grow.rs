@@ -5,12 +5,16 @@ use crate::account::{Account, Entry, Total};
 use crate::config::ARENA_SIZE;
 use crate::os::{Os, OsError, Window};
 use crate::page::CHUNK_BYTES;
-use crate::units::{Addr, Pages, checked_align_up};
+use crate::units::{Addr, MIB, Pages, checked_align_up};
 
 /// How many places are tried, one arena after the other, before larger steps.
 const NEAR_TRIES: usize = 64;
 /// How many further places are tried, each twice as far as the one before.
 const FAR_TRIES: usize = 20;
+
+/// From how many bytes on, wanted in one run, the heap grows by memory that may get huge pages: such a run is
+/// one object, dense by nature, and 512 page faults become one.
+const HUGE_FROM: usize = 2 * MIB;
 
 /// Where the heap grows. Protected by the page heap's lock.
 pub(super) struct Growth {
@@ -78,7 +82,13 @@ impl<O: Os> Heap<O> {
                 state.growth.end = start.plus(whole);
             }
         }
-        self.add(state, ask, entry)
+        let start = state.growth.current;
+        self.add(state, ask, entry)?;
+        if bytes >= HUGE_FROM {
+            // SAFETY: mapped just now, and the heap's.
+            unsafe { self.vm.huge_page(start, ask) };
+        }
+        Ok(())
     }
 
     /// What is left of the old arenas joins the heap before new ones elsewhere take their place, so

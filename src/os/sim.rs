@@ -142,7 +142,10 @@ impl Sim {
     /// The size of a physical page: a power of two, 4 to 64 KiB, not below the host's.
     pub fn physical_page(mut self, bytes: usize) -> Sim {
         assert!(bytes.is_power_of_two() && (4 * KIB..=64 * KIB).contains(&bytes), "sim: physical page of {bytes}");
-        assert!(bytes >= rustix::param::page_size(), "sim: physical page of {bytes} is below the host's");
+        assert!(
+            bytes >= super::Os::physical_page_size(&super::Linux),
+            "sim: physical page of {bytes} is below the host's"
+        );
         self.shape.physical_page = bytes;
         self.unused_so_far()
     }

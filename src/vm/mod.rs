@@ -174,6 +174,15 @@ impl<O: Os> Vm<O> {
         Ok(())
     }
 
+    /// Advises huge pages; no change of state, and no harm if the system will not.
+    ///
+    /// # Safety
+    /// The range is Prepared or Ready and the caller's.
+    pub unsafe fn huge_page(&self, addr: Addr, size: usize) {
+        // SAFETY: the caller's promise is the verb's.
+        let _ = unsafe { self.os.huge_page(addr, size) };
+    }
+
     /// None → Ready, into `account`.
     pub fn alloc(&self, size: usize, account: Account, entry: &mut Entry) -> Result<Addr, OsError> {
         let addr = self.os.alloc(size)?;

@@ -1,0 +1,100 @@
+//! Where in the root a search for so many pages may begin.
+//!
+//! The root of a large window is long, and most of it may be full, or not there at all
+//! where arenas lie far apart. What earlier searches passed over is remembered by length,
+//! so that it is passed over at once.
+
+/// Up to this length each length has a class of its own; above, four classes share a
+/// power of two.
+const EXACT: usize = 64;
+const EXACT_LOG: usize = EXACT.ilog2() as usize;
+/// Binary logarithm of the longest run that is told apart from longer ones.
+const LONGEST_LOG: usize = 34;
+const CLASSES: usize = EXACT + 4 * (LONGEST_LOG - EXACT_LOG);
+
+/// For each class of lengths, the entry of the root below which no run of that length or
+/// longer begins. It may be too low, and is never too high. It never falls from one class
+/// to the next longer one.
+pub(super) struct Hints {
+    below: [u32; CLASSES],
+}
+
+impl Hints {
+    pub(super) const fn new() -> Hints {
+        Hints { below: [0; CLASSES] }
+    }
+
+    /// No run of `n` pages or more begins below this entry. `n` is not 0.
+    #[inline]
+    pub(super) fn begin(&self, n: usize) -> usize {
+        self.below[class(n)] as usize
+    }
+
+    /// Takes note that no run of `n` pages or more begins below `entry`.
+    #[inline]
+    pub(super) fn raise(&mut self, n: usize, entry: usize) {
+        let c = class(n);
+        let shorter = (length(c) < n) as usize;
+        for below in self.below.iter_mut().skip(c + shorter) {
+            if *below as usize >= entry {
+                return;
+            }
+            *below = entry as u32;
+        }
+    }
+
+    /// Takes note that a run of `n` pages may begin at `entry`.
+    #[inline]
+    pub(super) fn lower(&mut self, n: usize, entry: usize) {
+        if n == 0 {
+            return;
+        }
+        for below in self.below[..=class(n)].iter_mut().rev() {
+            if *below as usize <= entry {
+                return;
+            }
+            *below = entry as u32;
+        }
+    }
+
+    /// Whether no hint falls from one class to the next.
+    pub(super) fn is_valid(&self) -> bool {
+        self.below.is_sorted()
+    }
+}
+
+/// The class of the longest length that is at most `n`, which is not 0.
+#[inline]
+const fn class(n: usize) -> usize {
+    debug_assert!(n != 0);
+    if n <= EXACT {
+        return n.saturating_sub(1) % CLASSES;
+    }
+    let log = n.ilog2() as usize;
+    let class = EXACT - 1 + 4 * (log - EXACT_LOG) + (n >> (log - 2) & 3);
+    if class < CLASSES { class } else { CLASSES - 1 }
+}
+
+/// The shortest length of a class.
+#[inline]
+const fn length(class: usize) -> usize {
+    if class < EXACT {
+        return class + 1;
+    }
+    let above = class - (EXACT - 1);
+    (4 + above % 4) << (EXACT_LOG + above / 4 - 2)
+}
+
+/// The longest length of which searches keep a note, at most `n`, which is not 0.
+#[inline]
+pub(super) const fn noted(n: usize) -> usize {
+    length(class(n))
+}
+
+const _: () = {
+    let mut c = 0;
+    while c < CLASSES - 1 {
+        assert!(class(length(c)) == c && class(length(c + 1) - 1) == c, "classes in order");
+        c += 1;
+    }
+};

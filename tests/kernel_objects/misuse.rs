@@ -1,0 +1,193 @@
+//! Misuse that is seen: one exact line each.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crossfoot::api;
+use crossfoot::boot::Kernel;
+use crossfoot::cache::Cache;
+use crossfoot::heap::Use;
+use crossfoot::os::sim::Sim;
+use crossfoot::span::Kind;
+use crossfoot::units::{GIB, KIB, Pages};
+
+use crate::kernel::{self, adopt, balanced_with_machine, free, free_without_cache, retire, usable};
+
+const FREED: &str = "already freed";
+const FOREIGN: &str = "not an address of this allocator, or already freed";
+const INTERIOR: &str = "inside an object, not its start";
+const MISALIGNED: &str = "misaligned";
+const NO_OBJECT: &str = "not an object";
+
+/// What `act` ends the program with.
+#[track_caller]
+fn ends_with(line: &str, act: impl FnOnce()) {
+    let payload = catch_unwind(AssertUnwindSafe(act)).expect_err(line);
+    assert_eq!(payload.downcast_ref::<String>().map(String::as_str), Some(line));
+}
+
+/// `free` by a cache, by the shared cache, `realloc` and `malloc_usable_size` all see it.
+#[track_caller]
+fn all_see(kernel: &Kernel<Sim>, cache: &Cache, at: usize, found: &str) {
+    ends_with(&format!("crossfoot: free({at:#x}): {found}"), || free(kernel, cache, at));
+    all_but_free_see(kernel, cache, at, found);
+}
+
+#[track_caller]
+fn all_but_free_see(kernel: &Kernel<Sim>, cache: &Cache, at: usize, found: &str) {
+    ends_with(&format!("crossfoot: free({at:#x}): {found}"), || free_without_cache(kernel, at));
+    ends_with(&format!("crossfoot: realloc({at:#x}): {found}"), || {
+        kernel::reallocate(kernel, cache, at, 100, 1);
+    });
+    ends_with(&format!("crossfoot: malloc_usable_size({at:#x}): {found}"), || {
+        usable(kernel, at);
+    });
+}
+
+fn allocate(kernel: &Kernel<Sim>, cache: &Cache, size: usize) -> usize {
+    api::allocate(kernel.caches().central(), cache, size) as usize
+}
+
+#[test]
+fn an_address_of_somebody_else() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let mine = allocate(&kernel, cache, 40);
+    let window = kernel.os().place();
+    let local = [0u128; 4];
+    let pages_beyond = window.base.0 + 33 * GIB;
+    for at in
+        [local.as_ptr() as usize, adopt::<Sim> as *const () as usize & !15, pages_beyond, window.base.0 + window.size]
+    {
+        all_see(&kernel, cache, at, FOREIGN);
+        all_see(&kernel, cache, at + 1, FOREIGN);
+    }
+    for at in [1, 15, 16, 4096, usize::MAX, usize::MAX - 15, 1 << 63, (1 << 63) - 16, window.base.0 - 16, 1 << 47] {
+        all_see(&kernel, cache, at, FOREIGN);
+    }
+    // A page of the heap that was never taken, and the window's last bytes.
+    all_see(&kernel, cache, (mine & !0x3f_ffff) + 0x3f_e000, FOREIGN);
+    all_see(&kernel, cache, window.base.0 + window.size - 16, FOREIGN);
+    free(&kernel, cache, mine);
+    balanced_with_machine(&kernel, Some(cache));
+}
+
+#[test]
+fn an_object_of_another_kernel() {
+    let (one, other) = (kernel::kernel(Sim::new()), kernel::kernel(Sim::new()));
+    let (cache, foreign) = (adopt(&one), adopt(&other));
+    for size in [40, 40_000] {
+        let at = allocate(&other, foreign, size);
+        all_see(&one, cache, at, FOREIGN);
+        free(&other, foreign, at);
+    }
+    balanced_with_machine(&one, Some(cache));
+    balanced_with_machine(&other, Some(foreign));
+}
+
+#[test]
+fn a_pointer_into_a_small_object() {
+    let kernel = kernel::kernel(Sim::new());
+    let (cache, other) = (adopt(&kernel), adopt(&kernel));
+    let at = allocate(&kernel, cache, 100);
+    for off in [1, 7, 8, 15, 17, 111] {
+        all_see(&kernel, cache, at + off, MISALIGNED);
+    }
+    // The fast path of `free` by the owner does not divide, so only the others see these.
+    for off in [16, 32, 96] {
+        all_see(&kernel, other, at + off, INTERIOR);
+        all_but_free_see(&kernel, cache, at + off, INTERIOR);
+    }
+    balanced_with_machine(&kernel, Some(cache));
+    // Behind the last object of a span.
+    let big = allocate(&kernel, cache, 9 * KIB);
+    assert_eq!(usable(&kernel, big), 9 * KIB, "a class whose span has bytes to spare");
+    let past = big + 7 * 9 * KIB + 9 * KIB;
+    all_see(&kernel, other, past, INTERIOR);
+    free(&kernel, cache, at);
+    free(&kernel, cache, big);
+    balanced_with_machine(&kernel, Some(cache));
+}
+
+#[test]
+fn a_pointer_into_a_large_object() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let at = allocate(&kernel, cache, 100_000);
+    for off in [1, 8, 16, 8192, 99_999, 100_000] {
+        all_see(&kernel, cache, at + off, INTERIOR);
+    }
+    // A very large one is found by its first page only.
+    let huge = allocate(&kernel, cache, GIB);
+    all_see(&kernel, cache, huge + 16, INTERIOR);
+    all_see(&kernel, cache, huge + GIB / 2, FOREIGN);
+    free(&kernel, cache, at);
+    free(&kernel, cache, huge);
+    balanced_with_machine(&kernel, Some(cache));
+}
+
+#[test]
+fn a_large_object_freed_twice() {
+    let kernel = kernel::kernel(Sim::new());
+    let (cache, other) = (adopt(&kernel), adopt(&kernel));
+    for size in [40_000, 3 << 20, GIB] {
+        let at = allocate(&kernel, cache, size);
+        free(&kernel, cache, at);
+        all_see(&kernel, cache, at, FOREIGN);
+        all_see(&kernel, other, at, FOREIGN);
+    }
+    balanced_with_machine(&kernel, Some(cache));
+}
+
+#[test]
+fn the_small_object_that_was_freed_last_freed_again() {
+    let kernel = kernel::kernel(Sim::new());
+    let (cache, other) = (adopt(&kernel), adopt(&kernel));
+    let objects: Vec<usize> = (0..100).map(|_| allocate(&kernel, cache, 200)).collect();
+    let line = |at: usize| format!("crossfoot: free({at:#x}): {FREED}");
+    for &at in &objects[..10] {
+        free(&kernel, cache, at);
+        ends_with(&line(at), || free(&kernel, cache, at));
+    }
+    // By a thread that does not own the span.
+    for &at in &objects[10..14] {
+        free(&kernel, other, at);
+        ends_with(&line(at), || free(&kernel, other, at));
+    }
+    balanced_with_machine(&kernel, Some(cache));
+    for &at in &objects[14..] {
+        free(&kernel, cache, at);
+    }
+    retire(&kernel, other);
+    retire(&kernel, cache);
+    kernel::empty(&kernel);
+    // By now the span went back.
+    let cache = adopt(&kernel);
+    all_see(&kernel, cache, objects[50], FOREIGN);
+    balanced_with_machine(&kernel, Some(cache));
+}
+
+#[test]
+fn a_span_that_is_no_object() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let heap = kernel.caches().central().heap();
+    for kind in [Kind::Stack, Kind::WorkBuf, Kind::Bitmap] {
+        let span = heap.take(cache.writer(), Pages(3), 1, Use::Manual(kind)).expect("there is room");
+        balanced_with_machine(&kernel, Some(cache));
+        all_see(&kernel, cache, span.base().0, NO_OBJECT);
+        all_see(&kernel, cache, span.base().0 + 8192 + 1, NO_OBJECT);
+        // SAFETY: nobody uses the span.
+        unsafe { heap.give_back(cache.writer(), span, Use::Manual(kind)) };
+    }
+    balanced_with_machine(&kernel, Some(cache));
+}
+
+#[test]
+fn null_is_freed_in_silence() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    free(&kernel, cache, 0);
+    free_without_cache(&kernel, 0);
+    assert_eq!(usable(&kernel, 0), 0);
+    balanced_with_machine(&kernel, Some(cache));
+}

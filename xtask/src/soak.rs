@@ -1,0 +1,62 @@
+//! Long runs, and their diary.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cargo::{cargo, shown};
+use crate::root;
+
+/// The tests that run longer when `CROSSFOOT_SOAK` is set.
+const TESTS: [&str; 2] = ["kernel_threads", "kernel_objects"];
+/// Where the diary is.
+const DIARY: &str = "docs/soak.md";
+/// What stands at the top of a new diary.
+const HEAD: &str = "# Long runs\n\nWhat `cargo xtask soak` printed, run by run. It appends here.\n";
+
+/// The first line of what a program prints, or `unknown`.
+fn first_line(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).current_dir(root()).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines().next().unwrap_or("unknown").to_owned()
+}
+
+/// Runs the tests and appends what they print, also when they fail.
+pub fn run() -> Result<()> {
+    let mut test = cargo(root(), &["test", "--release", "--package", "crossfoot"]);
+    test.args(TESTS.iter().flat_map(|name| ["--test", name])).args(["--", "--nocapture"]);
+    test.env("CROSSFOOT_SOAK", "1");
+    let name = shown(&test);
+    eprintln!("xtask: CROSSFOOT_SOAK=1 {name}");
+    let start = Instant::now();
+    let output = test.output().with_context(|| format!("cannot start {name}"))?;
+    let mut entry = String::new();
+    let _ = write!(
+        entry,
+        "\n## {}\n\nCommit {}, {}, {}; {} after {} s: `CROSSFOOT_SOAK=1 {name}`\n\n```\n{}```\n",
+        first_line("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
+        first_line("git", &["describe", "--always", "--dirty"]),
+        first_line("rustc", &["--version"]),
+        first_line("uname", &["-srm"]),
+        output.status,
+        start.elapsed().as_secs(),
+        String::from_utf8_lossy(&output.stdout),
+    );
+    append(&entry)?;
+    print!("{entry}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{name}: {}\n{errors}", output.status);
+    Ok(())
+}
+
+fn append(entry: &str) -> Result<()> {
+    let path = root().join(DIARY);
+    let fresh = !path.exists();
+    let mut diary = OpenOptions::new().create(true).append(true).open(&path).context(DIARY)?;
+    let head = if fresh { HEAD } else { "" };
+    diary.write_all(format!("{head}{entry}").as_bytes()).context(DIARY)
+}
