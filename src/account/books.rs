@@ -65,6 +65,17 @@ impl Delta {
         }
     }
 
+    fn post(&self, entry: &Entry) {
+        for (total, &n) in self.totals.iter().zip(&entry.totals) {
+            if n != 0 {
+                bump_signed(total, n);
+            }
+        }
+        if let Some((class, e)) = &entry.class {
+            self.post_class(*class, e);
+        }
+    }
+
     fn post_class(&self, class: Class, e: &ClassEntry) {
         let d = &self.classes[class.index()];
         bump(&d.allocs, e.allocs);
@@ -132,6 +143,9 @@ struct Reading {
 pub struct Books<O: Os> {
     /// Which set is written: 0, 1 or 2. Written by the reader that holds `reading`.
     generation: AtomicUsize,
+    /// Whether lock-free movements are kept out for now: see [`Books::enter`]. Written by the reader that holds
+    /// `reading`.
+    closed: AtomicBool,
     /// Whether the reader's fence reaches every thread, so that writers need none of their own.
     asymmetric: AtomicBool,
     /// The writer registered last. Writers are never removed.
@@ -146,6 +160,7 @@ impl<O: Os> Books<O> {
     pub const fn new() -> Books<O> {
         Books {
             generation: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
             asymmetric: AtomicBool::new(false),
             writers: AtomicPtr::new(core::ptr::null_mut()),
             reading: Mutex::new(Rank::Books, Reading { last: Snapshot::new(), open: None, stale: 0 }),
@@ -179,16 +194,7 @@ impl<O: Os> Books<O> {
 
     /// Posts a whole entry. The caller owns `writer`.
     pub fn post(&self, writer: &Writer, entry: &Entry) {
-        self.write(writer, |set| {
-            for (total, &n) in set.totals.iter().zip(&entry.totals) {
-                if n != 0 {
-                    bump_signed(total, n);
-                }
-            }
-            if let Some((class, e)) = &entry.class {
-                set.post_class(*class, e);
-            }
-        });
+        self.write(writer, |set| set.post(entry));
     }
 
     /// Posts what happened to one class. The caller owns `writer`.
@@ -198,6 +204,13 @@ impl<O: Os> Books<O> {
 
     #[inline]
     fn write(&self, writer: &Writer, f: impl FnOnce(&Delta)) {
+        let section = self.begin(writer);
+        f(section.set());
+    }
+
+    /// Makes the writer's counter odd and orders that before the loads that follow.
+    #[inline]
+    fn begin<'a>(&'a self, writer: &'a Writer) -> Section<'a, O> {
         let sequence = writer.sequence.load(Ordering::Relaxed);
         debug_assert!(sequence.is_multiple_of(2), "a writer posts one entry at a time");
         writer.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);
@@ -206,10 +219,25 @@ impl<O: Os> Books<O> {
         } else {
             fence(Ordering::SeqCst);
         }
-        let generation = self.generation.load(Ordering::Relaxed);
-        f(&writer.sets[generation % SETS]);
-        // Release: a reader that sees the even value sees every delta of this entry.
-        writer.sequence.store(sequence.wrapping_add(2), Ordering::Release);
+        Section { books: self, writer, odd: sequence.wrapping_add(1) }
+    }
+
+    /// Begins a movement of accounts that no lock protects; it is posted through the result, and ends with it.
+    /// `None` while a reader compares the accounts with the books: then the movement is made under the page
+    /// heap's lock, for which it waits. The caller owns `writer`.
+    #[inline]
+    pub fn enter<'a>(&'a self, writer: &'a Writer) -> Option<Section<'a, O>> {
+        let section = self.begin(writer);
+        if self.closed.load(Ordering::Relaxed) { None } else { Some(section) }
+    }
+
+    /// The reader's side of the fence.
+    fn fence_all(&self, os: &O) {
+        if self.asymmetric.load(Ordering::Relaxed) {
+            os.fence_all();
+        } else {
+            fence(Ordering::SeqCst);
+        }
     }
 
     fn each_writer(&self, mut f: impl FnMut(&Writer) -> bool) -> bool {
@@ -258,9 +286,12 @@ impl<O: Os> Books<O> {
         Reader { books: self, reading: self.reading.lock() }
     }
 
-    /// Takes the books' lock for a fork.
-    pub fn hold_for_fork(&self) {
+    /// Takes the books' lock for a fork, and keeps lock-free movements out.
+    pub fn hold_for_fork(&self, os: &O) {
         hold_row([&self.reading]);
+        self.closed.store(true, Ordering::SeqCst);
+        self.fence_all(os);
+        self.each_writer(Self::wait_out);
     }
 
     /// Releases what [`Books::hold_for_fork`] took; in the child, the fence is registered anew.
@@ -271,6 +302,7 @@ impl<O: Os> Books<O> {
         if child && self.asymmetric.load(Ordering::Relaxed) {
             self.register_fence(os);
         }
+        self.closed.store(false, Ordering::Release);
         // SAFETY: the caller's promise.
         unsafe { let_go_row([&self.reading]) };
     }
@@ -281,6 +313,35 @@ impl<O: Os> Books<O> {
     }
 }
 
+/// A writer in the middle of an entry.
+pub struct Section<'a, O: Os> {
+    books: &'a Books<O>,
+    writer: &'a Writer,
+    odd: usize,
+}
+
+impl<O: Os> Section<'_, O> {
+    /// The set that is written: loaded after the counter became odd, and not again.
+    #[inline]
+    fn set(&self) -> &Delta {
+        let generation = self.books.generation.load(Ordering::Relaxed);
+        &self.writer.sets[generation % SETS]
+    }
+
+    /// Posts the entry of this movement. Once.
+    pub fn post(self, entry: &Entry) {
+        self.set().post(entry);
+    }
+}
+
+impl<O: Os> Drop for Section<'_, O> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: a reader that sees the even value sees every delta and every movement of this entry.
+        self.writer.sequence.store(self.odd.wrapping_add(1), Ordering::Release);
+    }
+}
+
 /// The one reader of the moment.
 pub struct Reader<'a, O: Os> {
     books: &'a Books<O>,
@@ -288,6 +349,19 @@ pub struct Reader<'a, O: Os> {
 }
 
 impl<O: Os> Reader<'_, O> {
+    /// Keeps lock-free movements out until [`Reader::open`], and waits for those under way. `false`: a thread
+    /// was stopped in the middle of one. Before the page heap's lock is taken, for which a kept-out thread waits.
+    pub fn close(&mut self, os: &O) -> bool {
+        self.books.closed.store(true, Ordering::SeqCst);
+        self.books.fence_all(os);
+        self.books.each_writer(Books::<O>::wait_out)
+    }
+
+    /// Lets lock-free movements in again.
+    pub fn open(&mut self) {
+        self.books.closed.store(false, Ordering::Release);
+    }
+
     /// As [`Books::read`].
     pub fn read(&mut self, os: &O, out: &mut Snapshot) -> bool {
         let books = self.books;
@@ -300,11 +374,7 @@ impl<O: Os> Reader<'_, O> {
                 old
             }
         };
-        if books.asymmetric.load(Ordering::Relaxed) {
-            os.fence_all();
-        } else {
-            fence(Ordering::SeqCst);
-        }
+        books.fence_all(os);
         let complete = books.each_writer(Books::<O>::wait_out);
         if complete {
             books.each_writer(|writer| {

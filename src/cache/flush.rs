@@ -22,6 +22,7 @@ impl Cache {
             self.hand_over(central, class);
         }
         self.close_inbox(central);
+        central.heap().empty_hand(self.client());
         debug_assert!(self.is_valid());
     }
 
@@ -59,7 +60,7 @@ impl Cache {
 
     fn release<O: Os>(&self, central: &Central<O>, span: &Span) {
         self.post(central, span.class(), Some(span), ClassEntry::default());
-        central.put(self.writer(), span);
+        central.put(self.client(), span);
     }
 }
 

@@ -64,7 +64,7 @@ impl Cache {
     pub(super) fn place_partial<O: Os>(&self, central: &Central<O>, span: &Span) {
         if span.outstanding() == 0 && !self.classes[span.class().index()].partial.is_empty() {
             self.post(central, span.class(), Some(span), ClassEntry::default());
-            central.retire(self.writer(), span);
+            central.retire(self.client(), span);
         } else {
             span.place.set(Place::Partial);
             self.classes[span.class().index()].partial.push(span);

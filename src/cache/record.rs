@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use super::remote::{Inbox, Outbox};
 use crate::account::Writer;
 use crate::config::MIN_ALIGN;
+use crate::heap::Client;
 use crate::size_class::{CLASSES, Class, QUICK_MAX};
 use crate::span::{Object, Place, Span, SpanList};
 
@@ -42,7 +43,7 @@ pub struct Cache {
     pub(super) classes: [ClassState; CLASSES],
     pub(super) outbox: UnsafeCell<Outbox>,
     pub(super) inbox: Inbox,
-    writer: Writer,
+    client: Client,
     /// How often the end of the owning thread was put off. Owner only.
     pub exit_rounds: Cell<usize>,
     /// The next cache in the pool. Protected by the caches' lock.
@@ -88,7 +89,7 @@ impl Cache {
             }; CLASSES],
             outbox: UnsafeCell::new(Outbox::new()),
             inbox: Inbox::new(),
-            writer: Writer::new(),
+            client: Client::new(),
             exit_rounds: Cell::new(0),
             next_idle: Cell::new(null_mut()),
             next: AtomicPtr::new(null_mut()),
@@ -108,7 +109,12 @@ impl Cache {
 
     /// The writing side of the books for the owner.
     pub fn writer(&self) -> &Writer {
-        &self.writer
+        self.client.writer()
+    }
+
+    /// What the cache is to the page heap.
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// This cache as the owner of spans.

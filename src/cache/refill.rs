@@ -34,7 +34,7 @@ impl Cache {
         let span = match state.partial.pop() {
             // SAFETY: a listed span is alive.
             Some(span) => unsafe { span.as_ref() },
-            None => match central.take(self.writer(), class, self.as_owner()) {
+            None => match central.take(self.client(), class, self.as_owner()) {
                 Some(span) => span,
                 None => return false,
             },

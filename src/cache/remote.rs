@@ -161,7 +161,7 @@ impl Cache {
         loop {
             let owner = span.owner();
             if owner == NOBODY {
-                if central.free(self.writer(), span, batch, 0) {
+                if central.free(self.client(), span, batch) {
                     return;
                 }
             } else if owner == self.as_owner() {

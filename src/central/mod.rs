@@ -12,8 +12,8 @@
 
 use core::ptr::NonNull;
 
-use crate::account::{ClassEntry, Writer};
-use crate::heap::{Heap, Use};
+use crate::account::ClassEntry;
+use crate::heap::{Client, Heap};
 use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
@@ -65,13 +65,13 @@ impl<O: Os> Central<O> {
     /// A span of `class` with room, for `owner`: from the list, else from the page heap. `None`: no memory.
     ///
     /// The span has all its outstanding objects counted in `left`.
-    pub fn take(&self, writer: &Writer, class: Class, owner: *mut ()) -> Option<&Span> {
+    pub fn take(&self, client: &Client, class: Class, owner: *mut ()) -> Option<&Span> {
         let listed = self.lock(class).take(owner);
         if let Some(span) = listed {
             // SAFETY: records of spans in use are alive; the span is the caller's now.
             return Some(unsafe { span.as_ref() });
         }
-        let span = self.heap.take(writer, class.span_pages(), 1, Use::Small(class))?;
+        let span = self.heap.take_small(client, class)?;
         span.set_owner(owner);
         Some(span)
     }
@@ -80,11 +80,11 @@ impl<O: Os> Central<O> {
     /// the page heap.
     ///
     /// The caller owned it until now, has posted everything about it, and has it in no list.
-    pub fn put(&self, writer: &Writer, span: &Span) {
+    pub fn put(&self, client: &Client, span: &Span) {
         span.left.set(span.outstanding());
         span.bias.set(0);
         if span.left.get() == 0 {
-            return self.retire(writer, span);
+            return self.retire(client, span);
         }
         let spans = self.lock(span.class());
         span.set_owner(NOBODY);
@@ -92,16 +92,16 @@ impl<O: Os> Central<O> {
     }
 
     /// Gives an empty span back to the page heap. The caller owns it, or took it out of its list.
-    pub fn retire(&self, writer: &Writer, span: &Span) {
+    pub fn retire(&self, client: &Client, span: &Span) {
         debug_assert!(span.outstanding() == 0);
         // SAFETY: no object of the span is live or in transit, and it stands in no list.
-        unsafe { self.heap.give_back(writer, span, Use::Small(span.class())) };
+        unsafe { self.heap.give_back_small(client, span) };
     }
 
     /// Frees objects of a span that has no owner. `false`: it has one by now, and nothing was done.
     ///
-    /// The objects are counted as sent and received by whoever frees them.
-    pub fn free(&self, writer: &Writer, span: &Span, batch: &Batch, sent: usize) -> bool {
+    /// The objects were posted as sent, and count as received by whoever frees them.
+    pub fn free(&self, client: &Client, span: &Span, batch: &Batch) -> bool {
         let class = span.class();
         let spans = self.lock(class);
         if span.owner() != NOBODY {
@@ -111,13 +111,13 @@ impl<O: Os> Central<O> {
         // SAFETY: the batch's objects are free ones of this span, which is ours under the lock.
         unsafe { receive(span, batch) };
         let received = batch.count as usize;
-        self.heap.books().post_class(writer, class, &ClassEntry { sent, received, ..ClassEntry::default() });
+        self.heap.books().post_class(client.writer(), class, &ClassEntry { received, ..ClassEntry::default() });
         if span.left.get() == 0 {
             if had_room {
                 spans.partial.remove(span);
             }
             drop(spans);
-            self.retire(writer, span);
+            self.retire(client, span);
         } else if !had_room {
             spans.list(span);
         }

@@ -11,6 +11,7 @@
 
 mod backing;
 mod grow;
+mod local;
 mod release;
 mod resize;
 mod walk;
@@ -31,7 +32,8 @@ use crate::vm::Vm;
 
 use backing::Records;
 use grow::Growth;
-pub use walk::Walked;
+pub use local::Client;
+pub use walk::{Still, Walked};
 
 /// How many pages of a span get an entry in the page map. A larger span is found by its first page
 /// only, so that address space which nobody touches costs nothing.
@@ -190,15 +192,24 @@ impl<O: Os> Heap<O> {
             return None;
         };
         self.move_in_use(pages, released, what, entry);
+        // SAFETY: the record and the pages were taken above.
+        Some(unsafe { self.install(record, base, pages, what, released == pages) })
+    }
+
+    /// Makes a record that of a span, and the page map say so.
+    ///
+    /// # Safety
+    /// The record and the pages are the caller's; the map was grown to the pages.
+    unsafe fn install(&self, record: NonNull<Span>, base: Addr, pages: Pages, what: Use, zero: bool) -> &Span {
         let class = if let Use::Small(class) = what { Some(class) } else { None };
-        // SAFETY: the record is fresh memory for a span, ours alone.
+        // SAFETY: the record is memory for a span, ours alone.
         let span = unsafe {
-            record.write(Span::new(base, pages, what.kind(), class, released == pages));
+            record.write(Span::new(base, pages, what.kind(), class, zero));
             record.as_ref()
         };
-        // SAFETY: the pages were taken above, and the map grew with the heap.
+        // SAFETY: the pages are the span's from now on.
         unsafe { self.map.set(base.page(), mapped(pages), Some(span)) };
-        Some(span)
+        span
     }
 
     /// Finds pages, growing the heap if need be, makes them Ready and takes them. Returns the first byte and
@@ -280,7 +291,13 @@ impl<O: Os> Heap<O> {
         guard.pages.free(base, pages);
         // SAFETY: the record came from these records, by the caller's promise.
         unsafe { guard.spans.free(NonNull::from(span)) };
-        self.vm.accounts().transfer(what.account(), Account::HeapFree, pages.bytes(), &mut entry);
+        self.move_out_of_use(pages, what, &mut entry);
+        self.books.post(writer, &entry);
+    }
+
+    /// Accounts for pages that go out of use.
+    fn move_out_of_use(&self, pages: Pages, what: Use, entry: &mut Entry) {
+        self.vm.accounts().transfer(what.account(), Account::HeapFree, pages.bytes(), entry);
         match what {
             Use::Small(class) => {
                 entry.add(Total::InHeap, -(pages.bytes() as isize));
@@ -293,7 +310,6 @@ impl<O: Os> Heap<O> {
             }
             Use::Manual(_) => {}
         }
-        self.books.post(writer, &entry);
     }
 }
 

@@ -10,7 +10,7 @@
 
 use crate::account::{ACCOUNTS, Account, Failures, Snapshot, Total};
 use crate::cache::Cache;
-use crate::heap::Walked;
+use crate::heap::{Client, Still, Walked};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 use crate::span::Span;
@@ -36,9 +36,27 @@ pub fn read<O: Os>(caches: &Caches<O>, out: &mut Snapshot) -> bool {
     heap.books().read(heap.vm().os(), out)
 }
 
-/// Everything added up by walking every span, under the page heap's lock.
+/// Everything added up by walking every span, with the books closed and the page heap's lock held.
 pub fn read_slow<O: Os>(caches: &Caches<O>) -> Walked {
-    caches.central().heap().hold_still().walk()
+    let heap = caches.central().heap();
+    let mut reader = heap.books().reader();
+    reader.close(heap.vm().os());
+    let walked = walk(caches, &heap.hold_still());
+    reader.open();
+    walked
+}
+
+/// The walk, together with what is in the caches' hands.
+fn walk<O: Os>(caches: &Caches<O>, still: &Still<'_, O>) -> Walked {
+    let mut walked = still.walk();
+    let mut add = |client: &Client| {
+        // SAFETY: the books are closed and the heap's lock is held.
+        let (pages, records) = unsafe { client.in_hand() };
+        walked.accounts[Account::HeapFree as usize] += pages.bytes();
+        walked.records -= records;
+    };
+    caches.each(|cache| add(cache.client()));
+    walked
 }
 
 /// Checks every identity. With `quiet`, the caller knows that no other thread allocates or frees, and
@@ -51,11 +69,12 @@ pub fn crossfoot<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: bool) 
     }
     let heap = caches.central().heap();
     let mut reader = heap.books().reader();
+    let still_writers = reader.close(heap.vm().os());
     let _pool = caches.hold_still();
     let still = heap.hold_still();
     let mut snapshot = Snapshot::new();
-    let complete = reader.read(heap.vm().os(), &mut snapshot);
-    let walked = still.walk();
+    let complete = reader.read(heap.vm().os(), &mut snapshot) && still_writers;
+    let walked = walk(caches, &still);
     let mut failures = Failures::default();
     snapshot.check(&mut failures);
     if complete {
@@ -66,6 +85,7 @@ pub fn crossfoot<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: bool) 
         }
     }
     failures.require(still.is_valid(), "page summaries = page bitmaps", None, 0, 1);
+    reader.open();
     Balance { snapshot, complete, walked, failures, caches: caches.made() }
 }
 

@@ -20,11 +20,13 @@ pub struct PageCache {
     pages: u64,
     /// One bit for each free page that is released.
     released: u64,
+    /// One bit for each free page that was released until [`PageCache::make_resident`], and reads as zero.
+    zero: u64,
 }
 
 impl PageCache {
     /// A cache without a block.
-    pub const EMPTY: PageCache = PageCache { base: Addr::NULL, pages: 0, released: 0 };
+    pub const EMPTY: PageCache = PageCache { base: Addr::NULL, pages: 0, released: 0, zero: 0 };
 
     /// Whether no page is left.
     #[inline]
@@ -38,8 +40,27 @@ impl PageCache {
         (Pages(self.pages.count_ones() as usize - released), Pages(released))
     }
 
+    /// Calls `used` for each run of released pages, lowest first, and counts those for which it succeeds as
+    /// resident from then on. Stops at the first error. Returns how many pages became resident, and whether
+    /// all did.
+    pub fn make_resident(&mut self, mut used: impl FnMut(Addr, Pages) -> bool) -> (Pages, bool) {
+        let mut done = 0;
+        while self.released != 0 {
+            let i = self.released.trailing_zeros() as usize;
+            let n = (self.released >> i).trailing_ones() as usize;
+            if !used(self.base.plus(i << PAGE_SHIFT), Pages(n)) {
+                return (Pages(done), false);
+            }
+            let run = u64::MAX >> (WORD - n) << i;
+            self.released &= !run;
+            self.zero |= run;
+            done += n;
+        }
+        (Pages(done), true)
+    }
+
     /// Takes the lowest run of `pages` pages. Gives its address and how many of the pages
-    /// were released. `None` where there is none, as for any number above
+    /// are released or read as zero. `None` where there is none, as for any number above
     /// [`CACHE_PAGES`]. Without a lock.
     #[inline]
     #[must_use = "pages that are taken must be given back"]
@@ -50,9 +71,10 @@ impl PageCache {
         }
         let i = find_ones(self.pages, n)?;
         let run = u64::MAX >> (WORD - n) << i;
-        let released = (self.released & run).count_ones() as usize;
+        let released = ((self.released | self.zero) & run).count_ones() as usize;
         self.pages &= !run;
         self.released &= !run;
+        self.zero &= !run;
         Some((self.base.plus(i << PAGE_SHIFT), Pages(released)))
     }
 
@@ -89,7 +111,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
     /// An empty cache where no page is free. The caller holds the page heap's lock.
     pub fn allocate_to_cache(&mut self) -> PageCache {
         match self.take_block() {
-            Some((block, pages, released)) => PageCache { base: self.addr(block), pages, released },
+            Some((block, pages, released)) => PageCache { base: self.addr(block), pages, released, zero: 0 },
             None => PageCache::EMPTY,
         }
     }

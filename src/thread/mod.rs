@@ -129,7 +129,7 @@ impl<O: Os> Caches<O> {
 
     /// Takes every lock from the books' down to the heap's for a fork, in rank order.
     pub fn hold_for_fork(&self) {
-        self.central.heap().books().hold_for_fork();
+        self.central.heap().books().hold_for_fork(self.central.heap().vm().os());
         hold_row([&self.pool]);
         hold_row([&self.shared]);
         self.central.hold_for_fork();

@@ -7,8 +7,9 @@ use crossfoot::boot::Kernel;
 use crossfoot::cache::Cache;
 use crossfoot::heap::Use;
 use crossfoot::os::sim::Sim;
+use crossfoot::size_class::Class;
 use crossfoot::span::Kind;
-use crossfoot::units::{GIB, KIB, Pages};
+use crossfoot::units::{GIB, Pages};
 
 use crate::kernel::{self, adopt, balanced_with_machine, free, free_without_cache, retire, usable};
 
@@ -98,11 +99,11 @@ fn a_pointer_into_a_small_object() {
         all_but_free_see(&kernel, cache, at + off, INTERIOR);
     }
     balanced_with_machine(&kernel, Some(cache));
-    // Behind the last object of a span.
-    let big = allocate(&kernel, cache, 9 * KIB);
-    assert_eq!(usable(&kernel, big), 9 * KIB, "a class whose span has bytes to spare");
-    let past = big + 7 * 9 * KIB + 9 * KIB;
-    all_see(&kernel, other, past, INTERIOR);
+    // Behind the last object of a span whose class leaves bytes to spare.
+    let spare = |c: &Class| c.objects() * c.size() < c.span_pages().bytes();
+    let class = Class::all().find(spare).expect("not every size divides its span");
+    let big = allocate(&kernel, cache, class.size());
+    all_see(&kernel, other, big + class.objects() * class.size(), INTERIOR);
     free(&kernel, cache, at);
     free(&kernel, cache, big);
     balanced_with_machine(&kernel, Some(cache));

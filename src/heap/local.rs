@@ -1,0 +1,180 @@
+//! Pages and span records in one cache's hand: spans of small objects come and go without the heap's lock.
+//!
+//! The pages are Ready and count as free. What moves here moves inside a section of the books, so that
+//! `crossfoot` can keep it still; where that is refused, it moves under the heap's lock.
+
+use core::cell::UnsafeCell;
+use core::ptr::NonNull;
+
+use super::{Heap, State, Use, mapped};
+use crate::account::{Account, Entry, Total, Writer};
+use crate::os::Os;
+use crate::page::PageCache;
+use crate::size_class::Class;
+use crate::span::Span;
+use crate::units::Pages;
+
+/// Spans of more pages go to the heap: they would empty a block of 64 pages at once.
+const LOCAL_PAGES: usize = 16;
+/// How many records a cache takes at a time and keeps at the most.
+const RECORDS: usize = 8;
+
+/// What a cache is to the page heap. All-zero bytes are a new one.
+pub struct Client {
+    writer: Writer,
+    hand: UnsafeCell<Hand>,
+}
+
+/// Touched by the owner only, inside a section of the books or with the heap's lock held; read by a reader
+/// that has closed the books and holds the heap's lock.
+struct Hand {
+    pages: PageCache,
+    records: [*mut Span; RECORDS],
+    count: usize,
+}
+
+impl Hand {
+    fn record(&mut self) -> Option<NonNull<Span>> {
+        self.count = self.count.checked_sub(1)?;
+        NonNull::new(*self.records.get(self.count)?)
+    }
+
+    fn keep(&mut self, record: NonNull<Span>) -> bool {
+        match self.records.get_mut(self.count) {
+            Some(place) => {
+                *place = record.as_ptr();
+                self.count += 1;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl Client {
+    /// A client with nothing in hand.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> Client {
+        let hand = Hand { pages: PageCache::EMPTY, records: [core::ptr::null_mut(); RECORDS], count: 0 };
+        Client { writer: Writer::new(), hand: UnsafeCell::new(hand) }
+    }
+
+    /// The writing side of the books.
+    pub fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// How many pages and how many span records are in hand.
+    ///
+    /// # Safety
+    /// The caller owns the cache, or has closed the books and holds the heap's lock.
+    pub unsafe fn in_hand(&self) -> (Pages, usize) {
+        // SAFETY: nobody writes at the same time, by the caller's promise.
+        let hand = unsafe { &*self.hand.get() };
+        let (free, released) = hand.pages.count();
+        (Pages(free.0 + released.0), hand.count)
+    }
+}
+
+impl<O: Os> Heap<O> {
+    /// Takes a span of `class` for the owner of `client`. `None`: no memory.
+    pub fn take_small(&self, client: &Client, class: Class) -> Option<&Span> {
+        let (pages, what) = (class.span_pages(), Use::Small(class));
+        if pages.0 > LOCAL_PAGES {
+            return self.take(client.writer(), pages, 1, what);
+        }
+        if let Some(section) = self.books.enter(client.writer()) {
+            let mut entry = Entry::new();
+            // SAFETY: the owner is running this, inside a section.
+            let span = self.take_from(unsafe { &mut *client.hand.get() }, class, &mut entry);
+            section.post(&entry);
+            if span.is_some() {
+                return span;
+            }
+        }
+        let mut entry = Entry::new();
+        let mut guard = self.state.lock();
+        // SAFETY: the owner is running this, with the heap's lock held.
+        let hand = unsafe { &mut *client.hand.get() };
+        self.fill(&mut guard, hand, &mut entry);
+        let span = match self.take_from(hand, class, &mut entry) {
+            Some(span) => Some(span),
+            None => self.take_locked(&mut guard, pages, 1, what, &mut entry),
+        };
+        self.books.post(client.writer(), &entry);
+        span
+    }
+
+    /// Takes a span from what is in hand. Changes nothing where that does not do.
+    fn take_from(&self, hand: &mut Hand, class: Class, entry: &mut Entry) -> Option<&Span> {
+        if hand.count == 0 {
+            return None;
+        }
+        let pages = class.span_pages();
+        let (base, zero) = hand.pages.alloc(pages)?;
+        let record = hand.record()?;
+        self.move_in_use(pages, Pages(0), Use::Small(class), entry);
+        // SAFETY: the pages and the record are ours.
+        Some(unsafe { self.install(record, base, pages, Use::Small(class), zero == pages) })
+    }
+
+    /// Takes records and, where no page is left, a block of pages in hand.
+    fn fill(&self, state: &mut State, hand: &mut Hand, entry: &mut Entry) {
+        self.state.assert_held();
+        while hand.count < RECORDS {
+            match state.spans.alloc(&self.vm, entry) {
+                Ok(record) => hand.keep(record),
+                Err(_) => break,
+            };
+        }
+        if !hand.pages.is_empty() {
+            return;
+        }
+        hand.pages = state.pages.allocate_to_cache();
+        // SAFETY: the pages are ours, and exactly these runs of them are Prepared. A physical page is
+        // released as a whole or not at all, and does not cross a block.
+        let used = |at, run: Pages| unsafe { self.vm.used(at, run.bytes(), run.bytes(), entry) }.is_ok();
+        let (done, all) = hand.pages.make_resident(used);
+        self.vm.accounts().transfer(Account::HeapReleased, Account::HeapFree, done.bytes(), entry);
+        entry.add(Total::Committed, done.bytes() as isize);
+        entry.add(Total::Released, -(done.bytes() as isize));
+        if !all {
+            hand.pages.flush(&mut state.pages);
+        }
+    }
+
+    /// Takes a span of small objects back from the owner of `client`.
+    ///
+    /// # Safety
+    /// As for [`Heap::give_back`].
+    pub unsafe fn give_back_small(&self, client: &Client, span: &Span) {
+        let (base, pages, class) = (span.base(), span.pages(), span.class());
+        if let Some(section) = self.books.enter(client.writer()) {
+            // SAFETY: the owner is running this, inside a section.
+            let hand = unsafe { &mut *client.hand.get() };
+            if hand.count < RECORDS && hand.pages.free(base, pages) {
+                let mut entry = Entry::new();
+                span.end();
+                // SAFETY: the pages were the span's, so the map has entries for them.
+                unsafe { self.map.set(base.page(), mapped(pages), None) };
+                hand.keep(NonNull::from(span));
+                self.move_out_of_use(pages, Use::Small(class), &mut entry);
+                return section.post(&entry);
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.give_back(client.writer(), span, Use::Small(class)) };
+    }
+
+    /// Gives what is in hand back to the heap. The caller owns the client.
+    pub fn empty_hand(&self, client: &Client) {
+        let mut guard = self.state.lock();
+        // SAFETY: the owner is running this, with the heap's lock held.
+        let hand = unsafe { &mut *client.hand.get() };
+        hand.pages.flush(&mut guard.pages);
+        while let Some(record) = hand.record() {
+            // SAFETY: records in hand came from these records, and nobody uses them.
+            unsafe { guard.spans.free(record) };
+        }
+    }
+}

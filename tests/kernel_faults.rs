@@ -1,0 +1,422 @@
+//! Refusals of the system, at each call that a long run makes, and at many of them: never a crash, null
+//! where memory was wanted, every other object intact, and the books balanced after each.
+
+mod kernel;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+
+use crossfoot::api;
+use crossfoot::boot::Kernel;
+use crossfoot::cache::Cache;
+use crossfoot::os::OsError;
+use crossfoot::os::sim::{Sim, Verb};
+use crossfoot::size_class::Class;
+use crossfoot::units::{GIB, KIB, MIB, Pages};
+
+use kernel::{Rng, adopt, balanced_with_machine, empty, free, free_without_cache, retire};
+
+/// Operations of a run.
+const OPERATIONS: usize = 10_000;
+/// System calls that a run has to make at least.
+const CALLS: u64 = 1_000;
+/// Objects that a run holds at the most.
+const HELD: usize = 400;
+/// Caches of a run.
+const CACHES: usize = 2;
+
+/// An object, and what its first and last word hold.
+#[derive(Clone, Copy)]
+struct Held {
+    at: usize,
+    size: usize,
+    word: u64,
+}
+
+impl Held {
+    /// A fresh object; its words are written.
+    fn new(at: usize, size: usize, word: u64) -> Held {
+        let held = Held { at, size, word };
+        // SAFETY: the object is live and has `size` bytes, 8 or more.
+        held.ends().for_each(|p| unsafe { p.write_unaligned(word) });
+        held
+    }
+
+    fn ends(&self) -> impl Iterator<Item = *mut u64> {
+        [self.at, self.at + self.size - 8].into_iter().map(|at| at as *mut u64)
+    }
+
+    fn check(&self) {
+        // SAFETY: the object is live.
+        let ok = self.ends().all(|p| unsafe { p.read_unaligned() } == self.word);
+        assert!(ok, "{} bytes at {:#x} were written over", self.size, self.at);
+    }
+}
+
+/// A run: the same operations for the same seed, as far as no call fails.
+struct Run {
+    kernel: Box<Kernel<Sim>>,
+    caches: [Option<*const Cache>; CACHES],
+    rng: Rng,
+    held: Vec<Held>,
+    /// Calls that were made to fail, when it was last looked at.
+    injected: u64,
+    /// Refusals that need no plan: there is a limit of Ready memory.
+    limited: bool,
+    nulls: usize,
+}
+
+impl Run {
+    fn new(sim: Sim, seed: u64) -> Run {
+        let kernel = kernel::kernel(sim);
+        Run { kernel, caches: [None; CACHES], rng: Rng(seed), held: Vec::new(), injected: 0, limited: false, nulls: 0 }
+    }
+
+    fn sim(&self) -> &Sim {
+        self.kernel.os()
+    }
+
+    /// The cache of driver `i`, if the system lets it have one.
+    fn cache(&mut self, i: usize) -> Option<&'static Cache> {
+        if self.caches[i].is_none() {
+            // SAFETY: the kernel is in a box and outlives the cache.
+            self.caches[i] = unsafe { self.kernel.adopt() }.ok().map(core::ptr::from_ref);
+        }
+        // SAFETY: caches live as long as the kernel.
+        self.caches[i].map(|cache| unsafe { &*cache })
+    }
+
+    /// One operation, and what must hold after it if a call failed in it.
+    fn step(&mut self) {
+        let done = self.operate();
+        let refused = self.sim().injected() != self.injected;
+        self.injected = self.sim().injected();
+        if !done {
+            self.nulls += 1;
+            assert!(refused || self.limited, "null, and no call had failed");
+        }
+        if refused {
+            self.check();
+        }
+    }
+
+    /// Does one operation; `false` if it said that there was no memory.
+    fn operate(&mut self) -> bool {
+        let i = self.rng.below(CACHES);
+        let what = self.rng.below(1_000);
+        let Some(cache) = self.cache(i) else { return false };
+        let full = self.held.len() >= HELD;
+        match what {
+            0..400 if !full => {
+                let size = if self.rng.one_in(12) { 8 + self.rng.below(20_000) } else { 8 + self.rng.below(600) };
+                self.allocate(cache, size)
+            }
+            400..550 if !full => {
+                let size = 33_000 + self.rng.below(400 * KIB);
+                self.allocate(cache, size)
+            }
+            550..553 if !full => {
+                let size = 2 * MIB + self.rng.below(6 * MIB);
+                self.allocate(cache, size)
+            }
+            553..600 => self.reallocate(cache),
+            600..602 => self.retire(i),
+            602..690 => {
+                let pages = Pages(4 + self.rng.below(48));
+                self.kernel.caches().central().heap().release(cache.writer(), pages);
+                true
+            }
+            _ => self.free(Some(cache).filter(|_| what != 999)),
+        }
+    }
+
+    fn allocate(&mut self, cache: &Cache, size: usize) -> bool {
+        let central = self.kernel.caches().central();
+        let how = self.rng.below(8);
+        let p = match how {
+            0 => api::allocate_zeroed(central, cache, size),
+            1 => api::allocate_aligned(central, cache, size, 16 << (size % 13)),
+            _ => api::allocate(central, cache, size),
+        };
+        if !p.is_null() {
+            let held = Held::new(p as usize, size, self.rng.next());
+            self.held.push(held);
+        }
+        !p.is_null()
+    }
+
+    fn reallocate(&mut self, cache: &Cache) -> bool {
+        if self.held.is_empty() {
+            return true;
+        }
+        let i = self.rng.below(self.held.len());
+        let old = self.held[i];
+        let most = if self.rng.one_in(3) { 3 * MIB } else { 3 * old.size };
+        let size = 8 + self.rng.below(most);
+        let new = kernel::reallocate(&self.kernel, cache, old.at, size, 1);
+        if new == 0 {
+            old.check();
+            return false;
+        }
+        // SAFETY: the object is live.
+        assert_eq!(unsafe { (new as *const u64).read_unaligned() }, old.word, "{} to {size} bytes", old.size);
+        self.held[i] = Held::new(new, size, old.word);
+        true
+    }
+
+    /// Frees an object; without a cache, as a thread does that has none.
+    fn free(&mut self, cache: Option<&Cache>) -> bool {
+        if !self.held.is_empty() {
+            let i = self.rng.below(self.held.len());
+            let old = self.held.swap_remove(i);
+            old.check();
+            match cache {
+                Some(cache) => free(&self.kernel, cache, old.at),
+                None => free_without_cache(&self.kernel, old.at),
+            }
+        }
+        true
+    }
+
+    fn retire(&mut self, i: usize) -> bool {
+        if let Some(cache) = self.caches[i].take() {
+            // SAFETY: caches live as long as the kernel.
+            retire(&self.kernel, unsafe { &*cache });
+        }
+        true
+    }
+
+    /// Every object is intact and the books balance, if there are any yet.
+    fn check(&self) {
+        self.held.iter().for_each(Held::check);
+        if self.kernel.crossfoot(None, true).is_some() {
+            // SAFETY: caches live as long as the kernel.
+            balanced_with_machine(&self.kernel, self.caches[0].map(|cache| unsafe { &*cache }));
+        }
+    }
+
+    fn steps(&mut self, n: usize) -> &mut Run {
+        (0..n).for_each(|_| self.step());
+        self
+    }
+
+    /// Now no call fails any more: everything is as if none ever had.
+    fn finish(mut self) -> Run {
+        self.sim().fail_never();
+        self.sim().limit_ready(usize::MAX);
+        (self.limited, self.nulls) = (false, 0);
+        self.check();
+        self.steps(200);
+        assert_eq!(self.nulls, 0);
+        while !self.held.is_empty() {
+            let cache = self.cache(self.held.len() % CACHES);
+            self.free(cache);
+        }
+        (0..CACHES).for_each(|i| drop(self.retire(i)));
+        empty(&self.kernel);
+        balanced_with_machine(&self.kernel, None);
+        self
+    }
+}
+
+/// The errors that a call may fail with.
+const ERRORS: [OsError; 4] = [OsError::OutOfMemory, OsError::Taken, OsError::Unsupported, OsError::Errno(5)];
+
+/// Runs with call `n` failing with `error`; names both if the run fails.
+fn run_failing(page: usize, n: u64, error: OsError) {
+    let run = || {
+        let mut run = Run::new(Sim::new().physical_page(page), page as u64);
+        run.sim().fail_nth_with(n, error);
+        run.steps(OPERATIONS);
+        assert_eq!(run.sim().injected(), 1);
+        run.finish();
+    };
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
+        eprintln!("call {n} failed with {error:?}, physical pages of {page} bytes");
+        std::panic::resume_unwind(payload);
+    }
+}
+
+/// The number of fallible calls that the run makes, and which verbs they were.
+fn count(page: usize) -> u64 {
+    let mut run = Run::new(Sim::new().physical_page(page), page as u64);
+    run.steps(OPERATIONS);
+    let calls = run.sim().calls();
+    for verb in [Verb::Reserve, Verb::Alloc, Verb::Map, Verb::Used, Verb::Unused, Verb::MovePages, Verb::SparseReady] {
+        assert!(run.sim().count(verb) >= 2, "the run should make calls of every kind: {verb:?}");
+    }
+    assert_eq!(run.nulls, 0);
+    run.finish();
+    calls
+}
+
+/// Every call of the run fails in turn, or one in `step`.
+fn fail_each(page: usize, step: usize, error: impl Fn(u64) -> OsError + Sync) {
+    let calls = count(page);
+    assert!(calls >= CALLS, "{calls} calls are too few");
+    let work = |first: u64| (first..=calls).step_by(2 * step).for_each(|n| run_failing(page, n, error(n)));
+    thread::scope(|scope| {
+        scope.spawn(|| work(1));
+        scope.spawn(|| work(1 + step as u64));
+    });
+}
+
+#[test]
+fn every_call_of_a_long_run_fails_once() {
+    fail_each(4 * KIB, 1, |_| OsError::OutOfMemory);
+}
+
+#[test]
+fn calls_on_large_physical_pages_fail() {
+    fail_each(64 * KIB, 13, |_| OsError::OutOfMemory);
+}
+
+#[test]
+fn calls_fail_with_any_error() {
+    fail_each(16 * KIB, 17, |n| ERRORS[n as usize % ERRORS.len()]);
+}
+
+#[test]
+fn many_calls_fail() {
+    let mut nulls = 0;
+    for seed in 0..30 {
+        let mut run = Run::new(Sim::new().physical_page((4 * KIB) << (seed % 5)), seed);
+        run.sim().fail_randomly(seed, 2 + seed % 9);
+        nulls += run.steps(1_500).nulls;
+        run.finish();
+    }
+    assert!(nulls > 1_000, "{nulls} are too few");
+}
+
+#[test]
+fn all_calls_fail_for_a_while() {
+    for seed in 0..20 {
+        let mut run = Run::new(Sim::new(), seed);
+        for _ in 0..4 {
+            let some = run.rng.below(400);
+            run.steps(some).sim().fail_from_with(1, ERRORS[some % ERRORS.len()]);
+            run.steps(150).sim().fail_never();
+        }
+        assert!(run.nulls > 0);
+        run.finish();
+    }
+}
+
+#[test]
+fn one_verb_always_fails() {
+    for verb in Verb::ALL.into_iter().filter(|verb| verb.is_fallible()) {
+        let mut run = Run::new(Sim::new(), verb as u64);
+        run.sim().fail_verb(verb);
+        run.steps(300);
+        run.sim().fail_never();
+        run.steps(300).sim().fail_verb(verb);
+        run.steps(600);
+        run.finish();
+    }
+}
+
+#[test]
+fn a_budget_of_ready_memory() {
+    let mut run = Run::new(Sim::new(), 1);
+    run.steps(300);
+    let budget = run.sim().ready_bytes() + 2 * MIB;
+    run.sim().limit_ready(budget);
+    run.limited = true;
+    run.steps(4_000);
+    run.check();
+    assert!(run.nulls > 100, "{} requests met the limit", run.nulls);
+    assert!(run.sim().ready_bytes() <= budget);
+    // What is free already still serves small objects; what is released makes room for large ones.
+    let cache = run.cache(0).expect("the cache is there");
+    let central = run.kernel.caches().central();
+    assert!(api::allocate(central, cache, GIB).is_null());
+    assert!(central.heap().release(cache.writer(), Pages(usize::MAX)).0 > 0);
+    run.check();
+    // It is lifted.
+    run.sim().limit_ready(usize::MAX);
+    let at = api::allocate(central, cache, GIB) as usize;
+    assert_ne!(at, 0);
+    free(&run.kernel, cache, at);
+    run.finish();
+}
+
+#[test]
+fn every_kind_of_request_without_memory() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let central = kernel.caches().central();
+    let held: Vec<usize> = [24, 5_000, 40_000, 3 * MIB].map(|size| api::allocate(central, cache, size) as usize).into();
+    kernel.os().fail_from(1);
+    for class in Class::all() {
+        // What is in hand is handed out; then there is no more.
+        let mut more = Vec::new();
+        while let p @ 1.. = api::allocate(central, cache, class.size()) as usize {
+            more.push(p);
+            assert!(more.len() < 10_000);
+        }
+        assert!(api::allocate_zeroed(central, cache, class.size()).is_null());
+        more.into_iter().for_each(|at| free(&kernel, cache, at));
+    }
+    for size in [100_000, 10 * MIB, GIB] {
+        assert!(api::allocate(central, cache, size).is_null());
+        assert!(api::allocate_zeroed(central, cache, size).is_null());
+        assert!(api::allocate_aligned(central, cache, size, MIB).is_null());
+        for &at in &held {
+            assert_eq!(kernel::reallocate(&kernel, cache, at, size + 8 * MIB, 1), 0);
+        }
+    }
+    balanced_with_machine(&kernel, Some(cache));
+    // To shrink needs nothing, or may keep what it has.
+    let at = kernel::reallocate(&kernel, cache, held[3], 2 * MIB, 1);
+    assert_eq!(at, held[3]);
+    kernel.os().fail_never();
+    held.into_iter().for_each(|at| free(&kernel, cache, at));
+    retire(&kernel, cache);
+    empty(&kernel);
+    balanced_with_machine(&kernel, None);
+}
+
+/// How many fallible calls start-up and the first cache make.
+fn calls_to_start(page: usize) -> u64 {
+    let kernel = kernel::kernel(Sim::new().physical_page(page));
+    adopt(&kernel);
+    kernel.os().calls()
+}
+
+/// Start-up may fail at any call: nothing is there then, and the next try finds everything as it should be.
+fn start_after(page: usize, plan: impl Fn(&Sim), tries: usize) {
+    let kernel = kernel::kernel(Sim::new().physical_page(page));
+    plan(kernel.os());
+    for _ in 0..tries {
+        // SAFETY: the kernel is in a box.
+        assert!(unsafe { kernel.adopt() }.is_err());
+        assert!(kernel.caches().central().heap().span_of(crossfoot::units::Addr(1 << 45)).is_none());
+        // Start-up done and only the cache missing, there are books already.
+        if kernel.crossfoot(None, true).is_some() {
+            balanced_with_machine(&kernel, None);
+        }
+    }
+    kernel.os().fail_never();
+    let cache = adopt(&kernel);
+    balanced_with_machine(&kernel, Some(cache));
+    let at = api::allocate(kernel.caches().central(), cache, 100) as usize;
+    assert_ne!(at, 0);
+    free(&kernel, cache, at);
+    retire(&kernel, cache);
+    balanced_with_machine(&kernel, None);
+}
+
+#[test]
+fn start_up_fails_at_each_call_and_then_succeeds() {
+    for page in [4 * KIB, 16 * KIB, 64 * KIB] {
+        let calls = calls_to_start(page);
+        assert!(calls >= 10, "{calls} calls to start");
+        for n in 1..=calls {
+            start_after(page, |sim| sim.fail_nth(n), 1);
+            start_after(page, |sim| sim.fail_from(n), 5);
+            for again in 1..=calls {
+                start_after(page, |sim| (sim.fail_nth(n), sim.fail_nth(n + again)).0, 2);
+            }
+        }
+    }
+}
