@@ -37,7 +37,7 @@ impl Held {
     /// A fresh object; its words are written.
     fn new(at: usize, size: usize, word: u64) -> Held {
         let held = Held { at, size, word };
-        // SAFETY: the object is live and has `size` bytes, 8 or more.
+        // SAFETY: the object is live and has `size` bytes, 16 or more.
         held.ends().for_each(|p| unsafe { p.write_unaligned(word) });
         held
     }
@@ -108,7 +108,7 @@ impl Run {
         let full = self.held.len() >= HELD;
         match what {
             0..400 if !full => {
-                let size = if self.rng.one_in(12) { 8 + self.rng.below(20_000) } else { 8 + self.rng.below(600) };
+                let size = if self.rng.one_in(12) { 16 + self.rng.below(20_000) } else { 16 + self.rng.below(600) };
                 self.allocate(cache, size)
             }
             400..550 if !full => {
@@ -152,7 +152,7 @@ impl Run {
         let i = self.rng.below(self.held.len());
         let old = self.held[i];
         let most = if self.rng.one_in(3) { 3 * MIB } else { 3 * old.size };
-        let size = 8 + self.rng.below(most);
+        let size = 16 + self.rng.below(most);
         let new = kernel::reallocate(&self.kernel, cache, old.at, size, 1);
         if new == 0 {
             old.check();

@@ -22,7 +22,7 @@ impl Cache {
             // whose cache line belongs to those who send. Memory never used comes last.
             if self.take_freed(central, span)
                 || (self.drain(central) && self.take_freed(central, span))
-                || self.take_uncarved(span)
+                || self.take_uncarved(central, span)
             {
                 return true;
             }
@@ -41,17 +41,19 @@ impl Cache {
         };
         span.place.set(Place::Current);
         state.current.set(span);
-        self.take_freed(central, span) || self.take_uncarved(span)
+        self.take_freed(central, span) || self.take_uncarved(central, span)
     }
 
     /// Moves the objects freed into `span` to the slot. `false`: there are none.
+    #[inline]
     fn take_freed<O: Os>(&self, central: &Central<O>, span: &Span) -> bool {
-        let class = span.class();
-        self.post(central, class, Some(span), ClassEntry::default());
-        let free = span.free.replace(core::ptr::null_mut());
+        let free = span.free.get();
         if free.is_null() {
             return false;
         }
+        let class = span.class();
+        self.post(central, class, Some(span), ClassEntry::default());
+        span.free.set(core::ptr::null_mut());
         span.left.set(span.carved.get());
         span.bias.set(0);
         span.accounted.set(0);
@@ -61,13 +63,14 @@ impl Cache {
     }
 
     /// Makes objects of memory of `span` that was never handed out. `false`: there is none.
-    fn take_uncarved(&self, span: &Span) -> bool {
+    fn take_uncarved<O: Os>(&self, central: &Central<O>, span: &Span) -> bool {
         let class = span.class();
         let carved = span.carved.get();
         let count = (span.objects() - carved).min((CARVE_BYTES / class.size()).max(1) as u32);
         if count == 0 {
             return false;
         }
+        self.post(central, class, None, ClassEntry::default());
         // SAFETY: objects `carved` to `carved + count` lie in the span and were never handed out.
         let first = unsafe { carve(span, carved, count) };
         span.carved.set(carved + count);

@@ -5,7 +5,7 @@ use crate::config::SUMMARY_LEVELS;
 use crate::meta::Linear;
 use crate::os::{Os, OsError};
 use crate::page::Backing;
-use crate::units::Addr;
+use crate::units::{Addr, align_up};
 use crate::vm::Vm;
 
 /// Ranges that the page allocator may reserve: one for each level, one for the chunks, two for its index of
@@ -20,6 +20,13 @@ pub(super) struct Records {
 impl Records {
     pub(super) const fn new() -> Records {
         Records { ranges: heapless::Vec::new() }
+    }
+
+    /// Gives up the address space. Nothing of it was made Ready: that is for growth.
+    pub(super) fn give_up<O: Os>(self, vm: &Vm<O>) {
+        for (start, bytes, _) in self.ranges {
+            vm.give_up_reserved(start, align_up(bytes, vm.os().physical_page_size()));
+        }
     }
 
     /// These ranges together with what they need for a call.

@@ -151,16 +151,16 @@ impl<O: Os> Heap<O> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         state.growth.init(window);
-        let result = state.pages.init(&mut state.records.with(&self.vm, &mut entry), window.base, window.size);
+        let arrays = state.pages.init(&mut state.records.with(&self.vm, &mut entry), window.base, window.size);
         self.books.post(writer, &entry);
+        // The map comes last, because from then on addresses are looked up.
+        let result = arrays.map_err(|_| OsError::OutOfMemory).and_then(|()| self.map.init(&self.vm, window));
         if result.is_err() {
-            // Another try starts afresh; what this one made Ready stays accounted for.
+            // Another try starts afresh.
             state.pages = PageAlloc::new();
-            state.records = Records::new();
-            return Err(OsError::OutOfMemory);
+            core::mem::replace(&mut state.records, Records::new()).give_up(&self.vm);
         }
-        // Last, because from then on addresses are looked up.
-        self.map.init(&self.vm, window)
+        result
     }
 
     /// Takes a span of `pages` pages whose first byte is aligned to `align`, a power of two. `None`: no

@@ -44,7 +44,7 @@ impl PageMap {
         }
     }
 
-    /// Reserves the map of `window`. Called once, by `boot`.
+    /// Reserves the map of `window`. Called by `boot`, until it succeeds once.
     pub fn init<O: Os>(&self, vm: &Vm<O>, window: Window) -> Result<(), OsError> {
         let end = window.base.plus(window.size).page().0;
         let first = if O::SPARSE_FROM_ZERO { 0 } else { window.base.page().0.wrapping_sub(HEAD) };
@@ -52,10 +52,14 @@ impl PageMap {
         let len = end.wrapping_sub(first);
         // One physical page more, so that rounding outward stays inside.
         let physical = vm.os().physical_page_size();
-        let entries = vm.sparse_map(align_up(len * size_of::<Entry>(), physical) + physical)?;
+        let size = align_up(len * size_of::<Entry>(), physical) + physical;
+        let entries = vm.sparse_map(size)?;
         // SAFETY: the head lies in the sparse range, which is aligned to a physical page.
         unsafe {
-            vm.sparse_map_ready(entries, size_of::<Span>())?;
+            if let Err(e) = vm.sparse_map_ready(entries, size_of::<Span>()) {
+                vm.give_up_reserved(entries, size);
+                return Err(e);
+            }
             entries.ptr::<Span>().write(Span::nothing());
         }
         self.entries.store(entries.ptr(), Ordering::Relaxed);
