@@ -272,7 +272,10 @@ unsafe fn move_large<O: Os>(
         return new;
     }
     let bytes = span.pages().bytes();
-    let by_pages = bytes >= MOVE_BY_PAGES && bytes.is_multiple_of(central.heap().vm().os().physical_page_size());
+    // Where physical pages are larger than a page, a span may begin or end inside one.
+    let physical = central.heap().vm().os().physical_page_size();
+    let whole = (span.base().0 | Addr::of(new).0 | bytes).is_multiple_of(physical);
+    let by_pages = bytes >= MOVE_BY_PAGES && whole;
     // SAFETY: both are large objects of the caller's; the new one has at least as many bytes.
     unsafe {
         if !by_pages || central.heap().move_pages(span.base(), Addr::of(new), bytes).is_err() {

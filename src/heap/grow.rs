@@ -64,23 +64,10 @@ impl<O: Os> Heap<O> {
         self.state.assert_held();
         let bytes = need.0.checked_mul(crate::units::PAGE_SIZE).ok_or(OsError::OutOfMemory)?;
         let ask = checked_align_up(bytes, CHUNK_BYTES).ok_or(OsError::OutOfMemory)?;
-        let have = state.growth.end.since(state.growth.current);
-        if have < ask {
-            let more = checked_align_up(ask - have, ARENA_SIZE).ok_or(OsError::OutOfMemory)?;
-            let end = state.growth.end;
-            if fits(&state.growth, end, more) && self.vm.reserve(Some(end), more).is_ok() {
-                state.growth.end = end.plus(more);
-            } else {
-                let whole = checked_align_up(ask, ARENA_SIZE).ok_or(OsError::OutOfMemory)?;
-                let start = self.reserve_arenas(&state.growth, whole)?;
-                if let Err(e) = self.add_rest(state, entry) {
-                    self.vm.give_up_reserved(start, whole);
-                    return Err(e);
-                }
-                state.growth.current = start;
-                state.growth.mapped = start;
-                state.growth.end = start.plus(whole);
-            }
+        if state.growth.end.since(state.growth.current) < ask {
+            // Whole arenas where there is address space for them, else only what is needed.
+            self.reserve_more(state, ask, ARENA_SIZE, entry)
+                .or_else(|_| self.reserve_more(state, ask, CHUNK_BYTES, entry))?;
         }
         let start = state.growth.current;
         self.add(state, ask, entry)?;
@@ -88,6 +75,27 @@ impl<O: Os> Heap<O> {
             // SAFETY: mapped just now, and the heap's.
             unsafe { self.vm.huge_page(start, ask) };
         }
+        Ok(())
+    }
+
+    /// Reserves address space until `ask` bytes are ahead, in multiples of `unit`: behind what there is, or else
+    /// elsewhere.
+    fn reserve_more(&self, state: &mut State, ask: usize, unit: usize, entry: &mut Entry) -> Result<(), OsError> {
+        let (have, end) = (state.growth.end.since(state.growth.current), state.growth.end);
+        let more = checked_align_up(ask - have, unit).ok_or(OsError::OutOfMemory)?;
+        if fits(&state.growth, end, more) && self.vm.reserve(Some(end), more).is_ok() {
+            state.growth.end = end.plus(more);
+            return Ok(());
+        }
+        let whole = checked_align_up(ask, unit).ok_or(OsError::OutOfMemory)?;
+        let start = self.reserve_arenas(&state.growth, whole)?;
+        if let Err(e) = self.add_rest(state, entry) {
+            self.vm.give_up_reserved(start, whole);
+            return Err(e);
+        }
+        state.growth.current = start;
+        state.growth.mapped = start;
+        state.growth.end = start.plus(whole);
         Ok(())
     }
 

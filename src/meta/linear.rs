@@ -20,12 +20,15 @@ pub struct Linear {
     account: Account,
     /// The Ready parts, ascending, neither touching nor overlapping.
     ready: heapless::Vec<Part, PARTS>,
+    /// A part that is Prepared because the system let it become neither Ready nor Reserved again. No
+    /// account holds it.
+    stuck: Option<Part>,
 }
 
 impl Linear {
     /// A range that is not reserved yet; its memory will be charged to `account`.
     pub const fn new(account: Account) -> Linear {
-        Linear { account, ready: heapless::Vec::new() }
+        Linear { account, ready: heapless::Vec::new(), stuck: None }
     }
 
     /// Reserves `size` bytes, rounded up to physical pages. Called once.
@@ -45,6 +48,14 @@ impl Linear {
         size: usize,
         entry: &mut Entry,
     ) -> Result<(), OsError> {
+        if let Some(part) = self.stuck {
+            let size = part.end.since(part.start);
+            // SAFETY: the part is Prepared and ours.
+            unsafe { vm.used(part.start, size, size, entry) }?;
+            vm.accounts().mapped(self.account, size, entry);
+            self.stuck = None;
+            self.note(part);
+        }
         let page = vm.os().physical_page_size();
         let want = Part { start: addr.align_down(page), end: addr.plus(size).align_up(page) };
         let mut from = want.start;
@@ -95,7 +106,10 @@ impl Linear {
             vm.map(part.start, size, self.account, entry)?;
             if let Err(e) = vm.used(part.start, size, size, entry) {
                 // Prepared is no state to be left in: nobody would know of it.
-                let _ = vm.fault(part.start, size, 0, self.account, entry);
+                if vm.fault(part.start, size, 0, self.account, entry).is_err() {
+                    vm.accounts().unmapped(self.account, size, entry);
+                    self.stuck = Some(part);
+                }
                 return Err(e);
             }
         }

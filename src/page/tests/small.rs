@@ -2,7 +2,7 @@
 
 use super::super::chunk::Chunk;
 use super::super::summary::Summary;
-use super::super::{CHUNK_BYTES, CHUNK_PAGES, GrowError, PageCache, Pages, ReleaseShape};
+use super::super::{CHUNK_BYTES, CHUNK_PAGES, GrowError, PageCache, Pages, Release, ReleaseShape};
 use super::{BASE, Mapped, OutOfMemory, World};
 use crate::units::{Addr, PAGE_SIZE};
 use std::os::unix::fs::FileExt;
@@ -263,12 +263,18 @@ fn growth_fails_whole<const LEVELS: usize>(window: usize, places: &[(usize, usiz
         grown += n * CHUNK_PAGES;
         world.check();
         assert_eq!(world.heap.count(), (Pages(0), Pages(grown)));
+        // A page comes and goes, so that every table is touched here.
+        world.take(c, 0, 1);
+        world.heap.free(at, Pages(1));
+        assert_eq!(world.heap.take_for_release(shape(1, 1, 0)), Release::Run(at, Pages(1)));
+        world.heap.give_back_released(at, Pages(1));
+        world.check();
     }
 }
 
 #[test]
 fn growth_that_fails_changes_nothing() {
-    let far = [(16, 16), (1 << 20, 16), (0, 3), ((1 << 25) - 5000, 5000), (40, 1)];
+    let far = [(1 << 23, 16), (1 << 24, 16), (16, 16), (0, 3), ((1 << 25) - 5000, 5000), (40, 1)];
     growth_fails_whole::<5>(1 << 25, &far);
     growth_fails_whole::<1>(1024, &[(512, 1), (0, 1), (1023, 1), (511, 1), (513, 500)]);
 }
