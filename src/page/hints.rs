@@ -8,8 +8,8 @@
 /// power of two.
 const EXACT: usize = 64;
 const EXACT_LOG: usize = EXACT.ilog2() as usize;
-/// Binary logarithm of the longest run that is told apart from longer ones.
-const LONGEST_LOG: usize = 34;
+/// Binary logarithm of the longest run that is told apart from longer ones: what a window holds at most.
+const LONGEST_LOG: usize = if usize::BITS == 64 { 34 } else { 19 };
 const CLASSES: usize = EXACT + 4 * (LONGEST_LOG - EXACT_LOG);
 
 /// For each class of lengths, the entry of the root below which no run of that length or

@@ -148,10 +148,52 @@ fn a_page_cache_gives_and_takes() {
     cache.flush(&mut world.heap);
     world.check();
     assert_eq!(cache, PageCache::EMPTY);
-    assert!(!cache.free(p0, Pages(1)), "no block");
+    assert!(!cache.free(p0, Pages(1)) && !cache.free(Addr(PAGE_SIZE), Pages(1)), "no block");
     assert_eq!(world.heap.count(), (Pages(3), Pages(5 + 448)));
     assert!(world.heap.is_free(p9) && !world.heap.is_free(p3) && !world.heap.is_free(p11));
     assert_eq!(world.heap.alloc(Pages(1)), Some((p0, Pages(0))));
+}
+
+#[test]
+fn a_page_cache_becomes_resident_run_by_run() {
+    let mut world = World::<5>::with_chunks(1, &[0]);
+    world.take(0, 4, 6);
+    world.heap.free(world.at(0, 6), Pages(2));
+    let mut cache = world.heap.allocate_to_cache();
+    assert_eq!(cache.count(), (Pages(2), Pages(58)));
+    let mut runs = Vec::new();
+    let first = cache.make_resident(|at, n| {
+        runs.push((world.page(at), n.0));
+        n.0 == 4
+    });
+    assert_eq!(first, (Pages(4), false), "the second run fails");
+    assert_eq!(cache.count(), (Pages(6), Pages(54)));
+    let second = cache.make_resident(|at, n| {
+        runs.push((world.page(at), n.0));
+        true
+    });
+    assert_eq!(second, (Pages(54), true));
+    assert_eq!(runs, [(0, 4), (10, 54), (10, 54)]);
+    assert_eq!(cache.make_resident(|_, _| panic!("nothing is released")), (Pages(0), true));
+    assert_eq!(cache.count(), (Pages(60), Pages(0)));
+    assert_eq!(cache.alloc(Pages(3)), Some((world.at(0, 0), Pages(3))), "they read as zero");
+    assert!(cache.free(world.at(0, 0), Pages(2)));
+    assert_eq!(cache.alloc(Pages(1)), Some((world.at(0, 0), Pages(0))), "not any more");
+    assert_eq!(cache.alloc(Pages(2)), Some((world.at(0, 6), Pages(0))), "not these");
+    cache.flush(&mut world.heap);
+    world.check();
+    assert_eq!(world.heap.count(), (Pages(56), Pages(448)));
+}
+
+#[test]
+fn a_page_cache_that_failed_keeps_what_is_released() {
+    let mut world = World::<1>::with_chunks(1, &[0]);
+    world.take(0, 8, 8);
+    let mut cache = world.heap.allocate_to_cache();
+    assert_eq!(cache.make_resident(|_, n| n.0 == 8), (Pages(8), false));
+    cache.flush(&mut world.heap);
+    world.check();
+    assert_eq!(world.heap.count(), (Pages(8), Pages(48 + 448)));
 }
 
 #[test]
