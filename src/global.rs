@@ -23,7 +23,7 @@ use crate::config::MIN_ALIGN;
 use crate::lock::{Mutex, Rank};
 use crate::mem_stats::Balance;
 use crate::metrics;
-use crate::options::{Format, Options, Report};
+use crate::options::{self, Format, Options, Report};
 use crate::os::{Linux, OsError};
 use crate::report;
 use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
@@ -32,8 +32,6 @@ use crate::{central::Central, local};
 /// The process's kernel.
 pub static KERNEL: Kernel<Linux> = Kernel::new(Linux);
 
-/// The longest value of the environment variable that is read, in bytes.
-const VARIABLE: usize = 1024;
 /// `ENOMEM` of `errno.h`.
 const ENOMEM: c_int = 12;
 /// Exit status of a process whose books do not balance, with `check:on`.
@@ -196,10 +194,19 @@ fn read_options() {
     if OPTIONS.lock().is_some() {
         return;
     }
-    let mut buffer = [0; VARIABLE];
-    let text = Linux::environment("CROSSFOOT", &mut buffer).filter(|_| !Linux::secure());
-    let parsed =
-        text.map_or_else(Options::default, |t| Options::parse(t, |wrong| report::line(format_args!("{wrong}"))));
+    let mut buffer = [0; options::LONGEST];
+    let parsed = match Linux::environment("CROSSFOOT", &mut buffer) {
+        Ok(Some(_)) | Err(_) if Linux::secure() => Options::default(),
+        Ok(Some(text)) => Options::parse(text, |wrong| report::line(format_args!("{wrong}"))),
+        Ok(None) => Options::default(),
+        Err(_) => {
+            report::line(format_args!("crossfoot: CROSSFOOT: longer than {} bytes, ignored", options::LONGEST));
+            Options::default()
+        }
+    };
+    if parsed.check || parsed.exit_report == Report::Stderr {
+        Linux::keep_stderr();
+    }
     if OPTIONS.lock().replace(parsed).is_none() {
         watch_fork();
     }
@@ -317,6 +324,10 @@ pub fn crossfoot() -> Option<Balance> {
 
 /// What happens when the process exits: the report that was asked for, and the check.
 pub fn at_exit() {
+    if OPTIONS.lock().is_none() {
+        // The program never allocated; it may have asked for a report all the same.
+        let _ = adopt();
+    }
     let Some(options) = OPTIONS.lock().clone() else { return };
     if !options.check && options.exit_report == Report::Off {
         return;
@@ -333,7 +344,7 @@ pub fn at_exit() {
 }
 
 fn write_report(options: &Options, balance: &Balance) {
-    let mut name = heapless::Vec::<u8, { crate::options::PATH + 16 }>::new();
+    let mut name = heapless::Vec::<u8, { options::PATH + 16 }>::new();
     match &options.exit_report {
         Report::Off => {}
         Report::Stderr => write_to(Linux::stderr(), options.exit_format, balance),

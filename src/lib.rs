@@ -43,3 +43,32 @@ pub mod vm;
 
 #[cfg(target_os = "linux")]
 pub use global::Crossfoot;
+
+/// Defines the panic handler of a face without std: a panic is a bug of the allocator; say where, and end the
+/// process.
+///
+/// A macro of the kernel, because the kernel alone knows whether it was built with `testing` and so with std,
+/// which has a handler of its own: checks of the whole workspace unify features.
+#[cfg(not(feature = "testing"))]
+#[macro_export]
+macro_rules! panic_handler {
+    () => {
+        #[cfg(panic = "abort")]
+        #[panic_handler]
+        fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+            $crate::report::fatal(format_args!("crossfoot: {info}"))
+        }
+
+        #[cfg(panic = "unwind")]
+        extern crate std;
+    };
+}
+
+/// With `testing`, std has the handler.
+#[cfg(feature = "testing")]
+#[macro_export]
+macro_rules! panic_handler {
+    () => {
+        extern crate std;
+    };
+}

@@ -17,7 +17,8 @@ pub enum Format {
     Json,
 }
 
-/// Where the exit report goes.
+/// Where the exit report goes. The path is kept in place: there is no memory yet when options are read.
+#[allow(clippy::large_enum_variant, reason = "there is one of these, and nothing to box with")]
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Report {
     /// Nowhere.
@@ -28,6 +29,9 @@ pub enum Report {
     /// To a file of this name.
     Path(heapless::Vec<u8, PATH>),
 }
+
+/// The longest value of the environment variable that is read, in bytes.
+pub const LONGEST: usize = 1024;
 
 /// The longest path of a report, in bytes.
 pub const PATH: usize = 512;

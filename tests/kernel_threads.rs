@@ -136,13 +136,7 @@ fn exchange(kernel: &Kernel<impl Os>, threads: usize, rounds: usize) {
     empty(kernel);
 }
 
-fn exchange_one<O: Os>(
-    kernel: &Kernel<O>,
-    seed: u64,
-    rounds: usize,
-    to: Vec<Sender<Object>>,
-    from: Receiver<Object>,
-) {
+fn exchange_one<O: Os>(kernel: &Kernel<O>, seed: u64, rounds: usize, to: Vec<Sender<Object>>, from: Receiver<Object>) {
     let mut worker = Worker::new(kernel, seed);
     let mut kept = Vec::new();
     for round in 0..rounds {

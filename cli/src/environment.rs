@@ -5,13 +5,10 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use kernel::options;
+use kernel::options::{self, LONGEST};
 
 use crate::args::{Format, Run};
 use crate::failure::{Failure, shown};
-
-/// The longest text of the variable `CROSSFOOT` that the allocator reads, in bytes.
-const LONGEST: usize = 1024;
 
 /// Where the report goes.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -5,15 +5,7 @@
 mod exit;
 mod names;
 
-#[cfg(panic = "unwind")]
-extern crate std;
-
-/// A panic is a bug of the allocator: say where, and end the process.
-#[cfg(panic = "abort")]
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    kernel::report::fatal(format_args!("crossfoot: {info}"))
-}
+kernel::panic_handler!();
 
 // The prebuilt `core` refers to the personality; nothing unwinds through this object.
 #[cfg(panic = "abort")]

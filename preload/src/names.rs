@@ -5,6 +5,8 @@ use core::ptr::null_mut;
 
 use kernel::config::MAX_ALIGN;
 use kernel::global;
+use kernel::os::Os;
+use kernel::units::checked_align_up;
 
 /// `EINVAL` of `errno.h`.
 const EINVAL: c_int = 22;
@@ -92,6 +94,34 @@ pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
     }
 }
 
+/// BSD's `valloc`: aligned to a physical page.
+#[unsafe(no_mangle)]
+pub extern "C" fn valloc(size: usize) -> *mut c_void {
+    aligned(physical_page(), size)
+}
+
+/// glibc's `pvalloc`: as [`valloc`], with `size` rounded up to whole physical pages.
+#[unsafe(no_mangle)]
+pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
+    match checked_align_up(size, physical_page()) {
+        Some(size) => aligned(physical_page(), size),
+        None => fail(ENOMEM),
+    }
+}
+
+/// glibc's `reallocarray`: [`realloc`] to `count * size` bytes, or null with `ENOMEM` where the product overflows.
+///
+/// # Safety
+/// As for [`realloc`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reallocarray(p: *mut c_void, count: usize, size: usize) -> *mut c_void {
+    match count.checked_mul(size) {
+        // SAFETY: the caller's promise.
+        Some(bytes) => unsafe { realloc(p, bytes) },
+        None => fail(ENOMEM),
+    }
+}
+
 /// How many bytes of the object may be used; 0 for null.
 ///
 /// # Safety
@@ -100,6 +130,10 @@ pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
 pub unsafe extern "C" fn malloc_usable_size(p: *mut c_void) -> usize {
     // SAFETY: the caller's promise.
     unsafe { global::usable_size(p.cast()) }
+}
+
+fn physical_page() -> usize {
+    global::KERNEL.os().physical_page_size()
 }
 
 fn aligned(align: usize, size: usize) -> *mut c_void {

@@ -13,10 +13,12 @@ impl Cache {
     #[inline(always)]
     pub fn pop_quick(&self, size: usize) -> *mut u8 {
         debug_assert!(size <= QUICK_MAX);
+        #[allow(clippy::manual_div_ceil, reason = "div_ceil guards against an overflow that cannot be")]
+        let granules = (size + (MIN_ALIGN - 1)) / MIN_ALIGN;
         // SAFETY: `size` is at most QUICK_MAX, so the index is inside the table, and the table holds
         // offsets of slots of this record. Indexing with a check costs two instructions more.
         let slot = unsafe {
-            let offset = *self.offsets.get_unchecked((size + (MIN_ALIGN - 1)) / MIN_ALIGN);
+            let offset = *self.offsets.get_unchecked(granules);
             &*core::ptr::from_ref(self).cast::<u8>().add(offset as usize).cast::<Slot>()
         };
         pop(slot)

@@ -31,12 +31,20 @@ impl Cache {
         self.send_all(central);
     }
 
-    /// Posts what happened in every class since the last time. Owner only.
+    /// Posts what happened in every class since the last time: allocations, and frees into every span that
+    /// may have some. Owner only.
     pub fn post_all<O: Os>(&self, central: &Central<O>) {
         for class in Class::all() {
-            if self.allocs(class) != self.classes[class.index()].posted.get() {
+            let state = &self.classes[class.index()];
+            if self.allocs(class) != state.posted.get() {
                 self.post(central, class, None, ClassEntry::default());
             }
+            // SAFETY: the current span is alive while it is current.
+            if let Some(span) = unsafe { state.current.get().as_ref() } {
+                self.post(central, class, Some(span), ClassEntry::default());
+            }
+            // Full spans have had no frees: the first one lists them as partial.
+            state.partial.each(|span| self.post(central, class, Some(span), ClassEntry::default()));
         }
     }
 

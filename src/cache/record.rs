@@ -128,6 +128,11 @@ impl Cache {
         self.slots[class.index()].allocs.load(Ordering::Relaxed)
     }
 
+    /// Of these, how many were posted to the books. Owner only.
+    pub fn posted(&self, class: Class) -> usize {
+        self.classes[class.index()].posted.get()
+    }
+
     /// How many objects of each list of `class` are in the cache's hand. Owner only.
     pub fn in_hand(&self, class: Class) -> usize {
         let mut n = 0;

@@ -108,6 +108,17 @@ impl Inbox {
             tail = Addr(extra & !(MIN_ALIGN - 1)).ptr();
         }
     }
+
+    /// Calls `f` for each batch's tail and number of objects. Nobody takes them meanwhile.
+    fn each(&self, mut f: impl FnMut(*mut Object, usize)) {
+        let mut tail = self.first.load(Ordering::Acquire);
+        while tail != EMPTY && tail != CLOSED {
+            // SAFETY: every tail in the inbox is a free object with its links written by `send`.
+            let extra = unsafe { (*tail).extra.get() };
+            f(tail, (extra & (MIN_ALIGN - 1)) + 1);
+            tail = Addr(extra & !(MIN_ALIGN - 1)).ptr();
+        }
+    }
 }
 
 impl Cache {
@@ -177,6 +188,12 @@ impl Cache {
             // The owner changed in between: its thread ended, or another adopted the span.
             core::hint::spin_loop();
         }
+    }
+
+    /// Calls `f` for everything that was sent to this cache and not taken in: an object of each batch, and
+    /// how many it has. Owner only.
+    pub fn each_arrived(&self, f: impl FnMut(*mut Object, usize)) {
+        self.inbox.each(f);
     }
 
     /// Sends everything that was gathered, every now and then.

@@ -21,6 +21,8 @@ pub struct Walked {
     pub outstanding: [u64; CLASSES],
     /// Bytes of large objects.
     pub large_bytes: usize,
+    /// How many large objects there are.
+    pub large_objects: usize,
     /// How many spans there are.
     pub spans: usize,
     /// How many span records are in use.
@@ -54,6 +56,7 @@ impl<O: Os> Still<'_, O> {
             unposted_frees: [0; CLASSES],
             outstanding: [0; CLASSES],
             large_bytes: 0,
+            large_objects: 0,
             spans: 0,
             records: self.state.spans.in_use(),
         };
@@ -102,6 +105,7 @@ impl Walked {
         } else if matches!(kind, Kind::Large | Kind::Dead) {
             // Dead: freed, and on its way back to the heap.
             self.large_bytes += span.pages().bytes();
+            self.large_objects += 1;
         }
     }
 }

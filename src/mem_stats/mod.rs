@@ -15,6 +15,7 @@ use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 use crate::span::Span;
 use crate::thread::Caches;
+use crate::units::Addr;
 
 /// What [`crossfoot`] found.
 pub struct Balance {
@@ -110,6 +111,8 @@ fn compare_walk(walked: &Walked, snapshot: &Snapshot, failures: &mut Failures) {
         failures.require(found == class.span_bytes, "spans walked = bytes of class", Some(i), found, class.span_bytes);
     }
     failures.equal("large objects walked = large", walked.large_bytes as i64, snapshot.large_bytes());
+    let large = snapshot.total(Total::LargeAllocs) - snapshot.total(Total::LargeFrees);
+    failures.equal("large objects walked = large allocations - frees", walked.large_objects as i64, large);
     failures.equal("spans walked = span records", walked.spans as i64, walked.records as i64);
     let records = (walked.records * size_of::<Span>()) as i64;
     let sys = snapshot.account(Account::SpanSys);
@@ -119,12 +122,20 @@ fn compare_walk(walked: &Walked, snapshot: &Snapshot, failures: &mut Failures) {
 /// Objects, one by one, where nobody allocates or frees.
 fn compare_objects<O: Os>(caches: &Caches<O>, walked: &Walked, snapshot: &Snapshot, failures: &mut Failures) {
     let mut allocs = [0u64; CLASSES];
+    let mut posted = [0u64; CLASSES];
     let mut hand = [0u64; CLASSES];
+    let mut arrived = [0u64; CLASSES];
     caches.each(|cache| {
         for class in Class::all() {
             allocs[class.index()] += cache.allocs(class) as u64;
+            posted[class.index()] += cache.posted(class) as u64;
             hand[class.index()] += cache.in_hand(class) as u64;
         }
+        cache.each_arrived(|object, count| {
+            if let Some(span) = caches.central().heap().span_of(Addr::of(object)) {
+                arrived[span.class().index()] += count as u64;
+            }
+        });
     });
     for class in Class::all() {
         let i = class.index();
@@ -132,5 +143,9 @@ fn compare_objects<O: Os>(caches: &Caches<O>, walked: &Walked, snapshot: &Snapsh
         let live = allocs[i] as i64 - (c.frees + c.received + walked.unposted_frees[i]) as i64;
         let found = walked.outstanding[i] as i64 - hand[i] as i64;
         failures.require(live == found, "allocations - frees = objects found", Some(i), live, found);
+        let (sum, global) = (posted[i] as i64, c.allocs as i64);
+        failures.require(sum == global, "allocations of all caches = allocations", Some(i), sum, global);
+        let (found, sent) = (arrived[i] as i64, c.in_transit());
+        failures.require(found == sent, "objects in inboxes = sent - received", Some(i), found, sent);
     }
 }

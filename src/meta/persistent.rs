@@ -26,7 +26,8 @@ impl Persistent {
     /// What is left of the old chunk is given up when a request does not fit it.
     pub fn alloc<O: Os>(&mut self, vm: &Vm<O>, size: usize, align: usize, entry: &mut Entry) -> Result<Addr, OsError> {
         let at = self.next.align_up(align);
-        if !self.next.0.checked_add(size).is_some_and(|_| at.plus(size) <= self.end) || self.next == Addr::NULL {
+        let fits = at.0.checked_add(size).is_some_and(|end| end <= self.end.0);
+        if self.next == Addr::NULL || !fits {
             let page = vm.os().physical_page_size();
             let chunk = align_up(size.max(CHUNK), page);
             let start = vm.alloc(chunk, self.account, entry)?;

@@ -4,7 +4,7 @@
 //! and `clock_gettime` without the vDSO, which rustix would look for where valgrind has none.
 
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use rustix::io::Errno;
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
@@ -36,6 +36,11 @@ pub struct Linux;
 
 /// The size of a physical page; 0 until it is known.
 static PHYSICAL_PAGE: AtomicUsize = AtomicUsize::new(0);
+
+/// The descriptor of standard error, or of the copy that was kept of it.
+static STDERR: AtomicI32 = AtomicI32::new(2);
+/// The copy's lowest number: above those that programs choose for themselves.
+const KEPT_FROM: i32 = 100;
 
 /// Finds the size of a physical page by asking: advice that changes nothing is refused at an address that is
 /// not a page's. rustix would look it up in the auxiliary vector, and the vDSO with it, which is not there
@@ -102,10 +107,19 @@ impl Linux {
         Ok(())
     }
 
-    /// Standard error.
+    /// Standard error, or the copy that was kept of it.
     pub fn stderr() -> rustix::fd::BorrowedFd<'static> {
-        // SAFETY: descriptor 2 is only written to; where the program closed it, a write fails.
-        unsafe { rustix::fd::BorrowedFd::borrow_raw(2) }
+        // SAFETY: the descriptor is only written to; where the program closed it, a write fails.
+        unsafe { rustix::fd::BorrowedFd::borrow_raw(STDERR.load(Ordering::Relaxed)) }
+    }
+
+    /// Keeps a copy of standard error, for what is written when the process exits: many programs close theirs
+    /// before that, to see whether everything they wrote arrived.
+    pub fn keep_stderr() {
+        use rustix::fd::IntoRawFd;
+        if let Ok(copy) = rustix::io::fcntl_dupfd_cloexec(Linux::stderr(), KEPT_FROM) {
+            STDERR.store(copy.into_raw_fd(), Ordering::Relaxed);
+        }
     }
 
     /// Writes `text` to standard error, as far as it goes.
@@ -262,13 +276,15 @@ unsafe impl Os for Linux {
 
 impl Linux {
     /// The value of an environment variable at the start of the process, copied to `buffer`; `None` where it
-    /// is not set, does not fit, or cannot be read.
+    /// is not set or cannot be read, an error where it does not fit.
     ///
     /// Read from `/proc`, because a libc may not have set its own `environ` yet when the first
     /// allocation happens, and there may be no libc.
-    pub fn environment<'a>(name: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    pub fn environment<'a>(name: &str, buffer: &'a mut [u8]) -> Result<Option<&'a [u8]>, OsError> {
         use rustix::fs::{Mode, OFlags, open};
-        let file = open("/proc/self/environ", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let Ok(file) = open("/proc/self/environ", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
+            return Ok(None);
+        };
         let mut chunk = [0u8; 1024];
         let mut scan = Scan { name: name.as_bytes(), matched: 0, state: State::Name, len: 0 };
         loop {
@@ -276,15 +292,19 @@ impl Linux {
                 Ok(0) => break,
                 Ok(n) => n,
                 Err(Errno::INTR) => continue,
-                Err(_) => return None,
+                Err(_) => return Ok(None),
             };
-            for &byte in chunk.get(..n)? {
+            for &byte in chunk.get(..n).unwrap_or_default() {
                 if scan.byte(byte, buffer) {
-                    return buffer.get(..scan.len);
+                    return if scan.len <= buffer.len() {
+                        Ok(buffer.get(..scan.len))
+                    } else {
+                        Err(OsError::OutOfMemory)
+                    };
                 }
             }
         }
-        if scan.state == State::Value { buffer.get(..scan.len) } else { None }
+        Ok(None)
     }
 
     /// Whether the process runs with more rights than whoever started it, so that its environment is not to be
@@ -345,13 +365,12 @@ impl Scan<'_> {
             State::Name if self.matched == self.name.len() && byte == b'=' => self.state = State::Value,
             State::Name if self.name.get(self.matched) == Some(&byte) => self.matched += 1,
             State::Value if byte == 0 => return true,
-            State::Value => match buffer.get_mut(self.len) {
-                Some(place) => {
+            State::Value => {
+                if let Some(place) = buffer.get_mut(self.len) {
                     *place = byte;
-                    self.len += 1;
                 }
-                None => self.state = State::Other,
-            },
+                self.len += 1;
+            }
             _ => self.state = State::Other,
         }
         if byte == 0 {

@@ -70,6 +70,16 @@ impl SpanList {
         self.len.set(self.len.get() - 1);
     }
 
+    /// Calls `f` for each listed span, first to last; `f` leaves the list as it is.
+    pub fn each(&self, mut f: impl FnMut(&Span)) {
+        let mut at = self.first.get();
+        // SAFETY: listed spans are live records.
+        while let Some(span) = unsafe { at.as_ref() } {
+            f(span);
+            at = span.next.get();
+        }
+    }
+
     /// Takes the first span out.
     pub fn pop(&self) -> Option<NonNull<Span>> {
         let first = self.first()?;

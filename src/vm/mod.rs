@@ -13,6 +13,7 @@
 //! overhead; and [`Vm::give_up_reserved`], address space that was reserved and not wanted.
 
 use crate::account::{Account, Accounts, Entry};
+use crate::lock::{Rank, held};
 use crate::os::{Os, OsError};
 use crate::units::Addr;
 
@@ -125,6 +126,7 @@ impl<O: Os> Vm<O> {
     /// # Safety
     /// The range is Ready, the caller's, and holds nothing that is needed.
     pub unsafe fn unused(&self, addr: Addr, size: usize) -> Result<Unsettled, OsError> {
+        held::assert_not_held(Rank::Heap);
         // SAFETY: the caller's promise is the verb's.
         unsafe { self.os.unused(addr, size) }?;
         Ok(Unsettled { size })
