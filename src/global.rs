@@ -57,26 +57,38 @@ fn central() -> &'static Central<Linux> {
 #[inline(always)]
 pub fn allocate(size: usize) -> *mut u8 {
     let cache = local::cache::<Cache>();
-    if size <= QUICK_MAX && !cache.is_null() {
-        // SAFETY: the thread's word is null or its cache.
-        let p = unsafe { (*cache).pop_quick(size) };
-        if !p.is_null() {
-            return p;
-        }
+    // Three ways out to three functions: with one, the compiler would make one condition of two, and compute it.
+    if size > QUICK_MAX {
+        return allocate_more(size);
     }
-    allocate_more(size)
+    if cache.is_null() {
+        return allocate_first(size);
+    }
+    // SAFETY: the thread's word is null or its cache.
+    let p = unsafe { (*cache).pop_quick(size) };
+    if p.is_null() { allocate_slow(size) } else { p }
 }
 
 /// The second step of [`allocate`]: sizes that the quick table does not reach.
 #[inline(never)]
 fn allocate_more(size: usize) -> *mut u8 {
     let cache = local::cache::<Cache>();
-    if size > QUICK_MAX && size <= SMALL_MAX && !cache.is_null() {
+    if size <= SMALL_MAX && !cache.is_null() {
         // SAFETY: the thread's word is null or its cache.
         let p = unsafe { (*cache).pop(Class::of(size)) };
         if !p.is_null() {
             return p;
         }
+    }
+    allocate_slow(size)
+}
+
+/// The first allocation of a thread.
+#[cold]
+#[inline(never)]
+fn allocate_first(size: usize) -> *mut u8 {
+    if adopt().is_err() {
+        return or_enomem(null_mut());
     }
     allocate_slow(size)
 }

@@ -36,6 +36,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("size_class", "units", "sizes are in the units, and units name no other room"),
     ("config", "units", "constants are in the units, and units name no other room"),
     ("size_class", "config", "the table of classes must keep the relations that config states"),
+    ("metrics", "mem_stats", "metrics give names to what the reading of the books finds"),
     ("os", "arch", "a system call that rustix lacks goes through the one assembly line for it"),
 ];
 

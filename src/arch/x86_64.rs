@@ -1,6 +1,6 @@
 //! x86-64: initial-exec thread-local storage, the `syscall` instruction, weak references.
 
-use core::arch::{asm, global_asm};
+use core::arch::asm;
 use core::ffi::c_void;
 
 /// The thread's block of storage, in the section that the linker and the loader copy for every
@@ -87,7 +87,6 @@ pub fn trap() -> ! {
 
 macro_rules! weak {
     ($(#[$doc:meta])* $name:ident, $symbol:literal) => {
-        global_asm!(concat!(".weak ", $symbol));
         $(#[$doc])*
         #[inline]
         pub fn $name() -> *const c_void {
@@ -95,7 +94,8 @@ macro_rules! weak {
             // SAFETY: reads the symbol's entry in the global offset table, which the linker fills
             // with the symbol's address or with zero where nobody defines it.
             unsafe {
-                asm!(concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTPCREL]"), out(reg) address,
+                // Declared weak where it is used: each object file of this crate needs to know.
+                asm!(concat!(".weak ", $symbol), concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTPCREL]"), out(reg) address,
                     options(pure, readonly, nostack, preserves_flags));
             }
             address

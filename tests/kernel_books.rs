@@ -1,0 +1,333 @@
+//! Wrong entries in the books: for each, `crossfoot` names exactly the identities that cannot hold any more,
+//! and nothing says that the books balance; put right again, they do.
+
+mod kernel;
+
+use crossfoot::account::{Account, Accounts, ClassEntry, Entry, Total};
+use crossfoot::api;
+use crossfoot::boot::Kernel;
+use crossfoot::cache::Cache;
+use crossfoot::heap::Use;
+use crossfoot::mem_stats::{self, Balance};
+use crossfoot::metrics::{write_json, write_table};
+use crossfoot::os::sim::Sim;
+use crossfoot::size_class::Class;
+use crossfoot::span::{Kind, Span};
+use crossfoot::units::{Addr, PAGE_SIZE, Pages};
+
+use kernel::{adopt, balanced_with_machine, free, retire};
+
+const TOTAL: &str = "total_mapped = sum of accounts";
+const READY: &str = "mapped_ready = total_mapped - heap_released";
+const IN_HEAP: &str = "heap_in_use = in_heap";
+const RELEASED: &str = "heap_released = released";
+const COMMITTED: &str = "heap_in_use + heap_free = committed - manual spans";
+const SPANS: &str = "spans of all classes + large = in_heap";
+const LARGE: &str = "large allocations >= large frees";
+const ALLOCS: &str = "allocations >= frees";
+const LIVE: &str = "live bytes <= bytes of spans";
+const SENT: &str = "sent >= received";
+const PAGES: &str = "pages walked = account";
+const CLASS_BYTES: &str = "spans walked = bytes of class";
+const LARGE_BYTES: &str = "large objects walked = large";
+const LARGE_COUNT: &str = "large objects walked = large allocations - frees";
+const RECORDS: &str = "spans walked = span records";
+const SPAN_SYS: &str = "span records <= span_sys";
+const FOUND: &str = "allocations - frees = objects found";
+const CACHES: &str = "allocations of all caches = allocations";
+const INBOXES: &str = "objects in inboxes = sent - received";
+
+/// The class whose objects every test has, and many of them.
+const CLASS: Class = Class::of(48);
+
+/// A kernel in which every account and every total has something.
+struct World {
+    kernel: Box<Kernel<Sim>>,
+}
+
+impl World {
+    fn new() -> World {
+        let kernel = kernel::kernel(Sim::new());
+        let (cache, other) = (adopt(&kernel), adopt(&kernel));
+        let (central, writer) = (kernel.caches().central(), cache.writer());
+        let objects: Vec<usize> = (0..500).map(|_| api::allocate(central, cache, CLASS.size()) as usize).collect();
+        objects[..100].iter().for_each(|&at| free(&kernel, cache, at));
+        // Some come home to an inbox, some stay in an outbox.
+        objects[100..140].iter().for_each(|&at| free(&kernel, other, at));
+        api::allocate(central, cache, 100_000);
+        let large = api::allocate(central, cache, 200_000) as usize;
+        for kind in [Kind::Stack, Kind::WorkBuf, Kind::Bitmap] {
+            central.heap().take(writer, Pages(2), 1, Use::Manual(kind)).expect("there is room");
+        }
+        free(&kernel, cache, large);
+        assert_eq!(central.heap().release(writer, Pages(5)), Pages(5));
+        balanced_with_machine(&kernel, Some(cache));
+        World { kernel }
+    }
+
+    /// The cache of whoever posts.
+    fn cache(&self) -> &Cache {
+        let mut found = None;
+        // SAFETY: caches live as long as the kernel, and this one thread drives them all.
+        self.kernel.caches().each(|cache| found = Some(unsafe { &*core::ptr::from_ref(cache) }));
+        found.expect("two caches were made")
+    }
+
+    fn post(&self, entry: &Entry) {
+        self.kernel.caches().central().heap().books().post(self.cache().writer(), entry);
+    }
+
+    fn post_class(&self, entry: &ClassEntry) {
+        self.kernel.caches().central().heap().books().post_class(self.cache().writer(), CLASS, entry);
+    }
+
+    fn accounts(&self) -> &Accounts {
+        self.kernel.caches().central().heap().vm().accounts()
+    }
+
+    fn crossfoot(&self, quiet: bool) -> Balance {
+        let balance = self.kernel.crossfoot(Some(self.cache()), quiet).expect("the kernel has started");
+        assert!(balance.complete && balance.failures.more() == 0);
+        balance
+    }
+
+    /// `crossfoot` names these and no other, in this order; so do both forms of the report.
+    #[track_caller]
+    fn fails(&self, quiet: bool, expected: &[&str]) {
+        let balance = self.crossfoot(quiet);
+        let names: Vec<&str> = balance.failures.iter().map(|failure| failure.identity).collect();
+        assert_eq!(names, expected, "quiet: {quiet}");
+        for failure in balance.failures.iter() {
+            let of_class = [ALLOCS, LIVE, SENT, CLASS_BYTES, FOUND, CACHES, INBOXES].contains(&failure.identity);
+            assert_eq!(failure.class, of_class.then_some(CLASS.index()), "{failure}");
+        }
+        let (mut json, mut table) = (String::new(), String::new());
+        write_json(&mut json, &self.kernel.reading(&balance)).expect("a string takes everything");
+        write_table(&mut table, &self.kernel.reading(&balance)).expect("a string takes everything");
+        assert_eq!(json.contains("\"crossfoot\": \"balanced\""), expected.is_empty(), "{json}");
+        assert_eq!(table.contains(" balanced  crossfoot"), expected.is_empty(), "{table}");
+        for failure in balance.failures.iter() {
+            let (left, right) = (failure.left, failure.right);
+            assert!(json.contains(&format!("{}: {left} against {right}", failure.identity)), "{json}");
+            assert!(table.contains(&format!("UNBALANCED  {}: {left} against {right}", failure.identity)), "{table}");
+        }
+    }
+
+    #[track_caller]
+    fn is_balanced(&self) {
+        self.fails(false, &[]);
+        self.fails(true, &[]);
+        balanced_with_machine(&self.kernel, Some(self.cache()));
+    }
+}
+
+/// One total off by `n`: these fail, quiet or not.
+#[track_caller]
+fn total_off(total: impl Into<usize> + Copy, n: isize, expected: &[&str]) {
+    let world = World::new();
+    for n in [n, -n] {
+        let mut entry = Entry::new();
+        entry.add(total, n);
+        world.post(&entry);
+        if n > 0 {
+            world.fails(false, expected);
+            world.fails(true, expected);
+        }
+    }
+    world.is_balanced();
+}
+
+/// A class's figures off: these fail always, and these where nobody else is at work.
+#[track_caller]
+fn class_off(wrong: ClassEntry, always: &[&str], quiet: &[&str]) {
+    let world = World::new();
+    world.is_balanced();
+    world.post_class(&wrong);
+    world.fails(false, always);
+    world.fails(true, quiet);
+}
+
+const NONE: ClassEntry = ClassEntry { allocs: 0, frees: 0, sent: 0, received: 0, span_bytes: 0 };
+
+#[test]
+fn a_total_that_is_off_by_a_word() {
+    total_off(Total::TotalMapped, 8, &[TOTAL, READY, "total_mapped"]);
+    total_off(Total::MappedReady, 8, &[READY, "mapped_ready"]);
+    total_off(Total::Committed, 8, &[COMMITTED]);
+    total_off(Total::Released, 8, &[RELEASED]);
+    total_off(Total::InHeap, 8, &[IN_HEAP, SPANS]);
+    total_off(Total::LargeAllocBytes, 8, &[SPANS, LARGE_BYTES]);
+    total_off(Total::LargeFreeBytes, 8, &[SPANS, LARGE_BYTES]);
+}
+
+#[test]
+fn a_count_that_is_off_by_one() {
+    total_off(Total::LargeAllocs, 1, &[LARGE_COUNT]);
+    total_off(Total::LargeFrees, 1, &[LARGE_COUNT]);
+    total_off(Total::LargeFrees, 2, &[LARGE, LARGE_COUNT]);
+}
+
+#[test]
+fn an_account_of_pages_that_is_off_by_a_word() {
+    let off = |account: Account, expected: &[&str]| total_off(Total::of(account), 8, expected);
+    off(Account::HeapInUse, &[TOTAL, IN_HEAP, COMMITTED, "heap_in_use", PAGES]);
+    off(Account::HeapFree, &[TOTAL, COMMITTED, "heap_free", PAGES]);
+    off(Account::HeapReleased, &[TOTAL, READY, RELEASED, "heap_released", PAGES]);
+    off(Account::InStacks, &[TOTAL, COMMITTED, "in_stacks", PAGES]);
+    off(Account::InWorkBufs, &[TOTAL, COMMITTED, "in_work_bufs", PAGES]);
+    off(Account::InBitmaps, &[TOTAL, COMMITTED, "in_bitmaps", PAGES]);
+}
+
+#[test]
+fn an_account_of_records_that_is_off_by_a_word() {
+    for account in Account::ALL.into_iter().skip(Account::SpanSys as usize) {
+        total_off(Total::of(account), 8, &[TOTAL, account.name()]);
+    }
+}
+
+#[test]
+fn a_class_that_is_off() {
+    class_off(ClassEntry { span_bytes: 8, ..NONE }, &[SPANS, CLASS_BYTES], &[SPANS, CLASS_BYTES]);
+    class_off(ClassEntry { span_bytes: -8, ..NONE }, &[SPANS, CLASS_BYTES], &[SPANS, CLASS_BYTES]);
+    class_off(ClassEntry { allocs: 1, ..NONE }, &[], &[CACHES]);
+    class_off(ClassEntry { frees: 1, ..NONE }, &[], &[FOUND]);
+    class_off(ClassEntry { sent: 1, ..NONE }, &[], &[INBOXES]);
+    class_off(ClassEntry { received: 1, ..NONE }, &[], &[FOUND, INBOXES]);
+}
+
+#[test]
+fn a_class_that_is_off_by_far() {
+    let far = 100_000;
+    class_off(ClassEntry { allocs: far, ..NONE }, &[LIVE], &[LIVE, CACHES]);
+    class_off(ClassEntry { frees: far, ..NONE }, &[ALLOCS], &[ALLOCS, FOUND]);
+    class_off(ClassEntry { received: far, ..NONE }, &[ALLOCS, SENT], &[ALLOCS, SENT, FOUND, INBOXES]);
+}
+
+/// Both sides are wrong together, so that only the other way of adding up can tell.
+#[test]
+fn pages_that_are_not_what_both_sides_say() {
+    let world = World::new();
+    let page = PAGE_SIZE as isize;
+    for (from, to, sign) in
+        [(Account::HeapFree, Account::HeapReleased, 1), (Account::HeapReleased, Account::HeapFree, -1)]
+    {
+        let mut entry = Entry::new();
+        world.accounts().transfer(from, to, PAGE_SIZE, &mut entry);
+        entry.add(Total::Committed, -page * sign);
+        entry.add(Total::Released, page * sign);
+        match sign {
+            1 => world.accounts().ceased_ready(PAGE_SIZE, &mut entry),
+            _ => world.accounts().became_ready(PAGE_SIZE, &mut entry),
+        }
+        world.post(&entry);
+        if sign == 1 {
+            world.fails(true, &[PAGES, PAGES]);
+            assert_ne!(world.kernel.os().ready_bytes(), world.accounts().mapped_ready(), "the machine tells too");
+        }
+    }
+    world.is_balanced();
+}
+
+#[test]
+fn more_records_than_memory_for_them() {
+    let world = World::new();
+    let bytes = world.accounts().get(Account::SpanSys);
+    let mut entry = Entry::new();
+    world.accounts().unmapped(Account::SpanSys, bytes, &mut entry);
+    world.accounts().ceased_ready(bytes, &mut entry);
+    world.post(&entry);
+    world.fails(true, &[SPAN_SYS]);
+    let mut entry = Entry::new();
+    world.accounts().mapped(Account::SpanSys, bytes, &mut entry);
+    world.accounts().became_ready(bytes, &mut entry);
+    world.post(&entry);
+    world.is_balanced();
+}
+
+/// What the accounts move and nobody posts.
+#[test]
+fn an_entry_that_was_forgotten() {
+    let forgotten = &mut Entry::new();
+    for account in Account::ALL {
+        let world = World::new();
+        world.accounts().mapped(account, 8, forgotten);
+        world.fails(true, &[account.name(), "total_mapped"]);
+        world.accounts().unmapped(account, 8, forgotten);
+        world.is_balanced();
+    }
+    let world = World::new();
+    world.accounts().became_ready(8, forgotten);
+    world.fails(true, &["mapped_ready"]);
+    world.accounts().ceased_ready(8, forgotten);
+    world.is_balanced();
+}
+
+#[test]
+fn a_span_that_covers_another() {
+    let world = World::new();
+    let heap = world.kernel.caches().central().heap();
+    let take = || heap.take(world.cache().writer(), Pages(40), 1, Use::Manual(Kind::Stack)).expect("there is room");
+    let (one, two): (&Span, &Span) = (take(), take());
+    assert_eq!(one.base().plus(one.pages().bytes()), two.base(), "the lowest room comes first");
+    world.is_balanced();
+    one.set_pages(Pages(80));
+    world.fails(true, &[RECORDS]);
+    one.set_pages(Pages(40));
+    world.is_balanced();
+}
+
+#[test]
+fn a_span_that_counts_an_object_too_many() {
+    let world = World::new();
+    let at = api::allocate(world.kernel.caches().central(), world.cache(), CLASS.size());
+    let span = world.kernel.caches().central().heap().span_of(Addr::of(at)).expect("an object has a span");
+    world.is_balanced();
+    span.carved.set(span.carved.get() + 1);
+    world.fails(true, &[FOUND]);
+}
+
+#[test]
+fn the_walk_adds_up_to_what_the_books_say() {
+    let world = World::new();
+    let (balance, walked) = (world.crossfoot(true), mem_stats::read_slow(world.kernel.caches()));
+    let books = &balance.snapshot;
+    for account in Account::ALL.into_iter().take(Account::SpanSys as usize) {
+        let bytes = walked.accounts[account as usize];
+        assert!(bytes > 0, "{} has something", account.name());
+        assert_eq!(bytes as i64, books.account(account), "{}", account.name());
+        assert_eq!(bytes, balance.walked.accounts[account as usize]);
+    }
+    for class in Class::all() {
+        assert_eq!(walked.class_bytes[class.index()] as i64, books.classes[class.index()].span_bytes);
+    }
+    assert_eq!((walked.spans, walked.large_objects), (walked.records, 1));
+    assert_eq!(walked.large_bytes as i64, books.large_bytes());
+    // Of the 500 objects 100 are free; what is freed for another is live until it is home.
+    let class = &books.classes[CLASS.index()];
+    assert_eq!(class.allocs, 500);
+    assert!((0..=40).contains(&class.in_transit()));
+    let live = class.live() - walked.unposted_frees[CLASS.index()] as i64;
+    assert!((360..=400).contains(&live), "{live}");
+    // Every metric of memory but the total adds up to the total.
+    let reading = world.kernel.reading(&balance);
+    let value = |name: &str| {
+        let metric = crossfoot::metrics::TABLE.iter().find(|metric| metric.name == name).expect(name);
+        (metric.value)(&reading)
+    };
+    let parts = crossfoot::metrics::TABLE
+        .iter()
+        .filter(|metric| metric.name.starts_with("/memory/classes/") && metric.name != "/memory/classes/total:bytes");
+    let sum: i64 = parts.map(|metric| (metric.value)(&reading)).sum();
+    assert_eq!(sum, value("/memory/classes/total:bytes"));
+    assert_eq!(value("/memory/ready:bytes") as usize, world.kernel.os().ready_bytes());
+}
+
+#[test]
+fn no_books_before_the_start() {
+    let kernel = kernel::kernel(Sim::new());
+    assert!(kernel.crossfoot(None, true).is_none());
+    let cache = adopt(&kernel);
+    assert!(kernel.crossfoot(Some(cache), true).is_some());
+    retire(&kernel, cache);
+    kernel::empty(&kernel);
+}
