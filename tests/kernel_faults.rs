@@ -317,7 +317,7 @@ fn one_verb_always_fails() {
         run.steps(300);
         run.sim().fail_never();
         run.steps(300).sim().fail_verb(verb);
-        run.steps(600);
+        run.steps(2_500);
         run.finish();
     }
 }

@@ -3,7 +3,7 @@
 //! `cache` takes a span here before it asks the page heap, and hands its spans over when its thread
 //! ends. Objects of spans without an owner are freed here.
 //!
-//! One lock for each class, [`Rank::Central`](crate::lock::Rank::Central), protects the class's list, the
+//! One lock for each class, [`Rank::Central`], protects the class's list, the
 //! owner-only fields of spans without an owner, and every change of a span's owner. No two of them
 //! are held together.
 //!

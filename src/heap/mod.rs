@@ -3,7 +3,7 @@
 //! `cache` and `central` take spans here and give them back; `boot` starts it; `metrics` walks it.
 //! It grows by arenas, hands out pages first fit by address, and returns pages to the system.
 //!
-//! One lock, [`Rank::Heap`](crate::lock::Rank::Heap), protects all but the page map, which is read
+//! One lock, [`Rank::Heap`], protects all but the page map, which is read
 //! without it. No slow system call is made under that lock.
 //!
 //! Invariant: every page of an arena that was mapped is in exactly one of a span, the free pages, the

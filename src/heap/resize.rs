@@ -65,7 +65,8 @@ impl<O: Os> Heap<O> {
         }
     }
 
-    /// Moves the physical pages of one large object's span under another. Refused after [`MOVES`] times.
+    /// Moves the physical pages of one large object's span under another. Refused after some thousands, because each may
+    /// leave the system with more mappings.
     ///
     /// # Safety
     /// The caller owns both large objects; `to` holds nothing that is needed, and both ranges lie inside

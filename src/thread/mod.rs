@@ -3,7 +3,7 @@
 //! `boot` and the faces call it when a thread first allocates and when it ends. Caches come from
 //! the allocator's own records, are never unmapped, and wait in a pool between two threads.
 //!
-//! The caches' lock, [`Rank::Caches`](crate::lock::Rank::Caches), protects the pool. It is not held while a
+//! The caches' lock, [`Rank::Caches`], protects the pool. It is not held while a
 //! cache is handed over.
 //!
 //! Invariant: a cache is in the pool or belongs to one thread; one in the pool owns no span.

@@ -9,7 +9,7 @@ use crossfoot::heap::Use;
 use crossfoot::os::sim::Sim;
 use crossfoot::size_class::Class;
 use crossfoot::span::Kind;
-use crossfoot::units::{GIB, Pages};
+use crossfoot::units::{Addr, GIB, Pages};
 
 use crate::kernel::{self, adopt, balanced_with_machine, free, free_without_cache, retire, usable};
 
@@ -137,6 +137,25 @@ fn a_large_object_freed_twice() {
         all_see(&kernel, other, at, FOREIGN);
     }
     balanced_with_machine(&kernel, Some(cache));
+}
+
+/// Another thread is between the end of the object and the return of its pages.
+#[test]
+fn a_large_object_freed_by_two_threads_at_once() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let at = allocate(&kernel, cache, 100_000);
+    let heap = kernel.caches().central().heap();
+    let span = heap.span_of(Addr(at)).expect("an object has a span");
+    assert!(span.end_large(), "the first to end it gives it back");
+    assert!(!span.end_large());
+    balanced_with_machine(&kernel, Some(cache));
+    all_see(&kernel, cache, at, FREED);
+    // SAFETY: nobody uses the object.
+    unsafe { heap.give_back(cache.writer(), span, Use::Large) };
+    all_see(&kernel, cache, at, FOREIGN);
+    retire(&kernel, cache);
+    kernel::empty(&kernel);
 }
 
 #[test]
