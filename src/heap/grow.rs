@@ -16,6 +16,10 @@ const FAR_TRIES: usize = 20;
 /// one object, dense by nature, and 512 page faults become one.
 const HUGE_FROM: usize = 2 * MIB;
 
+/// From how many bytes in use on all growth may get huge pages: the heap is filled from below, so a new chunk
+/// will be dense, and its last huge page, half used, is little beside what is in use.
+const DENSE_FROM: usize = 32 * MIB;
+
 /// Where the heap grows. Protected by the page heap's lock.
 pub(super) struct Growth {
     window: Window,
@@ -71,7 +75,7 @@ impl<O: Os> Heap<O> {
         }
         let start = state.growth.current;
         self.add(state, ask, entry)?;
-        if bytes >= HUGE_FROM {
+        if bytes >= HUGE_FROM || self.vm.accounts().get(Account::HeapInUse) >= DENSE_FROM {
             // SAFETY: mapped just now, and the heap's.
             unsafe { self.vm.huge_page(start, ask) };
         }

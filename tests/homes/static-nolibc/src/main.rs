@@ -31,8 +31,11 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 
+/// What is handed over.
+struct Parcel(Vec<Vec<u8>>);
+
 /// Vectors of all small sizes and some large ones, each filled with its length.
-fn make(seed: usize) -> Box<Vec<Vec<u8>>> {
+fn make(seed: usize) -> Box<Parcel> {
     let mut made = Vec::new();
     for i in 0..HANDED {
         let length = if i % 500 == 0 { 100_000 + i } else { (i * 31 + seed * 17) % 3000 };
@@ -40,29 +43,29 @@ fn make(seed: usize) -> Box<Vec<Vec<u8>>> {
         v.resize(length, length as u8);
         made.push(v);
     }
-    Box::new(made)
+    Box::new(Parcel(made))
 }
 
 /// Whether all vectors still hold what [`make`] wrote; frees them.
-fn intact(made: Box<Vec<Vec<u8>>>) -> bool {
-    made.iter().all(|v| v.iter().all(|&byte| byte == v.len() as u8))
+fn intact(parcel: Parcel) -> bool {
+    parcel.0.iter().all(|v| v.iter().all(|&byte| byte == v.len() as u8))
 }
 
 /// What one thread gives to the other: null while nothing is there.
 struct Hatch(AtomicUsize);
 
 impl Hatch {
-    fn put(&self, made: Box<Vec<Vec<u8>>>) {
+    fn put(&self, made: Box<Parcel>) {
         let address = Box::into_raw(made).expose_provenance();
         while self.0.compare_exchange(0, address, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-            rustix_yield();
+            thread::yield_current();
         }
     }
 
-    fn take(&self) -> Box<Vec<Vec<u8>>> {
+    fn take(&self) -> Box<Parcel> {
         loop {
             match self.0.swap(0, Ordering::AcqRel) {
-                0 => rustix_yield(),
+                0 => thread::yield_current(),
                 // SAFETY: the address is one that `put` gave up, and it is taken once.
                 address => return unsafe { Box::from_raw(core::ptr::with_exposed_provenance_mut(address)) },
             }
@@ -73,10 +76,6 @@ impl Hatch {
 static THERE: Hatch = Hatch(AtomicUsize::new(0));
 static BACK: Hatch = Hatch(AtomicUsize::new(0));
 
-fn rustix_yield() {
-    thread::yield_current();
-}
-
 fn say(text: &[u8]) {
     // SAFETY: standard output is only written to.
     let _ = rustix::io::write(unsafe { rustix::stdio::stdout() }, text);
@@ -86,7 +85,7 @@ fn say(text: &[u8]) {
 fn trade(seed: usize, out: &Hatch, back: &Hatch) -> bool {
     (0..ROUNDS).all(|round| {
         out.put(make(seed + round));
-        intact(back.take())
+        intact(*back.take())
     })
 }
 
