@@ -55,44 +55,63 @@ pub enum Place {
 
 /// The record of a span. Records live in memory that only ever holds records.
 ///
-/// The fields that every free reads stand in the first cache line.
-#[repr(C, align(64))]
+/// The first cache line is what any thread reads that frees an object, and nobody writes while the owner
+/// stays; the second one is what the owner writes, so that it does not lose the line to those who only ask
+/// whose the span is.
+#[repr(C, align(128))]
 pub struct Span {
     /// The cache that owns the span, or [`NOBODY`], as for spans without small objects. Written under
     /// the lock of the class's central list, read by anyone.
     owner: AtomicPtr<()>,
-    /// Objects freed since the last take, last freed first. Owner only.
-    pub free: Cell<*mut Object>,
-    /// Frees by the owner until the next event: the first free of a full span, or the last one that
-    /// empties it. Owner only.
-    pub left: Cell<u32>,
-    /// What `left` leaves out: `left + bias` objects are outstanding. Owner only.
-    pub bias: Cell<u32>,
-    /// Objects made of the span's memory so far. Owner only.
-    pub carved: Cell<u32>,
-    /// Of the objects in `free`, those whose return was posted. Owner only.
-    pub accounted: Cell<u32>,
-    /// Objects that fit. Fixed while the span lives.
-    objects: Cell<u32>,
-    /// Bytes of each object. Fixed while the span lives.
-    size: Cell<u32>,
-    /// The reciprocal of the size. Fixed while the span lives.
-    reciprocal: Cell<u64>,
     /// The first byte. Fixed while the span lives.
     base: Cell<Addr>,
+    /// The reciprocal of the size. Fixed while the span lives.
+    reciprocal: Cell<u64>,
+    /// Bytes of each object. Fixed while the span lives.
+    size: Cell<u32>,
+    /// Objects that fit. Fixed while the span lives.
+    objects: Cell<u32>,
+    /// How many pages. Fixed while the span lives, but for a large object's owner.
+    pages: Cell<Pages>,
     /// The [`Kind`]. Written under the page heap's lock or by a free of the large object.
     kind: AtomicU8,
     /// The size class's number. Fixed while the span lives.
     class: Cell<u8>,
     /// Whether its memory read as zero when the span was taken. Fixed while the span lives.
     zero: Cell<bool>,
-    /// Which list of its owner it stands in. Owner only.
+    own: Own,
+}
+
+/// The owner's part of a record.
+#[repr(C, align(64))]
+pub struct Own {
+    /// Objects freed since the last take, last freed first.
+    pub free: Cell<*mut Object>,
+    /// Frees by the owner until the next event: the first free of a full span, or the last one that
+    /// empties it.
+    pub left: Cell<u32>,
+    /// What `left` leaves out: `left + bias` objects are outstanding.
+    pub bias: Cell<u32>,
+    /// Objects made of the span's memory so far.
+    pub carved: Cell<u32>,
+    /// Of the objects in `free`, those whose return was posted.
+    pub accounted: Cell<u32>,
+    /// Which list of its owner the span stands in.
     pub place: Cell<Place>,
-    /// How many pages. Fixed while the span lives.
-    pages: Cell<Pages>,
-    /// The list's links. Owner only.
+    /// The list's links.
     pub(super) next: Cell<*mut Span>,
     pub(super) prev: Cell<*mut Span>,
+}
+
+/// The owner's part is reached through the span: whoever names a field of it is the owner, or holds the lock
+/// of the class's central list where there is none.
+impl core::ops::Deref for Span {
+    type Target = Own;
+
+    #[inline(always)]
+    fn deref(&self) -> &Own {
+        &self.own
+    }
 }
 
 // SAFETY: atomics may be touched by anyone; each `Cell` is either fixed while the span lives, or touched
@@ -108,22 +127,24 @@ impl Span {
         };
         Span {
             owner: AtomicPtr::new(NOBODY),
-            free: Cell::new(null_mut()),
-            left: Cell::new(0),
-            bias: Cell::new(0),
-            carved: Cell::new(0),
-            accounted: Cell::new(0),
-            objects: Cell::new(objects as u32),
-            size: Cell::new(size as u32),
-            reciprocal: Cell::new(class.map_or(0, Class::reciprocal)),
             base: Cell::new(base),
+            reciprocal: Cell::new(class.map_or(0, Class::reciprocal)),
+            size: Cell::new(size as u32),
+            objects: Cell::new(objects as u32),
+            pages: Cell::new(pages),
             kind: AtomicU8::new(kind as u8),
             class: Cell::new(class.map_or(0, |c| c.index() as u8)),
             zero: Cell::new(zero),
-            place: Cell::new(Place::Current),
-            pages: Cell::new(pages),
-            next: Cell::new(null_mut()),
-            prev: Cell::new(null_mut()),
+            own: Own {
+                free: Cell::new(null_mut()),
+                left: Cell::new(0),
+                bias: Cell::new(0),
+                carved: Cell::new(0),
+                accounted: Cell::new(0),
+                place: Cell::new(Place::Current),
+                next: Cell::new(null_mut()),
+                prev: Cell::new(null_mut()),
+            },
         }
     }
 
