@@ -60,8 +60,8 @@ fn walk<O: Os>(caches: &Caches<O>, still: &Still<'_, O>) -> Walked {
     walked
 }
 
-/// Checks every identity. With `quiet`, the caller knows that no other thread allocates or frees, and
-/// objects are compared too.
+/// Checks every identity. Objects are compared too where no other thread allocates or frees: because the
+/// caller knows (`quiet`), or because no other thread has a cache.
 ///
 /// `cache` is the calling thread's, if it has one.
 pub fn crossfoot<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: bool) -> Balance {
@@ -71,7 +71,7 @@ pub fn crossfoot<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: bool) 
     let heap = caches.central().heap();
     let mut reader = heap.books().reader();
     let still_writers = reader.close(heap.vm().os());
-    let _pool = caches.hold_still();
+    let pool = caches.hold_still();
     let still = heap.hold_still();
     let mut snapshot = Snapshot::new();
     let complete = reader.read(heap.vm().os(), &mut snapshot) && still_writers;
@@ -81,7 +81,8 @@ pub fn crossfoot<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: bool) 
     if complete {
         compare_accounts(heap.vm().accounts(), &snapshot, &mut failures);
         compare_walk(&walked, &snapshot, &mut failures);
-        if quiet {
+        let in_use = caches.made() - pool.idle();
+        if quiet || in_use <= usize::from(cache.is_some()) {
             compare_objects(caches, &walked, &snapshot, &mut failures);
         }
     }

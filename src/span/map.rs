@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use super::record::Span;
+use super::record::{NOBODY, Span};
 use crate::config::MIN_ALIGN;
 use crate::os::{Os, OsError, Window};
 use crate::units::{Addr, PAGE_SHIFT, PAGE_SIZE, PageNumber, Pages, align_up};
@@ -13,8 +13,12 @@ use crate::vm::Vm;
 /// need not ask whether it found something.
 type Entry = AtomicUsize;
 
-/// Entries that hold the record of no span instead of standing for pages.
-const HEAD: usize = size_of::<Span>() / size_of::<Entry>();
+/// How many records of no span stand at the start of the map. The pages that their entries would stand for
+/// may be asked for like any other: each of their words, read as an entry, is zero and leads to the first of
+/// them, or is [`NOBODY`] and leads to the second.
+const NOTHINGS: usize = 2;
+/// Entries that hold records of no span instead of standing for pages.
+const HEAD: usize = NOTHINGS * size_of::<Span>() / size_of::<Entry>();
 
 /// [`MIN_ALIGN`]-sized granules of a page, as a power of two.
 const GRANULE_SHIFT: u32 = PAGE_SHIFT - MIN_ALIGN.trailing_zeros();
@@ -49,18 +53,21 @@ impl PageMap {
         let end = window.base.plus(window.size).page().0;
         let first = if O::SPARSE_FROM_ZERO { 0 } else { window.base.page().0.wrapping_sub(HEAD) };
         debug_assert!(window.base.page().0 >= HEAD || !O::SPARSE_FROM_ZERO);
+        debug_assert!(NOBODY.addr() == size_of::<Span>(), "the second record of no span is where this leads");
         let len = end.wrapping_sub(first);
         // One physical page more, so that rounding outward stays inside.
         let physical = vm.os().physical_page_size();
         let size = align_up(len * size_of::<Entry>(), physical) + physical;
         let entries = vm.sparse_map(size)?;
-        // SAFETY: the head lies in the sparse range, which is aligned to a physical page.
+        // SAFETY: the head lies in the sparse range, which is aligned to a physical page and reads as zero.
         unsafe {
-            if let Err(e) = vm.sparse_map_ready(entries, size_of::<Span>()) {
+            if let Err(e) = vm.sparse_map_ready(entries, NOTHINGS * size_of::<Span>()) {
                 vm.give_up_reserved(entries, size);
                 return Err(e);
             }
-            entries.ptr::<Span>().write(Span::nothing());
+            for i in 0..NOTHINGS {
+                Span::init_nothing(entries.ptr::<Span>().add(i));
+            }
         }
         self.entries.store(entries.ptr(), Ordering::Relaxed);
         self.first.store(first, Ordering::Relaxed);

@@ -8,8 +8,8 @@ use crate::size_class::Class;
 use crate::units::{Addr, Pages};
 
 /// What a span's owner is where no cache owns it: an address that no cache has, and not null, which is
-/// what a thread without a cache has.
-pub const NOBODY: *mut () = core::ptr::without_provenance_mut(1);
+/// what a thread without a cache has. The page map relies on its being the size of a record.
+pub const NOBODY: *mut () = core::ptr::without_provenance_mut(size_of::<Span>());
 
 /// A free object. Only free objects hold this; a live one is the caller's memory.
 #[repr(C)]
@@ -148,9 +148,14 @@ impl Span {
         }
     }
 
-    /// The record that stands for no span: of a kind that is dead, and at no address.
-    pub(super) fn nothing() -> Span {
-        Span::new(Addr::NULL, Pages(0), Kind::Dead, None, false)
+    /// Makes zero bytes the record that stands for no span: of a kind that is dead, at no address, and
+    /// nobody's. Every other byte stays zero.
+    ///
+    /// # Safety
+    /// `this` points to zero bytes of the size and alignment of a record, the caller's alone.
+    pub(super) unsafe fn init_nothing(this: *mut Span) {
+        // SAFETY: in bounds, by the caller's promise. Zero bytes are valid for all other fields.
+        unsafe { (&raw mut (*this).owner).write(AtomicPtr::new(NOBODY)) };
     }
 
     /// Whether this record stands for no span.

@@ -29,7 +29,21 @@ struct Pool {
 unsafe impl Send for Pool {}
 
 /// The pool of caches, held still.
-pub struct StillPool<'a, O: Os>(#[allow(dead_code, reason = "held, not read")] Guard<'a, O, Pool>);
+pub struct StillPool<'a, O: Os>(Guard<'a, O, Pool>);
+
+impl<O: Os> StillPool<'_, O> {
+    /// How many caches belong to no thread.
+    pub fn idle(&self) -> usize {
+        let mut n = 0;
+        let mut p = self.0.idle.get();
+        // SAFETY: caches are never unmapped, and idle ones are the pool's under its lock.
+        while let Some(cache) = unsafe { p.as_ref() } {
+            n += 1;
+            p = cache.next_idle.get();
+        }
+        n
+    }
+}
 
 /// The caches of one kernel, and everything below them.
 pub struct Caches<O: Os> {

@@ -4,12 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crossfoot::api;
 use crossfoot::boot::Kernel;
-use crossfoot::cache::Cache;
+use crossfoot::cache::{Cache, Freed};
 use crossfoot::heap::Use;
+use crossfoot::os::Linux;
 use crossfoot::os::sim::Sim;
 use crossfoot::size_class::Class;
 use crossfoot::span::Kind;
-use crossfoot::units::{Addr, GIB, Pages};
+use crossfoot::units::{Addr, GIB, PAGE_SIZE, Pages};
 
 use crate::kernel::{self, adopt, balanced_with_machine, free, free_without_cache, retire, usable};
 
@@ -70,6 +71,27 @@ fn an_address_of_somebody_else() {
     all_see(&kernel, cache, window.base.0 + window.size - 16, FOREIGN);
     free(&kernel, cache, mine);
     balanced_with_machine(&kernel, Some(cache));
+}
+
+/// The page map begins with records of its own, where the first pages have their entries.
+#[test]
+fn an_address_below_every_heap() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let base = kernel.os().place().base.0;
+    (1..600).for_each(|page| all_see(&kernel, cache, base - page * PAGE_SIZE, FOREIGN));
+    // On Linux these are the addresses from zero up, such as numbers that are no pointers.
+    let kernel: &Kernel<Linux> = Box::leak(kernel::kernel(Linux));
+    let (cache, central) = (adopt(kernel), kernel.caches().central());
+    for at in (16..16 + 600 * PAGE_SIZE).step_by(PAGE_SIZE) {
+        let line = format!("crossfoot: free({at:#x}): {FOREIGN}");
+        ends_with(&line, || free(kernel, cache, at));
+        ends_with(&line, || free_without_cache(kernel, at));
+        // SAFETY: nobody's address, which is what must be seen; a thread without a cache asks.
+        assert_eq!(unsafe { api::free_quick(central, core::ptr::null(), at as *mut u8) }, Freed::Not);
+    }
+    retire(kernel, cache);
+    kernel::empty(kernel);
 }
 
 #[test]
@@ -209,5 +231,13 @@ fn null_is_freed_in_silence() {
     free(&kernel, cache, 0);
     free_without_cache(&kernel, 0);
     assert_eq!(usable(&kernel, 0), 0);
+    // The first thing that a thread does.
+    let linux: &Kernel<Linux> = Box::leak(kernel::kernel(Linux));
+    let cache_there = adopt(linux);
+    // SAFETY: null may be freed.
+    let seen = unsafe { api::free_quick(linux.caches().central(), core::ptr::null(), core::ptr::null_mut()) };
+    assert_eq!(seen, Freed::Not);
+    free(linux, cache_there, 0);
+    free_without_cache(linux, 0);
     balanced_with_machine(&kernel, Some(cache));
 }
