@@ -10,17 +10,17 @@
 //! Invariant: [`local::cache`] is null or a cache of [`KERNEL`] that this thread owns.
 
 use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use crate::api;
 use crate::arch;
 use crate::boot::Kernel;
 use crate::cache::{Cache, Freed};
 use crate::config::MIN_ALIGN;
-use crate::lock::{Mutex, Rank};
 use crate::mem_stats::Balance;
 use crate::metrics;
 use crate::options::{self, Format, Options, Report};
@@ -45,8 +45,50 @@ const NO_KEY: u32 = u32::MAX;
 static KEY: AtomicU32 = AtomicU32::new(NO_KEY);
 static STARTED: AtomicBool = AtomicBool::new(false);
 
-/// The options, read at start-up.
-static OPTIONS: Mutex<Linux, Option<Options>> = Mutex::new(Rank::Boot, None);
+/// The options, set once. No lock: a fork could leave it held.
+static OPTIONS: Settings = Settings { state: AtomicU8::new(UNSET), options: UnsafeCell::new(None) };
+/// Nobody has set the options.
+const UNSET: u8 = 0;
+/// A thread is setting them.
+const SETTING: u8 = 1;
+/// They are set, for good.
+const SET: u8 = 2;
+
+/// Options that are set once.
+struct Settings {
+    state: AtomicU8,
+    options: UnsafeCell<Option<Options>>,
+}
+
+// SAFETY: the options are written by the one thread that moved the state from UNSET to SETTING, and read by
+// others only once it is SET.
+unsafe impl Sync for Settings {}
+
+impl Settings {
+    fn get(&self) -> Option<&Options> {
+        if self.state.load(Ordering::Acquire) != SET {
+            return None;
+        }
+        // SAFETY: set for good, see above.
+        unsafe { (*self.options.get()).as_ref() }
+    }
+
+    /// Sets the options unless somebody has or does. Says whether this call did.
+    fn set(&self, options: Options) -> bool {
+        if self.state.compare_exchange(UNSET, SETTING, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            return false;
+        }
+        // SAFETY: this thread alone moved the state here, and nobody reads before it is SET.
+        unsafe { *self.options.get() = Some(options) };
+        self.state.store(SET, Ordering::Release);
+        true
+    }
+
+    /// In the child of a fork: what a thread was doing that is not there any more is begun anew.
+    fn after_fork(&self) {
+        let _ = self.state.compare_exchange(SETTING, UNSET, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
 
 #[inline(always)]
 fn central() -> &'static Central<Linux> {
@@ -143,7 +185,9 @@ unsafe fn free_slow(p: *mut u8) {
     if p.is_null() {
         return;
     }
-    match cache() {
+    // A thread that has ended gets no cache for a free: nobody would take it back.
+    let cache = if local::cache::<Cache>().is_null() && local::ended() { None } else { cache() };
+    match cache {
         // SAFETY: the caller's promise.
         Some(cache) => unsafe { api::free_slow(central(), cache, p, "free") },
         // SAFETY: the caller's promise. The shared cache owns no span, so nothing was done with it yet.
@@ -195,6 +239,10 @@ fn adopt() -> Result<&'static Cache, OsError> {
     // SAFETY: the kernel is a static.
     let cache = unsafe { KERNEL.adopt() }?;
     local::set_cache(cache);
+    if local::ended() {
+        // There may be no second round of destructors any more.
+        cache.exit_rounds.set(ROUNDS);
+    }
     read_options();
     watch_exit(cache);
     Ok(cache)
@@ -203,7 +251,7 @@ fn adopt() -> Result<&'static Cache, OsError> {
 /// Reads the options once. The thread has its cache by now. Threads that come here together read them
 /// together; the first to finish sets them.
 fn read_options() {
-    if OPTIONS.lock().is_some() {
+    if OPTIONS.get().is_some() {
         return;
     }
     let mut buffer = [0; options::LONGEST];
@@ -219,18 +267,25 @@ fn read_options() {
     if parsed.check || parsed.exit_report == Report::Stderr {
         Linux::keep_stderr();
     }
-    if OPTIONS.lock().replace(parsed).is_none() {
+    if OPTIONS.set(parsed) {
         watch_fork();
     }
 }
 
 /// Asks the libc to tell of forks, where there is one.
 fn watch_fork() {
-    let register = arch::register_atfork();
+    type Handler = unsafe extern "C" fn();
+    let (register, portable) = (arch::register_atfork(), arch::pthread_atfork());
+    if register.is_null() && !portable.is_null() {
+        type Register = unsafe extern "C" fn(Handler, Handler, Handler) -> c_int;
+        // SAFETY: the symbol is POSIX's function of this type.
+        let register: Register = unsafe { core::mem::transmute(portable) };
+        // SAFETY: as below.
+        unsafe { register(before_fork, after_fork_in_parent, after_fork_in_child) };
+    }
     if register.is_null() {
         return;
     }
-    type Handler = unsafe extern "C" fn();
     type Register = unsafe extern "C" fn(Handler, Handler, Handler, *mut c_void) -> c_int;
     // SAFETY: the symbol is glibc's function of this type, which `pthread_atfork` is made of.
     let register: Register = unsafe { core::mem::transmute(register) };
@@ -251,6 +306,7 @@ unsafe extern "C" fn after_fork_in_parent() {
 unsafe extern "C" fn after_fork_in_child() {
     // SAFETY: the libc calls this in the child, on the only thread, after `before_fork`.
     unsafe { KERNEL.after_fork(true) };
+    OPTIONS.after_fork();
 }
 
 /// Asks the libc to tell when this thread ends, where there is one.
@@ -294,6 +350,7 @@ unsafe extern "C" fn thread_exit(value: *mut c_void) {
         cache.exit_rounds.set(round + 1);
         return set_specific(cache);
     }
+    local::set_ended();
     retire_cache();
 }
 
@@ -336,16 +393,16 @@ pub fn crossfoot() -> Option<Balance> {
 
 /// What happens when the process exits: the report that was asked for, and the check.
 pub fn at_exit() {
-    if OPTIONS.lock().is_none() {
+    if OPTIONS.get().is_none() {
         // The program never allocated; it may have asked for a report all the same.
         let _ = adopt();
     }
-    let Some(options) = OPTIONS.lock().clone() else { return };
+    let Some(options) = OPTIONS.get() else { return };
     if !options.check && options.exit_report == Report::Off {
         return;
     }
     let Some(balance) = crossfoot() else { return };
-    write_report(&options, &balance);
+    write_report(options, &balance);
     if options.check && !balance.failures.is_empty() {
         for failure in balance.failures.iter() {
             report::line(format_args!("crossfoot: unbalanced: {failure}"));

@@ -21,6 +21,16 @@ pub fn set_cache<T>(cache: *const T) {
     arch::set_thread_word(cache.expose_provenance());
 }
 
+/// Whether this thread gave its cache back because it ends. It may still free, and even allocate.
+pub fn ended() -> bool {
+    arch::thread_flag() != 0
+}
+
+/// Says that this thread gave its cache back because it ends.
+pub fn set_ended() {
+    arch::set_thread_flag(1);
+}
+
 /// The locks that this thread holds; zero bytes in a new thread.
 #[cfg(debug_assertions)]
 pub fn held<T>() -> *mut T {

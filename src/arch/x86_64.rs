@@ -8,6 +8,7 @@ use core::ffi::c_void;
 #[repr(C, align(16))]
 struct ThreadBlock {
     word: usize,
+    flag: usize,
     held: [u8; HELD_BYTES],
 }
 
@@ -19,7 +20,7 @@ pub const HELD_BYTES: usize = 512;
 pub const HELD_BYTES: usize = 8;
 
 #[unsafe(link_section = ".tbss.crossfoot")]
-static THREAD_BLOCK: ThreadBlock = ThreadBlock { word: 0, held: [0; HELD_BYTES] };
+static THREAD_BLOCK: ThreadBlock = ThreadBlock { word: 0, flag: 0, held: [0; HELD_BYTES] };
 
 /// This thread's word: zero in a new thread.
 #[inline(always)]
@@ -45,16 +46,35 @@ pub fn set_thread_word(word: usize) {
     }
 }
 
-/// This thread's bytes for the held-lock checker, zero in a new thread, aligned to 8.
+/// This thread's block.
 #[inline]
-pub fn held_bytes() -> *mut u8 {
-    let block: *mut u8;
+fn thread_block() -> *mut ThreadBlock {
+    let block: *mut ThreadBlock;
     // SAFETY: reads the thread pointer, which the ABI keeps at fs:[0], and the block's offset from it.
     unsafe {
         asm!("mov {0}, qword ptr fs:[0]", "add {0}, qword ptr [rip + {s}@GOTTPOFF]", out(reg) block,
             s = sym THREAD_BLOCK, options(pure, readonly, nostack));
     }
-    block.wrapping_add(core::mem::offset_of!(ThreadBlock, held))
+    block
+}
+
+/// A flag of this thread, for slow paths: 0 in a new thread.
+pub fn thread_flag() -> usize {
+    // SAFETY: the block is this thread's own, alive as long as the thread.
+    unsafe { (*thread_block()).flag }
+}
+
+/// Sets this thread's flag.
+pub fn set_thread_flag(flag: usize) {
+    // SAFETY: the block is this thread's own, alive as long as the thread.
+    unsafe { (*thread_block()).flag = flag }
+}
+
+/// This thread's bytes for the held-lock checker, zero in a new thread, aligned to 8.
+#[inline]
+pub fn held_bytes() -> *mut u8 {
+    // SAFETY: the field lies inside the block.
+    unsafe { (&raw mut (*thread_block()).held).cast() }
 }
 
 /// A raw system call, for the few that rustix lacks (listed in `os/linux.rs`). Returns what the
@@ -112,6 +132,9 @@ weak!(
 weak!(
     /// Where glibc's `__register_atfork` lies, or null without it.
     register_atfork, "__register_atfork");
+weak!(
+    /// Where the libc's `pthread_atfork` lies, or null: glibc has it in programs that use it themselves.
+    pthread_atfork, "pthread_atfork");
 weak!(
     /// Where the libc's `__errno_location` lies, or null without one.
     errno_location, "__errno_location");

@@ -15,6 +15,7 @@ impl Cache {
     #[cold]
     #[inline(never)]
     pub fn refill<O: Os>(&self, central: &Central<O>, class: Class) -> bool {
+        self.settle_sometimes(central);
         let state = &self.classes[class.index()];
         // SAFETY: the current span is alive while it is current.
         if let Some(span) = unsafe { state.current.get().as_ref() } {
@@ -30,18 +31,25 @@ impl Cache {
             set_full(span);
             state.full.push(span);
         }
-        self.send_sometimes(central);
-        let span = match state.partial.pop() {
-            // SAFETY: a listed span is alive.
-            Some(span) => unsafe { span.as_ref() },
-            None => match central.take(self.client(), class, self.as_owner()) {
-                Some(span) => span,
-                None => return false,
-            },
-        };
+        let Some(span) = self.next_span(central, class) else { return false };
         span.place.set(Place::Current);
         state.current.set(span);
         self.take_freed(central, span) || self.take_uncarved(central, span)
+    }
+
+    /// A span of `class` with room, in no list: a partial one, or one from the central list or the heap.
+    fn next_span<'a, O: Os>(&self, central: &'a Central<O>, class: Class) -> Option<&'a Span> {
+        let partial = || {
+            // SAFETY: a listed span is alive.
+            self.classes[class.index()].partial.pop().map(|span| unsafe { span.as_ref() })
+        };
+        let take = || central.take(self.client(), class, self.as_owner());
+        partial().or_else(take).or_else(|| {
+            // Before there is no memory, what is on its way comes home, and may give spans back.
+            self.send_all(central);
+            self.drain(central);
+            partial().or_else(take)
+        })
     }
 
     /// Moves the objects freed into `span` to the slot. `false`: there are none.

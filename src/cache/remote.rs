@@ -18,8 +18,8 @@ use crate::units::{Addr, KIB};
 const PARCELS: usize = 64;
 /// How many bytes of objects make a full batch: large objects do not wait for company.
 const FULL_BYTES: usize = 4 * KIB;
-/// Every how many refills the outbox is emptied, so that what one thread frees now and then comes home too.
-const SEND_EVERY: u32 = 16;
+/// Every how many refills a cache empties its outbox and its inbox whatever else it does.
+const SETTLE_EVERY: u32 = 32;
 /// How many objects make a full batch: their number, less one, fits the low bits of a pointer.
 const FULL: u32 = MIN_ALIGN as u32;
 
@@ -196,14 +196,16 @@ impl Cache {
         self.inbox.each(f);
     }
 
-    /// Sends everything that was gathered, every now and then.
+    /// Every now and then: sends what was gathered, and takes in what came home. A thread that lives on what it
+    /// frees itself would do neither, and others' memory would wait for it.
     #[inline]
-    pub(super) fn send_sometimes<O: Os>(&self, central: &Central<O>) {
+    pub(super) fn settle_sometimes<O: Os>(&self, central: &Central<O>) {
         // SAFETY: the outbox is the owner's, who is running this.
         let outbox = unsafe { &mut *self.outbox.get() };
         outbox.refills += 1;
-        if outbox.gathered != 0 && outbox.refills >= SEND_EVERY {
+        if outbox.refills >= SETTLE_EVERY {
             self.send_all(central);
+            self.drain(central);
         }
     }
 
