@@ -9,7 +9,9 @@
 //! So for each writer, either the reader sees its odd counter and waits for that value to change,
 //! or the writer saw the new generation. After the Go runtime's consistentHeapStats (mstats.go).
 
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
+use core::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
+};
 
 use super::entry::{ClassEntry, Entry, TOTALS};
 use super::snapshot::Snapshot;
@@ -21,8 +23,18 @@ use crate::size_class::{CLASSES, Class};
 const SETS: usize = 3;
 /// How often a reader looks at an odd counter before it yields between looks.
 const SPINS: u32 = 200;
-/// How often it yields before it gives up and answers with the last complete snapshot.
+/// How long it waits for all writers together before it gives up and answers with the last complete snapshot,
+/// in nanoseconds: longer than a time slice, because a thread may lose its CPU in the middle of an entry.
+const PATIENCE: u64 = 10_000_000;
+/// How often it yields before it gives up, in a home without a clock.
 const YIELDS: u32 = 2_000;
+
+/// Everybody may post and move.
+const OPEN: u8 = 0;
+/// Lock-free movements are kept out: a reader compares the accounts with the books.
+const STILL: u8 = 1;
+/// Entries outside of locks are kept out too: a fork copies the books.
+const SHUT: u8 = 2;
 
 #[derive(Default)]
 struct ClassDelta {
@@ -143,9 +155,8 @@ struct Reading {
 pub struct Books<O: Os> {
     /// Which set is written: 0, 1 or 2. Written by the reader that holds `reading`.
     generation: AtomicUsize,
-    /// Whether lock-free movements are kept out for now: see [`Books::enter`]. Written by the reader that holds
-    /// `reading`.
-    closed: AtomicBool,
+    /// Who is kept out for now: [`OPEN`], [`STILL`] or [`SHUT`]. Written by whoever holds `reading`.
+    door: AtomicU8,
     /// Whether the reader's fence reaches every thread, so that writers need none of their own.
     asymmetric: AtomicBool,
     /// The writer registered last. Writers are never removed.
@@ -160,7 +171,7 @@ impl<O: Os> Books<O> {
     pub const fn new() -> Books<O> {
         Books {
             generation: AtomicUsize::new(0),
-            closed: AtomicBool::new(false),
+            door: AtomicU8::new(OPEN),
             asymmetric: AtomicBool::new(false),
             writers: AtomicPtr::new(core::ptr::null_mut()),
             reading: Mutex::new(Rank::Books, Reading { last: Snapshot::new(), open: None, stale: 0 }),
@@ -197,6 +208,20 @@ impl<O: Os> Books<O> {
         self.write(writer, |set| set.post(entry));
     }
 
+    /// As [`Books::post_class`], for callers that hold no lock: waits while a fork copies the books, so that the
+    /// child inherits no half entry. The caller owns `writer`.
+    #[inline]
+    pub fn post_class_unlocked(&self, writer: &Writer, class: Class, e: &ClassEntry) {
+        loop {
+            let section = self.begin(writer);
+            if self.door.load(Ordering::Relaxed) != SHUT {
+                return section.set().post_class(class, e);
+            }
+            drop(section);
+            O::yield_now();
+        }
+    }
+
     /// Posts what happened to one class. The caller owns `writer`.
     pub fn post_class(&self, writer: &Writer, class: Class, e: &ClassEntry) {
         self.write(writer, |set| set.post_class(class, e));
@@ -228,7 +253,7 @@ impl<O: Os> Books<O> {
     #[inline]
     pub fn enter<'a>(&'a self, writer: &'a Writer) -> Option<Section<'a, O>> {
         let section = self.begin(writer);
-        if self.closed.load(Ordering::Relaxed) { None } else { Some(section) }
+        if self.door.load(Ordering::Relaxed) != OPEN { None } else { Some(section) }
     }
 
     /// The reader's side of the fence.
@@ -240,37 +265,46 @@ impl<O: Os> Books<O> {
         }
     }
 
-    fn each_writer(&self, mut f: impl FnMut(&Writer) -> bool) -> bool {
+    fn each_writer(&self, mut f: impl FnMut(&Writer)) {
         let mut p = self.writers.load(Ordering::SeqCst);
         // SAFETY: registered writers are never removed or moved, by the contract of `register`.
         while let Some(writer) = unsafe { p.as_ref() } {
-            if !f(writer) {
-                return false;
-            }
+            f(writer);
             p = writer.next.load(Ordering::Relaxed);
         }
-        true
     }
 
     /// Waits until `writer` is no longer in the entry it was in, if it was in one. `false` past the
     /// bound: the thread was stopped in the middle.
-    fn wait_out(writer: &Writer) -> bool {
+    fn wait_out(writer: &Writer, since: u64) -> bool {
         // Acquire: pairs with the release of the even value.
         let seen = writer.sequence.load(Ordering::Acquire);
         if seen.is_multiple_of(2) {
             return true;
         }
-        for look in 0..SPINS + YIELDS {
+        for look in 0.. {
             if writer.sequence.load(Ordering::Acquire) != seen {
                 return true;
             }
             if look < SPINS {
                 core::hint::spin_loop();
-            } else {
-                O::yield_now();
+                continue;
+            }
+            O::yield_now();
+            let now = O::now();
+            if if now == 0 { look > SPINS + YIELDS } else { now.saturating_sub(since) > PATIENCE } {
+                return false;
             }
         }
         false
+    }
+
+    /// [`Books::wait_out`] for every writer, within one bound for all. `false`: for some it was passed.
+    fn wait_for_all(&self) -> bool {
+        let since = O::now();
+        let mut all = true;
+        self.each_writer(|writer| all &= Self::wait_out(writer, since));
+        all
     }
 
     /// One consistent snapshot, written to `out`. Returns whether it is complete; if not, it is the
@@ -289,9 +323,9 @@ impl<O: Os> Books<O> {
     /// Takes the books' lock for a fork, and keeps lock-free movements out.
     pub fn hold_for_fork(&self, os: &O) {
         hold_row([&self.reading]);
-        self.closed.store(true, Ordering::SeqCst);
+        self.door.store(SHUT, Ordering::SeqCst);
         self.fence_all(os);
-        self.each_writer(Self::wait_out);
+        self.wait_for_all();
     }
 
     /// Releases what [`Books::hold_for_fork`] took; in the child, the fence is registered anew.
@@ -302,7 +336,14 @@ impl<O: Os> Books<O> {
         if child && self.asymmetric.load(Ordering::Relaxed) {
             self.register_fence(os);
         }
-        self.closed.store(false, Ordering::Release);
+        if child {
+            // A thread that was stopped in an entry past the bound is not there any more to end it.
+            self.each_writer(|writer| {
+                let sequence = writer.sequence.load(Ordering::Relaxed);
+                writer.sequence.store(sequence.next_multiple_of(2), Ordering::Relaxed);
+            });
+        }
+        self.door.store(OPEN, Ordering::Release);
         // SAFETY: the caller's promise.
         unsafe { let_go_row([&self.reading]) };
     }
@@ -352,18 +393,31 @@ impl<O: Os> Reader<'_, O> {
     /// Keeps lock-free movements out until [`Reader::open`], and waits for those under way. `false`: a thread
     /// was stopped in the middle of one. Before the page heap's lock is taken, for which a kept-out thread waits.
     pub fn close(&mut self, os: &O) -> bool {
-        self.books.closed.store(true, Ordering::SeqCst);
+        self.books.door.store(STILL, Ordering::SeqCst);
         self.books.fence_all(os);
-        self.books.each_writer(Books::<O>::wait_out)
+        self.books.wait_for_all()
     }
 
     /// Lets lock-free movements in again.
     pub fn open(&mut self) {
-        self.books.closed.store(false, Ordering::Release);
+        self.books.door.store(OPEN, Ordering::Release);
     }
 
     /// As [`Books::read`].
     pub fn read(&mut self, os: &O, out: &mut Snapshot) -> bool {
+        // What an earlier reading left open is as old as that reading: it is completed, and then read anew.
+        let resumed = self.reading.open.is_some();
+        let complete = self.turn(os) && (!resumed || self.turn(os));
+        if !complete {
+            self.reading.stale += 1;
+        }
+        out.clone_from(&self.reading.last);
+        complete
+    }
+
+    /// Moves the generation on, unless an earlier turn was left open, and folds the old sets once nobody is in
+    /// them. `false`: somebody stayed past the bound, and the turn is open.
+    fn turn(&mut self, os: &O) -> bool {
         let books = self.books;
         let old = match self.reading.open {
             Some(old) => old,
@@ -375,17 +429,11 @@ impl<O: Os> Reader<'_, O> {
             }
         };
         books.fence_all(os);
-        let complete = books.each_writer(Books::<O>::wait_out);
-        if complete {
-            books.each_writer(|writer| {
-                writer.sets[old].fold_into(&mut self.reading.last);
-                true
-            });
-            self.reading.open = None;
-        } else {
-            self.reading.stale += 1;
+        if !books.wait_for_all() {
+            return false;
         }
-        out.clone_from(&self.reading.last);
-        complete
+        books.each_writer(|writer| writer.sets[old].fold_into(&mut self.reading.last));
+        self.reading.open = None;
+        true
     }
 }

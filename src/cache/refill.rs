@@ -98,7 +98,7 @@ impl Cache {
             let freed = span.carved.get() - span.outstanding();
             e.frees += (freed - span.accounted.replace(freed)) as usize;
         }
-        central.heap().books().post_class(self.writer(), class, &e);
+        central.heap().books().post_class_unlocked(self.writer(), class, &e);
     }
 }
 

@@ -163,7 +163,7 @@ impl Cache {
         let sent = parcel.batch.count as usize;
         let entry = ClassEntry { sent, ..ClassEntry::default() };
         // Posted before the owner can post them as received.
-        central.heap().books().post_class(self.writer(), span.class(), &entry);
+        central.heap().books().post_class_unlocked(self.writer(), span.class(), &entry);
         self.forward(central, span, &parcel.batch);
     }
 

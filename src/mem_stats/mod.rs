@@ -21,7 +21,8 @@ use crate::units::Addr;
 pub struct Balance {
     /// The snapshot that was checked.
     pub snapshot: Snapshot,
-    /// Whether the snapshot is complete; if not, only identities within it were checked.
+    /// Whether the snapshot is complete; if not, a thread was stopped in an entry, and only identities within the
+    /// last complete snapshot were checked.
     pub complete: bool,
     /// What the walk over every span found.
     pub walked: Walked,

@@ -4,8 +4,8 @@ use core::fmt::{self, Write};
 
 use super::table::{Reading, TABLE};
 
-/// Writes one JSON object: metric name → number, and `"crossfoot"`: `"balanced"` or a list of the
-/// identities that failed.
+/// Writes one JSON object: metric name → number, and `"crossfoot"`: `"balanced"`, a list of the identities that
+/// failed, or that they could not be checked.
 pub fn write_json(out: &mut impl Write, reading: &Reading<'_>) -> fmt::Result {
     out.write_str("{\n")?;
     for metric in TABLE {
@@ -13,7 +13,7 @@ pub fn write_json(out: &mut impl Write, reading: &Reading<'_>) -> fmt::Result {
     }
     let failures = &reading.balance.failures;
     if failures.is_empty() {
-        out.write_str("  \"crossfoot\": \"balanced\"\n}\n")
+        writeln!(out, "  \"crossfoot\": \"{}\"\n}}", verdict(reading))
     } else {
         out.write_str("  \"crossfoot\": [")?;
         for (i, failure) in failures.iter().enumerate() {
@@ -30,10 +30,15 @@ pub fn write_table(out: &mut impl Write, reading: &Reading<'_>) -> fmt::Result {
     }
     let failures = &reading.balance.failures;
     if failures.is_empty() {
-        return out.write_str("            balanced  crossfoot\n");
+        return writeln!(out, "{:>20}  crossfoot", verdict(reading));
     }
     for failure in failures.iter() {
         writeln!(out, "          UNBALANCED  {failure}")?;
     }
     Ok(())
+}
+
+/// What is said where no identity failed: that all hold, or that they could not be checked.
+fn verdict(reading: &Reading<'_>) -> &'static str {
+    if reading.balance.complete { "balanced" } else { "unchecked: a thread was stopped in an entry" }
 }
