@@ -229,6 +229,10 @@ pub unsafe fn reallocate<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8,
         return p;
     }
     let new = allocate_aligned(central, cache, size, align);
+    if new.is_null() && size <= old {
+        // No memory to make it smaller: it is large enough where it is.
+        return p;
+    }
     if !new.is_null() {
         // SAFETY: two objects of at least this many bytes, one of them new.
         unsafe {

@@ -113,14 +113,15 @@ impl Class {
     #[inline]
     pub const fn from_index(i: usize) -> Class {
         debug_assert!(i < CLASSES);
-        Class(i as u8)
+        // Never above, whatever memory a number was read from: `index` relies on it.
+        Class(if i < CLASSES { i as u8 } else { CLASSES as u8 - 1 })
     }
 
     /// The least class that holds `size` bytes, at most [`SMALL_MAX`].
     #[inline]
     pub const fn of(size: usize) -> Class {
         debug_assert!(size <= SMALL_MAX);
-        Class(class_by_rule(size) as u8)
+        Class::from_index(class_by_rule(size))
     }
 
     /// As [`Class::of`], by table, for sizes of at most [`QUICK_MAX`].
@@ -150,6 +151,9 @@ impl Class {
     /// The class's number.
     #[inline]
     pub const fn index(self) -> usize {
+        // SAFETY: every constructor gives a number below CLASSES: the rule ends there for the largest small size,
+        // the table is made by the rule, and `from_index` sees to it. Said, so that no index is checked again.
+        unsafe { core::hint::assert_unchecked((self.0 as usize) < CLASSES) };
         self.0 as usize
     }
 

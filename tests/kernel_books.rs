@@ -289,7 +289,7 @@ fn a_span_that_counts_an_object_too_many() {
 #[test]
 fn the_walk_adds_up_to_what_the_books_say() {
     let world = World::new();
-    let (balance, walked) = (world.crossfoot(true), mem_stats::read_slow(world.kernel.caches()));
+    let (balance, walked) = (world.crossfoot(true), mem_stats::read_slow(world.kernel.caches()).unwrap());
     let books = &balance.snapshot;
     for account in Account::ALL.into_iter().take(Account::SpanSys as usize) {
         let bytes = walked.accounts[account as usize];

@@ -28,6 +28,8 @@ pub(super) struct Growth {
     current: Addr,
     mapped: Addr,
     end: Addr,
+    /// Above every page that was ever added: places are not always taken upward.
+    top: Addr,
 }
 
 impl Growth {
@@ -37,6 +39,7 @@ impl Growth {
             current: Addr::NULL,
             mapped: Addr::NULL,
             end: Addr::NULL,
+            top: Addr::NULL,
         }
     }
 
@@ -44,6 +47,7 @@ impl Growth {
         self.window = window;
         self.current = window.base;
         self.mapped = window.base;
+        self.top = window.base;
         self.end = window.base;
     }
 
@@ -54,7 +58,7 @@ impl Growth {
 
     /// Where pages of the heap may be: from the first address to the last.
     pub(super) fn bounds(&self) -> (Addr, Addr) {
-        (self.window.base, self.current)
+        (self.window.base, self.top)
     }
 
     fn window_end(&self) -> usize {
@@ -125,6 +129,7 @@ impl<O: Os> Heap<O> {
             return Err(OsError::OutOfMemory);
         }
         state.growth.current = start.plus(size);
+        state.growth.top = state.growth.top.max(start.plus(size));
         Ok(())
     }
 

@@ -96,7 +96,7 @@ impl<O: Os> Heap<O> {
         let mut guard = self.state.lock();
         // SAFETY: the owner is running this, with the heap's lock held.
         let hand = unsafe { &mut *client.hand.get() };
-        self.fill(&mut guard, hand, &mut entry);
+        self.fill(&mut guard, hand, pages, &mut entry);
         let span = match self.take_from(hand, class, &mut entry) {
             Some(span) => Some(span),
             None => self.take_locked(&mut guard, pages, 1, what, &mut entry),
@@ -118,8 +118,8 @@ impl<O: Os> Heap<O> {
         Some(unsafe { self.install(record, base, pages, Use::Small(class), zero == pages) })
     }
 
-    /// Takes records and, where no page is left, a block of pages in hand.
-    fn fill(&self, state: &mut State, hand: &mut Hand, entry: &mut Entry) {
+    /// Takes records in hand, and a block with a run of `pages` free pages instead of what is left of the last one.
+    fn fill(&self, state: &mut State, hand: &mut Hand, pages: Pages, entry: &mut Entry) {
         self.state.assert_held();
         while hand.count < RECORDS {
             match state.spans.alloc(&self.vm, entry) {
@@ -127,10 +127,9 @@ impl<O: Os> Heap<O> {
                 Err(_) => break,
             };
         }
-        if !hand.pages.is_empty() {
-            return;
-        }
-        hand.pages = state.pages.allocate_to_cache();
+        // What was in hand had no such run. It goes back, or one page that fits nothing would keep the hand full.
+        hand.pages.flush(&mut state.pages);
+        hand.pages = state.pages.allocate_to_cache(pages);
         // SAFETY: the pages are ours, and exactly these runs of them are Prepared. A physical page is
         // released as a whole or not at all, and does not cross a block.
         let used = |at, run: Pages| unsafe { self.vm.used(at, run.bytes(), run.bytes(), entry) }.is_ok();

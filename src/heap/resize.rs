@@ -53,16 +53,16 @@ impl<O: Os> Heap<O> {
         self.books.post(writer, &entry);
     }
 
-    /// Changes the span's pages and the page map with it. The heap's lock is held.
+    /// Changes the span's pages and, where they differ, the page map's entries. The heap's lock is held.
     fn remap(&self, span: &Span, pages: Pages) {
         self.state.assert_held();
         let first = span.base().page();
-        // SAFETY: both runs of pages are, or were until now, the span's.
-        unsafe {
-            self.map.set(first, mapped(span.pages()), None);
-            span.set_pages(pages);
-            self.map.set(first, mapped(pages), Some(span));
-        }
+        let (old, new) = (mapped(span.pages()), mapped(pages));
+        span.set_pages(pages);
+        let (low, high) = (Pages(old.0.min(new.0)), Pages(old.0.max(new.0)));
+        let entry = if new.0 > old.0 { Some(span) } else { None };
+        // SAFETY: the pages between are, or were until now, the span's.
+        unsafe { self.map.set(first.plus(low), Pages(high.0 - low.0), entry) };
     }
 
     /// Moves the physical pages of one large object's span under another. Refused after some thousands, because each may

@@ -48,8 +48,9 @@ impl<O: Os> Heap<O> {
 }
 
 impl<O: Os> Still<'_, O> {
-    /// Walks every page of the heap. Counts of objects are exact only where no thread allocates or frees.
-    pub fn walk(&self) -> Walked {
+    /// Walks every page of the heap. With `objects`, which needs that no thread allocates or frees, objects are
+    /// counted too; without, those counts are zero.
+    pub fn walk(&self, objects: bool) -> Walked {
         let mut w = Walked {
             accounts: [0; ACCOUNTS],
             class_bytes: [0; CLASSES],
@@ -60,7 +61,7 @@ impl<O: Os> Still<'_, O> {
             spans: 0,
             records: self.state.spans.in_use(),
         };
-        self.each_span(|span| w.add(span));
+        self.each_span(|span| w.add(span, objects));
         let (free, released) = self.state.pages.count();
         w.accounts[Account::HeapFree as usize] = free.bytes() + self.state.releasing.bytes();
         w.accounts[Account::HeapReleased as usize] = released.bytes() + self.state.growth.limbo();
@@ -92,16 +93,19 @@ impl<O: Os> Still<'_, O> {
 }
 
 impl Walked {
-    fn add(&mut self, span: &Span) {
+    fn add(&mut self, span: &Span, objects: bool) {
         let kind = span.kind();
         self.spans += 1;
         self.accounts[account_of(kind) as usize] += span.pages().bytes();
         if kind == Kind::Small {
             let class = span.class().index();
-            let freed = span.carved.get().wrapping_sub(span.outstanding());
             self.class_bytes[class] += span.pages().bytes();
-            self.unposted_frees[class] += u64::from(freed.wrapping_sub(span.accounted.get()));
-            self.outstanding[class] += u64::from(span.outstanding());
+            if objects {
+                // The owner's part of the record: nobody else writes it now, by the caller's promise.
+                let freed = span.carved.get().wrapping_sub(span.outstanding());
+                self.unposted_frees[class] += u64::from(freed.wrapping_sub(span.accounted.get()));
+                self.outstanding[class] += u64::from(span.outstanding());
+            }
         } else if matches!(kind, Kind::Large | Kind::Dead) {
             // Dead: freed, and on its way back to the heap.
             self.large_bytes += span.pages().bytes();

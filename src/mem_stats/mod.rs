@@ -38,19 +38,21 @@ pub fn read<O: Os>(caches: &Caches<O>, out: &mut Snapshot) -> bool {
     heap.books().read(heap.vm().os(), out)
 }
 
-/// Everything added up by walking every span, with the books closed and the page heap's lock held.
-pub fn read_slow<O: Os>(caches: &Caches<O>) -> Walked {
+/// Everything added up by walking every span, with the books closed and the page heap's lock held. `None`: a
+/// thread was stopped in the middle of a movement.
+///
+/// No other thread allocates or frees meanwhile.
+pub fn read_slow<O: Os>(caches: &Caches<O>) -> Option<Walked> {
     let heap = caches.central().heap();
     let mut reader = heap.books().reader();
-    reader.close(heap.vm().os());
-    let walked = walk(caches, &heap.hold_still());
+    let walked = reader.close(heap.vm().os()).then(|| walk(caches, &heap.hold_still(), true));
     reader.open();
     walked
 }
 
 /// The walk, together with what is in the caches' hands.
-fn walk<O: Os>(caches: &Caches<O>, still: &Still<'_, O>) -> Walked {
-    let mut walked = still.walk();
+fn walk<O: Os>(caches: &Caches<O>, still: &Still<'_, O>, objects: bool) -> Walked {
+    let mut walked = still.walk(objects);
     let mut add = |client: &Client| {
         // SAFETY: the books are closed and the heap's lock is held.
         let (pages, records) = unsafe { client.in_hand() };
@@ -76,14 +78,15 @@ pub fn crossfoot<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: bool) 
     let still = heap.hold_still();
     let mut snapshot = Snapshot::new();
     let complete = reader.read(heap.vm().os(), &mut snapshot) && still_writers;
-    let walked = walk(caches, &still);
+    let alone = caches.made() - pool.idle() <= usize::from(cache.is_some());
+    let objects = complete && (quiet || alone);
+    let walked = walk(caches, &still, objects);
     let mut failures = Failures::default();
     snapshot.check(&mut failures);
     if complete {
         compare_accounts(heap.vm().accounts(), &snapshot, &mut failures);
         compare_walk(&walked, &snapshot, &mut failures);
-        let in_use = caches.made() - pool.idle();
-        if quiet || in_use <= usize::from(cache.is_some()) {
+        if objects {
             compare_objects(caches, &walked, &snapshot, &mut failures);
         }
     }

@@ -8,8 +8,11 @@ use crate::account::{Account, Entry};
 use crate::os::{Os, OsError};
 use crate::vm::Vm;
 
-/// A free record: the next one in the list.
+/// A free record: the next one in the list. The record's first word stays as it was left, so that a stale
+/// pointer finds there what the record's last user wanted it to find.
+#[repr(C)]
 struct Free {
+    kept: usize,
     next: *mut Free,
 }
 
@@ -56,7 +59,7 @@ impl<T> Fixed<T> {
     pub unsafe fn free(&mut self, record: NonNull<T>) {
         let free = record.cast::<Free>();
         // SAFETY: the record's memory is ours again and large and aligned enough for a `Free`.
-        unsafe { free.write(Free { next: self.free }) };
+        unsafe { (&raw mut (*free.as_ptr()).next).write(self.free) };
         self.free = free.as_ptr();
         self.in_use -= 1;
     }

@@ -256,9 +256,32 @@ unsafe impl Os for Linux {
     }
 
     unsafe fn move_pages(&self, from: Addr, to: Addr, size: usize) -> Result<(), OsError> {
+        // Old kernels refuse a range of several mappings only after they have unmapped the target, and new ones
+        // may stop half way through it. So it is asked first: growing it by a page fails with ENOMEM, because
+        // the next page is taken, where it is one mapping, and with EFAULT where it is several.
+        let page = self.physical_page_size();
+        // SAFETY: where the page behind is free after all, the mapping grows into it, which is undone.
+        match unsafe { mm::mremap(void(from), size, size + page, MremapFlags::empty()) } {
+            // SAFETY: the page was mapped by the call above.
+            Ok(_) => unsafe { mm::munmap(void(from.plus(size)), page) }.map_err(error)?,
+            Err(Errno::NOMEM) => {}
+            Err(_) => return Err(OsError::Unsupported),
+        }
         let flags = MremapFlags::MAYMOVE | MremapFlags::DONTUNMAP;
         // SAFETY: both ranges are the caller's; the old one stays mapped and empty (Linux 5.7).
-        unsafe { mm::mremap_fixed(void(from), size, size, flags, void(to)) }.map(|_| ()).map_err(error)
+        let Err(e) = (unsafe { mm::mremap_fixed(void(from), size, size, flags, void(to)) }) else {
+            return Ok(());
+        };
+        // The target may be gone by now. Brought back, it is as fresh as before; where it is still there, the
+        // call changes nothing.
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED_NOREPLACE;
+        // SAFETY: NOREPLACE never touches a mapping that exists.
+        let back = unsafe { mm::mmap_anonymous(void(to), size, ProtFlags::READ | ProtFlags::WRITE, flags) };
+        match back {
+            Ok(_) | Err(Errno::EXIST) => Err(error(e)),
+            // Nothing is left to do for a caller who will write there.
+            Err(_) => arch::trap(),
+        }
     }
 
     fn register_fence(&self) -> bool {

@@ -274,16 +274,21 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         self.lowest = self.lowest.min(page);
     }
 
-    /// Takes all free pages of the aligned block of 64 that holds the lowest one. Gives
+    /// Takes all free pages of the aligned block of 64 that holds the lowest run of `n`, if one does. Gives
     /// the block's first page, the pages taken, and those of them that were released.
-    pub(super) fn take_block(&mut self) -> Option<(usize, u64, u64)> {
-        let page = self.find(1)?;
+    pub(super) fn take_block(&mut self, n: usize) -> Option<(usize, u64, u64)> {
+        let page = self.find(n)?;
+        let block = page & !(WORD - 1);
+        if page + n > block + WORD {
+            return None;
+        }
         let (c, i) = (page >> CHUNK_LOG, page & (CHUNK_PAGES - 1));
         let (pages, released) = self.tree.chunk_mut(c).take_block(i);
         self.tree.refresh(c, c, Summary::FULL);
-        let block = page & !(WORD - 1);
-        // The block's last page, not the one after it, whose chunk may not be grown.
-        self.lowest = self.lowest.max(block + WORD - 1);
+        if self.lowest >= block {
+            // The block's last page, not the one after it, whose chunk may not be grown.
+            self.lowest = self.lowest.max(block + WORD - 1);
+        }
         Some((block, pages, released))
     }
 

@@ -107,10 +107,10 @@ impl PageCache {
 }
 
 impl<const LEVELS: usize> PageAlloc<LEVELS> {
-    /// Takes all free pages of the aligned block of 64 that holds the lowest free page.
-    /// An empty cache where no page is free. The caller holds the page heap's lock.
-    pub fn allocate_to_cache(&mut self) -> PageCache {
-        match self.take_block() {
+    /// Takes all free pages of the aligned block of 64 that holds the lowest run of `pages` free pages. An empty
+    /// cache where there is no such run, or it crosses two blocks. The caller holds the page heap's lock.
+    pub fn allocate_to_cache(&mut self, pages: Pages) -> PageCache {
+        match self.take_block(pages.0) {
             Some((block, pages, released)) => PageCache { base: self.addr(block), pages, released, zero: 0 },
             None => PageCache::EMPTY,
         }

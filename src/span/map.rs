@@ -83,7 +83,8 @@ impl PageMap {
     pub fn lookup<O: Os>(&self, addr: Addr) -> Option<&Span> {
         let start = if O::SPARSE_FROM_ZERO { 0 } else { self.first.load(Ordering::Relaxed) << PAGE_SHIFT };
         let granule = addr.0.wrapping_sub(start).rotate_right(MIN_ALIGN.trailing_zeros());
-        if granule >= self.granules.load(Ordering::Relaxed) {
+        // Acquire: whoever sees the map's size sees where it is. The same instruction as without on x86-64.
+        if granule >= self.granules.load(Ordering::Acquire) {
             return None;
         }
         let entries = self.entries.load(Ordering::Relaxed);
@@ -123,9 +124,9 @@ impl PageMap {
         let base = self.entries.load(Ordering::Relaxed).addr();
         let distance = span.map_or(0, |span| Addr::of(span).0.wrapping_sub(base));
         for i in 0..pages.0 {
-            // SAFETY: the entries were made writable by `grow`. A thread that may ask for one of these
-            // addresses got it from this one later, through something that orders memory.
-            unsafe { (*first.add(i)).store(distance, Ordering::Relaxed) };
+            // Release: the record is written before the map leads to it.
+            // SAFETY: the entries were made writable by `grow`.
+            unsafe { (*first.add(i)).store(distance, Ordering::Release) };
         }
     }
 }

@@ -191,6 +191,8 @@ impl Span {
     /// Marks the record free. The caller holds the page heap's lock and the span's last reference.
     pub fn end(&self) {
         self.kind.store(Kind::Dead as u8, Ordering::Relaxed);
+        // A stale pointer into the span finds no owner, so no cache takes it for its own.
+        self.owner.store(NOBODY, Ordering::Relaxed);
     }
 
     /// The first byte.

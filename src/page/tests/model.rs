@@ -270,7 +270,7 @@ impl<const LEVELS: usize> Both<LEVELS> {
 
     fn cache(&mut self, takes: &[usize], put_back: bool, stays: bool) {
         let lowest = self.model.first_fit(1);
-        let mut cache = self.world.heap.allocate_to_cache();
+        let mut cache = self.world.heap.allocate_to_cache(Pages(1));
         let Some(lowest) = lowest else {
             assert_eq!(cache, PageCache::EMPTY);
             return;

@@ -257,7 +257,7 @@ fn call<const LEVELS: usize>(world: &mut World<LEVELS>, call: &Call) {
         }
         Free((c, i), n) => world.heap.free(world.at(c, i), Pages(n)),
         Cache((c, i), n) => {
-            let mut cache = world.heap.allocate_to_cache();
+            let mut cache = world.heap.allocate_to_cache(Pages(1));
             let (free, released) = cache.count();
             assert_eq!(free.0 + released.0, n);
             let (first, _) = cache.alloc(Pages(1)).expect("a page");

@@ -131,7 +131,7 @@ fn a_page_cache_gives_and_takes() {
     world.take(0, 10, 1);
     let at = |i| world.at(0, i);
     let (p0, p3, p9, p11) = (at(0), at(3), at(9), at(11));
-    let mut cache = world.heap.allocate_to_cache();
+    let mut cache = world.heap.allocate_to_cache(Pages(1));
     world.check();
     assert_eq!(cache.count(), (Pages(0), Pages(60)));
     assert_eq!(cache.alloc(Pages(65)), None);
@@ -159,7 +159,7 @@ fn a_page_cache_becomes_resident_run_by_run() {
     let mut world = World::<5>::with_chunks(1, &[0]);
     world.take(0, 4, 6);
     world.heap.free(world.at(0, 6), Pages(2));
-    let mut cache = world.heap.allocate_to_cache();
+    let mut cache = world.heap.allocate_to_cache(Pages(1));
     assert_eq!(cache.count(), (Pages(2), Pages(58)));
     let mut runs = Vec::new();
     let first = cache.make_resident(|at, n| {
@@ -189,7 +189,7 @@ fn a_page_cache_becomes_resident_run_by_run() {
 fn a_page_cache_that_failed_keeps_what_is_released() {
     let mut world = World::<1>::with_chunks(1, &[0]);
     world.take(0, 8, 8);
-    let mut cache = world.heap.allocate_to_cache();
+    let mut cache = world.heap.allocate_to_cache(Pages(1));
     assert_eq!(cache.make_resident(|_, n| n.0 == 8), (Pages(8), false));
     cache.flush(&mut world.heap);
     world.check();
@@ -199,7 +199,7 @@ fn a_page_cache_that_failed_keeps_what_is_released() {
 #[test]
 fn a_full_page_cache_is_a_whole_block() {
     let mut world = World::<1>::with_chunks(1, &[0]);
-    let mut cache = world.heap.allocate_to_cache();
+    let mut cache = world.heap.allocate_to_cache(Pages(1));
     assert_eq!(cache.alloc(Pages(64)), Some((world.at(0, 0), Pages(64))));
     assert!(cache.is_empty());
     assert!(cache.free(world.at(0, 0), Pages(64)), "the block stays its block");
@@ -213,8 +213,8 @@ fn a_full_page_cache_is_a_whole_block() {
 fn no_page_cache_from_a_full_heap() {
     let mut world = World::<5>::with_chunks(1, &[0]);
     world.take(0, 0, 512);
-    assert!(world.heap.allocate_to_cache().is_empty());
-    assert!(World::<5>::with_chunks(1, &[]).heap.allocate_to_cache().is_empty());
+    assert!(world.heap.allocate_to_cache(Pages(1)).is_empty());
+    assert!(World::<5>::with_chunks(1, &[]).heap.allocate_to_cache(Pages(1)).is_empty());
     world.check();
 }
 
