@@ -94,10 +94,10 @@ impl<O: Os> Kernel<O> {
         self.ready.load(Ordering::Acquire).then(|| mem_stats::crossfoot(&self.caches, cache, quiet))
     }
 
-    /// What metrics are computed from.
-    pub fn reading<'a>(&self, balance: &'a Balance) -> Reading<'a> {
+    /// What metrics are computed from, in the process `pid`.
+    pub fn reading<'a>(&self, balance: &'a Balance, pid: i32) -> Reading<'a> {
         let (central, heap) = (self.caches.central().contention(), self.caches.central().heap().contention());
         let contention = (central.0 + heap.0, central.1 + heap.1);
-        Reading { balance, contention, stale: self.caches.central().heap().books().stale_reads() }
+        Reading { balance, pid, contention, stale: self.caches.central().heap().books().stale_reads() }
     }
 }

@@ -1,7 +1,7 @@
 //! What runs when the process exits by `exit`.
 
 extern "C" fn fini() {
-    kernel::global::at_exit();
+    kernel::global::at_exit_of_any();
 }
 
 /// The loader runs this after the program's own destructors.

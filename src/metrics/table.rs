@@ -10,6 +10,8 @@ use crate::span::Span;
 pub struct Reading<'a> {
     /// The books.
     pub balance: &'a Balance,
+    /// The process.
+    pub pid: i32,
     /// Contended acquisitions of all locks, and nanoseconds waited for them.
     pub contention: (u64, u64),
     /// Answers of the books that were stale.
@@ -108,6 +110,8 @@ metrics! {
         |r| r.books().total(Total::TotalMapped);
     "/memory/ready:bytes", "Of the total, what is in state Ready: all but released pages.",
         |r| r.books().total(Total::MappedReady);
+    "/process/id:pid", "The process that the figures are of.",
+        |r| i64::from(r.pid);
     "/stats/stale:reads", "Snapshots that were answered with an earlier one.",
         |r| r.stale as i64;
 }

@@ -355,6 +355,15 @@ impl Linux {
         process::getpid().as_raw_nonzero().get()
     }
 
+    /// The start of a file, as far as `buffer` reaches; nothing where there is none.
+    pub fn read_file<'a>(path: &[u8], buffer: &'a mut [u8]) -> &'a [u8] {
+        use rustix::fs::{Mode, OFlags, open};
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let Ok(file) = open(path, flags, Mode::empty()) else { return &[] };
+        let n = rustix::io::read(&file, &mut *buffer).unwrap_or(0);
+        buffer.get(..n).unwrap_or_default()
+    }
+
     /// Creates or empties a file and hands it to `f`.
     pub fn with_file<R>(path: &[u8], f: impl FnOnce(rustix::fd::BorrowedFd<'_>) -> R) -> Result<R, OsError> {
         use rustix::fd::AsFd;

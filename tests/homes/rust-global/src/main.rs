@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crossfoot::global::{KERNEL, at_exit, crossfoot as balance};
+use crossfoot::global::{KERNEL, crossfoot as balance};
 use crossfoot::metrics::TABLE;
 
 #[global_allocator]
@@ -65,7 +65,7 @@ fn ring() -> Option<usize> {
 fn allocations() -> Option<i64> {
     let balance = balance()?;
     let metric = TABLE.iter().find(|metric| metric.name == "/gc/heap/allocs:objects")?;
-    Some((metric.value)(&KERNEL.reading(&balance)))
+    Some((metric.value)(&KERNEL.reading(&balance, 0)))
 }
 
 fn main() -> ExitCode {
@@ -76,7 +76,5 @@ fn main() -> ExitCode {
     println!("objects {objects}");
     println!("allocations {}", allocations().unwrap_or(-1));
     println!("{}", if A.crossfoot() { "balanced" } else { "unbalanced" });
-    // The face for Rust hangs no destructor into the program; the report is written where the program says.
-    at_exit();
     ExitCode::SUCCESS
 }

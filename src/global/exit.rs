@@ -1,0 +1,165 @@
+//! What happens when the process exits.
+
+use core::ffi::{c_int, c_void};
+use core::fmt::{self, Write};
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicI32, Ordering};
+
+use super::settings::OPTIONS;
+use super::{KERNEL, adopt};
+use crate::arch;
+use crate::cache::Cache;
+use crate::local;
+use crate::mem_stats::Balance;
+use crate::metrics;
+use crate::options::{self, Format, Options, Report};
+use crate::os::Linux;
+use crate::report;
+
+/// Exit status of a process whose books do not balance, with `check:on`.
+const UNBALANCED: i32 = 70;
+
+/// Checks every identity of the process's books. `None` before the first allocation.
+pub fn crossfoot() -> Option<Balance> {
+    // SAFETY: the thread's word is null or its cache.
+    KERNEL.crossfoot(unsafe { local::cache::<Cache>().as_ref() }, false)
+}
+
+/// The loader or the libc runs this when the process exits by `exit`, after the program's own destructors.
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static FINI: extern "C" fn() = fini;
+
+extern "C" fn fini() {
+    // A process that never allocated here may have linked the crate for something else.
+    if OPTIONS.get().is_some() {
+        at_exit();
+    }
+}
+
+/// Keeps [`FINI`] in the program: a linker takes an object file from a library only if something names it.
+#[inline]
+pub(super) fn keep() {
+    core::hint::black_box(&FINI);
+}
+
+/// The process that has exited by [`at_exit`] already; 0: none.
+static EXITED: AtomicI32 = AtomicI32::new(0);
+
+/// As [`at_exit`], for a face that is the process's allocator for sure, and so reports on a process that never
+/// allocated.
+pub fn at_exit_of_any() {
+    if OPTIONS.get().is_none() {
+        let _ = adopt();
+    }
+    at_exit();
+}
+
+/// What happens when the process exits: the report that was asked for, and the check. Once for each process.
+pub fn at_exit() {
+    let Some(options) = OPTIONS.get() else { return };
+    let pid = Linux::pid();
+    if (!options.check && options.exit_report == Report::Off) || EXITED.swap(pid, Ordering::Relaxed) == pid {
+        return;
+    }
+    let Some(balance) = crossfoot() else { return };
+    write_report(options, &balance, pid);
+    if options.check && !balance.failures.is_empty() {
+        for failure in balance.failures.iter() {
+            report::line(format_args!("crossfoot: unbalanced: {failure}"));
+        }
+        flush_libc();
+        Linux::exit(UNBALANCED);
+    }
+}
+
+fn write_report(options: &Options, balance: &Balance, pid: i32) {
+    let mut name = heapless::Vec::<u8, { options::PATH + 16 }>::new();
+    match &options.exit_report {
+        Report::Off => {}
+        Report::Stderr => write_to(Linux::stderr(), options.exit_format, balance, pid),
+        Report::Path(path) => {
+            let _ = name.extend_from_slice(path);
+            if options.exit_pid != 0 && options.exit_pid != pid {
+                let _ = write!(Bytes(&mut name), ".{pid}");
+            }
+            if is_reported(&name, pid) {
+                return;
+            }
+            if Linux::with_file(&name, |file| write_to(file, options.exit_format, balance, pid)).is_err() {
+                report::line(format_args!("crossfoot: exit_report: cannot write '{}'", name.escape_ascii()));
+            }
+        }
+    }
+}
+
+/// Whether a file has this process's report already. A program with an allocator of this crate of its own, that
+/// runs under the preloaded one, has two; its own is asked first, when the program exits, and has the objects.
+fn is_reported(name: &[u8], pid: i32) -> bool {
+    let mut text = [0; 4096];
+    let mut mark = heapless::Vec::<u8, 64>::new();
+    let _ = write!(Bytes(&mut mark), "\"/process/id:pid\": {pid},");
+    let read = Linux::read_file(name, &mut text);
+    if contains(read, &mark) {
+        return true;
+    }
+    mark.clear();
+    let _ = write!(Bytes(&mut mark), " {pid}  /process/id:pid\n");
+    contains(read, &mark)
+}
+
+fn contains(text: &[u8], mark: &[u8]) -> bool {
+    text.windows(mark.len()).any(|window| window == mark)
+}
+
+struct Bytes<'a, const N: usize>(&'a mut heapless::Vec<u8, N>);
+
+impl<const N: usize> Write for Bytes<'_, N> {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        self.0.extend_from_slice(s.as_bytes()).map_err(|_| fmt::Error)
+    }
+}
+
+/// Gathers text, so that a report is written in few calls.
+struct Buffered<'a> {
+    file: rustix::fd::BorrowedFd<'a>,
+    text: heapless::Vec<u8, 4096>,
+}
+
+impl Write for Buffered<'_> {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        if self.text.len() + s.len() > self.text.capacity() {
+            self.flush()?;
+        }
+        self.text.extend_from_slice(s.as_bytes()).map_err(|_| fmt::Error)
+    }
+}
+
+impl Buffered<'_> {
+    fn flush(&mut self) -> fmt::Result {
+        let result = Linux::write_all(self.file, &self.text);
+        self.text.clear();
+        result.map_err(|_| fmt::Error)
+    }
+}
+
+fn write_to(file: rustix::fd::BorrowedFd<'_>, format: Format, balance: &Balance, pid: i32) {
+    let reading = KERNEL.reading(balance, pid);
+    let mut out = Buffered { file, text: heapless::Vec::new() };
+    let _ = match format {
+        Format::Json => metrics::write_json(&mut out, &reading),
+        Format::Table => metrics::write_table(&mut out, &reading),
+    };
+    let _ = out.flush();
+}
+
+/// Writes out what the program printed: the process ends before the libc does it.
+fn flush_libc() {
+    let fflush = arch::fflush();
+    if !fflush.is_null() {
+        // SAFETY: the symbol is the libc's function of this type; null means every stream.
+        unsafe {
+            core::mem::transmute::<*const c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(fflush)(null_mut())
+        };
+    }
+}

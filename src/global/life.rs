@@ -1,0 +1,138 @@
+//! Threads that begin, fork and end.
+
+use core::ffi::{c_int, c_void};
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::settings::{OPTIONS, read_options};
+use super::{KERNEL, exit};
+use crate::arch;
+use crate::cache::Cache;
+use crate::local;
+use crate::os::{Linux, OsError};
+use crate::report;
+
+/// How often the end of a thread is put off, so that other destructors still find its cache. POSIX promises
+/// four rounds of destructors; this leaves one to spare.
+const ROUNDS: usize = 2;
+
+/// No thread-exit key was made.
+const NO_KEY: u32 = u32::MAX;
+static KEY: AtomicU32 = AtomicU32::new(NO_KEY);
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+#[cold]
+#[inline(never)]
+pub(super) fn adopt() -> Result<&'static Cache, OsError> {
+    if !STARTED.swap(true, Ordering::AcqRel) {
+        report::set_sink(Linux::print, Linux::abort);
+    }
+    // SAFETY: the kernel is a static.
+    let cache = unsafe { KERNEL.adopt() }?;
+    local::set_cache(cache);
+    if local::ended() {
+        // There may be no second round of destructors any more.
+        cache.exit_rounds.set(ROUNDS);
+    }
+    if read_options() {
+        watch_fork();
+    }
+    exit::keep();
+    watch_exit(cache);
+    Ok(cache)
+}
+
+/// Asks the libc to tell of forks, where there is one.
+fn watch_fork() {
+    type Handler = unsafe extern "C" fn();
+    let (register, portable) = (arch::register_atfork(), arch::pthread_atfork());
+    if register.is_null() && !portable.is_null() {
+        type Register = unsafe extern "C" fn(Handler, Handler, Handler) -> c_int;
+        // SAFETY: the symbol is POSIX's function of this type.
+        let register: Register = unsafe { core::mem::transmute(portable) };
+        // SAFETY: as below.
+        unsafe { register(before_fork, after_fork_in_parent, after_fork_in_child) };
+    }
+    if register.is_null() {
+        return;
+    }
+    type Register = unsafe extern "C" fn(Handler, Handler, Handler, *mut c_void) -> c_int;
+    // SAFETY: the symbol is glibc's function of this type, which `pthread_atfork` is made of.
+    let register: Register = unsafe { core::mem::transmute(register) };
+    // SAFETY: functions that live as long as the process. Where it fails for want of memory, a child of a
+    // process with several threads may find a lock held.
+    unsafe { register(before_fork, after_fork_in_parent, after_fork_in_child, null_mut()) };
+}
+
+unsafe extern "C" fn before_fork() {
+    KERNEL.before_fork();
+}
+
+unsafe extern "C" fn after_fork_in_parent() {
+    // SAFETY: the libc calls this after `before_fork`, on the same thread.
+    unsafe { KERNEL.after_fork(false) };
+}
+
+unsafe extern "C" fn after_fork_in_child() {
+    // SAFETY: the libc calls this in the child, on the only thread, after `before_fork`.
+    unsafe { KERNEL.after_fork(true) };
+    OPTIONS.after_fork();
+}
+
+/// Asks the libc to tell when this thread ends, where there is one.
+fn watch_exit(cache: &Cache) {
+    let (create, set) = (arch::pthread_key_create(), arch::pthread_setspecific());
+    if create.is_null() || set.is_null() {
+        return;
+    }
+    if KEY.load(Ordering::Acquire) == NO_KEY {
+        type Create = unsafe extern "C" fn(*mut u32, unsafe extern "C" fn(*mut c_void)) -> c_int;
+        // SAFETY: the symbol is the libc's function of this type.
+        let create: Create = unsafe { core::mem::transmute(create) };
+        let mut key = NO_KEY;
+        // SAFETY: an out parameter and a function that lives as long as the process.
+        if unsafe { create(&raw mut key, thread_exit) } != 0 {
+            return;
+        }
+        // A key that another thread made first serves as well; this one stays unused.
+        let _ = KEY.compare_exchange(NO_KEY, key, Ordering::AcqRel, Ordering::Acquire);
+    }
+    set_specific(cache);
+}
+
+fn set_specific(cache: &Cache) {
+    type Set = unsafe extern "C" fn(u32, *const c_void) -> c_int;
+    // SAFETY: `watch_exit` saw that the libc has it; it is the function of this type.
+    let set: Set = unsafe { core::mem::transmute(arch::pthread_setspecific()) };
+    // SAFETY: the key was made above; the value is not touched by the libc.
+    unsafe { set(KEY.load(Ordering::Acquire), core::ptr::from_ref(cache).cast()) };
+}
+
+/// The libc calls this when a thread that has a cache ends, and again as long as it is asked to.
+unsafe extern "C" fn thread_exit(value: *mut c_void) {
+    // SAFETY: the value was set to this thread's cache.
+    let Some(cache) = (unsafe { value.cast::<Cache>().as_ref() }) else { return };
+    if !core::ptr::eq(local::cache::<Cache>(), cache) {
+        return;
+    }
+    let round = cache.exit_rounds.get();
+    if round < ROUNDS {
+        cache.exit_rounds.set(round + 1);
+        return set_specific(cache);
+    }
+    local::set_ended();
+    retire_cache();
+}
+
+/// Gives this thread's cache back. A face without a libc calls it when a thread ends; a thread that
+/// allocates afterwards gets another.
+pub fn retire_cache() {
+    // SAFETY: the thread's word is null or its cache, which it owns and forgets here.
+    unsafe {
+        if let Some(cache) = local::cache::<Cache>().as_ref() {
+            local::set_cache::<Cache>(core::ptr::null());
+            cache.exit_rounds.set(0);
+            KERNEL.caches().retire(cache);
+        }
+    }
+}

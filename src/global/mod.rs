@@ -1,0 +1,195 @@
+//! The process's own kernel, bound to the current thread.
+//!
+//! The C face exports these functions under C's names; [`Crossfoot`] gives them to Rust. The thread's
+//! cache is found through its thread-local word; a thread that has none gets one at its first
+//! allocation and gives it back when it ends.
+//!
+//! No call into a libc happens before or during start-up; later ones go through weak references only:
+//! to be told when a thread ends, and to set `errno`.
+//!
+//! Invariant: [`local::cache`] is null or a cache of [`KERNEL`] that this thread owns.
+
+mod exit;
+mod life;
+mod rust;
+mod settings;
+
+use core::ffi::{c_int, c_void};
+use core::ptr::null_mut;
+
+use crate::api;
+use crate::arch;
+use crate::boot::Kernel;
+use crate::cache::{Cache, Freed};
+use crate::os::Linux;
+use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
+use crate::{central::Central, local};
+
+pub use exit::{at_exit, at_exit_of_any, crossfoot};
+use life::adopt;
+pub use life::retire_cache;
+pub use rust::Crossfoot;
+
+/// The process's kernel.
+pub static KERNEL: Kernel<Linux> = Kernel::new(Linux);
+
+/// `ENOMEM` of `errno.h`.
+const ENOMEM: c_int = 12;
+
+#[inline(always)]
+fn central() -> &'static Central<Linux> {
+    KERNEL.caches().central()
+}
+
+/// Allocates `size` bytes. Null: no memory; `errno` is set where the home has one.
+#[inline(always)]
+pub fn allocate(size: usize) -> *mut u8 {
+    let cache = local::cache::<Cache>();
+    // Three ways out to three functions: with one, the compiler would make one condition of two, and compute it.
+    if size > QUICK_MAX {
+        return allocate_more(size);
+    }
+    if cache.is_null() {
+        return allocate_first(size);
+    }
+    // SAFETY: the thread's word is null or its cache.
+    let p = unsafe { (*cache).pop_quick(size) };
+    if p.is_null() { allocate_slow(size) } else { p }
+}
+
+/// The second step of [`allocate`]: sizes that the quick table does not reach.
+#[inline(never)]
+fn allocate_more(size: usize) -> *mut u8 {
+    let cache = local::cache::<Cache>();
+    if size <= SMALL_MAX && !cache.is_null() {
+        // SAFETY: the thread's word is null or its cache.
+        let p = unsafe { (*cache).pop(Class::of(size)) };
+        if !p.is_null() {
+            return p;
+        }
+    }
+    allocate_slow(size)
+}
+
+/// The first allocation of a thread.
+#[cold]
+#[inline(never)]
+fn allocate_first(size: usize) -> *mut u8 {
+    if adopt().is_err() {
+        return or_enomem(null_mut());
+    }
+    allocate_slow(size)
+}
+
+#[cold]
+#[inline(never)]
+fn allocate_slow(size: usize) -> *mut u8 {
+    or_enomem(cache().map_or(null_mut(), |cache| api::allocate(central(), cache, size)))
+}
+
+/// Allocates `size` zero bytes. Null: no memory.
+#[inline]
+pub fn allocate_zeroed(size: usize) -> *mut u8 {
+    or_enomem(cache().map_or(null_mut(), |cache| api::allocate_zeroed(central(), cache, size)))
+}
+
+/// Allocates `size` bytes aligned to `align`, a power of two. Null: no memory. Does not set `errno`.
+#[inline]
+pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
+    cache().map_or(null_mut(), |cache| api::allocate_aligned(central(), cache, size, align))
+}
+
+/// Frees an object.
+///
+/// # Safety
+/// As for [`api::free`].
+#[inline(always)]
+pub unsafe fn free(p: *mut u8) {
+    // SAFETY: the caller's promise; the thread's word is null or its cache.
+    let seen = unsafe { api::free_quick(central(), local::cache::<Cache>(), p) };
+    match seen {
+        Freed::Done => {}
+        // SAFETY: the caller's promise; two functions, so that the fast path need not say which.
+        Freed::Event => unsafe { free_event(p) },
+        // SAFETY: the caller's promise.
+        Freed::Not => unsafe { free_slow(p) },
+    }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn free_event(p: *mut u8) {
+    if let Some(cache) = cache() {
+        // SAFETY: the caller's promise; the object is on its span's list.
+        unsafe { api::free_event(central(), cache, p) }
+    }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn free_slow(p: *mut u8) {
+    if p.is_null() {
+        return;
+    }
+    // A thread that has ended gets no cache for a free: nobody would take it back.
+    let cache = if local::cache::<Cache>().is_null() && local::ended() { None } else { cache() };
+    match cache {
+        // SAFETY: the caller's promise.
+        Some(cache) => unsafe { api::free_slow(central(), cache, p, "free") },
+        // SAFETY: the caller's promise. The shared cache owns no span, so nothing was done with it yet.
+        None => KERNEL.caches().with_shared(|cache| unsafe {
+            api::free_slow(central(), cache, p, "free");
+            cache.send_gathered(central());
+        }),
+    }
+}
+
+/// Changes an object's size. Null: no memory; the old object is as it was.
+///
+/// # Safety
+/// As for [`api::reallocate`].
+#[inline]
+pub unsafe fn reallocate(p: *mut u8, size: usize, align: usize) -> *mut u8 {
+    match cache() {
+        // SAFETY: the caller's promise.
+        Some(cache) => or_enomem(unsafe { api::reallocate(central(), cache, p, size, align) }),
+        None => or_enomem(null_mut()),
+    }
+}
+
+/// How many bytes of an object may be used; 0 for null.
+///
+/// # Safety
+/// As for [`api::usable_size`].
+pub unsafe fn usable_size(p: *mut u8) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { api::usable_size(central(), p) }
+}
+
+/// This thread's cache; adopts one if it has none. `None`: no memory for one.
+#[inline]
+fn cache() -> Option<&'static Cache> {
+    // SAFETY: the thread's word is null or its cache, which is never unmapped.
+    match unsafe { local::cache::<Cache>().as_ref() } {
+        Some(cache) => Some(cache),
+        None => adopt().ok(),
+    }
+}
+
+#[inline]
+fn or_enomem(p: *mut u8) -> *mut u8 {
+    if p.is_null() {
+        set_errno(ENOMEM);
+    }
+    p
+}
+
+/// Sets the libc's `errno`, where there is one.
+#[cold]
+pub fn set_errno(number: c_int) {
+    let location = arch::errno_location();
+    if !location.is_null() {
+        // SAFETY: the symbol is the libc's function of this type, which returns this thread's `errno`.
+        unsafe { *core::mem::transmute::<*const c_void, unsafe extern "C" fn() -> *mut c_int>(location)() = number };
+    }
+}

@@ -1,0 +1,64 @@
+//! The Rust face.
+
+use core::alloc::{GlobalAlloc, Layout};
+
+use super::{allocate, allocate_aligned, allocate_zeroed, crossfoot, free, reallocate, retire_cache};
+use crate::config::MIN_ALIGN;
+
+/// The allocator, for `#[global_allocator]`. All values are the same allocator.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Crossfoot;
+
+impl Crossfoot {
+    /// The process's allocator.
+    pub const fn new() -> Crossfoot {
+        Crossfoot
+    }
+
+    /// Checks every identity of the books, and returns whether they balance.
+    pub fn crossfoot(&self) -> bool {
+        crossfoot().is_none_or(|balance| balance.failures.is_empty())
+    }
+
+    /// Gives this thread's cache back; for threads of a home without a libc, when they end.
+    pub fn retire_thread(&self) {
+        retire_cache();
+    }
+}
+
+// SAFETY: the functions below return live objects of the size and alignment asked for, or null.
+unsafe impl GlobalAlloc for Crossfoot {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout.align() <= MIN_ALIGN {
+            allocate(layout.size())
+        } else {
+            allocate_aligned(layout.size(), layout.align())
+        }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, p: *mut u8, _layout: Layout) {
+        // SAFETY: the caller frees an object of this allocator.
+        unsafe { free(p) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if layout.align() <= MIN_ALIGN {
+            return allocate_zeroed(layout.size());
+        }
+        let p = allocate_aligned(layout.size(), layout.align());
+        if !p.is_null() {
+            // SAFETY: a fresh object of this size.
+            unsafe { p.write_bytes(0, layout.size()) };
+        }
+        p
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, p: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's object; `size` is not zero.
+        unsafe { reallocate(p, size, layout.align()) }
+    }
+}

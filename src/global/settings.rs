@@ -1,0 +1,75 @@
+//! The process's options, read once.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU8, Ordering};
+
+use crate::options::{self, Options, Report};
+use crate::os::Linux;
+use crate::report;
+
+/// The options, set once. No lock: a fork could leave it held.
+pub(super) static OPTIONS: Settings = Settings { state: AtomicU8::new(UNSET), options: UnsafeCell::new(None) };
+/// Nobody has set the options.
+const UNSET: u8 = 0;
+/// A thread is setting them.
+const SETTING: u8 = 1;
+/// They are set, for good.
+const SET: u8 = 2;
+
+/// Options that are set once.
+pub(super) struct Settings {
+    state: AtomicU8,
+    options: UnsafeCell<Option<Options>>,
+}
+
+// SAFETY: the options are written by the one thread that moved the state from UNSET to SETTING, and read by
+// others only once it is SET.
+unsafe impl Sync for Settings {}
+
+impl Settings {
+    pub(super) fn get(&self) -> Option<&Options> {
+        if self.state.load(Ordering::Acquire) != SET {
+            return None;
+        }
+        // SAFETY: set for good, see above.
+        unsafe { (*self.options.get()).as_ref() }
+    }
+
+    /// Sets the options unless somebody has or does. Says whether this call did.
+    fn set(&self, options: Options) -> bool {
+        if self.state.compare_exchange(UNSET, SETTING, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            return false;
+        }
+        // SAFETY: this thread alone moved the state here, and nobody reads before it is SET.
+        unsafe { *self.options.get() = Some(options) };
+        self.state.store(SET, Ordering::Release);
+        true
+    }
+
+    /// In the child of a fork: what a thread was doing that is not there any more is begun anew.
+    pub(super) fn after_fork(&self) {
+        let _ = self.state.compare_exchange(SETTING, UNSET, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// Reads the options once; says whether this call did. The thread has its cache by now. Threads that come here
+/// together read them together; the first to finish sets them.
+pub(super) fn read_options() -> bool {
+    if OPTIONS.get().is_some() {
+        return false;
+    }
+    let mut buffer = [0; options::LONGEST];
+    let parsed = match Linux::environment("CROSSFOOT", &mut buffer) {
+        Ok(Some(_)) | Err(_) if Linux::secure() => Options::default(),
+        Ok(Some(text)) => Options::parse(text, |wrong| report::line(format_args!("{wrong}"))),
+        Ok(None) => Options::default(),
+        Err(_) => {
+            report::line(format_args!("crossfoot: CROSSFOOT: longer than {} bytes, ignored", options::LONGEST));
+            Options::default()
+        }
+    };
+    if parsed.check || parsed.exit_report == Report::Stderr {
+        Linux::keep_stderr();
+    }
+    OPTIONS.set(parsed)
+}
