@@ -104,7 +104,7 @@ fn is_reported(name: &[u8], pid: i32) -> bool {
         return true;
     }
     mark.clear();
-    let _ = write!(Bytes(&mut mark), " {pid}  /process/id:pid\n");
+    let _ = writeln!(Bytes(&mut mark), " {pid}  /process/id:pid");
     contains(read, &mark)
 }
 
