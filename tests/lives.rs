@@ -1,0 +1,54 @@
+//! The lives of threads and processes under the preloaded object: small C programs, each with one hard moment.
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use common::{artifacts, installed, root, run, scratch, text};
+
+/// Compiles `tests/lives/NAME.c`. `None`: there is no C compiler, which was said aloud.
+fn program(name: &str) -> Option<PathBuf> {
+    let compiler = installed("gcc")?;
+    let (source, out) = (root().join(format!("tests/lives/{name}.c")), scratch().join(format!("lives-{name}")));
+    let output = run(Command::new(compiler).args(["-O1", "-pthread", "-o"]).arg(&out).arg(source));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    Some(out)
+}
+
+/// Runs a program on the shared object with its books checked. Returns what it printed and its report.
+fn live(name: &str) -> Option<(String, serde_json::Value)> {
+    let program = program(name)?;
+    let path = scratch().join(format!("lives-{name}.json"));
+    let _ = std::fs::remove_file(&path);
+    let options = format!("check:on,exit_format:json,exit_report:{}", path.display());
+    let mut command = Command::new("timeout");
+    command.arg("120").arg(&program).env("LD_PRELOAD", &artifacts().so).env("CROSSFOOT", options);
+    let output = run(&mut command);
+    assert!(output.status.success(), "{name}: {} {}", output.status, text(&output.stderr));
+    let json = std::fs::read_to_string(&path).expect("the report was written");
+    let report: serde_json::Value = serde_json::from_str(&json).expect("the report is JSON");
+    assert_eq!(report["crossfoot"], "balanced", "{report:#}");
+    Some((text(&output.stdout), report))
+}
+
+#[test]
+fn frees_after_the_last_destructor_take_no_cache() {
+    let Some((_, report)) = live("late_free") else { return };
+    // The main thread's, and the one that 300 threads share one after the other.
+    assert!(report["/cache/made:caches"].as_i64() <= Some(3), "{report:#}");
+}
+
+#[test]
+fn what_others_freed_comes_home_before_memory_runs_out() {
+    let Some((out, _)) = live("come_home") else { return };
+    let numbers: Vec<i64> = out.split_whitespace().map(|word| word.parse().expect("two numbers")).collect();
+    let [filled, again] = numbers[..] else { panic!("{out}") };
+    assert!(filled > 100_000, "1 GiB holds few objects of 3,000 bytes: {filled}");
+    assert!(again >= filled * 9 / 10, "of {filled} objects that were freed, {again} could be had again");
+}
+
+#[test]
+fn children_of_a_busy_process_balance() {
+    let _ = live("fork_beside");
+}
