@@ -236,11 +236,23 @@ pub unsafe fn reallocate<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8,
     if !new.is_null() {
         // SAFETY: two objects of at least this many bytes, one of them new.
         unsafe {
-            new.copy_from_nonoverlapping(p, old.min(size));
+            copy(p, new, old.min(size));
             free(central, cache, p);
         }
     }
     new
+}
+
+/// Copies `bytes` bytes between two objects.
+///
+/// By `memmove`, though they do not overlap: a shared object without version needs is given the oldest `memcpy` of
+/// glibc, which does not use the CPU's wide registers; of `memmove` there is only one.
+///
+/// # Safety
+/// Both have so many bytes.
+unsafe fn copy(from: *const u8, to: *mut u8, bytes: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { to.copy_from(from, bytes) };
 }
 
 /// Makes a large object's span fit `size` bytes where it is. `false`: it can't grow there.
@@ -283,7 +295,7 @@ unsafe fn move_large<O: Os>(
     // SAFETY: both are large objects of the caller's; the new one has at least as many bytes.
     unsafe {
         if !by_pages || central.heap().move_pages(span.base(), Addr::of(new), bytes).is_err() {
-            new.copy_from_nonoverlapping(p, bytes);
+            copy(p, new, bytes);
         }
         free(central, cache, p);
     }
