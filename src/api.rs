@@ -18,7 +18,7 @@ use crate::os::Os;
 use crate::report;
 use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
 use crate::span::{Kind, Object, Span};
-use crate::units::{Addr, KIB, Pages};
+use crate::units::{Addr, KIB, PAGE_SIZE, Pages};
 
 /// From how many bytes on a large object moves by its pages instead of by a copy: a copy also faults in
 /// every page of the new place.
@@ -58,7 +58,13 @@ fn allocate_large<O: Os>(central: &Central<O>, cache: &Cache, size: usize, align
         return (null_mut(), false);
     }
     let Some(pages) = Pages::holding(size) else { return (null_mut(), false) };
-    match central.heap().take(cache.writer(), pages, align, Use::Large) {
+    let heap = central.heap();
+    let taken = if align <= PAGE_SIZE {
+        heap.take_near(cache.client(), pages, Use::Large)
+    } else {
+        heap.take(cache.writer(), pages, align, Use::Large)
+    };
+    match taken {
         Some(span) => (span.base().ptr(), span.zero()),
         None => (null_mut(), false),
     }
@@ -159,7 +165,7 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
             misuse(function, p, "already freed");
         }
         // SAFETY: this call ended the object's life, so nobody else gives its span back.
-        return unsafe { central.heap().give_back(cache.writer(), span, Use::Large) };
+        return unsafe { central.heap().give_back_near(cache.client(), span, Use::Large) };
     }
     if span.owner() != core::ptr::from_ref(cache).cast_mut().cast() {
         // SAFETY: the caller's promise, and `checked_span` saw that it is an object.

@@ -13,7 +13,7 @@
 use core::ptr::NonNull;
 
 use crate::account::ClassEntry;
-use crate::heap::{Client, Heap};
+use crate::heap::{Client, Heap, Use};
 use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
@@ -71,7 +71,7 @@ impl<O: Os> Central<O> {
             // SAFETY: records of spans in use are alive; the span is the caller's now.
             return Some(unsafe { span.as_ref() });
         }
-        let span = self.heap.take_small(client, class)?;
+        let span = self.heap.take_near(client, class.span_pages(), Use::Small(class))?;
         span.set_owner(owner);
         Some(span)
     }
@@ -95,7 +95,7 @@ impl<O: Os> Central<O> {
     pub fn retire(&self, client: &Client, span: &Span) {
         debug_assert!(span.outstanding() == 0);
         // SAFETY: no object of the span is live or in transit, and it stands in no list.
-        unsafe { self.heap.give_back_small(client, span) };
+        unsafe { self.heap.give_back_near(client, span, Use::Small(span.class())) };
     }
 
     /// Frees objects of a span that has no owner. `false`: it has one by now, and nothing was done.

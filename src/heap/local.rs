@@ -1,4 +1,5 @@
-//! Pages and span records in one cache's hand: spans of small objects come and go without the heap's lock.
+//! Pages and span records in one cache's hand: small spans come and go without the heap's lock, and a thread's
+//! memory stays in its CPU's caches instead of going to whoever asks next.
 //!
 //! The pages are Ready and count as free. What moves here moves inside a section of the books, so that
 //! `crossfoot` can keep it still; where that is refused, it moves under the heap's lock.
@@ -10,7 +11,6 @@ use super::{Heap, State, Use, mapped};
 use crate::account::{Account, Entry, Total, Writer};
 use crate::os::Os;
 use crate::page::PageCache;
-use crate::size_class::Class;
 use crate::span::Span;
 use crate::units::Pages;
 
@@ -77,16 +77,16 @@ impl Client {
 }
 
 impl<O: Os> Heap<O> {
-    /// Takes a span of `class` for the owner of `client`. `None`: no memory.
-    pub fn take_small(&self, client: &Client, class: Class) -> Option<&Span> {
-        let (pages, what) = (class.span_pages(), Use::Small(class));
+    /// Takes a span of `pages` pages for the owner of `client`, from what is in hand where that does. `None`: no
+    /// memory.
+    pub fn take_near(&self, client: &Client, pages: Pages, what: Use) -> Option<&Span> {
         if pages.0 > LOCAL_PAGES {
             return self.take(client.writer(), pages, 1, what);
         }
         if let Some(section) = self.books.enter(client.writer()) {
             let mut entry = Entry::new();
             // SAFETY: the owner is running this, inside a section.
-            let span = self.take_from(unsafe { &mut *client.hand.get() }, class, &mut entry);
+            let span = self.take_from(unsafe { &mut *client.hand.get() }, pages, what, &mut entry);
             section.post(&entry);
             if span.is_some() {
                 return span;
@@ -97,7 +97,7 @@ impl<O: Os> Heap<O> {
         // SAFETY: the owner is running this, with the heap's lock held.
         let hand = unsafe { &mut *client.hand.get() };
         self.fill(&mut guard, hand, pages, &mut entry);
-        let span = match self.take_from(hand, class, &mut entry) {
+        let span = match self.take_from(hand, pages, what, &mut entry) {
             Some(span) => Some(span),
             None => self.take_locked(&mut guard, pages, 1, what, &mut entry),
         };
@@ -106,16 +106,15 @@ impl<O: Os> Heap<O> {
     }
 
     /// Takes a span from what is in hand. Changes nothing where that does not do.
-    fn take_from(&self, hand: &mut Hand, class: Class, entry: &mut Entry) -> Option<&Span> {
+    fn take_from(&self, hand: &mut Hand, pages: Pages, what: Use, entry: &mut Entry) -> Option<&Span> {
         if hand.count == 0 {
             return None;
         }
-        let pages = class.span_pages();
         let (base, zero) = hand.pages.alloc(pages)?;
         let record = hand.record()?;
-        self.move_in_use(pages, Pages(0), Use::Small(class), entry);
+        self.move_in_use(pages, Pages(0), what, entry);
         // SAFETY: the pages and the record are ours.
-        Some(unsafe { self.install(record, base, pages, Use::Small(class), zero == pages) })
+        Some(unsafe { self.install(record, base, pages, what, zero == pages) })
     }
 
     /// Takes records in hand, and a block with a run of `pages` free pages instead of what is left of the last one.
@@ -142,12 +141,12 @@ impl<O: Os> Heap<O> {
         }
     }
 
-    /// Takes a span of small objects back from the owner of `client`.
+    /// Takes a span back from the owner of `client`, into the hand where it came from there.
     ///
     /// # Safety
     /// As for [`Heap::give_back`].
-    pub unsafe fn give_back_small(&self, client: &Client, span: &Span) {
-        let (base, pages, class) = (span.base(), span.pages(), span.class());
+    pub unsafe fn give_back_near(&self, client: &Client, span: &Span, what: Use) {
+        let (base, pages) = (span.base(), span.pages());
         if let Some(section) = self.books.enter(client.writer()) {
             // SAFETY: the owner is running this, inside a section.
             let hand = unsafe { &mut *client.hand.get() };
@@ -157,12 +156,12 @@ impl<O: Os> Heap<O> {
                 // SAFETY: the pages were the span's, so the map has entries for them.
                 unsafe { self.map.set(base.page(), mapped(pages), None) };
                 hand.keep(NonNull::from(span));
-                self.move_out_of_use(pages, Use::Small(class), &mut entry);
+                self.move_out_of_use(pages, what, &mut entry);
                 return section.post(&entry);
             }
         }
         // SAFETY: the caller's promise.
-        unsafe { self.give_back(client.writer(), span, Use::Small(class)) };
+        unsafe { self.give_back(client.writer(), span, what) };
     }
 
     /// Gives what is in hand back to the heap. The caller owns the client.
