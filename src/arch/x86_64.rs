@@ -92,6 +92,26 @@ pub unsafe fn syscall3(number: usize, a: usize, b: usize, c: usize) -> isize {
     result
 }
 
+/// As [`syscall3`], with four arguments.
+///
+/// # Safety
+/// The call with these arguments must be sound.
+pub unsafe fn syscall4(number: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
+    let result: isize;
+    // SAFETY: the Linux system call convention; the kernel changes only rax, rcx and r11.
+    unsafe {
+        asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c,
+            in("r10") d, lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    result
+}
+
+/// `rt_sigaction`.
+pub const SYS_RT_SIGACTION: usize = 13;
+/// `rt_sigprocmask`.
+pub const SYS_RT_SIGPROCMASK: usize = 14;
+/// `tgkill`.
+pub const SYS_TGKILL: usize = 234;
 /// `exit_group`.
 pub const SYS_EXIT_GROUP: usize = 231;
 /// `clock_gettime`.

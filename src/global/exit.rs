@@ -77,7 +77,11 @@ fn write_report(options: &Options, balance: &Balance, pid: i32) {
     let mut name = heapless::Vec::<u8, { options::PATH + 16 }>::new();
     match &options.exit_report {
         Report::Off => {}
-        Report::Stderr => write_to(Linux::stderr(), options.exit_format, balance, pid),
+        Report::Stderr => {
+            if let Some(stderr) = Linux::stderr() {
+                let _ = write_to(stderr, options.exit_format, balance, pid);
+            }
+        }
         Report::Path(path) => {
             let _ = name.extend_from_slice(path);
             if options.exit_pid != 0 && options.exit_pid != pid {
@@ -86,7 +90,8 @@ fn write_report(options: &Options, balance: &Balance, pid: i32) {
             if is_reported(&name, pid) {
                 return;
             }
-            if Linux::with_file(&name, |file| write_to(file, options.exit_format, balance, pid)).is_err() {
+            let written = Linux::with_file(&name, |file| write_to(file, options.exit_format, balance, pid));
+            if !matches!(written, Ok(Ok(()))) {
                 report::line(format_args!("crossfoot: exit_report: cannot write '{}'", name.escape_ascii()));
             }
         }
@@ -143,14 +148,14 @@ impl Buffered<'_> {
     }
 }
 
-fn write_to(file: rustix::fd::BorrowedFd<'_>, format: Format, balance: &Balance, pid: i32) {
+fn write_to(file: rustix::fd::BorrowedFd<'_>, format: Format, balance: &Balance, pid: i32) -> fmt::Result {
     let reading = KERNEL.reading(balance, pid);
     let mut out = Buffered { file, text: heapless::Vec::new() };
-    let _ = match format {
-        Format::Json => metrics::write_json(&mut out, &reading),
-        Format::Table => metrics::write_table(&mut out, &reading),
-    };
-    let _ = out.flush();
+    match format {
+        Format::Json => metrics::write_json(&mut out, &reading)?,
+        Format::Table => metrics::write_table(&mut out, &reading)?,
+    }
+    out.flush()
 }
 
 /// Writes out what the program printed: the process ends before the libc does it.

@@ -12,9 +12,12 @@ const NEAR_TRIES: usize = 64;
 /// How many further places are tried, each twice as far as the one before.
 const FAR_TRIES: usize = 20;
 
-/// From how many bytes on, wanted in one run, the heap grows by memory that may get huge pages: such a run is
-/// one object, dense by nature, and 512 page faults become one.
+/// From how many bytes on, wanted in one run, the heap grows by memory that may get huge pages: 512 page faults
+/// become one.
 const HUGE_FROM: usize = 2 * MIB;
+/// And up to how many: a larger object may be a table that is touched here and there, where every touch would
+/// cost a huge page.
+const HUGE_TO: usize = 32 * MIB;
 
 /// From how many bytes in use on all growth may get huge pages: the heap is filled from below, so a new chunk
 /// will be dense, and its last huge page, half used, is little beside what is in use.
@@ -79,7 +82,8 @@ impl<O: Os> Heap<O> {
         }
         let start = state.growth.current;
         self.add(state, ask, entry)?;
-        if bytes >= HUGE_FROM || self.vm.accounts().get(Account::HeapInUse) >= DENSE_FROM {
+        let dense = bytes >= HUGE_FROM || self.vm.accounts().get(Account::HeapInUse) >= DENSE_FROM;
+        if dense && bytes <= HUGE_TO {
             // SAFETY: mapped just now, and the heap's.
             unsafe { self.vm.huge_page(start, ask) };
         }

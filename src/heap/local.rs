@@ -121,9 +121,9 @@ impl<O: Os> Heap<O> {
     fn fill(&self, state: &mut State, hand: &mut Hand, pages: Pages, entry: &mut Entry) {
         self.state.assert_held();
         while hand.count < RECORDS {
-            match state.spans.alloc(&self.vm, entry) {
-                Ok(record) => hand.keep(record),
-                Err(_) => break,
+            match self.take_record(state, entry) {
+                Some(record) => hand.keep(record),
+                None => break,
             };
         }
         // What was in hand had no such run. It goes back, or one page that fits nothing would keep the hand full.

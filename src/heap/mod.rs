@@ -184,7 +184,7 @@ impl<O: Os> Heap<O> {
         what: Use,
         entry: &mut Entry,
     ) -> Option<&Span> {
-        let record = state.spans.alloc(&self.vm, entry).ok()?;
+        let record = self.take_record(state, entry)?;
         let taken = self.take_pages(state, pages, align, entry);
         let Some((base, released)) = taken else {
             // SAFETY: the record was taken above and nobody has seen it.
@@ -210,6 +210,25 @@ impl<O: Os> Heap<O> {
         // SAFETY: the pages are the span's from now on.
         unsafe { self.map.set(base.page(), mapped(pages), Some(span)) };
         span
+    }
+
+    /// A record for a span. Where the system has no memory for more, free pages of the heap become records.
+    fn take_record(&self, state: &mut State, entry: &mut Entry) -> Option<NonNull<Span>> {
+        self.state.assert_held();
+        if let Ok(record) = state.spans.alloc(&self.vm, entry) {
+            return Some(record);
+        }
+        let pages = Pages(1);
+        let base = state.pages.find_run(pages, Pages(1))?;
+        let released = self.make_used(state, base, pages, entry).ok()?;
+        state.pages.take_run(base, pages);
+        let (accounts, free) = (self.vm.accounts(), pages.bytes() - released.bytes());
+        accounts.transfer(Account::HeapReleased, Account::SpanSys, released.bytes(), entry);
+        accounts.transfer(Account::HeapFree, Account::SpanSys, free, entry);
+        entry.add(Total::Released, -(released.bytes() as isize));
+        entry.add(Total::Committed, -(free as isize));
+        state.spans.feed(base, pages.bytes());
+        state.spans.alloc(&self.vm, entry).ok()
     }
 
     /// Finds pages, growing the heap if need be, makes them Ready and takes them. Returns the first byte and

@@ -6,6 +6,7 @@ use core::ptr::NonNull;
 use super::persistent::Persistent;
 use crate::account::{Account, Entry};
 use crate::os::{Os, OsError};
+use crate::units::Addr;
 use crate::vm::Vm;
 
 /// A free record: the next one in the list. The record's first word stays as it was left, so that a stale
@@ -35,7 +36,7 @@ impl<T> Fixed<T> {
         Fixed { source: Persistent::new(account), free: core::ptr::null_mut(), in_use: 0, records: PhantomData }
     }
 
-    /// Memory for a record. Its content is unspecified but for the first time: then it is zero.
+    /// Memory for a record. Its content is unspecified.
     pub fn alloc<O: Os>(&mut self, vm: &Vm<O>, entry: &mut Entry) -> Result<NonNull<T>, OsError> {
         let record = match NonNull::new(self.free) {
             Some(free) => {
@@ -50,6 +51,11 @@ impl<T> Fixed<T> {
         };
         self.in_use += 1;
         Ok(record)
+    }
+
+    /// Takes `size` bytes from `start`, aligned for records, which the caller accounted for, to make records of.
+    pub fn feed(&mut self, start: Addr, size: usize) {
+        self.source.feed(start, size);
     }
 
     /// Takes a record back.

@@ -21,6 +21,13 @@ impl Persistent {
         Persistent { account, next: Addr::NULL, end: Addr::NULL }
     }
 
+    /// Takes `size` bytes from `start`, which the caller accounted for, to hand out from now on. They need not be
+    /// zero.
+    pub fn feed(&mut self, start: Addr, size: usize) {
+        self.next = start;
+        self.end = start.plus(size);
+    }
+
     /// `size` zero bytes aligned to `align`, a power of two of at most a physical page.
     ///
     /// What is left of the old chunk is given up when a request does not fit it.

@@ -4,7 +4,7 @@
 //! and `clock_gettime` without the vDSO, which rustix would look for where valgrind has none.
 
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
 use rustix::io::Errno;
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
@@ -28,6 +28,10 @@ const LOW_BASE: usize = 4 * GIB;
 /// `MADV_COLLAPSE` of `linux/mman.h` (Linux 6.1).
 const MADV_COLLAPSE: usize = 25;
 
+/// `SIGABRT` of `signal.h`.
+const SIGABRT: usize = 6;
+/// `SIG_UNBLOCK` of `signal.h`.
+const SIG_UNBLOCK: usize = 1;
 /// `CLOCK_MONOTONIC` of `linux/time.h`.
 const CLOCK_MONOTONIC: usize = 1;
 
@@ -39,6 +43,9 @@ static PHYSICAL_PAGE: AtomicUsize = AtomicUsize::new(0);
 
 /// The descriptor of standard error, or of the copy that was kept of it.
 static STDERR: AtomicI32 = AtomicI32::new(2);
+/// Which file it is, so that another one under the same number is not taken for it.
+static KEPT_DEVICE: AtomicU64 = AtomicU64::new(0);
+static KEPT_INODE: AtomicU64 = AtomicU64::new(0);
 /// The copy's lowest number: above those that programs choose for themselves.
 const KEPT_FROM: i32 = 100;
 
@@ -88,10 +95,21 @@ impl Linux {
         arch::trap()
     }
 
-    /// Ends the process by `SIGABRT`.
+    /// Ends the process by `SIGABRT`, sent to this thread, so that a core is of it: blocked or ignored or handled,
+    /// as C's `abort` does.
     pub fn abort() -> ! {
-        let _ = process::kill_process(process::getpid(), process::Signal::ABORT);
-        Linux::exit(127)
+        let set = 1u64 << (SIGABRT - 1);
+        let (pid, thread) = (Linux::pid() as usize, thread::gettid().as_raw_nonzero().get() as usize);
+        // The kernel's `struct sigaction` that says: the default. Handler, flags, restorer, mask.
+        let default = [0u64; 4];
+        // SAFETY: calls that read a mask and an action of this frame; the process ends here.
+        unsafe {
+            arch::syscall4(arch::SYS_RT_SIGPROCMASK, SIG_UNBLOCK, (&raw const set).expose_provenance(), 0, 8);
+            arch::syscall3(arch::SYS_TGKILL, pid, thread, SIGABRT);
+            arch::syscall4(arch::SYS_RT_SIGACTION, SIGABRT, (&raw const default).expose_provenance(), 0, 8);
+            arch::syscall3(arch::SYS_TGKILL, pid, thread, SIGABRT);
+        }
+        arch::trap()
     }
 
     /// Writes all of `text` to a descriptor, as far as it goes.
@@ -107,24 +125,40 @@ impl Linux {
         Ok(())
     }
 
-    /// Standard error, or the copy that was kept of it.
-    pub fn stderr() -> rustix::fd::BorrowedFd<'static> {
-        // SAFETY: the descriptor is only written to; where the program closed it, a write fails.
-        unsafe { rustix::fd::BorrowedFd::borrow_raw(STDERR.load(Ordering::Relaxed)) }
+    /// Standard error, or the copy that was kept of it. `None`: a copy was kept, and by now its number and that of
+    /// standard error belong to other files of the program.
+    pub fn stderr() -> Option<rustix::fd::BorrowedFd<'static>> {
+        let kept = STDERR.load(Ordering::Relaxed);
+        // SAFETY: the descriptors are only asked about and written to; where one is closed, that fails.
+        let borrow = |fd| unsafe { rustix::fd::BorrowedFd::borrow_raw(fd) };
+        if kept == 2 {
+            return Some(borrow(2));
+        }
+        let same = |fd: i32| {
+            let wanted = (KEPT_DEVICE.load(Ordering::Relaxed), KEPT_INODE.load(Ordering::Relaxed));
+            rustix::fs::fstat(borrow(fd)).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == wanted)
+        };
+        [kept, 2].into_iter().find(|&fd| same(fd)).map(borrow)
     }
 
     /// Keeps a copy of standard error, for what is written when the process exits: many programs close theirs
     /// before that, to see whether everything they wrote arrived.
     pub fn keep_stderr() {
         use rustix::fd::IntoRawFd;
-        if let Ok(copy) = rustix::io::fcntl_dupfd_cloexec(Linux::stderr(), KEPT_FROM) {
+        let Some(stderr) = Linux::stderr() else { return };
+        let Ok(stat) = rustix::fs::fstat(stderr) else { return };
+        if let Ok(copy) = rustix::io::fcntl_dupfd_cloexec(stderr, KEPT_FROM) {
+            KEPT_DEVICE.store(stat.st_dev, Ordering::Relaxed);
+            KEPT_INODE.store(stat.st_ino, Ordering::Relaxed);
             STDERR.store(copy.into_raw_fd(), Ordering::Relaxed);
         }
     }
 
     /// Writes `text` to standard error, as far as it goes.
     pub fn print(text: &[u8]) {
-        let _ = Linux::write_all(Linux::stderr(), text);
+        if let Some(stderr) = Linux::stderr() {
+            let _ = Linux::write_all(stderr, text);
+        }
     }
 }
 
@@ -368,8 +402,10 @@ impl Linux {
     pub fn with_file<R>(path: &[u8], f: impl FnOnce(rustix::fd::BorrowedFd<'_>) -> R) -> Result<R, OsError> {
         use rustix::fd::AsFd;
         use rustix::fs::{Mode, OFlags, open};
+        // Not to wait for ever at a pipe that nobody reads; where somebody does, writes may wait.
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let file = open(path, flags, Mode::from_raw_mode(0o644)).map_err(error)?;
+        let file = open(path, flags | OFlags::NONBLOCK, Mode::from_raw_mode(0o644)).map_err(error)?;
+        rustix::fs::fcntl_setfl(&file, OFlags::empty()).map_err(error)?;
         Ok(f(file.as_fd()))
     }
 }
