@@ -49,6 +49,27 @@ fn what_others_freed_comes_home_before_memory_runs_out() {
 }
 
 #[test]
+fn address_space_that_was_used_up_serves_small_objects() {
+    let Some((out, _)) = live("used_up") else { return };
+    let mebibytes: Vec<i64> = out.split_whitespace().map(|word| word.parse().expect("three numbers")).collect();
+    let [large, medium, small] = mebibytes[..] else { panic!("{out}") };
+    assert!(large > 300, "{out}");
+    assert!(medium >= large * 8 / 10 && small >= large * 7 / 10, "{out}");
+}
+
+#[test]
+fn misuse_in_a_second_thread_ends_by_sigabrt() {
+    use std::os::unix::process::ExitStatusExt;
+    let Some(program) = program("second_thread") else { return };
+    for _ in 0..10 {
+        let output = run(Command::new(&program).env("LD_PRELOAD", &artifacts().so).env_remove("CROSSFOOT"));
+        assert_eq!(output.status.signal(), Some(6), "{}", output.status);
+        let line = text(&output.stderr);
+        assert!(line.starts_with("crossfoot: free(0x") && line.ends_with("): already freed\n"), "{line}");
+    }
+}
+
+#[test]
 fn children_of_a_busy_process_balance() {
     let _ = live("fork_beside");
 }
