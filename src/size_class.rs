@@ -9,7 +9,7 @@
 //! Pure: no memory, no lock. The table is made from the rule by `const` evaluation, and the tests
 //! check one against the other.
 //!
-//! Invariant: class sizes ascend strictly, and `class_of(size)` is the least class that holds
+//! Invariant: class sizes ascend strictly, and [`Class::of`] gives the least class that holds
 //! `size`.
 
 use crate::config::MIN_ALIGN;

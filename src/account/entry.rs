@@ -8,8 +8,6 @@ use crate::size_class::Class;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Total {
-    /// The first of the mirrored accounts.
-    FirstAccount = 0,
     /// Bytes obtained from the system and not given back.
     TotalMapped = ACCOUNTS as u8,
     /// Bytes in state Ready.

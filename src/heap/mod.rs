@@ -1,6 +1,6 @@
 //! The page heap: arenas, page bitmaps and summaries, span records.
 //!
-//! `cache` and `central` take spans here and give them back; `boot` starts it; `metrics` walks it.
+//! `cache` and `central` take spans here and give them back; `boot` starts it; `mem_stats` walks it.
 //! It grows by arenas, hands out pages first fit by address, and returns pages to the system.
 //!
 //! One lock, [`Rank::Heap`], protects all but the page map, which is read

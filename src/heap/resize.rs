@@ -77,6 +77,6 @@ impl<O: Os> Heap<O> {
             return Err(OsError::Unsupported);
         }
         // SAFETY: pages of spans are Ready; two spans do not overlap.
-        unsafe { self.vm.os().move_pages(from, to, size) }
+        unsafe { self.vm.move_pages(from, to, size) }
     }
 }

@@ -1,6 +1,6 @@
 //! Reading the books: a snapshot, the same added up a second way, and the comparison of both.
 //!
-//! `boot` calls it at exit, tests at their end, `metrics` gives names to what it finds.
+//! `global` calls it at exit, tests at their end, `metrics` gives names to what it finds.
 //!
 //! [`read`] takes the books' lock only. [`crossfoot`] takes the books', the caches' and the heap's
 //! lock, in this order, so that nobody moves what it compares. Nothing allocates; [`crossfoot`] needs

@@ -53,8 +53,8 @@ impl<O: Os> Vm<O> {
         self.os.reserve(at, size)
     }
 
-    /// None → Reserved, aligned to `align` (a power of two): reserves more and trims. Where the
-    /// system merges or refuses the trim it tries again, a bounded number of times.
+    /// None → Reserved, aligned to `align` (a power of two): reserves more, to find a place, gives it up and reserves
+    /// the aligned part of it. Where another thread takes that in between it tries again, a bounded number of times.
     pub fn reserve_aligned(&self, size: usize, align: usize) -> Result<Addr, OsError> {
         let first = self.reserve(None, size)?;
         if first.is_aligned(align) {
@@ -183,6 +183,15 @@ impl<O: Os> Vm<O> {
     pub unsafe fn huge_page(&self, addr: Addr, size: usize) {
         // SAFETY: the caller's promise is the verb's.
         let _ = unsafe { self.os.huge_page(addr, size) };
+    }
+
+    /// Moves physical pages from one Ready range to another; both stay Ready.
+    ///
+    /// # Safety
+    /// Both ranges are Ready, the caller's, and do not overlap; `to` holds nothing that is needed.
+    pub unsafe fn move_pages(&self, from: Addr, to: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: the caller's promise is the verb's.
+        unsafe { self.os.move_pages(from, to, size) }
     }
 
     /// None → Ready, into `account`.
