@@ -23,7 +23,9 @@ fn live(name: &str) -> Option<(String, serde_json::Value)> {
     let _ = std::fs::remove_file(&path);
     let options = format!("check:on,exit_format:json,exit_report:{}", path.display());
     let mut command = Command::new("timeout");
-    command.arg("120").arg(&program).env("LD_PRELOAD", &artifacts().so).env("CROSSFOOT", options);
+    // `env` sets them for the program alone: `timeout` ends last, and its report would be the one that is read.
+    command.arg("120").arg("env").arg(format!("LD_PRELOAD={}", artifacts().so.display()));
+    command.arg(format!("CROSSFOOT={options}")).arg(&program);
     let output = run(&mut command);
     assert!(output.status.success(), "{name}: {} {}", output.status, text(&output.stderr));
     let json = std::fs::read_to_string(&path).expect("the report was written");

@@ -1,8 +1,8 @@
 //! The allocator state that one thread owns, and the hot paths.
 //!
 //! The life of `malloc(24)`: [`Cache::pop`] in `alloc.rs` takes the head of a free list. When
-//! the list is empty, `refill.rs` fills it: from objects that this thread freed, from memory of the
-//! span that was not carved yet, from objects that came home, from another span. `free.rs` puts
+//! the list is empty, `refill.rs` fills it: from objects that this thread freed, from objects that
+//! came home, from memory of the span that was not carved yet, from another span. `free.rs` puts
 //! an object back on its span's list; `remote.rs` sends it to the span's owner where that is another.
 //!
 //! `thread` makes caches and gives them to threads; `api` calls the paths. Only the owning thread
