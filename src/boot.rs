@@ -8,13 +8,16 @@
 //!
 //! Invariant: until start-up has succeeded, every lookup of an address finds nothing and no cache exists.
 
+use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::account::{Answer, Snapshot, Totals};
 use crate::cache::Cache;
 use crate::lock::{Mutex, Rank, hold_row, let_go_row};
-use crate::mem_stats::{self, Balance};
+use crate::mem_stats::{self, Balance, MemStats};
 use crate::metrics::Reading;
 use crate::os::{Os, OsError};
+use crate::report::Line;
 use crate::thread::Caches;
 
 /// An allocator: everything, in one value. It takes no memory before its first allocation.
@@ -23,12 +26,25 @@ pub struct Kernel<O: Os> {
     /// Whether start-up was tried before. Its lock is the boot lock.
     tried: Mutex<O, bool>,
     ready: AtomicBool,
+    /// Held while the background thread works, and by whoever wants it not to.
+    sysmon: Mutex<O, ()>,
+    /// Held while a trace starts or stops, and by whoever wants it not to.
+    trace: Mutex<O, ()>,
+    /// Whether every reading of statistics is compared with everything it can be compared with.
+    double_check: AtomicBool,
 }
 
 impl<O: Os> Kernel<O> {
     /// An allocator on `os` that has nothing yet.
     pub const fn new(os: O) -> Kernel<O> {
-        Kernel { caches: Caches::new(os), tried: Mutex::new(Rank::Boot, false), ready: AtomicBool::new(false) }
+        Kernel {
+            caches: Caches::new(os),
+            tried: Mutex::new(Rank::Boot, false),
+            ready: AtomicBool::new(false),
+            sysmon: Mutex::new(Rank::Sysmon, ()),
+            trace: Mutex::new(Rank::Trace, ()),
+            double_check: AtomicBool::new(cfg!(feature = "testing")),
+        }
     }
 
     /// The caches and everything below them.
@@ -74,6 +90,8 @@ impl<O: Os> Kernel<O> {
     /// Before a fork: takes every lock in rank order, so that the child finds each free and what it protects whole.
     pub fn before_fork(&self) {
         hold_row([&self.tried]);
+        hold_row([&self.sysmon]);
+        hold_row([&self.trace]);
         self.caches.hold_for_fork();
     }
 
@@ -85,13 +103,78 @@ impl<O: Os> Kernel<O> {
         // SAFETY: the caller's promise.
         unsafe {
             self.caches.release_after_fork(child);
+            let_go_row([&self.trace]);
+            let_go_row([&self.sysmon]);
             let_go_row([&self.tried]);
         }
     }
 
+    /// The caches, once the kernel has started.
+    fn started(&self) -> Option<&Caches<O>> {
+        self.ready.load(Ordering::Acquire).then_some(&self.caches)
+    }
+
     /// Checks every identity; see [`mem_stats::crossfoot`]. `None` before start-up.
+    ///
+    /// Takes the sysmon lock and the trace lock, then what [`mem_stats::crossfoot`] takes.
     pub fn crossfoot(&self, cache: Option<&Cache>, quiet: bool) -> Option<Balance> {
-        self.ready.load(Ordering::Acquire).then(|| mem_stats::crossfoot(&self.caches, cache, quiet))
+        let caches = self.started()?;
+        let _sysmon = self.sysmon.lock();
+        let _trace = self.trace.lock();
+        Some(mem_stats::crossfoot(caches, cache, quiet))
+    }
+
+    /// One consistent snapshot. `None` before start-up. Takes the books' lock; never waits for an allocating
+    /// thread.
+    pub fn snapshot(&self, out: &mut Snapshot) -> Option<Answer> {
+        Some(mem_stats::snapshot(self.started()?, out))
+    }
+
+    /// The totals of one consistent snapshot. Otherwise as [`Kernel::snapshot`].
+    pub fn totals(&self, out: &mut Totals) -> Option<Answer> {
+        Some(mem_stats::totals(self.started()?, out))
+    }
+
+    /// The last complete snapshot, for a signal handler: takes no lock, whatever it interrupts. `None` before
+    /// start-up.
+    pub fn last_snapshot(&self, out: &mut Snapshot) -> Option<Answer> {
+        Some(self.started()?.central().heap().books().last(out))
+    }
+
+    /// Statistics from one consistent snapshot. `None` before start-up. Otherwise as [`Kernel::snapshot`], but in
+    /// double-check mode as [`Kernel::crossfoot`], and what fails is printed. `cache` is the calling thread's, if
+    /// it has one.
+    pub fn mem_stats(&self, cache: Option<&Cache>, out: &mut MemStats) -> Option<Answer> {
+        let caches = self.started()?;
+        if !self.double_check.load(Ordering::Relaxed) {
+            return Some(mem_stats::read(caches, out));
+        }
+        let balance = self.crossfoot(cache, false)?;
+        for failure in balance.failures.iter() {
+            let mut line = Line::new();
+            let _ = writeln!(line, "crossfoot: double check: {failure}");
+            self.os().print(line.bytes());
+        }
+        *out = balance.mem_stats();
+        Some(balance.answer)
+    }
+
+    /// Whether every reading of statistics is compared with everything it can be compared with: off, but on in
+    /// tests. What fails is printed, and ends nothing.
+    pub fn set_double_check(&self, on: bool) {
+        self.double_check.store(on, Ordering::Relaxed);
+    }
+
+    /// See [`mem_stats::read_slow`]. `None` before start-up too.
+    ///
+    /// # Safety
+    /// As for [`mem_stats::read_slow`].
+    pub unsafe fn read_slow(&self) -> Option<(MemStats, MemStats)> {
+        let caches = self.started()?;
+        let _sysmon = self.sysmon.lock();
+        let _trace = self.trace.lock();
+        // SAFETY: the caller's promise.
+        unsafe { mem_stats::read_slow(caches) }
     }
 
     /// What metrics are computed from, in the process `pid`.

@@ -37,6 +37,7 @@ pub mod page;
 pub mod report;
 pub mod size_class;
 pub mod span;
+mod sync;
 pub mod thread;
 pub mod units;
 pub mod vm;

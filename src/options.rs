@@ -41,6 +41,8 @@ pub const PATH: usize = 512;
 pub struct Options {
     /// `check`
     pub check: bool,
+    /// `double_check`
+    pub double_check: bool,
     /// `exit_report`
     pub exit_report: Report,
     /// `exit_format`
@@ -71,6 +73,13 @@ pub const TABLE: &[Row] = &[
         range: "on|off",
         help: "Check every identity of the books when the process exits; exit status 70 if one fails.",
         set: |o, v| switch(v).map(|on| o.check = on).is_some(),
+    },
+    Row {
+        name: "double_check",
+        default: "off",
+        range: "on|off",
+        help: "Check every identity whenever the program reads statistics, and print those that fail.",
+        set: |o, v| switch(v).map(|on| o.double_check = on).is_some(),
     },
     Row {
         name: "exit_report",

@@ -175,6 +175,12 @@ impl Class {
         self.span_pages().bytes() / SIZES[self.index()] as usize
     }
 
+    /// Bytes of a span of this class behind its last object.
+    #[inline]
+    pub fn tail(self) -> usize {
+        self.span_pages().bytes() - self.objects() * self.size()
+    }
+
     /// What an offset is multiplied by to be divided by the size: see [`Class::quotient`].
     #[inline]
     pub const fn reciprocal(self) -> u64 {

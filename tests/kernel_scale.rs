@@ -135,7 +135,7 @@ fn compare(what: &str, mut fields: [Field<'_>; 2]) {
     }
     for field in &fields {
         let mut snapshot = Snapshot::new();
-        assert!(mem_stats::read(field.kernel.caches(), &mut snapshot));
+        assert!(mem_stats::snapshot(field.kernel.caches(), &mut snapshot).is_complete());
         let mut failures = Failures::default();
         snapshot.check(&mut failures);
         assert!(failures.is_empty());

@@ -189,7 +189,7 @@ fn read_meanwhile(kernel: &Kernel<impl Os>, time: Duration) {
         scope.spawn(|| {
             let mut snapshot = Snapshot::new();
             while !stop.load(Ordering::Relaxed) {
-                let complete = mem_stats::read(kernel.caches(), &mut snapshot);
+                let complete = mem_stats::snapshot(kernel.caches(), &mut snapshot).is_complete();
                 let mut failures = Failures::default();
                 snapshot.check(&mut failures);
                 assert_none(&failures);
@@ -290,7 +290,7 @@ fn objects_outlive_the_threads_that_made_them() {
         threads.into_iter().flat_map(|thread| thread.join().expect("no thread panics")).collect()
     });
     let balance = balanced(kernel, None);
-    let live: i64 = balance.snapshot.classes.iter().map(|class| class.live()).sum();
+    let live: i64 = balance.snapshot.classes().map(|(_, class)| class.live()).sum();
     let small = objects.iter().filter(|object| object.size <= 32 * KIB).count();
     assert_eq!(live, small as i64, "every object is live, and no other");
     // Half by a thread without a cache, half by an heir.

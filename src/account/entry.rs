@@ -26,10 +26,21 @@ pub enum Total {
     LargeFreeBytes,
     /// Cumulative number of large objects freed.
     LargeFrees,
+    /// Bytes of span records that stand for a span.
+    SpanInUse,
+    /// Bytes of memory for span records that stand for none, or are not made yet.
+    SpanFree,
+    /// Bytes of caches that were made.
+    CacheInUse,
+    /// Bytes of memory for caches that is not one yet.
+    CacheFree,
 }
 
 /// How many totals there are.
-pub const TOTALS: usize = Total::LargeFrees as usize + 1;
+pub const TOTALS: usize = Total::CacheFree as usize + 1;
+
+/// How many figures each class has in the books.
+pub(super) const FIELDS: usize = 6;
 
 impl Total {
     /// The index of the total that mirrors `account`.
@@ -57,11 +68,29 @@ pub struct ClassEntry {
     pub received: usize,
     /// Bytes of spans gained or lost.
     pub span_bytes: isize,
+    /// Places for objects that became vacant, or were taken.
+    pub vacant: isize,
+}
+
+impl ClassEntry {
+    /// As the books keep it: one word for each figure, in the order of [`ClassTotals::from`].
+    ///
+    /// [`ClassTotals::from`]: super::ClassTotals
+    pub(super) fn fields(&self) -> [i64; FIELDS] {
+        [
+            self.allocs as i64,
+            self.frees as i64,
+            self.sent as i64,
+            self.received as i64,
+            self.span_bytes as i64,
+            self.vacant as i64,
+        ]
+    }
 }
 
 /// Movements that a snapshot shows all or none of.
 pub struct Entry {
-    pub(super) totals: [isize; TOTALS],
+    pub(super) totals: [i64; TOTALS],
     pub(super) class: Option<(Class, ClassEntry)>,
 }
 
@@ -75,14 +104,12 @@ impl Entry {
     /// Adds `n` to a total.
     #[inline]
     pub fn add(&mut self, total: impl Into<usize>, n: isize) {
-        self.totals[total.into()] += n;
+        self.totals[total.into()] += n as i64;
     }
 
-    /// Adds span bytes of `class`. One entry speaks of one class at the most.
-    pub fn span_bytes(&mut self, class: Class, n: isize) {
-        debug_assert!(self.class.is_none_or(|(c, _)| c == class));
-        let mut e = self.class.map_or(ClassEntry::default(), |(_, e)| e);
-        e.span_bytes += n;
+    /// Adds what happened to `class`. One entry speaks of one class, and once.
+    pub fn class(&mut self, class: Class, e: ClassEntry) {
+        debug_assert!(self.class.is_none());
         self.class = Some((class, e));
     }
 

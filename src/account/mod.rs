@@ -6,18 +6,21 @@
 //! which all movements of an entry are present or none is.
 //!
 //! Every room that moves bytes posts here; `metrics` reads. Posting takes no lock and no locked
-//! instruction; reading takes the books' lock and never waits without end.
+//! instruction; reading takes the books' lock, and waits for no writer.
 //!
-//! Nothing here allocates or calls the operating system, but for the reader's fence and yield.
+//! Nothing here allocates or calls the operating system, but for the reader's fence, the time and a yield.
 //!
 //! Invariant: the identities of [`Snapshot::check`] hold in every snapshot.
 
 mod accounts;
 mod books;
+mod cut;
 mod entry;
+mod published;
 mod snapshot;
+mod writer;
 
 pub use accounts::{ACCOUNTS, Account, Accounts};
-pub use books::{Books, Writer};
+pub use books::{Answer, Books, Movement, Reader, Writer};
 pub use entry::{ClassEntry, Entry, TOTALS, Total};
-pub use snapshot::{ClassTotals, Failure, Failures, Snapshot};
+pub use snapshot::{ClassTotals, Failure, Failures, Snapshot, Totals};

@@ -1,8 +1,9 @@
 //! A snapshot and the identities that hold in it.
 
 use super::accounts::Account;
-use super::entry::{TOTALS, Total};
-use crate::size_class::{CLASSES, Class};
+use super::books::Sums;
+use super::entry::{FIELDS, TOTALS, Total};
+use crate::size_class::Class;
 
 /// What one snapshot says of one size class. Counts are cumulative.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -17,6 +18,15 @@ pub struct ClassTotals {
     pub received: u64,
     /// Bytes of the spans of this class.
     pub span_bytes: i64,
+    /// Places in these spans that no object has.
+    pub vacant: i64,
+}
+
+impl From<[i64; FIELDS]> for ClassTotals {
+    fn from([allocs, frees, sent, received, span_bytes, vacant]: [i64; FIELDS]) -> ClassTotals {
+        let [allocs, frees, sent, received] = [allocs, frees, sent, received].map(|n| n as u64);
+        ClassTotals { allocs, frees, sent, received, span_bytes, vacant }
+    }
 }
 
 impl ClassTotals {
@@ -25,18 +35,44 @@ impl ClassTotals {
         self.allocs as i64 - self.frees as i64 - self.received as i64
     }
 
+    /// Places for objects in the spans of this class, with and without one.
+    pub fn places(&self) -> i64 {
+        self.live() + self.vacant
+    }
+
     /// Objects freed by another thread that have not come home yet.
     pub fn in_transit(&self) -> i64 {
         self.sent as i64 - self.received as i64
     }
 }
 
+/// One consistent reading of the totals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Totals(pub(super) [i64; TOTALS]);
+
+impl Totals {
+    /// The totals of empty books.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> Totals {
+        Totals([0; TOTALS])
+    }
+
+    /// A total.
+    pub fn get(&self, total: impl Into<usize>) -> i64 {
+        self.0[total.into()]
+    }
+
+    /// The balance of `account`, in bytes.
+    pub fn account(&self, account: Account) -> i64 {
+        self.0[Total::of(account)]
+    }
+}
+
 /// One consistent reading of the books.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    pub(super) totals: [i64; TOTALS],
-    /// By class index.
-    pub classes: [ClassTotals; CLASSES],
+    pub(super) sums: Sums,
 }
 
 /// An identity that does not hold: what it says, and both sides.
@@ -102,23 +138,37 @@ impl Snapshot {
     /// The snapshot of empty books.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Snapshot {
-        const NONE: ClassTotals = ClassTotals { allocs: 0, frees: 0, sent: 0, received: 0, span_bytes: 0 };
-        Snapshot { totals: [0; TOTALS], classes: [NONE; CLASSES] }
+        Snapshot { sums: Sums::new() }
     }
 
     /// A total.
     pub fn total(&self, total: Total) -> i64 {
-        self.totals[total as usize]
+        self.sums.totals[total as usize]
+    }
+
+    /// All totals.
+    pub fn totals(&self) -> Totals {
+        Totals(self.sums.totals)
+    }
+
+    /// What it says of `class`.
+    pub fn class(&self, class: Class) -> ClassTotals {
+        self.sums.classes[class.index()].into()
+    }
+
+    /// What it says of each class, the smallest first.
+    pub fn classes(&self) -> impl Iterator<Item = (Class, ClassTotals)> {
+        Class::all().zip(self.sums.classes.iter().map(|&fields| fields.into()))
     }
 
     /// The balance of `account`, in bytes.
     pub fn account(&self, account: Account) -> i64 {
-        self.totals[Total::of(account)]
+        self.sums.totals[Total::of(account)]
     }
 
     /// Bytes of all classes' live objects, large ones included.
     pub fn live_bytes(&self) -> i64 {
-        let small: i64 = self.classes.iter().zip(Class::all()).map(|(c, class)| c.live() * class.size() as i64).sum();
+        let small: i64 = self.classes().map(|(class, c)| c.live() * class.size() as i64).sum();
         small + self.large_bytes()
     }
 
@@ -140,23 +190,27 @@ impl Snapshot {
             self.account(Account::InStacks) + self.account(Account::InWorkBufs) + self.account(Account::InBitmaps);
         let committed = self.total(Total::Committed) - manual;
         failures.equal("heap_in_use + heap_free = committed - manual spans", retained, committed);
+        let records = self.total(Total::SpanInUse) + self.total(Total::SpanFree);
+        failures.equal("span_sys = span records in use + free", self.account(Account::SpanSys), records);
+        let caches = self.total(Total::CacheInUse) + self.total(Total::CacheFree);
+        failures.equal("cache_sys = caches in use + free", self.account(Account::CacheSys), caches);
         self.check_objects(failures);
     }
 
     fn check_objects(&self, failures: &mut Failures) {
         let mut spans = self.large_bytes();
-        for (i, c) in self.classes.iter().enumerate() {
-            let size = Class::from_index(i).size() as i64;
-            failures.require(
-                c.live() >= 0,
-                "allocations >= frees",
-                Some(i),
-                c.allocs as i64,
-                (c.frees + c.received) as i64,
-            );
-            let live = c.live() * size;
-            failures.require(live <= c.span_bytes, "live bytes <= bytes of spans", Some(i), live, c.span_bytes);
-            failures.require(c.in_transit() >= 0, "sent >= received", Some(i), c.sent as i64, c.received as i64);
+        for (class, c) in self.classes() {
+            let i = Some(class.index());
+            let back = (c.frees + c.received) as i64;
+            failures.require(c.live() >= 0, "allocations >= frees", i, c.allocs as i64, back);
+            let live = c.live() * class.size() as i64;
+            failures.require(live <= c.span_bytes, "live bytes <= bytes of spans", i, live, c.span_bytes);
+            failures.require(c.in_transit() >= 0, "sent >= received", i, c.sent as i64, c.received as i64);
+            // Every span of a class has as many pages and places as any other.
+            let (bytes, objects) = (class.span_pages().bytes() as i64, class.objects() as i64);
+            let holds = c.places() * bytes == c.span_bytes * objects;
+            let right = c.span_bytes * objects / bytes;
+            failures.require(holds, "live + vacant = places in spans", i, c.places(), right);
             spans += c.span_bytes;
         }
         failures.equal("spans of all classes + large = in_heap", spans, self.total(Total::InHeap));

@@ -36,7 +36,7 @@ impl Cache {
     pub fn post_all<O: Os>(&self, central: &Central<O>) {
         for class in Class::all() {
             let state = &self.classes[class.index()];
-            if self.allocs(class) != state.posted.get() {
+            if self.allocs(class) != state.posted.get() || state.frees.get() != 0 {
                 self.post(central, class, None, ClassEntry::default());
             }
             // SAFETY: the current span is alive while it is current.

@@ -3,7 +3,8 @@
 //! The life of `malloc(24)`: [`Cache::pop`] in `alloc.rs` takes the head of a free list. When
 //! the list is empty, `refill.rs` fills it: from objects that this thread freed, from objects that
 //! came home, from memory of the span that was not carved yet, from another span. `free.rs` puts
-//! an object back on its span's list; `remote.rs` sends it to the span's owner where that is another.
+//! an object back on its span's list; `remote.rs` sends it to the span's owner where that is another, on
+//! the way that `inbox.rs` has.
 //!
 //! `thread` makes caches and gives them to threads; `api` calls the paths. Only the owning thread
 //! touches a cache, but for its inbox and for counters that readers add up.
@@ -17,6 +18,7 @@
 mod alloc;
 mod flush;
 mod free;
+mod inbox;
 mod record;
 mod refill;
 mod remote;

@@ -4,7 +4,8 @@ use core::cell::{Cell, UnsafeCell};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use super::remote::{Inbox, Outbox};
+use super::inbox::Inbox;
+use super::remote::Outbox;
 use crate::account::Writer;
 use crate::config::MIN_ALIGN;
 use crate::heap::Client;
@@ -30,6 +31,8 @@ pub(super) struct ClassState {
     pub(super) full: SpanList,
     /// How many of the slot's allocations are posted.
     pub(super) posted: Cell<usize>,
+    /// Frees that their span counts as posted, and that are not.
+    pub(super) frees: Cell<u32>,
     /// Whether the objects in the slot read as zero but for their link.
     pub(super) fresh: Cell<bool>,
 }
@@ -42,7 +45,7 @@ pub struct Cache {
     pub(super) offsets: [u16; QUICK_MAX / MIN_ALIGN + 1],
     pub(super) classes: [ClassState; CLASSES],
     pub(super) outbox: UnsafeCell<Outbox>,
-    pub(super) inbox: Inbox,
+    pub(super) inbox: Inbox<Object>,
     client: Client,
     /// How often the end of the owning thread was put off. Owner only.
     pub exit_rounds: Cell<usize>,
@@ -84,6 +87,7 @@ impl Cache {
                     partial: SpanList::new(),
                     full: SpanList::new(),
                     posted: Cell::new(0),
+                    frees: Cell::new(0),
                     fresh: Cell::new(false),
                 }
             }; CLASSES],
@@ -131,6 +135,11 @@ impl Cache {
     /// Of these, how many were posted to the books. Owner only.
     pub fn posted(&self, class: Class) -> usize {
         self.classes[class.index()].posted.get()
+    }
+
+    /// Frees of `class` that neither a span nor the books count as not posted. Owner only.
+    pub fn unposted_frees(&self, class: Class) -> usize {
+        self.classes[class.index()].frees.get() as usize
     }
 
     /// How many objects of each list of `class` are in the cache's hand. Owner only.

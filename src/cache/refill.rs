@@ -9,6 +9,12 @@ use crate::config::CARVE_BYTES;
 use crate::os::Os;
 use crate::size_class::Class;
 use crate::span::{Object, Place, Span};
+use crate::units::KIB;
+
+/// How many allocations of a class are posted together at least, or how many bytes of them, where nothing else has
+/// to be posted: a slot of large objects holds few, and each refill would post.
+const POST_OBJECTS: usize = 64;
+const POST_BYTES: usize = 32 * KIB;
 
 impl Cache {
     /// Fills the empty slot of `class`. `false`: no memory; the slot is still empty.
@@ -16,15 +22,13 @@ impl Cache {
     #[inline(never)]
     pub fn refill<O: Os>(&self, central: &Central<O>, class: Class) -> bool {
         self.settle_sometimes(central);
+        self.post_sometimes(central, class);
         let state = &self.classes[class.index()];
         // SAFETY: the current span is alive while it is current.
         if let Some(span) = unsafe { state.current.get().as_ref() } {
             // What this thread freed is warm. Next best is what came home: only then is the inbox looked at,
             // whose cache line belongs to those who send. Memory never used comes last.
-            if self.take_freed(central, span)
-                || (self.drain(central) && self.take_freed(central, span))
-                || self.take_uncarved(central, span)
-            {
+            if self.take_freed(span) || (self.drain(central) && self.take_freed(span)) || self.take_uncarved(span) {
                 return true;
             }
             state.current.set(core::ptr::null());
@@ -34,7 +38,7 @@ impl Cache {
         let Some(span) = self.next_span(central, class) else { return false };
         span.place.set(Place::Current);
         state.current.set(span);
-        self.take_freed(central, span) || self.take_uncarved(central, span)
+        self.take_freed(span) || self.take_uncarved(span)
     }
 
     /// A span of `class` with room, in no list: a partial one, or one from the central list or the heap.
@@ -54,13 +58,13 @@ impl Cache {
 
     /// Moves the objects freed into `span` to the slot. `false`: there are none.
     #[inline]
-    fn take_freed<O: Os>(&self, central: &Central<O>, span: &Span) -> bool {
+    fn take_freed(&self, span: &Span) -> bool {
         let free = span.free.get();
         if free.is_null() {
             return false;
         }
         let class = span.class();
-        self.post(central, class, Some(span), ClassEntry::default());
+        self.count_frees(span);
         span.free.set(core::ptr::null_mut());
         span.left.set(span.carved.get());
         span.bias.set(0);
@@ -71,14 +75,13 @@ impl Cache {
     }
 
     /// Makes objects of memory of `span` that was never handed out. `false`: there is none.
-    fn take_uncarved<O: Os>(&self, central: &Central<O>, span: &Span) -> bool {
+    fn take_uncarved(&self, span: &Span) -> bool {
         let class = span.class();
         let carved = span.carved.get();
         let count = (span.objects() - carved).min((CARVE_BYTES / class.size()).max(1) as u32);
         if count == 0 {
             return false;
         }
-        self.post(central, class, None, ClassEntry::default());
         // SAFETY: objects `carved` to `carved + count` lie in the span and were never handed out.
         let first = unsafe { carve(span, carved, count) };
         span.carved.set(carved + count);
@@ -88,17 +91,45 @@ impl Cache {
         true
     }
 
-    /// Posts what happened in `class` since the last time: allocations, and frees into `span`, and `more`.
+    /// Counts the frees into `span` that were not counted, to be posted.
+    #[inline]
+    fn count_frees(&self, span: &Span) {
+        let freed = span.carved.get() - span.outstanding();
+        let counted = &self.classes[span.class().index()].frees;
+        counted.set(counted.get() + (freed - span.accounted.replace(freed)));
+    }
+
+    /// Posts what happened in `class`, if that is enough.
+    #[inline(always)]
+    fn post_sometimes<O: Os>(&self, central: &Central<O>, class: Class) {
+        let allocs = self.slots[class.index()].allocs.load(Ordering::Relaxed);
+        let new = allocs.wrapping_sub(self.classes[class.index()].posted.get());
+        if new >= POST_OBJECTS || new * class.size() >= POST_BYTES {
+            self.post_with(central, class, ClassEntry::default());
+        }
+    }
+
+    /// Posts what happened in `class` since the last time: allocations, and frees into `span` or counted before, and
+    /// `more`.
+    #[inline(never)]
     pub(super) fn post<O: Os>(&self, central: &Central<O>, class: Class, span: Option<&Span>, more: ClassEntry) {
+        if let Some(span) = span {
+            self.count_frees(span);
+        }
+        self.post_with(central, class, more);
+    }
+
+    #[inline(always)]
+    fn post_with<O: Os>(&self, central: &Central<O>, class: Class, more: ClassEntry) {
         let state = &self.classes[class.index()];
         let allocs = self.slots[class.index()].allocs.load(Ordering::Relaxed);
         let mut e = more;
-        e.allocs += allocs.wrapping_sub(state.posted.replace(allocs));
-        if let Some(span) = span {
-            let freed = span.carved.get() - span.outstanding();
-            e.frees += (freed - span.accounted.replace(freed)) as usize;
-        }
-        central.heap().books().post_class_unlocked(self.writer(), class, &e);
+        e.allocs += allocs.wrapping_sub(state.posted.get());
+        e.frees += state.frees.get() as usize;
+        e.vacant += e.frees as isize - e.allocs as isize;
+        central.heap().books().post_class(self.writer(), class, &e);
+        state.posted.set(allocs);
+        state.frees.set(0);
     }
 }
 

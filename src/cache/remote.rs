@@ -4,14 +4,16 @@
 //! one atomic exchange. The owner takes the whole inbox when it next refills a slot.
 
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, Ordering};
 
+use super::inbox::{Owner, Ways, forward};
 use super::record::Cache;
 use crate::account::ClassEntry;
-use crate::central::{Batch, Central, receive};
-use crate::config::MIN_ALIGN;
+use crate::central::{Central, receive};
 use crate::os::Os;
-use crate::span::{NOBODY, Object, Place, Span};
+use crate::span::{Link, NOBODY, Object, Place, Span};
+
+/// A batch of free objects.
+type Batch = crate::span::Batch<Object>;
 use crate::units::{Addr, KIB};
 
 /// How many spans an outbox gathers for at a time.
@@ -21,7 +23,7 @@ const FULL_BYTES: usize = 4 * KIB;
 /// Every how many refills a cache empties its outbox and its inbox whatever else it does.
 const SETTLE_EVERY: u32 = 32;
 /// How many objects make a full batch: their number, less one, fits the low bits of a pointer.
-const FULL: u32 = MIN_ALIGN as u32;
+const FULL: u32 = Object::ALIGN as u32;
 
 /// Objects of one span, not sent yet.
 struct Parcel {
@@ -51,73 +53,32 @@ impl Outbox {
     }
 }
 
-/// Batches on their way to the owner, the last one first. A batch is known by its tail, whose `next` is
-/// the head, and whose `extra` is the next batch's tail and, in the low bits, its number of objects less one.
-///
-/// All-zero bytes are an inbox that is closed.
-#[repr(align(128))]
-pub(super) struct Inbox {
-    first: AtomicPtr<Object>,
+/// The ways home of a batch of `span` that `cache` has in hand.
+struct Home<'a, O: Os> {
+    cache: &'a Cache,
+    central: &'a Central<O>,
+    span: &'a Span,
 }
 
-/// An open inbox without batches: not null, so that zero bytes are a closed one.
-const EMPTY: *mut Object = core::ptr::without_provenance_mut(MIN_ALIGN);
-const CLOSED: *mut Object = null_mut();
-
-impl Inbox {
-    pub(super) const fn new() -> Inbox {
-        Inbox { first: AtomicPtr::new(CLOSED) }
-    }
-
-    pub(super) fn open(&self) {
-        self.first.store(EMPTY, Ordering::Release);
-    }
-
-    /// Adds a batch. `false`: the inbox is closed, the owner's thread has ended.
-    ///
-    /// # Safety
-    /// The batch consists of free objects that nobody else has.
-    unsafe fn send(&self, batch: &Batch) -> bool {
-        let mut first = self.first.load(Ordering::Relaxed);
-        loop {
-            if first == CLOSED {
-                return false;
-            }
-            // SAFETY: the tail is ours until the exchange succeeds.
-            unsafe {
-                (*batch.tail).next.set(batch.head);
-                (*batch.tail).extra.set(Addr::of(first).0 | (batch.count as usize - 1));
-            }
-            // Release: the owner sees the links and everything that was done to the objects.
-            match self.first.compare_exchange_weak(first, batch.tail, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return true,
-                Err(seen) => first = seen,
-            }
+impl<'a, O: Os> Ways<'a, Object> for Home<'a, O> {
+    fn owner(&self) -> Owner<'a, Object> {
+        let owner = self.span.owner();
+        if owner == NOBODY {
+            Owner::Nobody
+        } else if owner == self.cache.as_owner() {
+            Owner::Own
+        } else {
+            // SAFETY: owners other than NOBODY are caches, which are never unmapped.
+            Owner::Other(unsafe { &(*owner.cast::<Cache>()).inbox })
         }
     }
 
-    /// Takes all batches, and leaves the inbox open or closed. Calls `f` for each.
-    fn take(&self, leave: *mut Object, mut f: impl FnMut(Batch)) {
-        // Acquire: pairs with the release of each sender.
-        let mut tail = self.first.swap(leave, Ordering::Acquire);
-        while tail != EMPTY && tail != CLOSED {
-            // SAFETY: every tail in the inbox is a free object with its links written by `send`.
-            let (head, extra) = unsafe { ((*tail).next.get(), (*tail).extra.get()) };
-            let count = (extra & (MIN_ALIGN - 1)) as u32 + 1;
-            f(Batch { head, tail, count });
-            tail = Addr(extra & !(MIN_ALIGN - 1)).ptr();
-        }
+    fn receive(&self, batch: &Batch) {
+        self.cache.received(self.central, self.span, batch);
     }
 
-    /// Calls `f` for each batch's tail and number of objects. Nobody takes them meanwhile.
-    fn each(&self, mut f: impl FnMut(*mut Object, usize)) {
-        let mut tail = self.first.load(Ordering::Acquire);
-        while tail != EMPTY && tail != CLOSED {
-            // SAFETY: every tail in the inbox is a free object with its links written by `send`.
-            let extra = unsafe { (*tail).extra.get() };
-            f(tail, (extra & (MIN_ALIGN - 1)) + 1);
-            tail = Addr(extra & !(MIN_ALIGN - 1)).ptr();
-        }
+    fn free_unowned(&self, batch: &Batch) -> bool {
+        self.central.free(self.cache.client(), self.span, batch)
     }
 }
 
@@ -163,31 +124,9 @@ impl Cache {
         let sent = parcel.batch.count as usize;
         let entry = ClassEntry { sent, ..ClassEntry::default() };
         // Posted before the owner can post them as received.
-        central.heap().books().post_class_unlocked(self.writer(), span.class(), &entry);
-        self.forward(central, span, &parcel.batch);
-    }
-
-    /// Brings a batch that was posted as sent to whoever owns its span now.
-    fn forward<O: Os>(&self, central: &Central<O>, span: &Span, batch: &Batch) {
-        loop {
-            let owner = span.owner();
-            if owner == NOBODY {
-                if central.free(self.client(), span, batch) {
-                    return;
-                }
-            } else if owner == self.as_owner() {
-                return self.received(central, span, batch);
-            } else {
-                // SAFETY: owners other than NOBODY are caches, which are never unmapped.
-                let owner = unsafe { &*owner.cast::<Cache>() };
-                // SAFETY: the batch's objects are free and in this cache's hand.
-                if unsafe { owner.inbox.send(batch) } {
-                    return;
-                }
-            }
-            // The owner changed in between: its thread ended, or another adopted the span.
-            core::hint::spin_loop();
-        }
+        central.heap().books().post_class(self.writer(), span.class(), &entry);
+        // SAFETY: the parcel's objects are free ones of the span, and this cache's.
+        unsafe { forward(&Home { cache: self, central, span }, &parcel.batch) };
     }
 
     /// Calls `f` for everything that was sent to this cache and not taken in: an object of each batch, and
@@ -227,22 +166,23 @@ impl Cache {
 
     /// Takes in what came home; returns whether anything did.
     pub(super) fn drain<O: Os>(&self, central: &Central<O>) -> bool {
-        let any = self.inbox.first.load(Ordering::Relaxed) != EMPTY;
+        let any = self.inbox.has_any();
         if any {
-            self.inbox.take(EMPTY, |batch| self.take_in(central, &batch));
+            self.inbox.take(|batch| self.take_in(central, &batch));
         }
         any
     }
 
     /// Closes the inbox and takes in what is there.
     pub(super) fn close_inbox<O: Os>(&self, central: &Central<O>) {
-        self.inbox.take(CLOSED, |batch| self.take_in(central, &batch));
+        self.inbox.close(|batch| self.take_in(central, &batch));
     }
 
     fn take_in<O: Os>(&self, central: &Central<O>, batch: &Batch) {
         // The objects are outstanding, so their span is alive and in the page map.
         if let Some(span) = central.heap().span_of(Addr::of(batch.tail)) {
-            self.forward(central, span, batch);
+            // SAFETY: what was in the inbox is free objects of the span, and this cache's now.
+            unsafe { forward(&Home { cache: self, central, span }, batch) };
         }
     }
 
@@ -256,7 +196,8 @@ impl Cache {
         }
         // SAFETY: the batch's objects are this span's, and the span is ours.
         unsafe { receive(span, batch) };
-        let entry = ClassEntry { received: batch.count as usize, ..ClassEntry::default() };
+        let received = batch.count as usize;
+        let entry = ClassEntry { received, vacant: received as isize, ..ClassEntry::default() };
         self.post(central, class, Some(span), entry);
         let state = &self.classes[class.index()];
         match place {

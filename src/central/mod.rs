@@ -17,7 +17,7 @@ use crate::heap::{Client, Heap, Use};
 use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
-use crate::span::{NOBODY, Object, Place, Span, SpanList};
+use crate::span::{Batch, NOBODY, Object, Place, Span, SpanList};
 
 /// One class's spans.
 struct Spans {
@@ -26,16 +26,6 @@ struct Spans {
 
 // SAFETY: the list and its spans are touched only through the mutex around them.
 unsafe impl Send for Spans {}
-
-/// Objects on their way home, linked through `next`: `head` first, `tail` last.
-pub struct Batch {
-    /// The first object.
-    pub head: *mut Object,
-    /// The last object.
-    pub tail: *mut Object,
-    /// How many objects.
-    pub count: u32,
-}
 
 /// The central lists of one kernel, and the page heap behind them.
 pub struct Central<O: Os> {
@@ -101,7 +91,7 @@ impl<O: Os> Central<O> {
     /// Frees objects of a span that has no owner. `false`: it has one by now, and nothing was done.
     ///
     /// The objects were posted as sent, and count as received by whoever frees them.
-    pub fn free(&self, client: &Client, span: &Span, batch: &Batch) -> bool {
+    pub fn free(&self, client: &Client, span: &Span, batch: &Batch<Object>) -> bool {
         let class = span.class();
         let spans = self.lock(class);
         if span.owner() != NOBODY {
@@ -111,7 +101,8 @@ impl<O: Os> Central<O> {
         // SAFETY: the batch's objects are free ones of this span, which is ours under the lock.
         unsafe { receive(span, batch) };
         let received = batch.count as usize;
-        self.heap.books().post_class(client.writer(), class, &ClassEntry { received, ..ClassEntry::default() });
+        let entry = ClassEntry { received, vacant: received as isize, ..ClassEntry::default() };
+        self.heap.books().post_class(client.writer(), class, &entry);
         if span.left.get() == 0 {
             if had_room {
                 spans.partial.remove(span);
@@ -176,7 +167,7 @@ impl Spans {
 /// # Safety
 /// The objects are outstanding ones of `span`, linked as the batch says; the caller owns the span, whose
 /// outstanding objects are all counted in `left`.
-pub unsafe fn receive(span: &Span, batch: &Batch) {
+pub unsafe fn receive(span: &Span, batch: &Batch<Object>) {
     debug_assert!(span.bias.get() == 0 && span.left.get() >= batch.count);
     // SAFETY: the tail is a free object, by the caller's promise.
     unsafe { (*batch.tail).next.set(span.free.get()) };

@@ -11,6 +11,7 @@
 
 mod exit;
 mod life;
+mod read;
 mod rust;
 mod settings;
 
@@ -28,6 +29,7 @@ use crate::{central::Central, local};
 pub use exit::{at_exit, at_exit_of_any, crossfoot};
 use life::adopt;
 pub use life::retire_cache;
+pub use read::{last, mem_stats, read, read_totals};
 pub use rust::Crossfoot;
 
 /// The process's kernel.

@@ -3,6 +3,7 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU8, Ordering};
 
+use super::KERNEL;
 use crate::options::{self, Options, Report};
 use crate::os::Linux;
 use crate::report;
@@ -68,6 +69,7 @@ pub(super) fn read_options() -> bool {
             Options::default()
         }
     };
+    KERNEL.set_double_check(parsed.double_check);
     if parsed.check || parsed.exit_report == Report::Stderr {
         Linux::keep_stderr();
     }

@@ -7,7 +7,7 @@
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 
-use super::{Heap, State, Use, mapped};
+use super::{Heap, State, Use, mapped, record_in_use};
 use crate::account::{Account, Entry, Total, Writer};
 use crate::os::Os;
 use crate::page::PageCache;
@@ -113,6 +113,7 @@ impl<O: Os> Heap<O> {
         let (base, zero) = hand.pages.alloc(pages)?;
         let record = hand.record()?;
         self.move_in_use(pages, Pages(0), what, entry);
+        record_in_use(1, entry);
         // SAFETY: the pages and the record are ours.
         Some(unsafe { self.install(record, base, pages, what, zero == pages) })
     }
@@ -157,6 +158,7 @@ impl<O: Os> Heap<O> {
                 unsafe { self.map.set(base.page(), mapped(pages), None) };
                 hand.keep(NonNull::from(span));
                 self.move_out_of_use(pages, what, &mut entry);
+                record_in_use(-1, &mut entry);
                 return section.post(&entry);
             }
         }

@@ -19,7 +19,7 @@ mod walk;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicUsize;
 
-use crate::account::{Account, Books, Entry, Total, Writer};
+use crate::account::{Account, Books, ClassEntry, Entry, Total, Writer};
 use crate::config::SUMMARY_LEVELS;
 use crate::lock::{Mutex, Rank, hold_row, let_go_row};
 use crate::meta::Fixed;
@@ -106,7 +106,7 @@ impl<O: Os> Heap<O> {
                 State {
                     pages: PageAlloc::new(),
                     records: Records::new(),
-                    spans: Fixed::new(Account::SpanSys),
+                    spans: Fixed::new(Account::SpanSys, Total::SpanFree),
                     growth: Growth::new(),
                     releasing: Pages(0),
                 },
@@ -192,6 +192,7 @@ impl<O: Os> Heap<O> {
             return None;
         };
         self.move_in_use(pages, released, what, entry);
+        record_in_use(1, entry);
         // SAFETY: the record and the pages were taken above.
         Some(unsafe { self.install(record, base, pages, what, released == pages) })
     }
@@ -227,6 +228,7 @@ impl<O: Os> Heap<O> {
         accounts.transfer(Account::HeapFree, Account::SpanSys, free, entry);
         entry.add(Total::Released, -(released.bytes() as isize));
         entry.add(Total::Committed, -(free as isize));
+        entry.add(Total::SpanFree, pages.bytes() as isize);
         state.spans.feed(base, pages.bytes());
         state.spans.alloc(&self.vm, entry).ok()
     }
@@ -285,7 +287,8 @@ impl<O: Os> Heap<O> {
         match what {
             Use::Small(class) => {
                 entry.add(Total::InHeap, pages.bytes() as isize);
-                entry.span_bytes(class, pages.bytes() as isize);
+                let vacant = class.objects() as isize;
+                entry.class(class, ClassEntry { span_bytes: pages.bytes() as isize, vacant, ..ClassEntry::default() });
             }
             Use::Large => {
                 entry.add(Total::InHeap, pages.bytes() as isize);
@@ -311,6 +314,7 @@ impl<O: Os> Heap<O> {
         // SAFETY: the record came from these records, by the caller's promise.
         unsafe { guard.spans.free(NonNull::from(span)) };
         self.move_out_of_use(pages, what, &mut entry);
+        record_in_use(-1, &mut entry);
         self.books.post(writer, &entry);
     }
 
@@ -320,7 +324,11 @@ impl<O: Os> Heap<O> {
         match what {
             Use::Small(class) => {
                 entry.add(Total::InHeap, -(pages.bytes() as isize));
-                entry.span_bytes(class, -(pages.bytes() as isize));
+                let vacant = -(class.objects() as isize);
+                entry.class(
+                    class,
+                    ClassEntry { span_bytes: -(pages.bytes() as isize), vacant, ..ClassEntry::default() },
+                );
             }
             Use::Large => {
                 entry.add(Total::InHeap, -(pages.bytes() as isize));
@@ -330,6 +338,12 @@ impl<O: Os> Heap<O> {
             Use::Manual(_) => {}
         }
     }
+}
+
+/// Accounts for records that begin (1) or cease (-1) to stand for a span.
+fn record_in_use(n: isize, entry: &mut Entry) {
+    entry.add(Total::SpanInUse, n * size_of::<Span>() as isize);
+    entry.add(Total::SpanFree, -n * size_of::<Span>() as isize);
 }
 
 /// How many pages of a span have an entry in the page map.

@@ -15,10 +15,12 @@ pub struct Walked {
     pub accounts: [usize; ACCOUNTS],
     /// Bytes of small spans, by class.
     pub class_bytes: [usize; CLASSES],
-    /// Objects of small spans that were returned by their owner and not posted yet, by class.
+    /// Objects of small spans that were returned by their owner and neither posted nor counted by its cache, by class.
     pub unposted_frees: [u64; CLASSES],
-    /// Objects of small spans that are live, in transit, or in a cache's hand, by class.
-    pub outstanding: [u64; CLASSES],
+    /// Places for objects in small spans, by class.
+    pub places: [u64; CLASSES],
+    /// Of these, those that were never used and those on their span's list of free objects, counted one by one.
+    pub vacant: [u64; CLASSES],
     /// Bytes of large objects.
     pub large_bytes: usize,
     /// How many large objects there are.
@@ -55,7 +57,8 @@ impl<O: Os> Still<'_, O> {
             accounts: [0; ACCOUNTS],
             class_bytes: [0; CLASSES],
             unposted_frees: [0; CLASSES],
-            outstanding: [0; CLASSES],
+            places: [0; CLASSES],
+            vacant: [0; CLASSES],
             large_bytes: 0,
             large_objects: 0,
             spans: 0,
@@ -104,7 +107,8 @@ impl Walked {
                 // The owner's part of the record: nobody else writes it now, by the caller's promise.
                 let freed = span.carved.get().wrapping_sub(span.outstanding());
                 self.unposted_frees[class] += u64::from(freed.wrapping_sub(span.accounted.get()));
-                self.outstanding[class] += u64::from(span.outstanding());
+                self.places[class] += u64::from(span.objects());
+                self.vacant[class] += u64::from(span.objects() - span.carved.get()) + span.count_free();
             }
         } else if matches!(kind, Kind::Large | Kind::Dead) {
             // Dead: freed, and on its way back to the heap.

@@ -63,6 +63,32 @@ impl<P: Platform, T> Mutex<P, T> {
         self.inner.try_lock().map(|inner| Guard { _token: token, inner, platform: PhantomData })
     }
 
+    /// Takes the lock, for which it waits as long as `patience` says, asked after each look, that it should go on.
+    /// The order holds as for [`Mutex::lock`]. Waiting that ends without the lock is not counted.
+    #[inline]
+    pub fn lock_while(&self, patience: impl FnMut() -> bool) -> Option<Guard<'_, P, T>> {
+        match self.try_lock() {
+            Some(guard) => Some(guard),
+            None => self.wait_while(patience),
+        }
+    }
+
+    #[cold]
+    fn wait_while(&self, mut patience: impl FnMut() -> bool) -> Option<Guard<'_, P, T>> {
+        let token = held::acquire(self.rank, self.address());
+        let start = P::now();
+        while patience() {
+            if !self.inner.is_locked()
+                && let Some(inner) = self.inner.try_lock()
+            {
+                add(&self.contended, 1);
+                add(&self.waited_nanos, P::now().saturating_sub(start));
+                return Some(Guard { _token: token, inner, platform: PhantomData });
+            }
+        }
+        None
+    }
+
     /// In checked builds, fatal unless this thread holds this lock.
     #[inline]
     pub fn assert_held(&self) {

@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use super::persistent::Persistent;
-use crate::account::{Account, Entry};
+use crate::account::{Account, Entry, Total};
 use crate::os::{Os, OsError};
 use crate::units::Addr;
 use crate::vm::Vm;
@@ -30,10 +30,10 @@ pub struct Fixed<T> {
 unsafe impl<T> Send for Fixed<T> {}
 
 impl<T> Fixed<T> {
-    /// An allocator of records that charges `account`.
-    pub const fn new(account: Account) -> Fixed<T> {
+    /// An allocator of records that charges `account`, and `free` with what no record is made of yet.
+    pub const fn new(account: Account, free: Total) -> Fixed<T> {
         const { assert!(size_of::<T>() >= size_of::<Free>() && align_of::<T>() >= align_of::<Free>()) };
-        Fixed { source: Persistent::new(account), free: core::ptr::null_mut(), in_use: 0, records: PhantomData }
+        Fixed { source: Persistent::new(account, free), free: core::ptr::null_mut(), in_use: 0, records: PhantomData }
     }
 
     /// Memory for a record. Its content is unspecified.

@@ -1,6 +1,6 @@
 //! Records that are never freed.
 
-use crate::account::{Account, Entry};
+use crate::account::{Account, Entry, Total};
 use crate::os::{Os, OsError};
 use crate::units::{Addr, KIB, align_up};
 use crate::vm::Vm;
@@ -11,14 +11,16 @@ const CHUNK: usize = 64 * KIB;
 /// Hands out pieces of chunks and never takes one back.
 pub struct Persistent {
     account: Account,
+    free: Total,
     next: Addr,
     end: Addr,
 }
 
 impl Persistent {
-    /// An allocator that charges `account`.
-    pub const fn new(account: Account) -> Persistent {
-        Persistent { account, next: Addr::NULL, end: Addr::NULL }
+    /// An allocator that charges `account`, and `free` with every new chunk. The caller takes from `free` what it
+    /// uses, so that what is left of chunks stays there.
+    pub const fn new(account: Account, free: Total) -> Persistent {
+        Persistent { account, free, next: Addr::NULL, end: Addr::NULL }
     }
 
     /// Takes `size` bytes from `start`, which the caller accounted for, to hand out from now on. They need not be
@@ -38,6 +40,7 @@ impl Persistent {
             let page = vm.os().physical_page_size();
             let chunk = align_up(size.max(CHUNK), page);
             let start = vm.alloc(chunk, self.account, entry)?;
+            entry.add(self.free, chunk as isize);
             self.next = start.plus(size);
             self.end = start.plus(chunk);
             return Ok(start);

@@ -40,5 +40,5 @@ pub fn write_table(out: &mut impl Write, reading: &Reading<'_>) -> fmt::Result {
 
 /// What is said where no identity failed: that all hold, or that they could not be checked.
 fn verdict(reading: &Reading<'_>) -> &'static str {
-    if reading.balance.complete { "balanced" } else { "unchecked: a thread was stopped in an entry" }
+    if reading.balance.complete { "balanced" } else { "unchecked: a thread was stopped in a movement" }
 }

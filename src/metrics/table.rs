@@ -1,10 +1,8 @@
 //! The table of metrics.
 
-use crate::account::{Account, Snapshot, Total};
-use crate::cache::Cache;
+use crate::account::{Account, ClassTotals, Snapshot, Total};
 use crate::mem_stats::Balance;
 use crate::size_class::Class;
-use crate::span::Span;
 
 /// What metrics are computed from.
 pub struct Reading<'a> {
@@ -37,17 +35,15 @@ impl Reading<'_> {
         self.books().account(account)
     }
 
-    fn class_sum(&self, f: impl Fn(&crate::account::ClassTotals, i64) -> i64) -> i64 {
-        self.books().classes.iter().zip(Class::all()).map(|(c, class)| f(c, class.size() as i64)).sum()
+    fn class_sum(&self, f: impl Fn(&ClassTotals, Class) -> i64) -> i64 {
+        self.books().classes().map(|(class, c)| f(&c, class)).sum()
     }
+}
 
-    fn caches_in_use(&self) -> i64 {
-        (self.balance.caches * size_of::<Cache>()) as i64
-    }
-
-    fn records_in_use(&self) -> i64 {
-        (self.balance.walked.records * size_of::<Span>()) as i64
-    }
+/// Vacant places, and what each span has behind its last place.
+fn unused_bytes(c: &ClassTotals, class: Class) -> i64 {
+    let spans = c.span_bytes / class.span_pages().bytes() as i64;
+    c.vacant * class.size() as i64 + spans * class.tail() as i64
 }
 
 macro_rules! metrics {
@@ -61,11 +57,11 @@ metrics! {
     "/cache/made:caches", "Caches made since the start; threads that come later adopt them.",
         |r| r.balance.caches as i64;
     "/gc/heap/allocs:bytes", "Cumulative bytes of objects allocated, by the size of their class or in whole pages.",
-        |r| r.class_sum(|c, size| c.allocs as i64 * size) + r.books().total(Total::LargeAllocBytes);
+        |r| r.class_sum(|c, class| c.allocs as i64 * class.size() as i64) + r.books().total(Total::LargeAllocBytes);
     "/gc/heap/allocs:objects", "Cumulative number of objects allocated.",
         |r| r.class_sum(|c, _| c.allocs as i64) + r.books().total(Total::LargeAllocs);
     "/gc/heap/frees:bytes", "Cumulative bytes of objects freed, those in transit not yet counted.",
-        |r| r.class_sum(|c, size| (c.frees + c.received) as i64 * size) + r.books().total(Total::LargeFreeBytes);
+        |r| r.class_sum(|c, class| (c.frees + c.received) as i64 * class.size() as i64) + r.books().total(Total::LargeFreeBytes);
     "/gc/heap/frees:objects", "Cumulative number of objects freed, those in transit not yet counted.",
         |r| r.class_sum(|c, _| (c.frees + c.received) as i64) + r.books().total(Total::LargeFrees);
     "/gc/heap/objects:objects", "Objects that are live or in transit.",
@@ -89,15 +85,15 @@ metrics! {
     "/memory/classes/heap/stacks:bytes", "Pages of spans that are stacks.",
         |r| r.account(Account::InStacks);
     "/memory/classes/heap/unused:bytes", "Bytes of spans for objects that no object uses.",
-        |r| r.class_sum(|c, size| c.span_bytes - c.live() * size);
+        |r| r.class_sum(unused_bytes);
     "/memory/classes/metadata/mcache/free:bytes", "Memory obtained for caches and not used by one.",
-        |r| r.account(Account::CacheSys) - r.caches_in_use();
+        |r| r.books().total(Total::CacheFree);
     "/memory/classes/metadata/mcache/inuse:bytes", "Memory of caches.",
-        |r| r.caches_in_use();
+        |r| r.books().total(Total::CacheInUse);
     "/memory/classes/metadata/mspan/free:bytes", "Memory obtained for span records and not used by one.",
-        |r| r.account(Account::SpanSys) - r.records_in_use();
+        |r| r.books().total(Total::SpanFree);
     "/memory/classes/metadata/mspan/inuse:bytes", "Memory of span records.",
-        |r| r.records_in_use();
+        |r| r.books().total(Total::SpanInUse);
     "/memory/classes/metadata/other:bytes", "Memory of page bitmaps, summaries, work buffers and object bitmaps.",
         |r| r.account(Account::OtherSys) + r.account(Account::InWorkBufs) + r.account(Account::InBitmaps);
     "/memory/classes/os-stacks:bytes", "Stacks that are no spans.",

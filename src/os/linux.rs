@@ -322,8 +322,8 @@ unsafe impl Os for Linux {
         thread::membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok()
     }
 
-    fn fence_all(&self) {
-        let _ = thread::membarrier(MembarrierCommand::PrivateExpedited);
+    fn fence_all(&self) -> bool {
+        thread::membarrier(MembarrierCommand::PrivateExpedited).is_ok()
     }
 
     fn print(&self, text: &[u8]) {

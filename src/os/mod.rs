@@ -60,6 +60,10 @@ pub trait Platform: 'static {
     fn yield_now();
     /// Nanoseconds of a clock that never goes back; 0 where the home has no clock.
     fn now() -> u64;
+
+    /// Called by a writer of the books in the middle of each entry. Does nothing, but on a simulated machine.
+    #[inline(always)]
+    fn halfway() {}
 }
 
 /// The operating system under a kernel.
@@ -165,8 +169,9 @@ pub unsafe trait Os: Platform + Sync {
     /// has no such fence: then both sides of the protocol use a real one.
     fn register_fence(&self) -> bool;
 
-    /// A full memory barrier on every thread of the process that runs now.
-    fn fence_all(&self);
+    /// A full memory barrier on every thread of the process that runs now. `false`: the system refuses it, though
+    /// [`Os::register_fence`] said yes (a filter of system calls that was installed since).
+    fn fence_all(&self) -> bool;
 
     /// Writes to standard error, as far as it goes.
     fn print(&self, text: &[u8]);

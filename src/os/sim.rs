@@ -22,8 +22,10 @@ mod host;
 mod states;
 mod verbs;
 
+use core::cell::Cell;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::boxed::Box;
 use std::string::String;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::vec::Vec;
@@ -65,6 +67,11 @@ const TICK: u64 = 1_000;
 /// The simulated clock, in nanoseconds. One for all machines, since it has no instance.
 static CLOCK: AtomicU64 = AtomicU64::new(0);
 
+std::thread_local! {
+    /// What this thread does in the middle of its next entry in the books.
+    static HALFWAY: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
+}
+
 type Hook = Arc<dyn Fn(Verb, Addr, usize) + Send + Sync>;
 
 /// A simulated machine. See the [module](self).
@@ -84,6 +91,7 @@ pub struct Sim {
     /// Made at first use, when the shape is settled.
     host: OnceLock<Host>,
     fence_registered: AtomicBool,
+    fence_refused: AtomicBool,
     machine: Mutex<Machine>,
     hook: Mutex<Option<Hook>>,
 }
@@ -127,6 +135,7 @@ impl Sim {
             },
             host: OnceLock::new(),
             fence_registered: AtomicBool::new(false),
+            fence_refused: AtomicBool::new(false),
             machine: Mutex::new(Machine {
                 states: States::new(),
                 plan: Plan::new(),
@@ -183,6 +192,17 @@ impl Sim {
     pub fn without_fence(mut self) -> Sim {
         self.shape.has_fence = false;
         self.unused_so_far()
+    }
+
+    /// Has the calling thread run `hook` in the middle of its next entry in the books of any kernel: as if it
+    /// were stopped there.
+    pub fn stop_halfway(hook: impl FnOnce() + 'static) {
+        HALFWAY.set(Some(Box::new(hook)));
+    }
+
+    /// From now on [`Os::fence_all`](super::Os::fence_all) is refused, as by a filter of system calls.
+    pub fn refuse_fence(&self) {
+        self.fence_refused.store(true, Ordering::Release);
     }
 
     fn unused_so_far(self) -> Sim {

@@ -8,10 +8,12 @@
 //!
 //! Invariant: [`Span::is_valid`], and the page map holds a span for each page of it.
 
+mod batch;
 mod list;
 mod map;
 mod record;
 
+pub use batch::{Batch, Link};
 pub use list::SpanList;
 pub use map::PageMap;
 pub use record::{Kind, NOBODY, Object, Place, Span};

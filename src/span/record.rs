@@ -4,6 +4,8 @@ use core::cell::Cell;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
+use super::batch::Link;
+use crate::config::MIN_ALIGN;
 use crate::size_class::Class;
 use crate::units::{Addr, Pages};
 
@@ -18,6 +20,26 @@ pub struct Object {
     pub next: Cell<*mut Object>,
     /// Used by lists that travel between caches.
     pub extra: Cell<usize>,
+}
+
+impl Link for Object {
+    const ALIGN: usize = MIN_ALIGN;
+
+    fn next(&self) -> *mut Object {
+        self.next.get()
+    }
+
+    fn set_next(&self, next: *mut Object) {
+        self.next.set(next);
+    }
+
+    fn extra(&self) -> usize {
+        self.extra.get()
+    }
+
+    fn set_extra(&self, extra: usize) {
+        self.extra.set(extra);
+    }
 }
 
 /// What a span is used for.
@@ -94,7 +116,7 @@ pub struct Own {
     pub bias: Cell<u32>,
     /// Objects made of the span's memory so far.
     pub carved: Cell<u32>,
-    /// Of the objects in `free`, those whose return was posted.
+    /// Of the objects in `free`, those whose return was posted or is counted by the cache.
     pub accounted: Cell<u32>,
     /// Which list of its owner the span stands in.
     pub place: Cell<Place>,
@@ -257,6 +279,17 @@ impl Span {
     #[inline]
     pub fn outstanding(&self) -> u32 {
         self.left.get() + self.bias.get()
+    }
+
+    /// How many objects stand in `free`, counted one by one. Owner only.
+    pub fn count_free(&self) -> u64 {
+        let (mut n, mut p) = (0, self.free.get());
+        // SAFETY: the list consists of free objects of this span, which the owner alone changes.
+        while let Some(object) = unsafe { p.as_ref() } {
+            n += 1;
+            p = object.next.get();
+        }
+        n
     }
 
     /// Whether the record makes sense. Owner only; for checked builds.

@@ -12,7 +12,7 @@ use core::cell::Cell;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use crate::account::{Account, Entry};
+use crate::account::{Account, Entry, Total};
 use crate::cache::Cache;
 use crate::central::Central;
 use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
@@ -64,7 +64,7 @@ impl<O: Os> Caches<O> {
             central: Central::new(os),
             pool: Mutex::new(
                 Rank::Caches,
-                Pool { idle: Cell::new(null_mut()), memory: Persistent::new(Account::CacheSys) },
+                Pool { idle: Cell::new(null_mut()), memory: Persistent::new(Account::CacheSys, Total::CacheFree) },
             ),
             all: AtomicPtr::new(null_mut()),
             made: AtomicUsize::new(0),
@@ -107,6 +107,8 @@ impl<O: Os> Caches<O> {
         let books = self.central.heap().books();
         let mut entry = Entry::new();
         let memory = pool.memory.alloc(vm, size_of::<Cache>(), align_of::<Cache>(), &mut entry)?;
+        entry.add(Total::CacheInUse, size_of::<Cache>() as isize);
+        entry.add(Total::CacheFree, -(size_of::<Cache>() as isize));
         let new = memory.ptr::<Cache>();
         // SAFETY: fresh persistent memory reads as zero and is ours; it is never unmapped.
         let cache = unsafe {

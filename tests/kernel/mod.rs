@@ -75,8 +75,8 @@ pub fn balanced_with_machine(kernel: &Kernel<Sim>, cache: Option<&Cache>) -> Bal
 pub fn empty<O: Os>(kernel: &Kernel<O>) {
     let balance = balanced(kernel, None);
     let books = &balance.snapshot;
-    for (i, class) in books.classes.iter().enumerate() {
-        assert_eq!((class.live(), class.in_transit(), class.span_bytes), (0, 0, 0), "class {i}");
+    for (class, c) in books.classes() {
+        assert_eq!((c.live(), c.in_transit(), c.span_bytes, c.vacant), (0, 0, 0, 0), "class {class:?}");
     }
     assert_eq!(books.total(Total::LargeAllocs), books.total(Total::LargeFrees));
     assert_eq!((books.live_bytes(), books.account(Account::HeapInUse)), (0, 0));

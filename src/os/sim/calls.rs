@@ -43,7 +43,7 @@ pub enum Verb {
     MovePages,
     /// [`Os::register_fence`](crate::os::Os::register_fence); cannot fail.
     RegisterFence,
-    /// [`Os::fence_all`](crate::os::Os::fence_all); cannot fail.
+    /// [`Os::fence_all`](crate::os::Os::fence_all); fails after [`Sim::refuse_fence`](super::Sim::refuse_fence) only.
     FenceAll,
     /// [`Os::print`](crate::os::Os::print); cannot fail.
     Print,

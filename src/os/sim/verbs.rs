@@ -12,7 +12,7 @@ use rustix::thread::{MembarrierCommand, membarrier};
 
 use super::calls::{Call, Verb};
 use super::states::State;
-use super::{CLOCK, Machine, Sim, TICK, illegal};
+use super::{CLOCK, HALFWAY, Machine, Sim, TICK, illegal};
 use crate::os::{Os, OsError, Platform, Window};
 use crate::units::{Addr, align_down, checked_align_up};
 
@@ -24,6 +24,12 @@ impl Platform for Sim {
     fn now() -> u64 {
         // Relaxed: one location never goes back for anybody who reads it by read-modify-write.
         CLOCK.fetch_add(TICK, Ordering::Relaxed) + TICK
+    }
+
+    fn halfway() {
+        if let Some(hook) = HALFWAY.take() {
+            hook();
+        }
     }
 }
 
@@ -128,14 +134,18 @@ unsafe impl Os for Sim {
         works
     }
 
-    fn fence_all(&self) {
+    fn fence_all(&self) -> bool {
         self.hook(Verb::FenceAll, Addr::NULL, 0);
         if !self.fence_registered.load(Ordering::Acquire) {
             illegal("fence_all", &(0..0), "no fence registered", "a register_fence that said true");
         }
         fence(Ordering::SeqCst);
-        membarrier(MembarrierCommand::PrivateExpedited).expect("sim: a registered fence works");
-        self.machine().note(Verb::FenceAll, Addr::NULL, 0, Ok(()));
+        let reached = !self.fence_refused.load(Ordering::Acquire);
+        if reached {
+            membarrier(MembarrierCommand::PrivateExpedited).expect("sim: a registered fence works");
+        }
+        self.machine().note(Verb::FenceAll, Addr::NULL, 0, if reached { Ok(()) } else { Err(OsError::Unsupported) });
+        reached
     }
 
     fn print(&self, text: &[u8]) {

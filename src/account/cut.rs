@@ -1,0 +1,210 @@
+//! The cut: one instant for all writers, without stopping any.
+//!
+//! A reader moves the generation on and makes a fence reach every thread. From then on, whoever begins an entry
+//! labels it with the fresh generation, and so does everybody who learns of such an entry. What each writer said
+//! before its first fresh entry, entries that are under way left out, is the cut.
+//!
+//! Writer: light fence; load the generation; prepare; change by one store.
+//! Reader: store the generation; heavy fence; load what each writer says.
+//!
+//! So of a change and what came of it, a reader that misses the change has a generation that is fresh for all that
+//! came of it. The same pair of fences closes the door to movements: sequence odd; light fence; load the door.
+
+use super::writer::{GENERATION, Scope, Sums, Writer};
+use crate::sync::{AtomicPtr, AtomicUsize, Ordering, compiler_fence, constant, fence};
+
+/// Everybody may move.
+const OPEN: usize = 0;
+/// Lock-free movements are kept out: a reader compares the accounts with the books, or a fork copies both.
+const CLOSED: usize = 1;
+
+/// What all writers of one kernel share with the reader.
+pub struct Cut<const T: usize, const F: usize, const C: usize> {
+    /// A multiple of [`GENERATION`]. Moved on by the reader of the moment only.
+    generation: AtomicUsize,
+    /// Whether movements are kept out for now: [`OPEN`] or [`CLOSED`]. Written by the reader of the moment only.
+    door: AtomicUsize,
+    /// 1 where the heavy fence reaches every thread, so that the light one need only bind the compiler.
+    asymmetric: AtomicUsize,
+    /// The writer registered last. Writers are never removed.
+    writers: AtomicPtr<Writer<T, F, C>>,
+}
+
+/// When somebody came for a snapshot, in turns of the generation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arrival(usize);
+
+impl Arrival {
+    /// Whether the cut at generation `fresh` was made after this.
+    pub fn is_before(self, fresh: usize) -> bool {
+        fresh.wrapping_sub(self.0) as isize > 0
+    }
+}
+
+impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
+    constant! {
+        /// No writers, the door open, and both fences real.
+        #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+        pub fn new() -> Self {
+            Cut {
+                generation: AtomicUsize::new(0),
+                door: AtomicUsize::new(OPEN),
+                asymmetric: AtomicUsize::new(0),
+                writers: AtomicPtr::new(core::ptr::null_mut()),
+            }
+        }
+    }
+
+    /// Says whether heavy fences reach every thread. Before a second thread posts; later only from yes to no.
+    pub fn set_asymmetric(&self, yes: bool) {
+        self.asymmetric.store(usize::from(yes), Ordering::Relaxed);
+    }
+
+    /// Whether heavy fences must reach every thread.
+    pub fn is_asymmetric(&self) -> bool {
+        self.asymmetric.load(Ordering::Relaxed) == 1
+    }
+
+    /// The light side of the pair of fences.
+    #[inline]
+    fn light_fence(&self) {
+        if self.is_asymmetric() {
+            compiler_fence(Ordering::SeqCst);
+        } else {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// Makes `writer` known to readers, for good.
+    ///
+    /// # Safety
+    /// The writer stays where it is for as long as the cut is used, and is registered once.
+    pub unsafe fn register(&self, writer: &Writer<T, F, C>) {
+        let new = core::ptr::from_ref(writer).cast_mut();
+        let mut head = self.writers.load(Ordering::Relaxed);
+        loop {
+            writer.next.store(head, Ordering::Relaxed);
+            // Release: a reader that finds the writer finds its link. One that does not find it has moved the
+            // generation before: the writer's first entry has a light fence like any other.
+            match self.writers.compare_exchange(head, new, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(seen) => head = seen,
+            }
+        }
+    }
+
+    fn each_writer(&self, mut f: impl FnMut(&Writer<T, F, C>)) {
+        // Acquire: pairs with the release of every registration up to that of the writer found.
+        let mut p = self.writers.load(Ordering::Acquire);
+        // SAFETY: registered writers are never removed or moved, by the contract of `register`.
+        while let Some(writer) = unsafe { p.as_ref() } {
+            f(writer);
+            p = writer.next.load(Ordering::Relaxed);
+        }
+    }
+
+    /// Begins an entry of `writer`, which the caller owns. Whatever the door says.
+    #[inline]
+    pub fn begin<'a>(&'a self, writer: &'a Writer<T, F, C>) -> Section<'a, T, F, C> {
+        let odd = writer.begin();
+        self.light_fence();
+        Section { cut: self, writer, odd }
+    }
+
+    /// As [`Cut::begin`], unless the door is closed to movements that no lock protects.
+    #[inline]
+    pub fn enter<'a>(&'a self, writer: &'a Writer<T, F, C>) -> Option<Section<'a, T, F, C>> {
+        let section = self.begin(writer);
+        // Acquire: what the reader looked at while the door was closed is not changed before it had done so.
+        (self.door.load(Ordering::Acquire) == OPEN).then_some(section)
+    }
+
+    /// Adds to the fields of one class of `writer`, which the caller owns, by its index.
+    #[inline]
+    pub fn put_class(&self, writer: &Writer<T, F, C>, class: usize, deltas: &[i64; F]) {
+        // Orders what the writer changed before, and what it learned from others, before the load.
+        self.light_fence();
+        writer.put_class(self.generation.load(Ordering::Relaxed), class, deltas);
+    }
+
+    /// Says that somebody came for a snapshot. A cut made after this has everything that happened before it.
+    pub fn arrive(&self) -> Arrival {
+        self.light_fence();
+        Arrival(self.generation.load(Ordering::Relaxed))
+    }
+
+    /// Makes a cut, now: adds what every writer said to `sum`, and returns the fresh generation. Uses `scratch`.
+    /// `None`: the fence did not reach every thread, and `sum` says nothing.
+    ///
+    /// One caller at a time. `heavy` is a fence for every thread, or where the fences are symmetric for this one; it
+    /// says whether it was.
+    pub fn read(
+        &self,
+        scope: Scope,
+        heavy: impl FnOnce() -> bool,
+        scratch: &mut Sums<T, F, C>,
+        sum: &mut Sums<T, F, C>,
+    ) -> Option<usize> {
+        let fresh = self.generation.load(Ordering::Relaxed).wrapping_add(GENERATION);
+        self.generation.store(fresh, Ordering::Relaxed);
+        if !heavy() {
+            return None;
+        }
+        self.each_writer(|writer| writer.read(fresh, scope, scratch, sum));
+        Some(fresh)
+    }
+
+    /// Closes the door to lock-free movements, and waits for those under way. `false`: the fence failed, or `patience` said so, because a thread was stopped in the middle.
+    ///
+    /// One caller at a time.
+    pub fn close(&self, heavy: impl FnOnce() -> bool, mut patience: impl FnMut() -> bool) -> bool {
+        self.door.store(CLOSED, Ordering::Relaxed);
+        let mut all = heavy();
+        self.each_writer(|writer| {
+            let seen = writer.sequence();
+            while !seen.is_multiple_of(2) && writer.sequence() == seen {
+                if !patience() {
+                    all = false;
+                    break;
+                }
+            }
+        });
+        all
+    }
+
+    /// Opens the door again.
+    pub fn open(&self) {
+        // Release: the reader is done with what it looked at.
+        self.door.store(OPEN, Ordering::Release);
+    }
+
+    /// In the child of a fork: takes back what threads were writing that are not there any more.
+    pub fn abandon_others(&self) {
+        self.each_writer(Writer::abandon);
+    }
+}
+
+/// A writer in the middle of an entry or a movement.
+pub struct Section<'a, const T: usize, const F: usize, const C: usize> {
+    cut: &'a Cut<T, F, C>,
+    writer: &'a Writer<T, F, C>,
+    odd: usize,
+}
+
+impl<const T: usize, const F: usize, const C: usize> Section<'_, T, F, C> {
+    /// Adds to the writer's totals, and to the fields of one class by its index, and ends the entry. `halfway` runs
+    /// between the two.
+    #[inline]
+    pub fn put(self, totals: &[i64; T], class: Option<(usize, &[i64; F])>, halfway: impl FnOnce()) {
+        // Loaded after the light fence, once for the whole entry.
+        let generation = self.cut.generation.load(Ordering::Relaxed);
+        self.writer.put(self.odd, generation, totals, class, halfway);
+    }
+}
+
+impl<const T: usize, const F: usize, const C: usize> Drop for Section<'_, T, F, C> {
+    #[inline]
+    fn drop(&mut self) {
+        self.writer.end(self.odd);
+    }
+}

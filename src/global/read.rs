@@ -1,0 +1,35 @@
+//! Reading the process's statistics.
+
+use super::KERNEL;
+use crate::account::{Answer, Snapshot, Totals};
+use crate::cache::Cache;
+use crate::local;
+use crate::mem_stats::MemStats;
+
+/// One consistent snapshot of the process's books. `None` before the first allocation.
+///
+/// Any thread may call it at any time, but not a signal handler. Allocates nothing, and waits for no thread that
+/// allocates; for another reader at most 10 ms, and then answers with the last complete snapshot, as stale.
+pub fn read(out: &mut Snapshot) -> Option<Answer> {
+    KERNEL.snapshot(out)
+}
+
+/// As [`read`], but the totals only: for those who read often.
+pub fn read_totals(out: &mut Totals) -> Option<Answer> {
+    KERNEL.totals(out)
+}
+
+/// The last snapshot that [`read`] or [`mem_stats`] completed, always as stale. `None` before the first allocation.
+///
+/// A signal handler may call it, whatever it interrupts.
+pub fn last(out: &mut Snapshot) -> Option<Answer> {
+    KERNEL.last_snapshot(out)
+}
+
+/// The process's statistics, as Go's `runtime.ReadMemStats` gives them. `None` before the first allocation.
+///
+/// Otherwise as [`read`]. With `double_check:on` every identity is checked, and what fails is printed.
+pub fn mem_stats(out: &mut MemStats) -> Option<Answer> {
+    // SAFETY: the thread's word is null or its cache.
+    KERNEL.mem_stats(unsafe { local::cache::<Cache>().as_ref() }, out)
+}

@@ -1,0 +1,188 @@
+//! The figures of Go's `runtime.MemStats` that mean something here.
+
+use crate::account::{Account, Accounts, Snapshot, Total};
+use crate::heap::Walked;
+use crate::size_class::{CLASSES, Class};
+
+/// Allocations of one size class. Go's `BySize`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BySize {
+    /// The most bytes that an object of the class holds.
+    pub size: u64,
+    /// Cumulative number of objects allocated.
+    pub mallocs: u64,
+    /// Cumulative number of objects freed and back in their span.
+    pub frees: u64,
+}
+
+/// Statistics of the allocator: the fields of Go's `runtime.MemStats` that mean something without a garbage
+/// collector, with its meanings, and ours. Bytes, unless a field says otherwise.
+///
+/// Sums over figures that the books keep; none is what others leave over. Objects on their way home from the
+/// thread that freed them count as allocated, and in `in_transit` too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemStats {
+    /// Objects that are allocated. The same as `heap_alloc`.
+    pub alloc: u64,
+    /// Cumulative bytes of objects allocated.
+    pub total_alloc: u64,
+    /// Everything obtained from the system and not given back.
+    pub sys: u64,
+    /// Cumulative number of objects allocated.
+    pub mallocs: u64,
+    /// Cumulative number of objects freed and back in their span.
+    pub frees: u64,
+    /// Objects that are allocated.
+    pub heap_alloc: u64,
+    /// Memory of the page heap, but for spans in manual use: in use, free and released pages.
+    pub heap_sys: u64,
+    /// Pages of the page heap that nobody uses, released or not.
+    pub heap_idle: u64,
+    /// Pages of spans that hold objects.
+    pub heap_inuse: u64,
+    /// Pages of the page heap that were given back to the system, or never used.
+    pub heap_released: u64,
+    /// Number of objects that are allocated.
+    pub heap_objects: u64,
+    /// Spans that are stacks.
+    pub stack_inuse: u64,
+    /// Spans that are stacks, and stacks that are no spans.
+    pub stack_sys: u64,
+    /// Records of spans.
+    pub mspan_inuse: u64,
+    /// Memory obtained for records of spans.
+    pub mspan_sys: u64,
+    /// Caches.
+    pub mcache_inuse: u64,
+    /// Memory obtained for caches.
+    pub mcache_sys: u64,
+    /// Buckets of the profiler.
+    pub buck_hash_sys: u64,
+    /// Page bitmaps and summaries, buffers of the tracer, and spans that are work buffers or object bitmaps.
+    pub other_sys: u64,
+    /// Number of objects that were freed by a thread that does not own their span and are not home yet.
+    pub in_transit: u64,
+    /// Small objects by size class, the smallest first.
+    pub by_size: [BySize; CLASSES],
+}
+
+impl MemStats {
+    /// No memory, no objects.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> MemStats {
+        MemStats {
+            alloc: 0,
+            total_alloc: 0,
+            sys: 0,
+            mallocs: 0,
+            frees: 0,
+            heap_alloc: 0,
+            heap_sys: 0,
+            heap_idle: 0,
+            heap_inuse: 0,
+            heap_released: 0,
+            heap_objects: 0,
+            stack_inuse: 0,
+            stack_sys: 0,
+            mspan_inuse: 0,
+            mspan_sys: 0,
+            mcache_inuse: 0,
+            mcache_sys: 0,
+            buck_hash_sys: 0,
+            other_sys: 0,
+            in_transit: 0,
+            by_size: [BySize { size: 0, mallocs: 0, frees: 0 }; CLASSES],
+        }
+    }
+
+    /// Fills in what the consistent statistics say.
+    pub(super) fn fill(&mut self, books: &Snapshot) {
+        *self = MemStats::new();
+        self.fill_accounts(|account| books.account(account) as u64);
+        self.sys = books.total(Total::TotalMapped) as u64;
+        self.mspan_inuse = books.total(Total::SpanInUse) as u64;
+        self.mcache_inuse = books.total(Total::CacheInUse) as u64;
+        for (class, c) in books.classes() {
+            let by_size = BySize { size: class.size() as u64, mallocs: c.allocs, frees: c.frees + c.received };
+            self.add_class(class, by_size, c.live() as u64);
+            self.in_transit += c.in_transit() as u64;
+        }
+        let (allocs, frees) = (books.total(Total::LargeAllocs) as u64, books.total(Total::LargeFrees) as u64);
+        self.mallocs += allocs;
+        self.frees += frees;
+        self.total_alloc += books.total(Total::LargeAllocBytes) as u64;
+        self.add_objects(allocs - frees, books.large_bytes() as u64);
+    }
+
+    /// Fills in the same from the other side: the low-level accounts, the caches' own counters, and what the walk
+    /// found. Only what cumulative figures say of large objects has no other side.
+    pub(super) fn fill_slowly(&mut self, accounts: &Accounts, found: &Found, books: &Snapshot) {
+        *self = MemStats::new();
+        let walked = &found.walked;
+        self.fill_accounts(|account| accounts.get(account) as u64);
+        self.heap_inuse = walked.accounts[Account::HeapInUse as usize] as u64;
+        self.heap_released = walked.accounts[Account::HeapReleased as usize] as u64;
+        self.heap_idle = self.heap_released + walked.accounts[Account::HeapFree as usize] as u64;
+        self.heap_sys = self.heap_inuse + self.heap_idle;
+        self.stack_inuse = walked.accounts[Account::InStacks as usize] as u64;
+        self.sys = accounts.total() as u64;
+        self.mspan_inuse = walked.spans as u64 * size_of::<crate::span::Span>() as u64;
+        self.mcache_inuse = found.caches as u64 * size_of::<crate::cache::Cache>() as u64;
+        for class in Class::all() {
+            let i = class.index();
+            let live = walked.places[i] - walked.vacant[i] - found.in_hand[i];
+            let by_size = BySize { size: class.size() as u64, mallocs: found.allocs[i], frees: found.allocs[i] - live };
+            self.add_class(class, by_size, live);
+            self.in_transit += found.arrived[i];
+        }
+        let freed = books.total(Total::LargeFrees) as u64;
+        self.mallocs += walked.large_objects as u64 + freed;
+        self.frees += freed;
+        self.total_alloc += walked.large_bytes as u64 + books.total(Total::LargeFreeBytes) as u64;
+        self.add_objects(walked.large_objects as u64, walked.large_bytes as u64);
+    }
+
+    fn fill_accounts(&mut self, get: impl Fn(Account) -> u64) {
+        self.heap_inuse = get(Account::HeapInUse);
+        self.heap_released = get(Account::HeapReleased);
+        self.heap_idle = get(Account::HeapFree) + self.heap_released;
+        self.heap_sys = self.heap_inuse + self.heap_idle;
+        self.stack_inuse = get(Account::InStacks);
+        self.stack_sys = self.stack_inuse + get(Account::StacksSys);
+        self.mspan_sys = get(Account::SpanSys);
+        self.mcache_sys = get(Account::CacheSys);
+        self.buck_hash_sys = get(Account::ProfileBucketsSys);
+        let spans = get(Account::InWorkBufs) + get(Account::InBitmaps);
+        self.other_sys = get(Account::OtherSys) + get(Account::TraceSys) + spans;
+    }
+
+    fn add_class(&mut self, class: Class, by_size: BySize, live: u64) {
+        self.by_size[class.index()] = by_size;
+        self.mallocs += by_size.mallocs;
+        self.frees += by_size.frees;
+        self.total_alloc += by_size.mallocs * by_size.size;
+        self.add_objects(live, live * by_size.size);
+    }
+
+    fn add_objects(&mut self, objects: u64, bytes: u64) {
+        self.heap_objects += objects;
+        self.heap_alloc += bytes;
+        self.alloc = self.heap_alloc;
+    }
+}
+
+/// What is found by looking into every span and every cache, where nobody allocates or frees.
+pub(super) struct Found {
+    /// The spans.
+    pub(super) walked: Walked,
+    /// How many caches there are.
+    pub(super) caches: usize,
+    /// Objects that caches have handed out since they were made, by class.
+    pub(super) allocs: [u64; CLASSES],
+    /// Of these, how many were posted.
+    pub(super) posted: [u64; CLASSES],
+    /// Free objects in the caches' hands.
+    pub(super) in_hand: [u64; CLASSES],
+    /// Objects in the caches' inboxes.
+    pub(super) arrived: [u64; CLASSES],
+}
