@@ -54,13 +54,15 @@ impl<const W: usize> Part<W> {
         let which = self.which.load(Ordering::Relaxed) ^ FIRST;
         let (holds, next) = (which & COPY, which >> COPY_BITS);
         let label = self.label.load(Ordering::Relaxed) ^ LABEL;
-        let free = if label ^ generation <= COPY {
-            holds
-        } else {
-            // What holds is kept from now on, and what was kept is free.
-            self.label.store((generation | holds) ^ LABEL, Ordering::Relaxed);
+        let kept = if label ^ generation <= COPY {
             label & COPY
+        } else {
+            // Release: a reader that finds the label finds that the entry before this one has ended.
+            self.label.store((generation | holds) ^ LABEL, Ordering::Release);
+            holds
         };
+        // The third of three: what holds now, or in a new generation what was kept in the one before.
+        let free = COPIES.wrapping_sub(next).wrapping_sub(kept);
         // Release: a reader that sees a word of the next copy sees the label.
         fence(Ordering::Release);
         for ((to, from), &delta) in self.copy(next).iter().zip(self.copy(holds)).zip(deltas) {
@@ -182,7 +184,8 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
         let sequence = self.sequence.load(Ordering::Relaxed);
         debug_assert!(sequence.is_multiple_of(2), "a writer is in one entry at a time");
         let odd = sequence.wrapping_add(1);
-        self.sequence.store(odd, Ordering::Relaxed);
+        // Release: a reader that sees this value and not the even one before it sees the entry that ended with that.
+        self.sequence.store(odd, Ordering::Release);
         odd
     }
 
@@ -312,7 +315,7 @@ impl<const W: usize> Part<W> {
     fn go_back(&self, holds: usize) {
         let which = self.which.load(Ordering::Relaxed) ^ FIRST;
         if which & COPY != holds {
-            self.which.store((which & COPY) << COPY_BITS | holds, Ordering::Relaxed);
+            self.which.store(((which & COPY) << COPY_BITS | holds) ^ FIRST, Ordering::Relaxed);
         }
     }
 }
