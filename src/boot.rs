@@ -11,7 +11,7 @@
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::account::{Answer, Snapshot, Totals};
+use crate::account::{self, Answer, Snapshot, Totals};
 use crate::cache::Cache;
 use crate::lock::{Mutex, Rank, hold_row, let_go_row};
 use crate::mem_stats::{self, Balance, MemStats};
@@ -109,9 +109,9 @@ impl<O: Os> Kernel<O> {
         }
     }
 
-    /// The caches, once the kernel has started.
+    /// The caches, once the kernel has started and if it keeps books.
     fn started(&self) -> Option<&Caches<O>> {
-        self.ready.load(Ordering::Acquire).then_some(&self.caches)
+        (account::KEPT && self.ready.load(Ordering::Acquire)).then_some(&self.caches)
     }
 
     /// Checks every identity; see [`mem_stats::crossfoot`]. `None` before start-up.

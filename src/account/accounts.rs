@@ -2,77 +2,9 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::entry::{Entry, Total};
+use super::entry::Entry;
+use super::kinds::{ACCOUNTS, Account, Total};
 use crate::report;
-
-/// An account. Every byte obtained from the operating system stands in exactly one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum Account {
-    /// Pages of spans that hold objects.
-    HeapInUse,
-    /// Pages of the page heap that nobody uses and that are Ready.
-    HeapFree,
-    /// Pages of the page heap that are Prepared: given back to the system, or never used.
-    HeapReleased,
-    /// Pages of spans in manual use as stacks.
-    InStacks,
-    /// Pages of spans in manual use as work buffers.
-    InWorkBufs,
-    /// Pages of spans in manual use as bitmaps.
-    InBitmaps,
-    /// Span records.
-    SpanSys,
-    /// Caches.
-    CacheSys,
-    /// Buckets of the profiler.
-    ProfileBucketsSys,
-    /// Buffers of the tracer.
-    TraceSys,
-    /// Stacks that are no spans.
-    StacksSys,
-    /// All other records: page bitmaps, summaries.
-    OtherSys,
-}
-
-/// How many accounts there are.
-pub const ACCOUNTS: usize = 12;
-
-impl Account {
-    /// Every account, in the order of their numbers.
-    pub const ALL: [Account; ACCOUNTS] = [
-        Account::HeapInUse,
-        Account::HeapFree,
-        Account::HeapReleased,
-        Account::InStacks,
-        Account::InWorkBufs,
-        Account::InBitmaps,
-        Account::SpanSys,
-        Account::CacheSys,
-        Account::ProfileBucketsSys,
-        Account::TraceSys,
-        Account::StacksSys,
-        Account::OtherSys,
-    ];
-
-    /// The account's name, as in messages.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Account::HeapInUse => "heap_in_use",
-            Account::HeapFree => "heap_free",
-            Account::HeapReleased => "heap_released",
-            Account::InStacks => "in_stacks",
-            Account::InWorkBufs => "in_work_bufs",
-            Account::InBitmaps => "in_bitmaps",
-            Account::SpanSys => "span_sys",
-            Account::CacheSys => "cache_sys",
-            Account::ProfileBucketsSys => "profile_buckets_sys",
-            Account::TraceSys => "trace_sys",
-            Account::StacksSys => "stacks_sys",
-            Account::OtherSys => "other_sys",
-        }
-    }
-}
 
 /// One account's balance in bytes. An over- or underflow is fatal: the books are wrong.
 struct SysStat(AtomicUsize);
@@ -147,6 +79,9 @@ impl Accounts {
 
     /// `n` bytes changed from one account to another.
     pub fn transfer(&self, from: Account, to: Account, n: usize, entry: &mut Entry) {
+        if n == 0 {
+            return;
+        }
         self.balances[from as usize].sub(from.name(), n);
         self.balances[to as usize].add(to.name(), n);
         entry.add(Total::of(from), -(n as isize));

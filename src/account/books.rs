@@ -8,9 +8,10 @@ use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::cut::{Cut, Section};
-use super::entry::{ClassEntry, Entry, FIELDS, TOTALS};
+use super::entry::{ClassEntry, Entry};
+use super::kinds::{FIELDS, TOTALS};
 use super::published::Published;
-use super::snapshot::{Snapshot, Totals};
+use super::snapshot::{Answer, Snapshot, Totals};
 use super::writer::{self, Scope};
 use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
 use crate::os::Os;
@@ -31,28 +32,6 @@ const YIELDS: u32 = 20_000;
 pub type Writer = writer::Writer<TOTALS, FIELDS, CLASSES>;
 /// Sums over writers.
 pub type Sums = writer::Sums<TOTALS, FIELDS, CLASSES>;
-
-/// How an answer of the books is to be taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Answer {
-    /// It holds everything that was posted before it was asked for.
-    Complete,
-    /// It is the last complete snapshot, because another reader was stopped, or because the system refused the
-    /// fence. How long ago it was taken, in nanoseconds; 0 where the home has no clock.
-    Stale {
-        /// Its age.
-        nanos: u64,
-    },
-    /// There is no snapshot yet to answer with; the figures are all zero.
-    Nothing,
-}
-
-impl Answer {
-    /// Whether it is complete.
-    pub fn is_complete(self) -> bool {
-        self == Answer::Complete
-    }
-}
 
 /// What the reader of the moment uses and leaves; kept under the books' lock.
 struct Reading {

@@ -1,59 +1,7 @@
 //! An entry: movements that belong together and become visible together.
 
-use super::accounts::{ACCOUNTS, Account};
+use super::kinds::{FIELDS, TOTALS};
 use crate::size_class::Class;
-
-/// A running total of the consistent statistics, in bytes unless said otherwise. The first
-/// [`ACCOUNTS`] mirror the accounts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum Total {
-    /// Bytes obtained from the system and not given back.
-    TotalMapped = ACCOUNTS as u8,
-    /// Bytes in state Ready.
-    MappedReady,
-    /// Pages of the page heap that are Ready: in use or free.
-    Committed,
-    /// Pages of the page heap that are Prepared.
-    Released,
-    /// Pages of spans that hold objects.
-    InHeap,
-    /// Cumulative bytes of large objects allocated, in whole pages.
-    LargeAllocBytes,
-    /// Cumulative number of large objects allocated.
-    LargeAllocs,
-    /// Cumulative bytes of large objects freed, in whole pages.
-    LargeFreeBytes,
-    /// Cumulative number of large objects freed.
-    LargeFrees,
-    /// Bytes of span records that stand for a span.
-    SpanInUse,
-    /// Bytes of memory for span records that stand for none, or are not made yet.
-    SpanFree,
-    /// Bytes of caches that were made.
-    CacheInUse,
-    /// Bytes of memory for caches that is not one yet.
-    CacheFree,
-}
-
-/// How many totals there are.
-pub const TOTALS: usize = Total::CacheFree as usize + 1;
-
-/// How many figures each class has in the books.
-pub(super) const FIELDS: usize = 6;
-
-impl Total {
-    /// The index of the total that mirrors `account`.
-    pub const fn of(account: Account) -> usize {
-        account as usize
-    }
-}
-
-impl From<Total> for usize {
-    fn from(t: Total) -> usize {
-        t as usize
-    }
-}
 
 /// What happened to one class, to be posted with an entry or alone.
 #[derive(Clone, Copy, Default, Debug)]

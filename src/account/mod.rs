@@ -12,15 +12,27 @@
 //!
 //! Invariant: the identities of [`Snapshot::check`] hold in every snapshot.
 
+#[cfg_attr(crossfoot_books_off, path = "off/accounts.rs")]
 mod accounts;
+#[cfg_attr(crossfoot_books_off, path = "off/books.rs")]
 mod books;
+#[cfg(not(crossfoot_books_off))]
 mod cut;
+#[cfg_attr(crossfoot_books_off, path = "off/entry.rs")]
 mod entry;
+mod kinds;
+#[cfg(not(crossfoot_books_off))]
 mod published;
 mod snapshot;
+#[cfg(not(crossfoot_books_off))]
 mod writer;
 
-pub use accounts::{ACCOUNTS, Account, Accounts};
-pub use books::{Answer, Books, Movement, Reader, Writer};
-pub use entry::{ClassEntry, Entry, TOTALS, Total};
-pub use snapshot::{ClassTotals, Failure, Failures, Snapshot, Totals};
+pub use accounts::Accounts;
+pub use books::{Books, Movement, Reader, Writer};
+pub use entry::{ClassEntry, Entry};
+pub use kinds::{ACCOUNTS, Account, TOTALS, Total};
+pub use snapshot::{Answer, ClassTotals, Failure, Failures, Snapshot, Totals};
+
+/// Whether this build keeps books. One without exists to measure what they cost: `--cfg crossfoot_books_off` chooses
+/// other modules of the same names, here and in `cache`.
+pub const KEPT: bool = cfg!(not(crossfoot_books_off));

@@ -1,9 +1,30 @@
 //! A snapshot and the identities that hold in it.
 
-use super::accounts::Account;
 use super::books::Sums;
-use super::entry::{FIELDS, TOTALS, Total};
+use super::kinds::{Account, FIELDS, TOTALS, Total};
 use crate::size_class::Class;
+
+/// How an answer of the books is to be taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// It holds everything that was posted before it was asked for.
+    Complete,
+    /// It is the last complete snapshot, because another reader was stopped, or because the system refused the
+    /// fence. How long ago it was taken, in nanoseconds; 0 where the home has no clock.
+    Stale {
+        /// Its age.
+        nanos: u64,
+    },
+    /// There is no snapshot yet to answer with; the figures are all zero.
+    Nothing,
+}
+
+impl Answer {
+    /// Whether it is complete.
+    pub fn is_complete(self) -> bool {
+        self == Answer::Complete
+    }
+}
 
 /// What one snapshot says of one size class. Counts are cumulative.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]

@@ -31,23 +31,6 @@ impl Cache {
         self.send_all(central);
     }
 
-    /// Posts what happened in every class since the last time: allocations, and frees into every span that
-    /// may have some. Owner only.
-    pub fn post_all<O: Os>(&self, central: &Central<O>) {
-        for class in Class::all() {
-            let state = &self.classes[class.index()];
-            if self.allocs(class) != state.posted.get() || state.frees.get() != 0 {
-                self.post(central, class, None, ClassEntry::default());
-            }
-            // SAFETY: the current span is alive while it is current.
-            if let Some(span) = unsafe { state.current.get().as_ref() } {
-                self.post(central, class, Some(span), ClassEntry::default());
-            }
-            // Full spans have had no frees: the first one lists them as partial.
-            state.partial.each(|span| self.post(central, class, Some(span), ClassEntry::default()));
-        }
-    }
-
     fn hand_over<O: Os>(&self, central: &Central<O>, class: Class) {
         let state = &self.classes[class.index()];
         // SAFETY: the current span is alive while it is current.
@@ -84,7 +67,7 @@ unsafe fn put_back(span: &Span, hand: *mut Object) {
         let next = unsafe { (*object).next.replace(span.free.get()) };
         span.free.set(object);
         span.left.set(span.left.get() - 1);
-        span.accounted.set(span.accounted.get() + 1);
+        span.accounted.set(span.accounted.get().wrapping_add(1));
         object = next;
     }
 }

@@ -19,6 +19,8 @@ mod alloc;
 mod flush;
 mod free;
 mod inbox;
+#[cfg_attr(crossfoot_books_off, path = "posting_off.rs")]
+mod posting;
 mod record;
 mod refill;
 mod remote;

@@ -2,9 +2,10 @@
 
 use core::cell::{Cell, UnsafeCell};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::AtomicPtr;
 
 use super::inbox::Inbox;
+use super::posting::{Posted, Tally};
 use super::remote::Outbox;
 use crate::account::Writer;
 use crate::config::MIN_ALIGN;
@@ -17,8 +18,8 @@ use crate::span::{Object, Place, Span, SpanList};
 pub(super) struct Slot {
     /// Objects in the cache's hand, ready to be allocated.
     pub(super) head: Cell<*mut Object>,
-    /// Objects allocated. Written by the owner only, read by anyone.
-    pub(super) allocs: AtomicUsize,
+    /// How many were.
+    pub(super) allocs: Tally,
 }
 
 /// What the slow paths of a class touch.
@@ -29,10 +30,8 @@ pub(super) struct ClassState {
     pub(super) partial: SpanList,
     /// Spans without.
     pub(super) full: SpanList,
-    /// How many of the slot's allocations are posted.
-    pub(super) posted: Cell<usize>,
-    /// Frees that their span counts as posted, and that are not.
-    pub(super) frees: Cell<u32>,
+    /// How far the books have it.
+    pub(super) posted: Posted,
     /// Whether the objects in the slot read as zero but for their link.
     pub(super) fresh: Cell<bool>,
 }
@@ -79,15 +78,14 @@ impl Cache {
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Cache {
         Cache {
-            slots: [const { Slot { head: Cell::new(null_mut()), allocs: AtomicUsize::new(0) } }; CLASSES],
+            slots: [const { Slot { head: Cell::new(null_mut()), allocs: Tally::new() } }; CLASSES],
             offsets: offsets(),
             classes: [const {
                 ClassState {
                     current: Cell::new(core::ptr::null()),
                     partial: SpanList::new(),
                     full: SpanList::new(),
-                    posted: Cell::new(0),
-                    frees: Cell::new(0),
+                    posted: Posted::new(),
                     fresh: Cell::new(false),
                 }
             }; CLASSES],
@@ -125,21 +123,6 @@ impl Cache {
     #[inline(always)]
     pub(super) fn as_owner(&self) -> *mut () {
         core::ptr::from_ref(self).cast_mut().cast()
-    }
-
-    /// Objects of `class` allocated since the cache was made. Exact where the owner is quiet.
-    pub fn allocs(&self, class: Class) -> usize {
-        self.slots[class.index()].allocs.load(Ordering::Relaxed)
-    }
-
-    /// Of these, how many were posted to the books. Owner only.
-    pub fn posted(&self, class: Class) -> usize {
-        self.classes[class.index()].posted.get()
-    }
-
-    /// Frees of `class` that neither a span nor the books count as not posted. Owner only.
-    pub fn unposted_frees(&self, class: Class) -> usize {
-        self.classes[class.index()].frees.get() as usize
     }
 
     /// How many objects of each list of `class` are in the cache's hand. Owner only.

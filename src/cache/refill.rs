@@ -1,20 +1,12 @@
 //! Filling a slot that ran empty.
 
-use core::sync::atomic::Ordering;
-
+use super::posting::take_back;
 use super::record::Cache;
-use crate::account::ClassEntry;
 use crate::central::Central;
 use crate::config::CARVE_BYTES;
 use crate::os::Os;
 use crate::size_class::Class;
 use crate::span::{Object, Place, Span};
-use crate::units::KIB;
-
-/// How many allocations of a class are posted together at least, or how many bytes of them, where nothing else has
-/// to be posted: a slot of large objects holds few, and each refill would post.
-const POST_OBJECTS: usize = 64;
-const POST_BYTES: usize = 32 * KIB;
 
 impl Cache {
     /// Fills the empty slot of `class`. `false`: no memory; the slot is still empty.
@@ -32,6 +24,7 @@ impl Cache {
                 return true;
             }
             state.current.set(core::ptr::null());
+            self.count_frees(span);
             set_full(span);
             state.full.push(span);
         }
@@ -64,11 +57,10 @@ impl Cache {
             return false;
         }
         let class = span.class();
-        self.count_frees(span);
+        take_back(span);
         span.free.set(core::ptr::null_mut());
         span.left.set(span.carved.get());
         span.bias.set(0);
-        span.accounted.set(0);
         self.classes[class.index()].fresh.set(false);
         self.slots[class.index()].head.set(free);
         true
@@ -89,47 +81,6 @@ impl Cache {
         self.classes[class.index()].fresh.set(span.zero());
         self.slots[class.index()].head.set(first);
         true
-    }
-
-    /// Counts the frees into `span` that were not counted, to be posted.
-    #[inline]
-    fn count_frees(&self, span: &Span) {
-        let freed = span.carved.get() - span.outstanding();
-        let counted = &self.classes[span.class().index()].frees;
-        counted.set(counted.get() + (freed - span.accounted.replace(freed)));
-    }
-
-    /// Posts what happened in `class`, if that is enough.
-    #[inline(always)]
-    fn post_sometimes<O: Os>(&self, central: &Central<O>, class: Class) {
-        let allocs = self.slots[class.index()].allocs.load(Ordering::Relaxed);
-        let new = allocs.wrapping_sub(self.classes[class.index()].posted.get());
-        if new >= POST_OBJECTS || new * class.size() >= POST_BYTES {
-            self.post_with(central, class, ClassEntry::default());
-        }
-    }
-
-    /// Posts what happened in `class` since the last time: allocations, and frees into `span` or counted before, and
-    /// `more`.
-    #[inline(never)]
-    pub(super) fn post<O: Os>(&self, central: &Central<O>, class: Class, span: Option<&Span>, more: ClassEntry) {
-        if let Some(span) = span {
-            self.count_frees(span);
-        }
-        self.post_with(central, class, more);
-    }
-
-    #[inline(always)]
-    fn post_with<O: Os>(&self, central: &Central<O>, class: Class, more: ClassEntry) {
-        let state = &self.classes[class.index()];
-        let allocs = self.slots[class.index()].allocs.load(Ordering::Relaxed);
-        let mut e = more;
-        e.allocs += allocs.wrapping_sub(state.posted.get());
-        e.frees += state.frees.get() as usize;
-        e.vacant += e.frees as isize - e.allocs as isize;
-        central.heap().books().post_class(self.writer(), class, &e);
-        state.posted.set(allocs);
-        state.frees.set(0);
     }
 }
 

@@ -173,5 +173,5 @@ pub unsafe fn receive(span: &Span, batch: &Batch<Object>) {
     unsafe { (*batch.tail).next.set(span.free.get()) };
     span.free.set(batch.head);
     span.left.set(span.left.get() - batch.count);
-    span.accounted.set(span.accounted.get() + batch.count);
+    span.accounted.set(span.accounted.get().wrapping_add(batch.count));
 }

@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicI32, Ordering};
 
 use super::settings::OPTIONS;
 use super::{KERNEL, adopt};
+use crate::account;
 use crate::arch;
 use crate::cache::Cache;
 use crate::local;
@@ -61,6 +62,9 @@ pub fn at_exit() {
     let pid = Linux::pid();
     if (!options.check && options.exit_report == Report::Off) || EXITED.swap(pid, Ordering::Relaxed) == pid {
         return;
+    }
+    if !account::KEPT {
+        return report::line(format_args!("crossfoot: this build keeps no books: there is nothing to report or check"));
     }
     let Some(balance) = crossfoot() else { return };
     write_report(options, &balance, pid);

@@ -116,7 +116,8 @@ pub struct Own {
     pub bias: Cell<u32>,
     /// Objects made of the span's memory so far.
     pub carved: Cell<u32>,
-    /// Of the objects in `free`, those whose return was posted or is counted by the cache.
+    /// What of the objects in `free` are not frees that nobody has counted: `carved - outstanding - accounted` were
+    /// freed by the owner and not counted by its cache. Wraps below zero when objects are taken back uncounted.
     pub accounted: Cell<u32>,
     /// Which list of its owner the span stands in.
     pub place: Cell<Place>,
@@ -298,6 +299,8 @@ impl Span {
             return self.kind() != Kind::Dead;
         }
         let freed = self.carved.get().wrapping_sub(self.outstanding());
-        self.carved.get() <= self.objects() && freed <= self.carved.get() && self.accounted.get() <= freed
+        self.carved.get() <= self.objects()
+            && freed <= self.carved.get()
+            && freed.wrapping_sub(self.accounted.get()) as i32 >= 0
     }
 }

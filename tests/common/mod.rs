@@ -36,7 +36,7 @@ pub fn artifacts() -> &'static Artifacts {
     static ARTIFACTS: OnceLock<Artifacts> = OnceLock::new();
     ARTIFACTS.get_or_init(|| {
         let target = scratch().join("release-build");
-        build("release-build", root(), &["-p", "crossfoot-preload", "-p", "crossfoot-cli"]);
+        build("release-build", root(), &["-p", "crossfoot-preload", "-p", "crossfoot-cli"], "");
         let file = |name| target.join("release").join(name);
         Artifacts { cli: file("crossfoot"), so: file("libcrossfoot.so"), a: file("libcrossfoot.a") }
     })
@@ -45,12 +45,18 @@ pub fn artifacts() -> &'static Artifacts {
 /// The release build of a home under `tests/homes`, a workspace of its own. Returns the folder of its programs.
 pub fn home(name: &str) -> PathBuf {
     let target = format!("home-{name}");
-    build(&target, &root().join("tests/homes").join(name), &[]);
+    build(&target, &root().join("tests/homes").join(name), &[], "");
     scratch().join(target).join("release")
 }
 
+/// The C face built without books, which exists to measure what they cost.
+pub fn without_books() -> PathBuf {
+    build("books-off", root(), &["-p", "crossfoot-preload"], "--cfg crossfoot_books_off");
+    scratch().join("books-off/release/libcrossfoot.so")
+}
+
 /// `cargo build --release` in `folder`, with a target folder of its own, whose lock is held meanwhile.
-fn build(target: &str, folder: &Path, arguments: &[&str]) {
+fn build(target: &str, folder: &Path, arguments: &[&str], flags: &str) {
     let lock = File::create(scratch().join(format!("{target}.lock"))).expect("the scratch folder can be written");
     lock.lock().expect("a fresh file can be locked");
     let mut cargo = Command::new(env!("CARGO"));
@@ -60,6 +66,7 @@ fn build(target: &str, folder: &Path, arguments: &[&str]) {
     for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CROSSFOOT", "LD_PRELOAD"] {
         cargo.env_remove(variable);
     }
+    cargo.env("RUSTFLAGS", flags);
     let output = cargo.stdin(Stdio::null()).output().expect("cargo can be started");
     assert!(output.status.success(), "a nested build failed: {cargo:?}\n{}", text(&output.stderr));
 }

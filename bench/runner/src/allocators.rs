@@ -68,7 +68,7 @@ pub fn gather(workspace: &Workspace, options: &Options) -> Result<Vec<Allocator>
 }
 
 /// The entry of the table for an allocator, tried if there is an object to try.
-fn admit(workspace: &Workspace, name: &str, object: Result<Option<PathBuf>>) -> Allocator {
+pub fn admit(workspace: &Workspace, name: &str, object: Result<Option<PathBuf>>) -> Allocator {
     let tried = object.and_then(|object| {
         prove(workspace, object.as_deref())?;
         Ok(object)
@@ -102,10 +102,7 @@ fn locate(workspace: &Workspace, options: &Options, name: &str) -> Result<Option
             }
         },
         "tcmalloc" => {
-            let places = LIBRARIES
-                .iter()
-                .flat_map(|directory| TCMALLOC.iter().map(|file| Path::new(directory).join(file)));
-            let path = places.into_iter().find(|path| path.exists());
+            let path = installed(TCMALLOC);
             Ok(Some(path.context("libtcmalloc_minimal is not installed")?))
         }
         peer => {
@@ -115,8 +112,16 @@ fn locate(workspace: &Workspace, options: &Options, name: &str) -> Result<Option
     }
 }
 
+/// A shared object that the distribution installed, by its possible names.
+pub fn installed(files: &[&str]) -> Option<PathBuf> {
+    let mut places = LIBRARIES
+        .iter()
+        .flat_map(|directory| files.iter().map(|file| Path::new(directory).join(file)));
+    places.find(|path| path.exists())
+}
+
 /// The path without links and dots, as the dynamic linker will report it.
-fn absolute(path: &Path) -> Result<PathBuf> {
+pub fn absolute(path: &Path) -> Result<PathBuf> {
     fs::canonicalize(path).with_context(|| format!("{}", path.display()))
 }
 
@@ -182,7 +187,7 @@ fn libc_version() -> String {
 }
 
 /// The commit of the project's tree. The shared object may be older.
-fn crossfoot_version(workspace: &Workspace) -> Option<String> {
+pub fn crossfoot_version(workspace: &Workspace) -> Option<String> {
     let output = Command::new("git")
         .args(["--no-optional-locks", "describe", "--always", "--dirty"])
         .current_dir(&workspace.root)

@@ -7,13 +7,19 @@
 //! runs them interleaved through [`measure`]; [`record`] keeps every sample and
 //! is what the JSON file holds; [`report`] prints the tables that [`summary`]
 //! computes, and [`draw`] draws them.
+//!
+//! Two other questions have a command each: [`reading`] asks what it costs to
+//! read an allocator's statistics, [`books`] what it costs Crossfoot to keep
+//! them.
 
 mod allocators;
+mod books;
 mod draw;
 mod machine;
 mod measure;
 mod options;
 mod programs;
+mod reading;
 mod record;
 mod report;
 mod schedule;
@@ -21,18 +27,23 @@ mod summary;
 mod workloads;
 mod workspace;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use options::{Action, Options};
 use record::Record;
-use std::{fs, process::ExitCode};
+use std::process::ExitCode;
 use workspace::Workspace;
 
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
-    if let Some(Action::Draw { json, out }) = &options.action {
-        draw::draw(&Record::load(json)?, out)?;
-        return Ok(ExitCode::SUCCESS);
+    match &options.action {
+        Some(Action::Draw { json, out }) => {
+            draw::draw(&Record::load(json)?, out)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Action::Readers(wanted)) => return reading::run(&Workspace::find()?, wanted),
+        Some(Action::Books(wanted)) => return books::run(&Workspace::find()?, wanted),
+        None => {}
     }
     let workspace = Workspace::find()?;
     workspace.build("patterns")?;
@@ -41,13 +52,17 @@ fn main() -> Result<ExitCode> {
     let record = schedule::measure_all(&workspace, &options, entrants, &rows)?;
     print!("{}", report::render(&record));
     if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&record)?;
-        fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))?;
+        record::write(&record, path)?;
     }
     let clean = record.rows.iter().all(|row| row.failures.is_empty());
-    Ok(if clean {
+    Ok(verdict(clean))
+}
+
+/// The exit code: whether every run did what it should.
+fn verdict(clean: bool) -> ExitCode {
+    if clean {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
+    }
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::{books, reading};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -64,6 +65,10 @@ pub enum Action {
         /// The picture.
         out: PathBuf,
     },
+    /// What it costs to read an allocator's statistics, and what a reader costs those who allocate.
+    Readers(reading::Wanted),
+    /// What it costs Crossfoot to keep its books: the patterns with them and without, in pairs.
+    Books(books::Wanted),
 }
 
 impl Options {

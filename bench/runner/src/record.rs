@@ -64,6 +64,12 @@ pub fn label(name: &str, threads: usize) -> String {
     }
 }
 
+/// Writes everything that was found out as JSON.
+pub fn write(record: &impl Serialize, path: &Path) -> Result<()> {
+    let text = serde_json::to_string_pretty(record)?;
+    fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))
+}
+
 impl Record {
     /// Reads a file that the bench wrote.
     pub fn load(path: &Path) -> Result<Self> {

@@ -53,11 +53,8 @@ impl Row {
 
 /// The rows that are wanted.
 pub fn gather(workspace: &Workspace, options: &Options) -> Result<Vec<Row>> {
-    let mut list = measure::command(&workspace.patterns(), None);
-    list.arg("list");
-    let (_, table) = measure::run(list).context("listing the patterns")?;
     let mut rows = Vec::new();
-    for line in table.lines() {
+    for line in list(workspace)?.lines() {
         rows.extend(pattern_rows(line, options)?);
     }
     for candidate in programs::TABLE {
@@ -81,6 +78,41 @@ pub fn gather(workspace: &Workspace, options: &Options) -> Result<Vec<Row>> {
         );
     }
     Ok(rows)
+}
+
+/// These patterns, or all, each with the fewest threads that it has.
+pub fn smallest(workspace: &Workspace, only: &[String]) -> Result<Vec<Row>> {
+    let table = list(workspace)?;
+    let mut rows = Vec::new();
+    for line in table.lines() {
+        let mut fields = line.split('\t');
+        let (name, counts) = (fields.next(), fields.next());
+        let (name, counts) = name.zip(counts).context("the list of patterns is garbled")?;
+        let fewest = counts.split(',').next().context("a pattern has no threads")?;
+        if only.is_empty() || only.iter().any(|wanted| wanted == name) {
+            let threads = fewest.parse().context("the list of patterns is garbled")?;
+            rows.push(Row {
+                name: name.to_owned(),
+                threads,
+                work: Work::Pattern,
+            });
+        }
+    }
+    for name in only {
+        ensure!(
+            rows.iter().any(|row| row.name == *name),
+            "no pattern is called {name}"
+        );
+    }
+    Ok(rows)
+}
+
+/// The patterns' table: names, thread counts, quick thread counts.
+fn list(workspace: &Workspace) -> Result<String> {
+    let mut list = measure::command(&workspace.patterns(), None);
+    list.arg("list");
+    let (_, table) = measure::run(list).context("listing the patterns")?;
+    Ok(table)
 }
 
 /// The rows of one line of the patterns' table: name, thread counts, quick

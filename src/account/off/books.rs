@@ -1,0 +1,144 @@
+//! The books of a build without books: doors to nothing.
+
+use core::marker::PhantomData;
+
+use super::entry::{ClassEntry, Entry};
+use super::kinds::{FIELDS, TOTALS};
+use super::snapshot::{Answer, Snapshot, Totals};
+use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
+use crate::os::Os;
+use crate::size_class::{CLASSES, Class};
+
+/// The writing side of one cache.
+pub struct Writer;
+
+impl Writer {
+    /// A writer.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> Writer {
+        Writer
+    }
+}
+
+/// Sums over nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sums {
+    /// All zero.
+    pub totals: [i64; TOTALS],
+    /// All zero.
+    pub classes: [[i64; FIELDS]; CLASSES],
+}
+
+impl Sums {
+    /// Nothing.
+    pub const fn new() -> Sums {
+        Sums { totals: [0; TOTALS], classes: [[0; FIELDS]; CLASSES] }
+    }
+}
+
+/// No statistics, and the lock that serialises those who would read them.
+pub struct Books<O: Os> {
+    reading: Mutex<O, ()>,
+}
+
+impl<O: Os> Books<O> {
+    /// Books.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> Books<O> {
+        Books { reading: Mutex::new(Rank::Books, ()) }
+    }
+
+    /// Nothing.
+    pub fn register_fence(&self, _os: &O) {}
+
+    /// Nothing.
+    ///
+    /// # Safety
+    /// None is needed; with books there is.
+    pub unsafe fn register(&self, _writer: &Writer) {}
+
+    /// Nothing.
+    #[inline]
+    pub fn post(&self, _writer: &Writer, _entry: &Entry) {}
+
+    /// Nothing.
+    #[inline]
+    pub fn post_class(&self, _writer: &Writer, _class: Class, _e: &ClassEntry) {}
+
+    /// A movement that nobody waits for.
+    #[inline]
+    pub fn enter<'a>(&'a self, _writer: &'a Writer) -> Option<Movement<'a, O>> {
+        Some(Movement(PhantomData))
+    }
+
+    /// There is never a snapshot.
+    pub fn read(&self, _os: &O, out: &mut Snapshot) -> Answer {
+        self.last(out)
+    }
+
+    /// There is never a snapshot.
+    pub fn read_totals(&self, _os: &O, out: &mut Totals) -> Answer {
+        *out = Totals::new();
+        Answer::Nothing
+    }
+
+    /// There is never a snapshot.
+    pub fn last(&self, out: &mut Snapshot) -> Answer {
+        *out = Snapshot::new();
+        Answer::Nothing
+    }
+
+    /// 0.
+    pub fn stale_reads(&self) -> u64 {
+        0
+    }
+
+    /// Takes the lock.
+    pub fn reader(&self) -> Reader<'_, O> {
+        Reader { books: self, _guard: self.reading.lock() }
+    }
+
+    /// Takes the lock for a fork.
+    pub fn hold_for_fork(&self, _os: &O) {
+        hold_row([&self.reading]);
+    }
+
+    /// Releases what [`Books::hold_for_fork`] took.
+    ///
+    /// # Safety
+    /// This thread, or in the child the one that forked, holds the lock by that call.
+    pub unsafe fn release_after_fork(&self, _os: &O, _child: bool) {
+        // SAFETY: the caller's promise.
+        unsafe { let_go_row([&self.reading]) };
+    }
+}
+
+/// A movement.
+pub struct Movement<'a, O: Os>(PhantomData<&'a Books<O>>);
+
+impl<O: Os> Movement<'_, O> {
+    /// Nothing.
+    #[inline]
+    pub fn post(self, _entry: &Entry) {}
+}
+
+/// The one reader of the moment.
+pub struct Reader<'a, O: Os> {
+    books: &'a Books<O>,
+    _guard: Guard<'a, O, ()>,
+}
+
+impl<O: Os> Reader<'_, O> {
+    /// Movements are never kept out.
+    pub fn close(&mut self, _os: &O) -> bool {
+        false
+    }
+
+    /// Nothing.
+    pub fn open(&mut self) {}
+
+    /// There is never a snapshot.
+    pub fn read(&mut self, os: &O, out: &mut Snapshot) -> Answer {
+        self.books.read(os, out)
+    }
+}
