@@ -209,6 +209,11 @@ impl<O: Os> Books<O> {
         self.stale.load(Ordering::Relaxed)
     }
 
+    /// How many writers are in an entry of several parts or in a movement, at this instant or another.
+    pub fn writers_inside(&self) -> usize {
+        self.cut.writers_inside()
+    }
+
     /// The right to read, for as long as the result lives: takes the books' lock.
     pub fn reader(&self) -> Reader<'_, O> {
         Reader { books: self, reading: self.reading.lock() }

@@ -172,6 +172,13 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         all
     }
 
+    /// How many writers are in an entry of several parts or in a movement, at this instant or another.
+    pub fn writers_inside(&self) -> usize {
+        let mut inside = 0;
+        self.each_writer(|writer| inside += writer.sequence() % 2);
+        inside
+    }
+
     /// Opens the door again.
     pub fn open(&self) {
         // Release: the reader is done with what it looked at.

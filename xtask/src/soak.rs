@@ -12,7 +12,7 @@ use crate::cargo::{cargo, shown};
 use crate::root;
 
 /// The tests that run longer when `CROSSFOOT_SOAK` is set.
-const TESTS: [&str; 2] = ["kernel_threads", "kernel_objects"];
+const TESTS: [&str; 3] = ["kernel_threads", "kernel_objects", "kernel_snapshots"];
 /// Where the diary is.
 const DIARY: &str = "docs/soak.md";
 /// What stands at the top of a new diary.

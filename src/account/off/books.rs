@@ -93,6 +93,11 @@ impl<O: Os> Books<O> {
         0
     }
 
+    /// 0.
+    pub fn writers_inside(&self) -> usize {
+        0
+    }
+
     /// Takes the lock.
     pub fn reader(&self) -> Reader<'_, O> {
         Reader { books: self, _guard: self.reading.lock() }

@@ -1,0 +1,245 @@
+//! Threads that a signal stops wherever they are, handlers that read, and children of a fork: for each, the books
+//! balance.
+
+mod kernel;
+
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossfoot::account::{Answer, Failures, Snapshot, Totals};
+use crossfoot::api;
+use crossfoot::boot::Kernel;
+use crossfoot::cache::Cache;
+use crossfoot::mem_stats::MemStats;
+use crossfoot::os::Linux;
+use crossfoot::units::{KIB, Pages};
+
+use kernel::{Rng, adopt, balanced, empty, free, retire};
+
+fn linux() -> &'static Kernel<Linux> {
+    Box::leak(kernel::kernel(Linux))
+}
+
+/// How many identities fail.
+fn failures(snapshot: &Snapshot) -> usize {
+    let mut failures = Failures::default();
+    snapshot.check(&mut failures);
+    failures.iter().count() + failures.more()
+}
+
+/// Installs a handler.
+fn on(signal: i32, handler: extern "C" fn(i32)) {
+    // SAFETY: zero bytes are a valid action; the handler does only what a handler may.
+    let result = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigaction(signal, &action, std::ptr::null_mut())
+    };
+    assert_eq!(result, 0);
+}
+
+/// Objects of all sizes come and go: mostly entries in the books.
+fn churn(kernel: &Kernel<Linux>, cache: &Cache, rng: &mut Rng) {
+    let sizes = [24, 3_000, 20 * KIB, 40 * KIB, 300 * KIB];
+    let objects = [(); 8].map(|()| {
+        let size = sizes[rng.below(sizes.len())];
+        api::allocate(kernel.caches().central(), cache, size) as usize
+    });
+    objects.into_iter().for_each(|at| free(kernel, cache, at));
+    if rng.one_in(50) {
+        kernel.caches().central().heap().release(cache.writer(), Pages(16));
+    }
+}
+
+static HOLD: AtomicBool = AtomicBool::new(false);
+static HELD: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn hold(_: i32) {
+    HELD.store(true, Ordering::SeqCst);
+    while HOLD.load(Ordering::SeqCst) {
+        // SAFETY: a system call that a handler may make.
+        unsafe { libc::usleep(50) };
+    }
+    HELD.store(false, Ordering::SeqCst);
+}
+
+#[test]
+fn a_thread_that_is_stopped_anywhere_keeps_no_reader() {
+    on(libc::SIGUSR1, hold);
+    let kernel = linux();
+    let (stop, id) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (mut stops, mut inside) = (0, 0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // SAFETY: no conditions.
+            id.store(unsafe { libc::pthread_self() }, Ordering::SeqCst);
+            let (cache, mut rng) = (adopt(kernel), Rng(1));
+            while !stop.load(Ordering::Relaxed) {
+                churn(kernel, cache, &mut rng);
+            }
+            retire(kernel, cache);
+        });
+        while id.load(Ordering::SeqCst) == 0 || kernel.caches().made() == 0 {
+            thread::yield_now();
+        }
+        let books = kernel.caches().central().heap().books();
+        let end = Instant::now() + Duration::from_secs(20);
+        while (stops < 1_000 || inside < 20) && Instant::now() < end {
+            HOLD.store(true, Ordering::SeqCst);
+            // SAFETY: the thread lives until `stop` is set.
+            assert_eq!(unsafe { libc::pthread_kill(id.load(Ordering::SeqCst), libc::SIGUSR1) }, 0);
+            while !HELD.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+            stops += 1;
+            inside += books.writers_inside();
+            let (mut one, mut two, mut totals) = (Snapshot::new(), Snapshot::new(), Totals::new());
+            let asked = Instant::now();
+            assert_eq!(kernel.snapshot(&mut one), Some(Answer::Complete));
+            assert_eq!(kernel.totals(&mut totals), Some(Answer::Complete));
+            assert_eq!(kernel.snapshot(&mut two), Some(Answer::Complete));
+            assert!(asked.elapsed() < Duration::from_secs(1), "nobody was waited for");
+            assert_eq!(failures(&one), 0);
+            assert!(one == two && one.totals() == totals, "nothing happens meanwhile");
+            HOLD.store(false, Ordering::SeqCst);
+            while HELD.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    eprintln!("stopped {stops} times, {inside} of them in the middle of an entry");
+    assert!(inside >= 20, "stopped {stops} times, but only {inside} in the middle of an entry");
+    empty(kernel);
+}
+
+static READ: AtomicPtr<Kernel<Linux>> = AtomicPtr::new(std::ptr::null_mut());
+static HANDLED: AtomicU64 = AtomicU64::new(0);
+static WRONG: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn read_last(_: i32) {
+    // SAFETY: set to a kernel that is never dropped.
+    let Some(kernel) = (unsafe { READ.load(Ordering::Acquire).as_ref() }) else { return };
+    let mut snapshot = Snapshot::new();
+    match kernel.last_snapshot(&mut snapshot) {
+        Some(Answer::Stale { .. }) => {
+            HANDLED.fetch_add(1, Ordering::Relaxed);
+            WRONG.fetch_add(failures(&snapshot) as u64, Ordering::Relaxed);
+        }
+        _ => _ = WRONG.fetch_add(1, Ordering::Relaxed),
+    }
+}
+
+#[test]
+fn a_handler_reads_whatever_it_interrupts() {
+    on(libc::SIGUSR2, read_last);
+    let kernel = linux();
+    // The first snapshot, so that there is a last one.
+    retire(kernel, adopt(kernel));
+    assert_eq!(kernel.snapshot(&mut Snapshot::new()), Some(Answer::Complete));
+    READ.store(std::ptr::from_ref(kernel).cast_mut(), Ordering::Release);
+    let (stop, id) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // SAFETY: no conditions.
+            id.store(unsafe { libc::pthread_self() }, Ordering::SeqCst);
+            let (cache, mut rng) = (adopt(kernel), Rng(2));
+            while !stop.load(Ordering::Relaxed) {
+                churn(kernel, cache, &mut rng);
+                // Interrupted while it reads and publishes too, with the books' lock held.
+                (0..10).for_each(|_| assert!(kernel.snapshot(&mut Snapshot::new()).is_some_and(Answer::is_complete)));
+            }
+            retire(kernel, cache);
+        });
+        while id.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+        let end = Instant::now() + Duration::from_secs(30);
+        let mut sent = 0;
+        while sent < 5_000 && Instant::now() < end {
+            // SAFETY: the thread lives until `stop` is set.
+            assert_eq!(unsafe { libc::pthread_kill(id.load(Ordering::SeqCst), libc::SIGUSR2) }, 0);
+            sent += 1;
+            thread::sleep(Duration::from_micros(30));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let (handled, wrong) = (HANDLED.load(Ordering::Relaxed), WRONG.load(Ordering::Relaxed));
+    assert!(handled > 1_000 && wrong == 0, "{handled} handlers read, {wrong} of them wrongly");
+    empty(kernel);
+}
+
+/// What the child does, without the C library's locks, which other threads may have held: 0 if its books balance.
+fn child(kernel: &Kernel<Linux>) -> i32 {
+    let Some(balance) = kernel.crossfoot(None, false) else { return 1 };
+    if !balance.complete {
+        return 2;
+    }
+    if !balance.failures.is_empty() {
+        for failure in balance.failures.iter() {
+            crossfoot::report::line(format_args!("child: {failure}"));
+        }
+        return 3;
+    }
+    // The child goes on working, and its books with it.
+    // SAFETY: the kernel is never dropped.
+    let Ok(cache) = (unsafe { kernel.adopt() }) else { return 4 };
+    let mut rng = Rng(3);
+    (0..50).for_each(|_| churn(kernel, cache, &mut rng));
+    let (mut snapshot, mut stats) = (Snapshot::new(), MemStats::new());
+    if kernel.snapshot(&mut snapshot) != Some(Answer::Complete) || failures(&snapshot) != 0 {
+        return 5;
+    }
+    match kernel.mem_stats(Some(cache), &mut stats) {
+        Some(Answer::Complete) => 0,
+        _ => 6,
+    }
+}
+
+#[test]
+fn both_sides_of_a_fork_balance() {
+    let kernel = linux();
+    crossfoot::report::set_sink(Linux::print, Linux::abort);
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for seed in 0..4 {
+            let stop = &stop;
+            scope.spawn(move || {
+                let (cache, mut rng) = (adopt(kernel), Rng(seed));
+                while !stop.load(Ordering::Relaxed) {
+                    churn(kernel, cache, &mut rng);
+                }
+                retire(kernel, cache);
+            });
+        }
+        while kernel.caches().made() < 4 {
+            thread::yield_now();
+        }
+        for round in 0..200 {
+            kernel.before_fork();
+            // SAFETY: the child calls nothing but the kernel and `_exit`.
+            let pid = unsafe { libc::fork() };
+            if pid == 0 {
+                // SAFETY: on the thread that called `before_fork`.
+                unsafe { kernel.after_fork(true) };
+                let status = child(kernel);
+                // SAFETY: no conditions.
+                unsafe { libc::_exit(status) };
+            }
+            // SAFETY: on the thread that called `before_fork`.
+            unsafe { kernel.after_fork(false) };
+            assert!(pid > 0);
+            let mut status = 0;
+            // SAFETY: an out parameter.
+            assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+            assert_eq!(status, 0, "round {round}: exit status {}", libc::WEXITSTATUS(status));
+            let balance = kernel.crossfoot(None, false).expect("the kernel has started");
+            assert!(balance.failures.is_empty() && balance.complete, "round {round}");
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    balanced(kernel, None);
+    empty(kernel);
+}

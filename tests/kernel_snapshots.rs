@@ -1,0 +1,347 @@
+//! Snapshots beside threads that work, that are stopped, that vanish in a fork: each answer holds identities 1 to 5,
+//! comes within its bound, and says how it is to be taken.
+//!
+//! `CROSSFOOT_SOAK=1` makes the counts those of the project's promise, and prints what was measured.
+
+mod kernel;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossfoot::account::{Answer, Failures, Snapshot, Total, Totals};
+use crossfoot::api;
+use crossfoot::boot::Kernel;
+use crossfoot::mem_stats::MemStats;
+use crossfoot::os::sim::Sim;
+use crossfoot::os::{Linux, Os};
+use crossfoot::size_class::Class;
+use crossfoot::units::{KIB, Pages};
+
+use kernel::{Rng, adopt, balanced, empty, free, retire};
+
+/// Identities 1 to 5.
+#[track_caller]
+fn check(snapshot: &Snapshot) {
+    let mut failures = Failures::default();
+    snapshot.check(&mut failures);
+    let list: Vec<String> = failures.iter().map(ToString::to_string).collect();
+    assert!(list.is_empty(), "unbalanced: {list:#?}");
+}
+
+/// A kernel over this process's Linux. Its memory is not given back when it goes, so it stays.
+fn linux() -> &'static Kernel<Linux> {
+    Box::leak(kernel::kernel(Linux))
+}
+
+fn soaking() -> bool {
+    std::env::var_os("CROSSFOOT_SOAK").is_some()
+}
+
+/// Places for objects that any thread fills and any other empties.
+struct Exchange {
+    places: Vec<AtomicUsize>,
+    stop: AtomicBool,
+    started: AtomicU64,
+}
+
+impl Exchange {
+    fn new() -> Exchange {
+        let places = (0..4096).map(|_| AtomicUsize::new(0)).collect();
+        Exchange { places, stop: AtomicBool::new(false), started: AtomicU64::new(0) }
+    }
+
+    /// What one thread does from start to exit: puts objects of its own in the place of others', and frees those.
+    fn work<O: Os>(&self, kernel: &Kernel<O>, seed: u64) {
+        self.started.fetch_add(1, Ordering::Relaxed);
+        let cache = adopt(kernel);
+        let mut rng = Rng(seed);
+        for _ in 0..2_000 {
+            let size = match rng.below(100) {
+                0..80 => rng.below(400),
+                80..98 => rng.below(8 * KIB),
+                _ => rng.below(100 * KIB),
+            };
+            let new = api::allocate(kernel.caches().central(), cache, size) as usize;
+            assert_ne!(new, 0);
+            let place = &self.places[rng.below(self.places.len())];
+            free_if_any(kernel, cache, place.swap(new, Ordering::AcqRel));
+        }
+        if rng.one_in(20) {
+            kernel.caches().central().heap().release(cache.writer(), Pages(64));
+        }
+        retire(kernel, cache);
+    }
+
+    /// Frees what is left.
+    fn clear<O: Os>(&self, kernel: &Kernel<O>) {
+        let cache = adopt(kernel);
+        self.places.iter().for_each(|place| free_if_any(kernel, cache, place.swap(0, Ordering::AcqRel)));
+        retire(kernel, cache);
+    }
+}
+
+fn free_if_any<O: Os>(kernel: &Kernel<O>, cache: &crossfoot::cache::Cache, at: usize) {
+    if at != 0 {
+        free(kernel, cache, at);
+    }
+}
+
+/// So many threads at a time start, work and exit, while `f` runs on this one.
+fn beside(kernel: &'static Kernel<Linux>, threads: usize, f: impl FnOnce(&Exchange)) {
+    let exchange = Exchange::new();
+    thread::scope(|scope| {
+        let exchange = &exchange;
+        for line in 0..threads {
+            scope.spawn(move || {
+                for generation in 0.. {
+                    if exchange.stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let seed = line as u64 * 1_000_003 + generation;
+                    thread::scope(|scope| scope.spawn(|| exchange.work(kernel, seed)).join()).expect("none panics");
+                }
+            });
+        }
+        // All have come before the first reading, and none is waited for if reading fails.
+        while exchange.started.load(Ordering::Relaxed) < threads as u64 {
+            thread::yield_now();
+        }
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f(exchange)));
+        exchange.stop.store(true, Ordering::Relaxed);
+        if let Err(panic) = result {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    exchange.clear(kernel);
+}
+
+/// Snapshots without a pause, then crossfoots, beside threads.
+fn read_beside(threads: usize, snapshots: u64, crossfoots: u64) {
+    let kernel = linux();
+    beside(kernel, threads, |exchange| {
+        let (start, mut stale, mut longest) = (Instant::now(), 0, Duration::ZERO);
+        let (mut snapshot, mut before) = (Snapshot::new(), Snapshot::new());
+        for _ in 0..snapshots {
+            let asked = Instant::now();
+            let answer = kernel.snapshot(&mut snapshot).expect("the kernel has started");
+            longest = longest.max(asked.elapsed());
+            stale += u64::from(!answer.is_complete());
+            check(&snapshot);
+            for ((class, now), (_, was)) in snapshot.classes().zip(before.classes()) {
+                let grew = now.allocs >= was.allocs && now.frees >= was.frees && now.sent >= was.sent;
+                assert!(grew && now.received >= was.received, "{class:?}: {was:?}, then {now:?}");
+            }
+            std::mem::swap(&mut snapshot, &mut before);
+        }
+        let took = start.elapsed();
+        println!(
+            "{threads} threads: {snapshots} snapshots in {took:.1?}, {stale} stale, longest {longest:.1?}, {} threads started",
+            exchange.started.load(Ordering::Relaxed)
+        );
+        assert!(stale * 1_000 < snapshots, "{stale} of {snapshots} answers were stale");
+        let (start, mut incomplete) = (Instant::now(), 0);
+        for _ in 0..crossfoots {
+            let balance = kernel.crossfoot(None, false).expect("the kernel has started");
+            let failures: Vec<String> = balance.failures.iter().map(ToString::to_string).collect();
+            assert!(failures.is_empty(), "unbalanced: {failures:#?}");
+            incomplete += u64::from(!balance.complete);
+        }
+        println!("{threads} threads: {crossfoots} crossfoots in {:.1?}, {incomplete} incomplete", start.elapsed());
+        assert!(incomplete * 20 <= crossfoots, "{incomplete} of {crossfoots} crossfoots compared nothing");
+    });
+    empty(kernel);
+}
+
+#[test]
+fn snapshots_beside_two_threads() {
+    let (snapshots, crossfoots) = if soaking() { (1_000_000, 1_000) } else { (20_000, 50) };
+    read_beside(2, snapshots, crossfoots);
+}
+
+#[test]
+fn snapshots_beside_sixty_four_threads() {
+    let (snapshots, crossfoots) = if soaking() { (100_000, 100) } else { (500, 5) };
+    read_beside(64, snapshots, crossfoots);
+}
+
+/// A kernel on a machine, one of whose two threads is stopped in the middle of an entry while `f` runs; the entry
+/// comes about by `act`, which gets the cache's sizes ready before.
+fn stopped_in(act: fn(&Kernel<Sim>, &crossfoot::cache::Cache), f: impl FnOnce(&Kernel<Sim>, &Snapshot)) {
+    let kernel: &'static Kernel<Sim> = Box::leak(kernel::kernel(Sim::new()));
+    let mut before = Snapshot::new();
+    let (inside, arrived) = channel();
+    let (go, wait) = channel::<()>();
+    let worker = thread::spawn(move || {
+        let cache = adopt(kernel);
+        let (ready, central) = (api::allocate(kernel.caches().central(), cache, 24), kernel.caches().central());
+        assert!(!ready.is_null());
+        cache.post_all(central);
+        assert!(kernel.snapshot(&mut before).is_some_and(Answer::is_complete));
+        Sim::stop_halfway(move || {
+            inside.send(before).expect("somebody waits");
+            wait.recv().expect("somebody says when");
+        });
+        act(kernel, cache);
+        free(kernel, cache, ready as usize);
+        retire(kernel, cache);
+    });
+    let before = arrived.recv_timeout(Duration::from_secs(60)).expect("the worker came to the middle of an entry");
+    assert_eq!(kernel.caches().central().heap().books().writers_inside(), 1);
+    f(kernel, &before);
+    go.send(()).expect("the worker waits");
+    worker.join().expect("the worker ends");
+    // Exact again.
+    let mut after = Snapshot::new();
+    assert_eq!(kernel.snapshot(&mut after), Some(Answer::Complete));
+    check(&after);
+    assert!(after.total(Total::InHeap) > before.total(Total::InHeap) || after.class(Class::of(24)).frees > 0);
+    balanced(kernel, None);
+}
+
+/// A span for a class, from what is in the cache's hand: a movement that no lock protects.
+fn take_near(kernel: &Kernel<Sim>, cache: &crossfoot::cache::Cache) {
+    let at = api::allocate(kernel.caches().central(), cache, 1000) as usize;
+    free(kernel, cache, at);
+}
+
+/// A large object: an entry under the page heap's lock.
+fn take_large(kernel: &Kernel<Sim>, cache: &crossfoot::cache::Cache) {
+    let at = api::allocate(kernel.caches().central(), cache, 300 * KIB) as usize;
+    free(kernel, cache, at);
+}
+
+#[test]
+fn a_writer_that_is_stopped_keeps_no_reader() {
+    for act in [take_near, take_large] {
+        stopped_in(act, |kernel, before| {
+            let (mut snapshot, mut totals) = (Snapshot::new(), Totals::new());
+            for _ in 0..100 {
+                let asked = Instant::now();
+                assert_eq!(kernel.snapshot(&mut snapshot), Some(Answer::Complete));
+                assert_eq!(kernel.totals(&mut totals), Some(Answer::Complete));
+                assert!(asked.elapsed() < Duration::from_secs(1), "nobody was waited for");
+                check(&snapshot);
+                // Half of the entry is written; none of it is in the answer.
+                assert_eq!(&snapshot, before);
+                assert_eq!(totals, before.totals());
+            }
+            assert_eq!(kernel.caches().central().heap().books().stale_reads(), 0);
+        });
+    }
+}
+
+#[test]
+fn a_movement_that_is_stopped_leaves_a_crossfoot_unchecked() {
+    stopped_in(take_near, |kernel, before| {
+        let balance = kernel.crossfoot(None, false).expect("the kernel has started");
+        assert!(!balance.complete, "the accounts have moved, and the books have not");
+        assert!(balance.failures.is_empty() && balance.answer.is_complete());
+        assert_eq!(&balance.snapshot, before);
+        let mut stats = MemStats::new();
+        assert_eq!(kernel.mem_stats(None, &mut stats), Some(Answer::Complete));
+        assert_eq!(kernel.os().printed(), "", "what cannot be compared does not fail");
+        // Others go on meanwhile.
+        let cache = adopt(kernel);
+        take_large(kernel, cache);
+        take_near(kernel, cache);
+        retire(kernel, cache);
+    });
+}
+
+#[test]
+fn a_reader_that_is_stopped_makes_answers_stale() {
+    let kernel = linux();
+    let cache = adopt(kernel);
+    let books = kernel.caches().central().heap().books();
+    let (mut snapshot, mut totals) = (Snapshot::new(), Totals::new());
+    assert_eq!(kernel.last_snapshot(&mut snapshot), Some(Answer::Nothing), "nobody has read yet");
+    assert_eq!(kernel.snapshot(&mut snapshot), Some(Answer::Complete));
+    let before = snapshot.clone();
+    let object = api::allocate(kernel.caches().central(), cache, 300 * KIB) as usize;
+    let (held, go) = (AtomicBool::new(false), AtomicBool::new(false));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let _reader = books.reader();
+            held.store(true, Ordering::Release);
+            while !go.load(Ordering::Acquire) {
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        while !held.load(Ordering::Acquire) {
+            thread::yield_now();
+        }
+        for round in 1..=3 {
+            let asked = Instant::now();
+            let Some(Answer::Stale { nanos }) = kernel.snapshot(&mut snapshot) else { panic!("nobody can read now") };
+            let took = asked.elapsed();
+            assert!((10..2_000).contains(&took.as_millis()), "the bound is 10 ms, and it took {took:?}");
+            assert!(nanos >= round * 10_000_000, "the answer is {nanos} ns old");
+            assert_eq!(snapshot, before);
+            assert_eq!(books.stale_reads(), round);
+        }
+        assert!(matches!(kernel.totals(&mut totals), Some(Answer::Stale { .. })));
+        assert_eq!((totals, books.stale_reads()), (before.totals(), 4));
+        go.store(true, Ordering::Release);
+    });
+    assert_eq!(kernel.snapshot(&mut snapshot), Some(Answer::Complete));
+    assert_eq!(snapshot.large_bytes() - before.large_bytes(), 304 * KIB as i64, "what happened since is there");
+    assert_eq!(books.stale_reads(), 4);
+    free(kernel, cache, object);
+    retire(kernel, cache);
+    empty(kernel);
+}
+
+#[test]
+fn a_fence_that_is_refused_is_told_once() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let (mut snapshot, mut last) = (Snapshot::new(), Snapshot::new());
+    assert_eq!(kernel.snapshot(&mut last), Some(Answer::Complete));
+    let object = api::allocate(kernel.caches().central(), cache, 300 * KIB) as usize;
+    kernel.os().refuse_fence();
+    assert!(matches!(kernel.snapshot(&mut snapshot), Some(Answer::Stale { .. })), "nothing orders the reader");
+    assert_eq!(snapshot, last);
+    assert_eq!(kernel.snapshot(&mut snapshot), Some(Answer::Complete), "from now on both sides have a fence");
+    assert_ne!(snapshot, last);
+    free(&kernel, cache, object);
+    retire(&kernel, cache);
+    empty(&kernel);
+}
+
+#[test]
+fn readers_that_come_together_share_a_snapshot() {
+    const READERS: u64 = 4;
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let books = kernel.caches().central().heap().books();
+    let fences = || kernel.os().count(crossfoot::os::sim::Verb::FenceAll) as u64;
+    let read = || assert_eq!(kernel.snapshot(&mut Snapshot::new()), Some(Answer::Complete));
+    (0..3).for_each(|_| read());
+    assert_eq!(fences(), 3, "one after the other, each has its own");
+    let mut least = u64::MAX;
+    for _ in 0..100 {
+        let (before, came) = (fences(), AtomicU64::new(0));
+        thread::scope(|scope| {
+            let reader = books.reader();
+            for _ in 0..READERS {
+                scope.spawn(|| {
+                    came.fetch_add(1, Ordering::AcqRel);
+                    // Whoever does not have the turn within the bound comes again.
+                    while !kernel.snapshot(&mut Snapshot::new()).is_some_and(Answer::is_complete) {}
+                });
+            }
+            while came.load(Ordering::Acquire) < READERS {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_millis(1));
+            drop(reader);
+        });
+        let used = fences() - before;
+        assert!((1..=READERS).contains(&used), "{used} fences for {READERS} readers");
+        least = least.min(used);
+    }
+    assert_eq!(least, 1, "those who came before a turn began share its snapshot");
+    retire(&kernel, cache);
+}
