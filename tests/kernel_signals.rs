@@ -3,11 +3,11 @@
 
 mod kernel;
 
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossfoot::account::{Answer, Failures, Snapshot, Totals};
+use crossfoot::account::{Answer, Failures, Snapshot, Total, Totals};
 use crossfoot::api;
 use crossfoot::boot::Kernel;
 use crossfoot::cache::Cache;
@@ -118,6 +118,7 @@ fn a_thread_that_is_stopped_anywhere_keeps_no_reader() {
 static READ: AtomicPtr<Kernel<Linux>> = AtomicPtr::new(std::ptr::null_mut());
 static HANDLED: AtomicU64 = AtomicU64::new(0);
 static WRONG: AtomicU64 = AtomicU64::new(0);
+static NEWEST: AtomicI64 = AtomicI64::new(0);
 
 extern "C" fn read_last(_: i32) {
     // SAFETY: set to a kernel that is never dropped.
@@ -126,7 +127,10 @@ extern "C" fn read_last(_: i32) {
     match kernel.last_snapshot(&mut snapshot) {
         Some(Answer::Stale { .. }) => {
             HANDLED.fetch_add(1, Ordering::Relaxed);
-            WRONG.fetch_add(failures(&snapshot) as u64, Ordering::Relaxed);
+            // Each is as new as the one before, or newer; one that says nothing is older than all.
+            let allocs = snapshot.total(Total::LargeAllocs);
+            let newer = allocs >= NEWEST.swap(allocs, Ordering::Relaxed) && snapshot.total(Total::TotalMapped) > 0;
+            WRONG.fetch_add(failures(&snapshot) as u64 + u64::from(!newer), Ordering::Relaxed);
         }
         _ => _ = WRONG.fetch_add(1, Ordering::Relaxed),
     }

@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossfoot::account::{Answer, Failures, Snapshot, Total, Totals};
+use crossfoot::account::{Answer, Entry, Failures, Snapshot, Total, Totals};
 use crossfoot::api;
 use crossfoot::boot::Kernel;
 use crossfoot::mem_stats::MemStats;
@@ -232,6 +232,45 @@ fn a_writer_that_is_stopped_keeps_no_reader() {
     }
 }
 
+/// As if this process were the child of a fork: the thread in the middle of an entry is not there any more.
+#[test]
+fn what_a_fork_cut_off_is_taken_back() {
+    for act in [take_near, take_large] {
+        let kernel: &'static Kernel<Sim> = Box::leak(kernel::kernel(Sim::new()));
+        let mut before = Snapshot::new();
+        let (inside, arrived) = channel();
+        thread::spawn(move || {
+            let cache = adopt(kernel);
+            assert!(!api::allocate(kernel.caches().central(), cache, 24).is_null());
+            cache.post_all(kernel.caches().central());
+            assert!(kernel.snapshot(&mut before).is_some_and(Answer::is_complete));
+            Sim::stop_halfway(move || {
+                inside.send(before).expect("somebody waits");
+                loop {
+                    thread::park();
+                }
+            });
+            act(kernel, cache);
+        });
+        let before = arrived.recv_timeout(Duration::from_secs(60)).expect("the worker came to the middle of an entry");
+        let books = kernel.caches().central().heap().books();
+        books.hold_for_fork(kernel.os());
+        assert_eq!(books.writers_inside(), 1, "it was waited for, and gave no sign");
+        // SAFETY: this thread holds the lock by the call above.
+        unsafe { books.release_after_fork(kernel.os(), true) };
+        assert_eq!(books.writers_inside(), 0);
+        let mut after = Snapshot::new();
+        assert_eq!(kernel.snapshot(&mut after), Some(Answer::Complete));
+        assert_eq!(after, before);
+        // Entries of others count.
+        let mut entry = Entry::new();
+        entry.add(Total::LargeAllocs, 1);
+        kernel.caches().with_shared(|shared| books.post(shared.writer(), &entry));
+        assert_eq!(kernel.snapshot(&mut after), Some(Answer::Complete));
+        assert_eq!(after.total(Total::LargeAllocs), before.total(Total::LargeAllocs) + 1);
+    }
+}
+
 #[test]
 fn a_movement_that_is_stopped_leaves_a_crossfoot_unchecked() {
     stopped_in(take_near, |kernel, before| {
@@ -316,7 +355,7 @@ fn readers_that_come_together_share_a_snapshot() {
     let kernel = kernel::kernel(Sim::new());
     let cache = adopt(&kernel);
     let books = kernel.caches().central().heap().books();
-    let fences = || kernel.os().count(crossfoot::os::sim::Verb::FenceAll) as u64;
+    let fences = || kernel.os().count(crossfoot::os::sim::Verb::FenceAll);
     let read = || assert_eq!(kernel.snapshot(&mut Snapshot::new()), Some(Answer::Complete));
     (0..3).for_each(|_| read());
     assert_eq!(fences(), 3, "one after the other, each has its own");
