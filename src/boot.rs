@@ -143,10 +143,13 @@ impl<O: Os> Kernel<O> {
 
     /// Statistics from one consistent snapshot. `None` before start-up. Otherwise as [`Kernel::snapshot`], but in
     /// double-check mode as [`Kernel::crossfoot`], and what fails is printed. `cache` is the calling thread's, if
-    /// it has one.
+    /// it has one: what it has not posted yet is posted first.
     pub fn mem_stats(&self, cache: Option<&Cache>, out: &mut MemStats) -> Option<Answer> {
         let caches = self.started()?;
         if !self.double_check.load(Ordering::Relaxed) {
+            if let Some(cache) = cache {
+                cache.post_all(caches.central());
+            }
             return Some(mem_stats::read(caches, out));
         }
         let balance = self.crossfoot(cache, false)?;

@@ -427,6 +427,34 @@ fn both_ways_of_adding_up_agree() {
 }
 
 #[test]
+fn the_only_thread_reads_what_is_exact() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    for double_check in [false, true] {
+        kernel.set_double_check(double_check);
+        let mut stats = MemStats::new();
+        let read = |stats: &mut MemStats| assert_eq!(kernel.mem_stats(Some(cache), stats), Some(Answer::Complete));
+        read(&mut stats);
+        let (mallocs, live) = (stats.mallocs, stats.heap_objects);
+        let mut objects = Vec::new();
+        for n in 1..=300 {
+            objects.push(api::allocate(kernel.caches().central(), cache, 40) as usize);
+            if n % 3 == 0 {
+                free(&kernel, cache, objects.remove(n % objects.len()));
+            }
+            read(&mut stats);
+            let (made, left) = (n as u64, objects.len() as u64);
+            assert_eq!((stats.mallocs - mallocs, stats.heap_objects - live), (made, left));
+            assert_eq!(stats.by_size[CLASS.index()].mallocs - stats.by_size[CLASS.index()].frees, left);
+            assert_eq!(stats.heap_alloc, stats.heap_objects * CLASS.size() as u64);
+        }
+        objects.into_iter().for_each(|at| free(&kernel, cache, at));
+    }
+    retire(&kernel, cache);
+    kernel::empty(&kernel);
+}
+
+#[test]
 fn a_double_check_prints_both_values_and_ends_nothing() {
     let world = World::new();
     let read = || {

@@ -23,6 +23,9 @@ const READER_PATIENCE: u64 = 10_000_000;
 /// How long a crossfoot or a fork waits for all movements that are under way together, in nanoseconds. With more
 /// threads than CPUs, one that lost its CPU in the middle of a movement may be the last of all to get it back.
 const MOVER_PATIENCE: u64 = 1_000_000_000;
+/// How long answers stay stale after the system refused a fence, in nanoseconds: until then a writer may act on what
+/// it loaded before, and have no fence on its side.
+const REFUSED_FOR: u64 = 10_000_000;
 /// How often somebody who waits looks before it yields between looks.
 const SPINS: u32 = 200;
 /// How often it yields before it gives up, in a home without a clock.
@@ -50,6 +53,8 @@ pub struct Books<O: Os> {
     published: Published<TOTALS, FIELDS, CLASSES>,
     /// How many answers were stale.
     stale: AtomicU64,
+    /// When the system refused a fence; 0: never. Written under the books' lock.
+    refused: AtomicU64,
     /// The reader's state; its lock serialises readers.
     reading: Mutex<O, Reading>,
 }
@@ -80,6 +85,7 @@ impl<O: Os> Books<O> {
             cut: Cut::new(),
             published: Published::new(),
             stale: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             reading: Mutex::new(Rank::Books, reading),
         }
     }
@@ -119,16 +125,21 @@ impl<O: Os> Books<O> {
         self.cut.enter(writer).map(|section| Movement { section, os: PhantomData })
     }
 
-    /// The reader's side of the pair of fences. `false`: the system refuses it by now, and did not before.
+    /// The reader's side of the pair of fences. `false`: the system refuses it, and did not before, or has only just
+    /// begun to.
     fn heavy_fence(&self, os: &O) -> bool {
-        if !self.cut.is_asymmetric() {
-            core::sync::atomic::fence(Ordering::SeqCst);
-            return true;
+        if self.cut.is_asymmetric() {
+            let reached = os.fence_all();
+            if !reached {
+                // From now on both sides use a real one.
+                self.cut.set_asymmetric(false);
+                self.refused.store(O::now().max(1), Ordering::Relaxed);
+            }
+            return reached;
         }
-        let reached = os.fence_all();
-        // From now on both sides use a real one.
-        self.cut.set_asymmetric(reached);
-        reached
+        core::sync::atomic::fence(Ordering::SeqCst);
+        let refused = self.refused.load(Ordering::Relaxed);
+        refused == 0 || O::now().saturating_sub(refused) >= REFUSED_FOR
     }
 
     /// One consistent snapshot, written to `out`.

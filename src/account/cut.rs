@@ -55,7 +55,8 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         }
     }
 
-    /// Says whether heavy fences reach every thread. Before a second thread posts; later only from yes to no.
+    /// Says whether heavy fences reach every thread. Before a second thread posts; later only from yes to no, and then
+    /// no cut is made until every writer has seen that.
     pub fn set_asymmetric(&self, yes: bool) {
         self.asymmetric.store(usize::from(yes), Ordering::Relaxed);
     }
