@@ -10,6 +10,7 @@
 
 use core::ptr::null_mut;
 
+use crate::account::ClassEntry;
 use crate::cache::{Cache, Freed};
 use crate::central::Central;
 use crate::config::{MAX_ALIGN, MAX_REQUEST, MIN_ALIGN};
@@ -165,7 +166,7 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
             misuse(function, p, "already freed");
         }
         // SAFETY: this call ended the object's life, so nobody else gives its span back.
-        return unsafe { central.heap().give_back_near(cache.client(), span, Use::Large) };
+        return unsafe { central.heap().give_back_near(cache.client(), span, Use::Large, ClassEntry::default()) };
     }
     if span.owner() != core::ptr::from_ref(cache).cast_mut().cast() {
         // SAFETY: the caller's promise, and `checked_span` saw that it is an object.

@@ -1,6 +1,6 @@
 //! The low-level accounts: one atomic each, moved where the bytes move.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 
 use super::entry::Entry;
 use super::kinds::{ACCOUNTS, Account, Total};
@@ -25,6 +25,32 @@ impl SysStat {
     }
 
     fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one cache moved from [`Account::HeapFree`] to [`Account::HeapInUse`] for spans of small objects, less what it
+/// moved back, and the accounts do not have yet: so its moves need no locked instruction. Written by the owner, read
+/// by anyone. All-zero bytes are nothing moved.
+pub struct Moved(AtomicIsize);
+
+impl Moved {
+    /// Nothing moved.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> Moved {
+        Moved(AtomicIsize::new(0))
+    }
+
+    /// `n` free bytes came into use, or where it is negative went out of use. Owner only.
+    #[inline]
+    pub fn move_free_in_use(&self, n: isize, entry: &mut Entry) {
+        self.0.store(self.0.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+        entry.add(Total::of(Account::HeapInUse), n);
+        entry.add(Total::of(Account::HeapFree), -n);
+    }
+
+    /// What the accounts do not have yet.
+    pub fn get(&self) -> isize {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -86,6 +112,19 @@ impl Accounts {
         self.balances[to as usize].add(to.name(), n);
         entry.add(Total::of(from), -(n as isize));
         entry.add(Total::of(to), n as isize);
+    }
+
+    /// Gives the accounts what a cache moved; it was posted before. Owner only, before others get to see a span that
+    /// was taken by such a move.
+    pub fn settle(&self, moved: &Moved) {
+        let n = moved.0.load(Ordering::Relaxed);
+        moved.0.store(0, Ordering::Relaxed);
+        let (from, to) =
+            if n < 0 { (Account::HeapInUse, Account::HeapFree) } else { (Account::HeapFree, Account::HeapInUse) };
+        if n != 0 {
+            self.balances[from as usize].sub(from.name(), n.unsigned_abs());
+            self.balances[to as usize].add(to.name(), n.unsigned_abs());
+        }
     }
 
     /// `n` bytes became Ready. Only `vm` calls this.

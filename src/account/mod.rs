@@ -27,7 +27,7 @@ mod snapshot;
 #[cfg(not(crossfoot_books_off))]
 mod writer;
 
-pub use accounts::Accounts;
+pub use accounts::{Accounts, Moved};
 pub use books::{Books, Movement, Reader, Writer};
 pub use entry::{ClassEntry, Entry};
 pub use kinds::{ACCOUNTS, Account, TOTALS, Total};

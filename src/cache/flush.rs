@@ -1,11 +1,10 @@
 //! The end of a cache's use by a thread: everything it owns is handed over.
 
 use super::record::Cache;
-use crate::account::ClassEntry;
 use crate::central::Central;
 use crate::os::Os;
 use crate::size_class::Class;
-use crate::span::{Object, Span};
+use crate::span::{Object, Place, Span};
 
 impl Cache {
     /// Opens the cache for a thread that adopts it. Owner only.
@@ -18,6 +17,7 @@ impl Cache {
     pub fn close<O: Os>(&self, central: &Central<O>) {
         self.send_all(central);
         self.drain(central);
+        central.heap().settle(self.client());
         for class in Class::all() {
             self.hand_over(central, class);
         }
@@ -38,20 +38,18 @@ impl Cache {
             let hand = self.slots[class.index()].head.replace(core::ptr::null_mut());
             // SAFETY: the slot's objects are the current span's.
             unsafe { put_back(span, hand) };
-            self.release(central, span);
+            span.place.set(Place::Partial);
+            state.partial.push(span);
         }
+        // Whoever gets a span must find everything about it posted.
+        state.partial.each(|span| self.count_frees(span));
+        self.post_any(central, class);
         for list in [&state.partial, &state.full] {
             while let Some(span) = list.pop() {
                 // SAFETY: a listed span is alive.
-                self.release(central, unsafe { span.as_ref() });
+                central.put(self.client(), unsafe { span.as_ref() });
             }
         }
-        self.post(central, class, None, ClassEntry::default());
-    }
-
-    fn release<O: Os>(&self, central: &Central<O>, span: &Span) {
-        self.post(central, span.class(), Some(span), ClassEntry::default());
-        central.put(self.client(), span);
     }
 }
 

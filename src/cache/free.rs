@@ -1,7 +1,6 @@
 //! Freeing a small object whose span this cache owns: the fast path, and its two events.
 
 use super::record::Cache;
-use crate::account::ClassEntry;
 use crate::central::Central;
 use crate::os::Os;
 use crate::span::{Object, Place, Span};
@@ -63,8 +62,8 @@ impl Cache {
     /// take and give back a span each time.
     pub(super) fn place_partial<O: Os>(&self, central: &Central<O>, span: &Span) {
         if span.outstanding() == 0 && !self.classes[span.class().index()].partial.is_empty() {
-            self.post(central, span.class(), Some(span), ClassEntry::default());
-            central.retire(self.client(), span);
+            self.count_frees(span);
+            central.retire(self.client(), span, self.counted(span.class()));
         } else {
             span.place.set(Place::Partial);
             self.classes[span.class().index()].partial.push(span);

@@ -53,11 +53,13 @@ pub(super) struct Posted {
     due: Cell<usize>,
     /// Frees that their span counts as posted, and that are not.
     frees: Cell<u32>,
+    /// Objects that came home, as `frees`.
+    received: Cell<u32>,
 }
 
 impl Posted {
     pub(super) const fn new() -> Posted {
-        Posted { allocs: Cell::new(0), due: Cell::new(0), frees: Cell::new(0) }
+        Posted { allocs: Cell::new(0), due: Cell::new(0), frees: Cell::new(0), received: Cell::new(0) }
     }
 }
 
@@ -77,19 +79,18 @@ impl Cache {
         self.classes[class.index()].posted.frees.get() as usize
     }
 
+    /// Objects of `class` that came home and were not posted. Owner only.
+    pub fn unposted_received(&self, class: Class) -> usize {
+        self.classes[class.index()].posted.received.get() as usize
+    }
+
     /// Posts what happened in every class since the last time: allocations, and frees into every span that
     /// may have some. Owner only.
     pub fn post_all<O: Os>(&self, central: &Central<O>) {
         for class in Class::all() {
-            let state = &self.classes[class.index()];
-            if self.allocs(class) != self.posted(class) || self.unposted_frees(class) != 0 {
-                self.post(central, class, None, ClassEntry::default());
-            }
-            if !state.current.get().is_null() {
-                self.post(central, class, None, ClassEntry::default());
-            }
-            // Full spans have had no frees: the first one lists them as partial.
-            state.partial.each(|span| self.post(central, class, Some(span), ClassEntry::default()));
+            // Full spans have no frees that are not counted: the first one lists them as partial.
+            self.classes[class.index()].partial.each(|span| self.count_frees(span));
+            self.post_any(central, class);
         }
     }
 
@@ -101,41 +102,64 @@ impl Cache {
         counted.set(counted.get() + freed.wrapping_sub(span.accounted.replace(freed)));
     }
 
+    /// Counts `n` objects of `class` that came home, to be posted. Their span counts them as posted.
+    pub(super) fn count_received(&self, class: Class, n: u32) {
+        let counted = &self.classes[class.index()].posted.received;
+        counted.set(counted.get() + n);
+    }
+
     /// Posts what happened in `class`, if that is enough.
     #[inline(always)]
     pub(super) fn post_sometimes<O: Os>(&self, central: &Central<O>, class: Class) {
         // The counter goes up to 2^64 on 64 bits; where it wraps on 32, a post or two are late.
         if self.allocs(class) >= self.classes[class.index()].posted.due.get() {
-            self.post_counted(central, class, ClassEntry::default());
+            self.count_current(class);
+            self.post_counted(central, class);
         }
     }
 
-    /// Posts what happened in `class` since the last time: allocations, and frees into `span` or counted before, and
-    /// `more`.
+    /// Posts what happened in `class` since the last time, and what was counted of its spans; nothing, if that is
+    /// nothing.
     #[inline(never)]
-    pub(super) fn post<O: Os>(&self, central: &Central<O>, class: Class, span: Option<&Span>, more: ClassEntry) {
-        if let Some(span) = span {
-            self.count_frees(span);
+    pub(super) fn post_any<O: Os>(&self, central: &Central<O>, class: Class) {
+        self.count_current(class);
+        let counted = self.unposted_frees(class) | self.unposted_received(class);
+        if counted != 0 || self.allocs(class) != self.posted(class) {
+            self.post_counted(central, class);
         }
-        self.post_counted(central, class, more);
     }
 
     #[inline(always)]
-    fn post_counted<O: Os>(&self, central: &Central<O>, class: Class, more: ClassEntry) {
-        let state = &self.classes[class.index()];
+    fn count_current(&self, class: Class) {
         // SAFETY: the current span is alive while it is current.
-        if let Some(span) = unsafe { state.current.get().as_ref() } {
+        if let Some(span) = unsafe { self.classes[class.index()].current.get().as_ref() } {
             self.count_frees(span);
         }
-        let allocs = self.allocs(class);
-        let mut e = more;
-        e.allocs += allocs.wrapping_sub(state.posted.allocs.get());
-        e.frees += state.posted.frees.get() as usize;
-        e.vacant += e.frees as isize - e.allocs as isize;
+    }
+
+    #[inline(always)]
+    fn post_counted<O: Os>(&self, central: &Central<O>, class: Class) {
+        let e = self.counted(class);
         central.heap().books().post_class(self.writer(), class, &e);
-        state.posted.allocs.set(allocs);
-        state.posted.due.set(allocs.saturating_add(POST_EVERY[class.index()] as usize));
-        state.posted.frees.set(0);
+    }
+
+    /// What happened in `class` since the last time and was counted of its spans: the caller posts it.
+    #[inline(always)]
+    pub(super) fn counted(&self, class: Class) -> ClassEntry {
+        let posted = &self.classes[class.index()].posted;
+        let allocs = self.allocs(class);
+        let mut e = ClassEntry {
+            allocs: allocs.wrapping_sub(posted.allocs.get()),
+            frees: posted.frees.get() as usize,
+            received: posted.received.get() as usize,
+            ..ClassEntry::default()
+        };
+        e.vacant = (e.frees + e.received) as isize - e.allocs as isize;
+        posted.allocs.set(allocs);
+        posted.due.set(allocs.saturating_add(POST_EVERY[class.index()] as usize));
+        posted.frees.set(0);
+        posted.received.set(0);
+        e
     }
 }
 

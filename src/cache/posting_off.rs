@@ -44,6 +44,11 @@ impl Cache {
         0
     }
 
+    /// 0.
+    pub fn unposted_received(&self, _class: Class) -> usize {
+        0
+    }
+
     /// Nothing.
     pub fn post_all<O: Os>(&self, _central: &Central<O>) {}
 
@@ -51,10 +56,18 @@ impl Cache {
     pub(super) fn count_frees(&self, _span: &Span) {}
 
     #[inline(always)]
+    pub(super) fn count_received(&self, _class: Class, _n: u32) {}
+
+    #[inline(always)]
     pub(super) fn post_sometimes<O: Os>(&self, _central: &Central<O>, _class: Class) {}
 
     #[inline(always)]
-    pub(super) fn post<O: Os>(&self, _central: &Central<O>, _class: Class, _span: Option<&Span>, _more: ClassEntry) {}
+    pub(super) fn counted(&self, _class: Class) -> ClassEntry {
+        ClassEntry::default()
+    }
+
+    #[inline(always)]
+    pub(super) fn post_any<O: Os>(&self, _central: &Central<O>, _class: Class) {}
 }
 
 /// Nothing.

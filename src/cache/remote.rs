@@ -196,9 +196,7 @@ impl Cache {
         }
         // SAFETY: the batch's objects are this span's, and the span is ours.
         unsafe { receive(span, batch) };
-        let received = batch.count as usize;
-        let entry = ClassEntry { received, vacant: received as isize, ..ClassEntry::default() };
-        self.post(central, class, Some(span), entry);
+        self.count_received(class, batch.count);
         let state = &self.classes[class.index()];
         match place {
             Place::Current => {}

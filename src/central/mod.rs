@@ -74,18 +74,19 @@ impl<O: Os> Central<O> {
         span.left.set(span.outstanding());
         span.bias.set(0);
         if span.left.get() == 0 {
-            return self.retire(client, span);
+            return self.retire(client, span, ClassEntry::default());
         }
         let spans = self.lock(span.class());
         span.set_owner(NOBODY);
         spans.list(span);
     }
 
-    /// Gives an empty span back to the page heap. The caller owns it, or took it out of its list.
-    pub fn retire(&self, client: &Client, span: &Span) {
+    /// Gives an empty span back to the page heap, and posts `counted` with that: what happened in its class and is not
+    /// posted. The caller owns the span, or took it out of its list.
+    pub fn retire(&self, client: &Client, span: &Span, counted: ClassEntry) {
         debug_assert!(span.outstanding() == 0);
         // SAFETY: no object of the span is live or in transit, and it stands in no list.
-        unsafe { self.heap.give_back_near(client, span, Use::Small(span.class())) };
+        unsafe { self.heap.give_back_near(client, span, Use::Small(span.class()), counted) };
     }
 
     /// Frees objects of a span that has no owner. `false`: it has one by now, and nothing was done.
@@ -102,15 +103,17 @@ impl<O: Os> Central<O> {
         unsafe { receive(span, batch) };
         let received = batch.count as usize;
         let entry = ClassEntry { received, vacant: received as isize, ..ClassEntry::default() };
-        self.heap.books().post_class(client.writer(), class, &entry);
         if span.left.get() == 0 {
             if had_room {
                 spans.partial.remove(span);
             }
             drop(spans);
-            self.retire(client, span);
-        } else if !had_room {
-            spans.list(span);
+            self.retire(client, span, entry);
+        } else {
+            self.heap.books().post_class(client.writer(), class, &entry);
+            if !had_room {
+                spans.list(span);
+            }
         }
         true
     }

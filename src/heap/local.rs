@@ -7,8 +7,8 @@
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 
-use super::{Heap, State, Use, mapped, record_in_use};
-use crate::account::{Account, Entry, Total, Writer};
+use super::{Heap, State, Use, mapped, move_in_use, move_out_of_use, record_in_use};
+use crate::account::{Account, ClassEntry, Entry, Moved, Total, Writer};
 use crate::os::Os;
 use crate::page::PageCache;
 use crate::span::Span;
@@ -22,6 +22,8 @@ const RECORDS: usize = 8;
 /// What a cache is to the page heap. All-zero bytes are a new one.
 pub struct Client {
     writer: Writer,
+    /// Moved inside a section of the books, or with the heap's lock held.
+    moved: Moved,
     hand: UnsafeCell<Hand>,
 }
 
@@ -56,12 +58,17 @@ impl Client {
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Client {
         let hand = Hand { pages: PageCache::EMPTY, records: [core::ptr::null_mut(); RECORDS], count: 0 };
-        Client { writer: Writer::new(), hand: UnsafeCell::new(hand) }
+        Client { writer: Writer::new(), moved: Moved::new(), hand: UnsafeCell::new(hand) }
     }
 
     /// The writing side of the books.
     pub fn writer(&self) -> &Writer {
         &self.writer
+    }
+
+    /// What the accounts do not have yet of what the owner moved.
+    pub fn moved(&self) -> isize {
+        self.moved.get()
     }
 
     /// How many pages and how many span records are in hand.
@@ -86,7 +93,7 @@ impl<O: Os> Heap<O> {
         if let Some(section) = self.books.enter(client.writer()) {
             let mut entry = Entry::new();
             // SAFETY: the owner is running this, inside a section.
-            let span = self.take_from(unsafe { &mut *client.hand.get() }, pages, what, &mut entry);
+            let span = self.take_from(client, unsafe { &mut *client.hand.get() }, pages, what, &mut entry);
             section.post(&entry);
             if span.is_some() {
                 return span;
@@ -96,8 +103,8 @@ impl<O: Os> Heap<O> {
         let mut guard = self.state.lock();
         // SAFETY: the owner is running this, with the heap's lock held.
         let hand = unsafe { &mut *client.hand.get() };
-        self.fill(&mut guard, hand, pages, &mut entry);
-        let span = match self.take_from(hand, pages, what, &mut entry) {
+        self.fill(client, &mut guard, hand, pages, &mut entry);
+        let span = match self.take_from(client, hand, pages, what, &mut entry) {
             Some(span) => Some(span),
             None => self.take_locked(&mut guard, pages, 1, what, &mut entry),
         };
@@ -106,21 +113,26 @@ impl<O: Os> Heap<O> {
     }
 
     /// Takes a span from what is in hand. Changes nothing where that does not do.
-    fn take_from(&self, hand: &mut Hand, pages: Pages, what: Use, entry: &mut Entry) -> Option<&Span> {
+    fn take_from(&self, client: &Client, hand: &mut Hand, pages: Pages, what: Use, entry: &mut Entry) -> Option<&Span> {
         if hand.count == 0 {
             return None;
         }
         let (base, zero) = hand.pages.alloc(pages)?;
         let record = hand.record()?;
-        self.move_in_use(pages, Pages(0), what, entry);
+        match what {
+            Use::Small(_) => client.moved.move_free_in_use(pages.bytes() as isize, entry),
+            _ => self.move_accounts(pages, Pages(0), what, entry),
+        }
+        move_in_use(pages, what, entry);
         record_in_use(1, entry);
         // SAFETY: the pages and the record are ours.
         Some(unsafe { self.install(record, base, pages, what, zero == pages) })
     }
 
     /// Takes records in hand, and a block with a run of `pages` free pages instead of what is left of the last one.
-    fn fill(&self, state: &mut State, hand: &mut Hand, pages: Pages, entry: &mut Entry) {
+    fn fill(&self, client: &Client, state: &mut State, hand: &mut Hand, pages: Pages, entry: &mut Entry) {
         self.state.assert_held();
+        self.vm.accounts().settle(&client.moved);
         while hand.count < RECORDS {
             match self.take_record(state, entry) {
                 Some(record) => hand.keep(record),
@@ -142,11 +154,12 @@ impl<O: Os> Heap<O> {
         }
     }
 
-    /// Takes a span back from the owner of `client`, into the hand where it came from there.
+    /// Takes a span back from the owner of `client`, into the hand where it came from there. Posts `counted` with that,
+    /// for the class of a span of small objects.
     ///
     /// # Safety
     /// As for [`Heap::give_back`].
-    pub unsafe fn give_back_near(&self, client: &Client, span: &Span, what: Use) {
+    pub unsafe fn give_back_near(&self, client: &Client, span: &Span, what: Use, counted: ClassEntry) {
         let (base, pages) = (span.base(), span.pages());
         if let Some(section) = self.books.enter(client.writer()) {
             // SAFETY: the owner is running this, inside a section.
@@ -157,18 +170,29 @@ impl<O: Os> Heap<O> {
                 // SAFETY: the pages were the span's, so the map has entries for them.
                 unsafe { self.map.set(base.page(), mapped(pages), None) };
                 hand.keep(NonNull::from(span));
-                self.move_out_of_use(pages, what, &mut entry);
+                match what {
+                    Use::Small(_) => client.moved.move_free_in_use(-(pages.bytes() as isize), &mut entry),
+                    _ => self.vm.accounts().transfer(what.account(), Account::HeapFree, pages.bytes(), &mut entry),
+                }
+                move_out_of_use(pages, what, counted, &mut entry);
                 record_in_use(-1, &mut entry);
                 return section.post(&entry);
             }
         }
         // SAFETY: the caller's promise.
-        unsafe { self.give_back(client.writer(), span, what) };
+        unsafe { self.give_back_with(client.writer(), Some(&client.moved), span, what, counted) };
+    }
+
+    /// Gives the accounts what the owner moved. The caller owns the client, and hands no span over before.
+    pub fn settle(&self, client: &Client) {
+        let _guard = self.state.lock();
+        self.vm.accounts().settle(&client.moved);
     }
 
     /// Gives what is in hand back to the heap. The caller owns the client.
     pub fn empty_hand(&self, client: &Client) {
         let mut guard = self.state.lock();
+        self.vm.accounts().settle(&client.moved);
         // SAFETY: the owner is running this, with the heap's lock held.
         let hand = unsafe { &mut *client.hand.get() };
         hand.pages.flush(&mut guard.pages);

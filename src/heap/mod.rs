@@ -19,7 +19,7 @@ mod walk;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicUsize;
 
-use crate::account::{Account, Books, ClassEntry, Entry, Total, Writer};
+use crate::account::{Account, Books, ClassEntry, Entry, Moved, Total, Writer};
 use crate::config::SUMMARY_LEVELS;
 use crate::lock::{Mutex, Rank, hold_row, let_go_row};
 use crate::meta::Fixed;
@@ -191,7 +191,8 @@ impl<O: Os> Heap<O> {
             unsafe { state.spans.free(record) };
             return None;
         };
-        self.move_in_use(pages, released, what, entry);
+        self.move_accounts(pages, released, what, entry);
+        move_in_use(pages, what, entry);
         record_in_use(1, entry);
         // SAFETY: the record and the pages were taken above.
         Some(unsafe { self.install(record, base, pages, what, released == pages) })
@@ -276,27 +277,13 @@ impl<O: Os> Heap<O> {
         Ok(released)
     }
 
-    /// Accounts for pages that come into use, of which `released` were released.
-    fn move_in_use(&self, pages: Pages, released: Pages, what: Use, entry: &mut Entry) {
+    /// The accounts of pages that come into use, of which `released` were released.
+    fn move_accounts(&self, pages: Pages, released: Pages, what: Use, entry: &mut Entry) {
         let accounts = self.vm.accounts();
-        let free = pages.bytes() - released.bytes();
         accounts.transfer(Account::HeapReleased, what.account(), released.bytes(), entry);
-        accounts.transfer(Account::HeapFree, what.account(), free, entry);
+        accounts.transfer(Account::HeapFree, what.account(), pages.bytes() - released.bytes(), entry);
         entry.add(Total::Committed, released.bytes() as isize);
         entry.add(Total::Released, -(released.bytes() as isize));
-        match what {
-            Use::Small(class) => {
-                entry.add(Total::InHeap, pages.bytes() as isize);
-                let vacant = class.objects() as isize;
-                entry.class(class, ClassEntry { span_bytes: pages.bytes() as isize, vacant, ..ClassEntry::default() });
-            }
-            Use::Large => {
-                entry.add(Total::InHeap, pages.bytes() as isize);
-                entry.add(Total::LargeAllocBytes, pages.bytes() as isize);
-                entry.add(Total::LargeAllocs, 1);
-            }
-            Use::Manual(_) => {}
-        }
     }
 
     /// Takes a span back.
@@ -304,6 +291,23 @@ impl<O: Os> Heap<O> {
     /// # Safety
     /// The span came from [`Heap::take`]; nobody uses its memory or its record any more.
     pub unsafe fn give_back(&self, writer: &Writer, span: &Span, what: Use) {
+        // SAFETY: the caller's promise.
+        unsafe { self.give_back_with(writer, None, span, what, ClassEntry::default()) };
+    }
+
+    /// As [`Heap::give_back`], and posts `counted` with that, for the class of a span of small objects. What the
+    /// caller `moved` is settled before.
+    ///
+    /// # Safety
+    /// As for [`Heap::give_back`].
+    unsafe fn give_back_with(
+        &self,
+        writer: &Writer,
+        moved: Option<&Moved>,
+        span: &Span,
+        what: Use,
+        counted: ClassEntry,
+    ) {
         let mut entry = Entry::new();
         let (base, pages) = (span.base(), span.pages());
         let mut guard = self.state.lock();
@@ -311,32 +315,50 @@ impl<O: Os> Heap<O> {
         unsafe { self.map.set(base.page(), mapped(pages), None) };
         span.end();
         guard.pages.free(base, pages);
+        // The pages are taken from the accounts, which must have them.
+        moved.into_iter().for_each(|moved| self.vm.accounts().settle(moved));
         // SAFETY: the record came from these records, by the caller's promise.
         unsafe { guard.spans.free(NonNull::from(span)) };
-        self.move_out_of_use(pages, what, &mut entry);
+        self.vm.accounts().transfer(what.account(), Account::HeapFree, pages.bytes(), &mut entry);
+        move_out_of_use(pages, what, counted, &mut entry);
         record_in_use(-1, &mut entry);
         self.books.post(writer, &entry);
     }
+}
 
-    /// Accounts for pages that go out of use.
-    fn move_out_of_use(&self, pages: Pages, what: Use, entry: &mut Entry) {
-        self.vm.accounts().transfer(what.account(), Account::HeapFree, pages.bytes(), entry);
-        match what {
-            Use::Small(class) => {
-                entry.add(Total::InHeap, -(pages.bytes() as isize));
-                let vacant = -(class.objects() as isize);
-                entry.class(
-                    class,
-                    ClassEntry { span_bytes: -(pages.bytes() as isize), vacant, ..ClassEntry::default() },
-                );
-            }
-            Use::Large => {
-                entry.add(Total::InHeap, -(pages.bytes() as isize));
-                entry.add(Total::LargeFreeBytes, pages.bytes() as isize);
-                entry.add(Total::LargeFrees, 1);
-            }
-            Use::Manual(_) => {}
+/// Posts that pages come into use.
+fn move_in_use(pages: Pages, what: Use, entry: &mut Entry) {
+    let bytes = pages.bytes() as isize;
+    match what {
+        Use::Small(class) => {
+            entry.add(Total::InHeap, bytes);
+            let vacant = class.objects() as isize;
+            entry.class(class, ClassEntry { span_bytes: bytes, vacant, ..ClassEntry::default() });
         }
+        Use::Large => {
+            entry.add(Total::InHeap, bytes);
+            entry.add(Total::LargeAllocBytes, bytes);
+            entry.add(Total::LargeAllocs, 1);
+        }
+        Use::Manual(_) => {}
+    }
+}
+
+/// Posts that pages go out of use, and `counted` with that.
+fn move_out_of_use(pages: Pages, what: Use, counted: ClassEntry, entry: &mut Entry) {
+    let bytes = pages.bytes() as isize;
+    match what {
+        Use::Small(class) => {
+            entry.add(Total::InHeap, -bytes);
+            let vacant = counted.vacant - class.objects() as isize;
+            entry.class(class, ClassEntry { span_bytes: -bytes, vacant, ..counted });
+        }
+        Use::Large => {
+            entry.add(Total::InHeap, -bytes);
+            entry.add(Total::LargeFreeBytes, bytes);
+            entry.add(Total::LargeFrees, 1);
+        }
+        Use::Manual(_) => {}
     }
 }
 

@@ -1,6 +1,6 @@
 //! Large objects that grow or shrink where they are, or move by their pages.
 
-use super::{Heap, Use, mapped};
+use super::{Heap, Use, mapped, move_in_use};
 use core::sync::atomic::Ordering;
 
 use crate::account::{Account, Entry, Total, Writer};
@@ -30,7 +30,8 @@ impl<O: Os> Heap<O> {
             return false;
         };
         state.pages.take_run(behind, more);
-        self.move_in_use(more, released, Use::Large, &mut entry);
+        self.move_accounts(more, released, Use::Large, &mut entry);
+        move_in_use(more, Use::Large, &mut entry);
         // The object is the same one: only its bytes grow.
         entry.add(Total::LargeAllocs, -1);
         self.remap(span, pages);

@@ -96,7 +96,8 @@ pub unsafe fn read_slow<O: Os>(caches: &Caches<O>) -> Option<(MemStats, MemStats
 /// Looks into every cache, where nobody allocates or frees.
 fn find<O: Os>(caches: &Caches<O>, walked: Walked) -> Found {
     let zero = [0; CLASSES];
-    let mut found = Found { walked, caches: 0, allocs: zero, posted: zero, in_hand: zero, arrived: zero };
+    let mut found =
+        Found { walked, caches: 0, allocs: zero, posted: zero, in_hand: zero, arrived: zero, received: zero };
     caches.each(|cache| {
         found.caches += 1;
         for class in Class::all() {
@@ -104,6 +105,7 @@ fn find<O: Os>(caches: &Caches<O>, walked: Walked) -> Found {
             found.allocs[i] += cache.allocs(class) as u64;
             found.posted[i] += cache.posted(class) as u64;
             found.walked.unposted_frees[i] += cache.unposted_frees(class) as u64;
+            found.received[i] += cache.unposted_received(class) as u64;
             found.in_hand[i] += cache.in_hand(class) as u64;
         }
         cache.each_arrived(|object, count| {
@@ -150,7 +152,7 @@ pub fn crossfoot<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: bool) 
     let mut failures = Failures::default();
     snapshot.check(&mut failures);
     if complete {
-        compare_accounts(heap.vm().accounts(), &snapshot, &mut failures);
+        compare_accounts(caches, &snapshot, &mut failures);
         compare_walk(&walked, &snapshot, &mut failures);
         if objects {
             let found = find(caches, walked);
@@ -168,9 +170,17 @@ pub fn crossfoot<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: bool) 
 }
 
 /// The low-level accounts against the consistent statistics.
-fn compare_accounts(accounts: &crate::account::Accounts, snapshot: &Snapshot, failures: &mut Failures) {
+fn compare_accounts<O: Os>(caches: &Caches<O>, snapshot: &Snapshot, failures: &mut Failures) {
+    let accounts = caches.central().heap().vm().accounts();
+    let mut moved = 0;
+    caches.each(|cache| moved += cache.client().moved() as i64);
     for account in Account::ALL {
-        failures.equal(account.name(), accounts.get(account) as i64, snapshot.account(account));
+        let more = match account {
+            Account::HeapInUse => moved,
+            Account::HeapFree => -moved,
+            _ => 0,
+        };
+        failures.equal(account.name(), accounts.get(account) as i64 + more, snapshot.account(account));
     }
     failures.equal("mapped_ready", accounts.mapped_ready() as i64, snapshot.total(Total::MappedReady));
 }
@@ -201,15 +211,17 @@ fn compare_objects(found: &Found, snapshot: &Snapshot, failures: &mut Failures) 
     let walked = &found.walked;
     for (class, c) in snapshot.classes() {
         let i = class.index();
-        let live = found.allocs[i] as i64 - (c.frees + c.received + walked.unposted_frees[i]) as i64;
+        let live =
+            found.allocs[i] as i64 - (c.frees + c.received + walked.unposted_frees[i] + found.received[i]) as i64;
         let seen = (walked.places[i] - walked.vacant[i] - found.in_hand[i]) as i64;
         failures.require(live == seen, "allocations - frees = objects found", Some(i), live, seen);
-        let unposted = (found.allocs[i] - found.posted[i]) as i64 - walked.unposted_frees[i] as i64;
+        let unposted =
+            (found.allocs[i] - found.posted[i]) as i64 - (walked.unposted_frees[i] + found.received[i]) as i64;
         let (free, vacant) = ((walked.vacant[i] + found.in_hand[i]) as i64, c.vacant - unposted);
         failures.require(free == vacant, "free objects found = vacant", Some(i), free, vacant);
         let (sum, global) = (found.posted[i] as i64, c.allocs as i64);
         failures.require(sum == global, "allocations of all caches = allocations", Some(i), sum, global);
-        let (arrived, sent) = (found.arrived[i] as i64, c.in_transit());
+        let (arrived, sent) = ((found.arrived[i] + found.received[i]) as i64, c.in_transit());
         failures.require(arrived == sent, "objects in inboxes = sent - received", Some(i), arrived, sent);
     }
 }

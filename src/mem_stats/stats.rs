@@ -185,4 +185,6 @@ pub(super) struct Found {
     pub(super) in_hand: [u64; CLASSES],
     /// Objects in the caches' inboxes.
     pub(super) arrived: [u64; CLASSES],
+    /// Objects that were taken from inboxes and are not posted.
+    pub(super) received: [u64; CLASSES],
 }
