@@ -117,6 +117,13 @@ impl<O: Os> Books<O> {
         self.cut.put_class(writer, class.index(), &e.fields());
     }
 
+    /// Posts that `n` objects of a class are sent to the owner of their span, who must not learn of them before this
+    /// returns. The caller owns `writer`.
+    #[inline]
+    pub fn post_sent(&self, writer: &Writer, class: Class, n: usize) {
+        self.cut.count(writer, class.index(), n as i64);
+    }
+
     /// Begins a movement of accounts that no lock protects; it is posted through the result, and ends with it.
     /// `None` while a reader compares the accounts with the books: then the movement is made under the page
     /// heap's lock, for which it waits. The caller owns `writer`.

@@ -128,6 +128,14 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         writer.put_class(self.generation.load(Ordering::Relaxed), class, deltas);
     }
 
+    /// Adds to the counter of one class of `writer`, which the caller owns, by its index.
+    #[inline]
+    pub fn count(&self, writer: &Writer<T, F, C>, class: usize, n: i64) {
+        // As in `put_class`.
+        self.light_fence();
+        writer.count(self.generation.load(Ordering::Relaxed), class, n);
+    }
+
     /// Says that somebody came for a snapshot. A cut made after this has everything that happened before it.
     pub fn arrive(&self) -> Arrival {
         self.light_fence();

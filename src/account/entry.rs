@@ -10,9 +10,7 @@ pub struct ClassEntry {
     pub allocs: usize,
     /// Objects freed by the owner of their span.
     pub frees: usize,
-    /// Objects freed by a thread that does not own their span.
-    pub sent: usize,
-    /// Of those, objects that came home.
+    /// Objects freed by a thread that did not own their span, and that came home.
     pub received: usize,
     /// Bytes of spans gained or lost.
     pub span_bytes: isize,
@@ -21,18 +19,9 @@ pub struct ClassEntry {
 }
 
 impl ClassEntry {
-    /// As the books keep it: one word for each figure, in the order of [`ClassTotals::from`].
-    ///
-    /// [`ClassTotals::from`]: super::ClassTotals
+    /// As the books keep it: one word for each figure, in the order of `ClassTotals::new`.
     pub(super) fn fields(&self) -> [i64; FIELDS] {
-        [
-            self.allocs as i64,
-            self.frees as i64,
-            self.sent as i64,
-            self.received as i64,
-            self.span_bytes as i64,
-            self.vacant as i64,
-        ]
+        [self.allocs as i64, self.frees as i64, self.received as i64, self.span_bytes as i64, self.vacant as i64]
     }
 }
 

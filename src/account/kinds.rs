@@ -105,8 +105,8 @@ pub enum Total {
 /// How many totals there are.
 pub const TOTALS: usize = Total::CacheFree as usize + 1;
 
-/// How many figures each class has in the books.
-pub(super) const FIELDS: usize = 6;
+/// How many figures each class has in the books that change together; objects sent change alone.
+pub(super) const FIELDS: usize = 5;
 
 impl Total {
     /// The index of the total that mirrors `account`.

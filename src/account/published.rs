@@ -15,6 +15,7 @@ struct Copy<const T: usize, const F: usize, const C: usize> {
     taken: AtomicI64,
     totals: [AtomicI64; T],
     classes: [[AtomicI64; F]; C],
+    counters: [AtomicI64; C],
 }
 
 /// The last complete snapshot.
@@ -40,6 +41,7 @@ impl<const T: usize, const F: usize, const C: usize> Published<T, F, C> {
                         taken: AtomicI64::new(0),
                         totals: array![AtomicI64::new(0); T],
                         classes: array![array![AtomicI64::new(0); F]; C],
+                        counters: array![AtomicI64::new(0); C],
                     }; 2
                 ],
             }
@@ -58,6 +60,7 @@ impl<const T: usize, const F: usize, const C: usize> Published<T, F, C> {
         for (from, to) in sums.classes.iter().zip(&copy.classes) {
             store(from, to);
         }
+        store(&sums.counters, &copy.counters);
         // Release: who finds the number finds the words.
         self.complete.store(number, Ordering::Release);
     }
@@ -79,6 +82,7 @@ impl<const T: usize, const F: usize, const C: usize> Published<T, F, C> {
             for (from, to) in copy.classes.iter().zip(&mut out.classes) {
                 load(from, to);
             }
+            load(&copy.counters, &mut out.counters);
             // Acquire: if a word was of a later publication, its beginning is seen.
             fence(Ordering::Acquire);
             if self.begun.load(Ordering::Relaxed).wrapping_sub(number) <= 1 {

@@ -43,8 +43,8 @@ pub struct ClassTotals {
     pub vacant: i64,
 }
 
-impl From<[i64; FIELDS]> for ClassTotals {
-    fn from([allocs, frees, sent, received, span_bytes, vacant]: [i64; FIELDS]) -> ClassTotals {
+impl ClassTotals {
+    fn new([allocs, frees, received, span_bytes, vacant]: [i64; FIELDS], sent: i64) -> ClassTotals {
         let [allocs, frees, sent, received] = [allocs, frees, sent, received].map(|n| n as u64);
         ClassTotals { allocs, frees, sent, received, span_bytes, vacant }
     }
@@ -174,12 +174,12 @@ impl Snapshot {
 
     /// What it says of `class`.
     pub fn class(&self, class: Class) -> ClassTotals {
-        self.sums.classes[class.index()].into()
+        ClassTotals::new(self.sums.classes[class.index()], self.sums.counters[class.index()])
     }
 
     /// What it says of each class, the smallest first.
     pub fn classes(&self) -> impl Iterator<Item = (Class, ClassTotals)> {
-        Class::all().zip(self.sums.classes.iter().map(|&fields| fields.into()))
+        Class::all().map(|class| (class, self.class(class)))
     }
 
     /// The balance of `account`, in bytes.

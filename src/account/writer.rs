@@ -99,6 +99,47 @@ impl<const W: usize> Part<W> {
     }
 }
 
+/// A figure that changes alone. All-zero bytes are a valid new one.
+struct Counter {
+    /// The generation in which it last changed.
+    label: AtomicUsize,
+    /// What it says.
+    now: AtomicI64,
+    /// What it said when it got its label. Fixed until it gets another.
+    kept: AtomicI64,
+}
+
+impl Counter {
+    constant! {
+        fn new() -> Self {
+            Counter { label: AtomicUsize::new(0), now: AtomicI64::new(0), kept: AtomicI64::new(0) }
+        }
+    }
+
+    /// Owner only.
+    #[inline]
+    fn add(&self, generation: usize, n: i64) {
+        let now = self.now.load(Ordering::Relaxed);
+        if self.label.load(Ordering::Relaxed) != generation {
+            self.kept.store(now, Ordering::Relaxed);
+            // Release: a reader that finds the label finds what is kept.
+            self.label.store(generation, Ordering::Release);
+        }
+        // Release: a reader that sees the change sees the label.
+        fence(Ordering::Release);
+        self.now.store(now.wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// As [`Part::read`].
+    fn read(&self, fresh: usize) -> i64 {
+        let now = self.now.load(Ordering::Relaxed);
+        // Acquire: if that is of this generation already, the label is seen.
+        fence(Ordering::Acquire);
+        // Acquire: pairs with the label's release.
+        if self.label.load(Ordering::Acquire) == fresh { self.kept.load(Ordering::Relaxed) } else { now }
+    }
+}
+
 /// A change of a part, prepared.
 #[derive(Clone, Copy)]
 struct Change {
@@ -114,8 +155,8 @@ fn load<const W: usize>(from: &[AtomicI64; W], to: &mut [i64; W]) {
     }
 }
 
-/// The writing side of one cache: `T` totals, and `C` classes of `F` fields. Only the thread that owns the cache
-/// writes. All-zero bytes are a valid new writer.
+/// The writing side of one cache: `T` totals, and `C` classes of `F` fields and a counter that changes alone. Only the
+/// thread that owns the cache writes. All-zero bytes are a valid new writer.
 pub struct Writer<const T: usize, const F: usize, const C: usize> {
     /// Odd while its owner is in an entry of more than one part, or in a movement.
     sequence: AtomicUsize,
@@ -127,6 +168,7 @@ pub struct Writer<const T: usize, const F: usize, const C: usize> {
     pub(super) next: AtomicPtr<Writer<T, F, C>>,
     totals: Part<T>,
     classes: [Part<F>; C],
+    counters: [Counter; C],
 }
 
 /// What one or more writers said at one cut.
@@ -134,15 +176,17 @@ pub struct Writer<const T: usize, const F: usize, const C: usize> {
 pub struct Sums<const T: usize, const F: usize, const C: usize> {
     /// The totals.
     pub totals: [i64; T],
-    /// By class.
+    /// The fields, by class.
     pub classes: [[i64; F]; C],
+    /// The counters that change alone, by class.
+    pub counters: [i64; C],
 }
 
 impl<const T: usize, const F: usize, const C: usize> Sums<T, F, C> {
     /// Nothing.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Self {
-        Sums { totals: [0; T], classes: [[0; F]; C] }
+        Sums { totals: [0; T], classes: [[0; F]; C], counters: [0; C] }
     }
 }
 
@@ -173,6 +217,7 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
                 next: AtomicPtr::new(core::ptr::null_mut()),
                 totals: Part::new(),
                 classes: array![Part::new(); C],
+                counters: array![Counter::new(); C],
             }
         }
     }
@@ -201,6 +246,14 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
     pub(super) fn put_class(&self, generation: usize, class: usize, deltas: &[i64; F]) {
         if let Some(part) = self.classes.get(class) {
             part.change(part.prepare(generation, deltas));
+        }
+    }
+
+    /// Adds to the counter of one class, by its index. Owner only.
+    #[inline]
+    pub(super) fn count(&self, generation: usize, class: usize, n: i64) {
+        if let Some(counter) = self.counters.get(class) {
+            counter.add(generation, n);
         }
     }
 
@@ -253,6 +306,7 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
             for (sum, class) in sum.classes.iter_mut().zip(&scratch.classes) {
                 add(sum, class);
             }
+            add(&mut sum.counters, &scratch.counters);
         }
     }
 
@@ -261,6 +315,9 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
         if scope == Scope::All {
             for (part, out) in self.classes.iter().zip(&mut out.classes) {
                 part.read(fresh, out);
+            }
+            for (counter, out) in self.counters.iter().zip(&mut out.counters) {
+                *out = counter.read(fresh);
             }
         }
     }

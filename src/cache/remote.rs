@@ -7,7 +7,6 @@ use core::ptr::null_mut;
 
 use super::inbox::{Owner, Ways, forward};
 use super::record::Cache;
-use crate::account::ClassEntry;
 use crate::central::{Central, receive};
 use crate::os::Os;
 use crate::span::{Link, NOBODY, Object, Place, Span};
@@ -122,9 +121,8 @@ impl Cache {
         // SAFETY: the parcel's objects are outstanding, so their span is alive.
         let Some(span) = (unsafe { parcel.span.as_ref() }) else { return };
         let sent = parcel.batch.count as usize;
-        let entry = ClassEntry { sent, ..ClassEntry::default() };
         // Posted before the owner can post them as received.
-        central.heap().books().post_class(self.writer(), span.class(), &entry);
+        central.heap().books().post_sent(self.writer(), span.class(), sent);
         // SAFETY: the parcel's objects are free ones of the span, and this cache's.
         unsafe { forward(&Home { cache: self, central, span }, &parcel.batch) };
     }

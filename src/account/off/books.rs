@@ -27,12 +27,14 @@ pub struct Sums {
     pub totals: [i64; TOTALS],
     /// All zero.
     pub classes: [[i64; FIELDS]; CLASSES],
+    /// All zero.
+    pub counters: [i64; CLASSES],
 }
 
 impl Sums {
     /// Nothing.
     pub const fn new() -> Sums {
-        Sums { totals: [0; TOTALS], classes: [[0; FIELDS]; CLASSES] }
+        Sums { totals: [0; TOTALS], classes: [[0; FIELDS]; CLASSES], counters: [0; CLASSES] }
     }
 }
 
@@ -64,6 +66,10 @@ impl<O: Os> Books<O> {
     /// Nothing.
     #[inline]
     pub fn post_class(&self, _writer: &Writer, _class: Class, _e: &ClassEntry) {}
+
+    /// Nothing.
+    #[inline]
+    pub fn post_sent(&self, _writer: &Writer, _class: Class, _n: usize) {}
 
     /// A movement that nobody waits for.
     #[inline]

@@ -10,8 +10,6 @@ pub struct ClassEntry {
     /// As with books.
     pub frees: usize,
     /// As with books.
-    pub sent: usize,
-    /// As with books.
     pub received: usize,
     /// As with books.
     pub span_bytes: isize,
