@@ -35,6 +35,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Check the protocols' source files in every order of loads and stores, and each weakening of them: model/.
+    Model,
     /// Run the long tests and append what they print to docs/soak.md.
     Soak,
     /// Install the Debian packages that the tests and the bench use.
@@ -51,6 +53,7 @@ fn main() -> Result<()> {
         Task::Golden { bless } => golden(bless),
         Task::Check => check(),
         Task::Bench { arguments } => bench(&arguments),
+        Task::Model => model(),
         Task::Soak => soak::run(),
         Task::InstallDeps => install_deps(),
     }
@@ -99,6 +102,11 @@ fn bench(arguments: &[String]) -> Result<()> {
         cargo(root(), &["run", "--release", "--manifest-path", "bench/Cargo.toml", "--package", "runner", "--"]);
     runner.args(arguments);
     done(runner)
+}
+
+/// Its settings, which choose the model's atomics, are beside its manifest.
+fn model() -> Result<()> {
+    done(cargo(&root().join("model"), &["test", "--release"]))
 }
 
 fn install_deps() -> Result<()> {
