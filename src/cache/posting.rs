@@ -13,7 +13,7 @@ use crate::units::KIB;
 
 /// How many allocations of a class are posted together at least, or how many bytes of them, where nothing else has
 /// to be posted: a slot of large objects holds few, and each refill would post.
-const POST_OBJECTS: usize = 64;
+const POST_OBJECTS: usize = 128;
 const POST_BYTES: usize = 128 * KIB;
 
 /// Allocations of each class until the next post.
