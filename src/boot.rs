@@ -26,9 +26,9 @@ pub struct Kernel<O: Os> {
     /// Whether start-up was tried before. Its lock is the boot lock.
     tried: Mutex<O, bool>,
     ready: AtomicBool,
-    /// Held while the background thread works, and by whoever wants it not to.
+    /// Taken by a crossfoot and by a fork, so that no round of background work is seen half. Nobody else yet.
     sysmon: Mutex<O, ()>,
-    /// Held while a trace starts or stops, and by whoever wants it not to.
+    /// Taken by a crossfoot and by a fork, so that no trace is seen half started. Nobody else yet.
     trace: Mutex<O, ()>,
     /// Whether every reading of statistics is compared with everything it can be compared with.
     double_check: AtomicBool,
@@ -117,11 +117,23 @@ impl<O: Os> Kernel<O> {
     /// Checks every identity; see [`mem_stats::crossfoot`]. `None` before start-up.
     ///
     /// Takes the sysmon lock and the trace lock, then what [`mem_stats::crossfoot`] takes.
-    pub fn crossfoot(&self, cache: Option<&Cache>, quiet: bool) -> Option<Balance> {
+    pub fn crossfoot(&self, cache: Option<&Cache>) -> Option<Balance> {
         let caches = self.started()?;
         let _sysmon = self.sysmon.lock();
         let _trace = self.trace.lock();
-        Some(mem_stats::crossfoot(caches, cache, quiet))
+        Some(mem_stats::crossfoot(caches, cache))
+    }
+
+    /// As [`Kernel::crossfoot`], objects too; see [`mem_stats::crossfoot_quiet`].
+    ///
+    /// # Safety
+    /// As for [`mem_stats::crossfoot_quiet`].
+    pub unsafe fn crossfoot_quiet(&self, cache: Option<&Cache>) -> Option<Balance> {
+        let caches = self.started()?;
+        let _sysmon = self.sysmon.lock();
+        let _trace = self.trace.lock();
+        // SAFETY: the caller's promise.
+        Some(unsafe { mem_stats::crossfoot_quiet(caches, cache) })
     }
 
     /// One consistent snapshot. `None` before start-up. Takes the books' lock; never waits for an allocating
@@ -150,14 +162,15 @@ impl<O: Os> Kernel<O> {
             if let Some(cache) = cache {
                 cache.post_all(caches.central());
             }
-            return Some(mem_stats::read(caches, out));
+            return Some(mem_stats::stats(caches, out));
         }
-        let balance = self.crossfoot(cache, false)?;
-        for failure in balance.failures.iter() {
+        let balance = self.crossfoot(cache)?;
+        balance.failures.describe(|what| {
             let mut line = Line::new();
-            let _ = writeln!(line, "crossfoot: double check: {failure}");
+            // A line that is too long is cut, and fails nothing.
+            let _ = writeln!(line, "crossfoot: double check: {what}");
             self.os().print(line.bytes());
-        }
+        });
         *out = balance.mem_stats();
         Some(balance.answer)
     }

@@ -190,7 +190,7 @@ fn the_fast_path_is_as_recorded() {
                 let sum = |face: &str| {
                     ["malloc", "free"].map(|f| measured[&format!("{face} {f} {rest}")]).iter().sum::<u64>()
                 };
-                ((sum("c") - sum("booksoff")) * 100, BOOKS * 100)
+                (sum("c").saturating_sub(sum("booksoff")) * 100, BOOKS * 100)
             }
             None if key.starts_with("mean ") => (measured[&format!("c {key}")].saturating_sub(without), BOOKS_MEAN),
             None => continue,

@@ -190,7 +190,7 @@ impl Run {
     /// Every object is intact and the books balance, if there are any yet.
     fn check(&self) {
         self.held.iter().for_each(Held::check);
-        if self.kernel.crossfoot(None, true).is_some() {
+        if self.kernel.crossfoot(None).is_some() {
             // SAFETY: caches live as long as the kernel.
             let cache = self.caches[0].map(|cache| unsafe { &*cache });
             let balance = balanced(&self.kernel, cache);
@@ -407,7 +407,7 @@ fn start_after(page: usize, plan: impl Fn(&Sim), tries: usize, must_fail: usize)
         let nothing = kernel.caches().central().heap().span_of(Addr(1 << 45));
         assert!(nothing.is_none_or(|span| span.is_nothing()));
         // Start-up done and only the cache missing, there are books already.
-        match kernel.crossfoot(None, true) {
+        match kernel.crossfoot(None) {
             Some(_) => drop(balanced_with_machine(&kernel, None)),
             None if must_fail == 1 => assert_eq!(kernel.os().ranges(), [], "nothing is kept of what was done"),
             None => {}

@@ -177,7 +177,7 @@ fn a_handler_reads_whatever_it_interrupts() {
 
 /// What the child does, without the C library's locks, which other threads may have held: 0 if its books balance.
 fn child(kernel: &Kernel<Linux>) -> i32 {
-    let Some(balance) = kernel.crossfoot(None, false) else { return 1 };
+    let Some(balance) = kernel.crossfoot(None) else { return 1 };
     if !balance.complete {
         return 2;
     }
@@ -239,7 +239,7 @@ fn both_sides_of_a_fork_balance() {
             // SAFETY: an out parameter.
             assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
             assert_eq!(status, 0, "round {round}: exit status {}", libc::WEXITSTATUS(status));
-            let balance = kernel.crossfoot(None, false).expect("the kernel has started");
+            let balance = kernel.crossfoot(None).expect("the kernel has started");
             assert!(balance.failures.is_empty() && balance.complete, "round {round}");
         }
         stop.store(true, Ordering::Relaxed);

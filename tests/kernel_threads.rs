@@ -202,7 +202,7 @@ fn read_meanwhile(kernel: &Kernel<impl Os>, time: Duration) {
         });
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
-                let balance = kernel.crossfoot(None, false).expect("the kernel has started");
+                let balance = kernel.crossfoot(None).expect("the kernel has started");
                 assert_none(&balance.failures);
                 crossed.fetch_add(u64::from(balance.complete), Ordering::Relaxed);
                 thread::sleep(Duration::from_millis(1));

@@ -56,7 +56,7 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
     }
 
     /// Says whether heavy fences reach every thread. Before a second thread posts; later only from yes to no, and then
-    /// no cut is made until every writer has seen that.
+    /// no cut is made for a while, in which every writer gets to see it.
     pub fn set_asymmetric(&self, yes: bool) {
         self.asymmetric.store(usize::from(yes), Ordering::Relaxed);
     }
@@ -166,6 +166,7 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
     /// Closes the door to lock-free movements, and waits for those under way. `false`: the fence failed, or `patience` said so, because a thread was stopped in the middle.
     ///
     /// One caller at a time.
+    #[must_use]
     pub fn close(&self, heavy: impl FnOnce() -> bool, mut patience: impl FnMut() -> bool) -> bool {
         self.door.store(CLOSED, Ordering::Relaxed);
         let mut all = heavy();
@@ -181,7 +182,7 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         all
     }
 
-    /// How many writers are in an entry of several parts or in a movement, at this instant or another.
+    /// How many writers are in an entry that changes the totals, or in a movement, at this instant or another.
     pub fn writers_inside(&self) -> usize {
         let mut inside = 0;
         self.each_writer(|writer| inside += writer.sequence() % 2);

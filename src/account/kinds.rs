@@ -1,4 +1,4 @@
-//! The names of everything that is counted: accounts, totals, and the figures of a class.
+//! The names of everything that is counted: accounts, totals, and how many figures a class has.
 
 /// An account. Every byte obtained from the operating system stands in exactly one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

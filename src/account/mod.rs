@@ -5,8 +5,9 @@
 //! as whole entries ([`Entry`]) by the thread that made them, and are read as one snapshot in
 //! which all movements of an entry are present or none is.
 //!
-//! Every room that moves bytes posts here; `metrics` reads. Posting takes no lock and no locked
-//! instruction; reading takes the books' lock, and waits for no writer.
+//! Every room that moves bytes posts here; `metrics` reads. Posting takes no lock, and no locked instruction where the
+//! system has a fence for all threads; reading takes the books' lock, and waits for no writer. Only [`Reader::close`]
+//! and a fork wait, at most a second.
 //!
 //! Nothing here allocates or calls the operating system, but for the reader's fence, the time and a yield.
 //!

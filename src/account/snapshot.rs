@@ -15,7 +15,8 @@ pub enum Answer {
         /// Its age.
         nanos: u64,
     },
-    /// There is no snapshot yet to answer with; the figures are all zero.
+    /// There is no snapshot yet to answer with, or a thousand publications overtook the reader; the figures are all
+    /// zero.
     Nothing,
 }
 
@@ -147,6 +148,14 @@ impl Failures {
     /// The failures noted, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Failure> {
         self.first.iter()
+    }
+
+    /// Calls `f` with each failure noted, and with how many more there are.
+    pub fn describe(&self, mut f: impl FnMut(core::fmt::Arguments<'_>)) {
+        self.iter().for_each(|failure| f(format_args!("{failure}")));
+        if self.more > 0 {
+            f(format_args!("and {} more", self.more));
+        }
     }
 
     /// How many more failed than [`Failures::iter`] shows.

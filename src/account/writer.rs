@@ -1,7 +1,7 @@
 //! What one writer keeps, and how a reader finds out what it said at a cut.
 //!
 //! A writer's figures only ever belong to it: it adds to them, and nobody clears them. They come in parts, one for
-//! the totals and one for each class. A part has three copies of its figures: what it says, what it said when the
+//! the totals and one for each class, and in one counter for each class that changes alone. A part has three copies of its figures: what it says, what it said when the
 //! generation last moved, and one to write the next. So a part changes by one store, and a reader who comes beside
 //! a change finds either what was before it or what is after, and what was at the cut as long as the cut lasts. An
 //! entry that changes the totals and a class notes first which copies held before it. See `docs/books.md`.
@@ -12,6 +12,7 @@ use crate::sync::{AtomicI64, AtomicPtr, AtomicUsize, Ordering, array, constant, 
 const COPIES: usize = 3;
 /// The bits of a word that name a copy.
 const COPY_BITS: u32 = 2;
+/// Those bits.
 const COPY: usize = (1 << COPY_BITS) - 1;
 /// What the first word of a part is mixed with, so that zero bytes say: copy 0 holds, copy 1 is written next.
 const FIRST: usize = 1 << COPY_BITS;
@@ -43,8 +44,10 @@ impl<const W: usize> Part<W> {
     #[inline]
     fn copy(&self, name: usize) -> &[AtomicI64; W] {
         debug_assert!(name & COPY < COPIES);
-        // SAFETY: names begin as 0, 1 and 2, and only move from one word to another. A check costs the writer two
-        // instructions for each of two copies.
+        // SAFETY: `which` names two different copies, 0 and 1 at first. What is kept is never the one that is next: it
+        // is 2 at first, and later what held when it was kept. So `COPIES - next - kept` is the third name, and each
+        // word only ever gets one of the three. `go_back` exchanges the two names of `which`. A note is made of names
+        // that held. A check costs the writer two instructions for each of two copies.
         unsafe { self.copies.get_unchecked(name & COPY) }
     }
 
@@ -61,6 +64,7 @@ impl<const W: usize> Part<W> {
             self.label.store((generation | holds) ^ LABEL, Ordering::Release);
             holds
         };
+        debug_assert!(next != kept);
         // The third of three: what holds now, or in a new generation what was kept in the one before.
         let free = COPIES.wrapping_sub(next).wrapping_sub(kept);
         // Release: a reader that sees a word of the next copy sees the label.
@@ -158,11 +162,12 @@ fn load<const W: usize>(from: &[AtomicI64; W], to: &mut [i64; W]) {
 /// The writing side of one cache: `T` totals, and `C` classes of `F` fields and a counter that changes alone. Only the
 /// thread that owns the cache writes. All-zero bytes are a valid new writer.
 pub struct Writer<const T: usize, const F: usize, const C: usize> {
-    /// Odd while its owner is in an entry of more than one part, or in a movement.
+    /// Odd while its owner is in an entry that changes the totals, or in a movement.
     sequence: AtomicUsize,
     /// The sequence of the entry that the note is of; any other value: it is of none.
     noted: AtomicUsize,
-    /// Which copies held before the entry: of its class's part, of the totals, and above that the class's index.
+    /// Which copies held before the entry: of its class's part, of the totals, and above that the class's index, or
+    /// the number of classes where it has none.
     note: AtomicUsize,
     /// The writer registered before this one; never changes after registration.
     pub(super) next: AtomicPtr<Writer<T, F, C>>,

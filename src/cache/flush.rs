@@ -53,7 +53,7 @@ impl Cache {
     }
 }
 
-/// Puts objects that were never allocated back on their span's list, as returned and posted.
+/// Puts objects that were never allocated back on their span's list, which are no frees to be counted.
 ///
 /// # Safety
 /// The objects from `hand` on are free ones of `span`, in the owner's hand; all its outstanding

@@ -11,8 +11,8 @@ use crate::size_class::{CLASSES, Class};
 use crate::span::Span;
 use crate::units::KIB;
 
-/// How many allocations of a class are posted together at least, or how many bytes of them, where nothing else has
-/// to be posted: a slot of large objects holds few, and each refill would post.
+/// After how many allocations of a class, or bytes of them, the next refill posts: a slot of large objects holds few,
+/// and each refill would post.
 const POST_OBJECTS: usize = 128;
 const POST_BYTES: usize = 128 * KIB;
 

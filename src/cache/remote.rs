@@ -10,10 +10,10 @@ use super::record::Cache;
 use crate::central::{Central, receive};
 use crate::os::Os;
 use crate::span::{Link, NOBODY, Object, Place, Span};
+use crate::units::{Addr, KIB};
 
 /// A batch of free objects.
 type Batch = crate::span::Batch<Object>;
-use crate::units::{Addr, KIB};
 
 /// How many spans an outbox gathers for at a time.
 const PARCELS: usize = 64;

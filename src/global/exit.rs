@@ -23,7 +23,7 @@ const UNBALANCED: i32 = 70;
 /// Checks every identity of the process's books. `None` before the first allocation.
 pub fn crossfoot() -> Option<Balance> {
     // SAFETY: the thread's word is null or its cache.
-    KERNEL.crossfoot(unsafe { local::cache::<Cache>().as_ref() }, false)
+    KERNEL.crossfoot(unsafe { local::cache::<Cache>().as_ref() })
 }
 
 /// The loader or the libc runs this when the process exits by `exit`, after the program's own destructors.
@@ -69,9 +69,7 @@ pub fn at_exit() {
     let Some(balance) = crossfoot() else { return };
     write_report(options, &balance, pid);
     if options.check && !balance.failures.is_empty() {
-        for failure in balance.failures.iter() {
-            report::line(format_args!("crossfoot: unbalanced: {failure}"));
-        }
+        balance.failures.describe(|what| report::line(format_args!("crossfoot: unbalanced: {what}")));
         flush_libc();
         Linux::exit(UNBALANCED);
     }

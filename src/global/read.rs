@@ -19,7 +19,8 @@ pub fn read_totals(out: &mut Totals) -> Option<Answer> {
     KERNEL.totals(out)
 }
 
-/// The last snapshot that [`read`] or [`mem_stats`] completed, always as stale. `None` before the first allocation.
+/// The last snapshot that anybody completed by [`read`] or [`mem_stats`], not [`read_totals`], as stale;
+/// [`Answer::Nothing`] if there is none yet. `None` before the first allocation.
 ///
 /// A signal handler may call it, whatever it interrupts.
 pub fn last(out: &mut Snapshot) -> Option<Answer> {
@@ -28,7 +29,8 @@ pub fn last(out: &mut Snapshot) -> Option<Answer> {
 
 /// The process's statistics, as Go's `runtime.ReadMemStats` gives them. `None` before the first allocation.
 ///
-/// Otherwise as [`read`]. With `double_check:on` every identity is checked, and what fails is printed.
+/// Otherwise as [`read`], but what the calling thread has not posted is posted first. With `double_check:on` it takes
+/// the locks of a crossfoot, may wait a second for a movement, needs 16 KiB of stack, and prints what fails.
 pub fn mem_stats(out: &mut MemStats) -> Option<Answer> {
     // SAFETY: the thread's word is null or its cache.
     KERNEL.mem_stats(unsafe { local::cache::<Cache>().as_ref() }, out)

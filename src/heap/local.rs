@@ -94,10 +94,11 @@ impl<O: Os> Heap<O> {
             let mut entry = Entry::new();
             // SAFETY: the owner is running this, inside a section.
             let span = self.take_from(client, unsafe { &mut *client.hand.get() }, pages, what, &mut entry);
-            section.post(&entry);
             if span.is_some() {
+                section.post(&entry);
                 return span;
             }
+            // Nothing changed: the section ends without an entry.
         }
         let mut entry = Entry::new();
         let mut guard = self.state.lock();

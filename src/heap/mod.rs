@@ -326,7 +326,7 @@ impl<O: Os> Heap<O> {
     }
 }
 
-/// Posts that pages come into use.
+/// Adds to `entry` that pages come into use.
 fn move_in_use(pages: Pages, what: Use, entry: &mut Entry) {
     let bytes = pages.bytes() as isize;
     match what {
@@ -344,7 +344,7 @@ fn move_in_use(pages: Pages, what: Use, entry: &mut Entry) {
     }
 }
 
-/// Posts that pages go out of use, and `counted` with that.
+/// Adds to `entry` that pages go out of use, and `counted`.
 fn move_out_of_use(pages: Pages, what: Use, counted: ClassEntry, entry: &mut Entry) {
     let bytes = pages.bytes() as isize;
     match what {

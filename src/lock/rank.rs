@@ -45,7 +45,7 @@ ranks! {
     Scavenge: "the pace of giving memory back, and where it goes on",
     Heap: "the page heap: arenas, page bitmaps, summaries, span states",
     Meta: "memory for the allocator's own records",
-    Posting: "no lock: a writer is between the two halves of a statistics update",
+    Posting: "no lock: a writer's sequence is odd",
 }
 
 /// One declared pair: `first` is taken before `then`.

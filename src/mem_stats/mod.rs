@@ -1,8 +1,8 @@
 //! Reading the books: a snapshot, the same added up a second way, and the comparison of both.
 //!
-//! `global` calls it at exit, tests at their end, `metrics` gives names to what it finds.
+//! `boot` calls it for every face, tests at their end, `metrics` gives names to what it finds.
 //!
-//! [`read`] takes the books' lock only. [`crossfoot`] takes the books', the caches' and the heap's
+//! [`snapshot`], [`totals`] and [`stats`] take the books' lock only. [`crossfoot`] and [`read_slow`] take the books', the caches' and the heap's
 //! lock, in this order, so that nobody moves what it compares. Nothing allocates; [`crossfoot`] needs
 //! about 16 KiB of stack.
 //!
@@ -12,7 +12,7 @@ mod stats;
 
 pub use stats::{BySize, MemStats};
 
-use crate::account::{ACCOUNTS, Account, Answer, Failures, Snapshot, Total, Totals};
+use crate::account::{Account, Answer, Failures, Snapshot, Total, Totals};
 use crate::cache::Cache;
 use crate::heap::{Client, Still, Walked};
 use crate::os::Os;
@@ -61,7 +61,7 @@ pub fn totals<O: Os>(caches: &Caches<O>, out: &mut Totals) -> Answer {
 }
 
 /// The statistics of one consistent snapshot.
-pub fn read<O: Os>(caches: &Caches<O>, out: &mut MemStats) -> Answer {
+pub fn stats<O: Os>(caches: &Caches<O>, out: &mut MemStats) -> Answer {
     let mut books = Snapshot::new();
     let answer = snapshot(caches, &mut books);
     out.fill(&books);
@@ -96,15 +96,23 @@ pub unsafe fn read_slow<O: Os>(caches: &Caches<O>) -> Option<(MemStats, MemStats
 /// Looks into every cache, where nobody allocates or frees.
 fn find<O: Os>(caches: &Caches<O>, walked: Walked) -> Found {
     let zero = [0; CLASSES];
-    let mut found =
-        Found { walked, caches: 0, allocs: zero, posted: zero, in_hand: zero, arrived: zero, received: zero };
+    let mut found = Found {
+        walked,
+        caches: 0,
+        allocs: zero,
+        posted: zero,
+        in_hand: zero,
+        arrived: zero,
+        freed: zero,
+        received: zero,
+    };
     caches.each(|cache| {
         found.caches += 1;
         for class in Class::all() {
             let i = class.index();
             found.allocs[i] += cache.allocs(class) as u64;
             found.posted[i] += cache.posted(class) as u64;
-            found.walked.unposted_frees[i] += cache.unposted_frees(class) as u64;
+            found.freed[i] += cache.unposted_frees(class) as u64;
             found.received[i] += cache.unposted_received(class) as u64;
             found.in_hand[i] += cache.in_hand(class) as u64;
         }
@@ -130,11 +138,26 @@ fn walk<O: Os>(caches: &Caches<O>, still: &Still<'_, O>, objects: bool) -> Walke
     walked
 }
 
-/// Checks every identity. Objects are compared too where no other thread allocates or frees: because the
-/// caller knows (`quiet`), or because no other thread has a cache.
+/// Checks every identity. Objects are compared too where no other thread has a cache.
 ///
 /// `cache` is the calling thread's, if it has one.
-pub fn crossfoot<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: bool) -> Balance {
+pub fn crossfoot<O: Os>(caches: &Caches<O>, cache: Option<&Cache>) -> Balance {
+    // SAFETY: nothing is claimed.
+    unsafe { crossfoot_if(caches, cache, false) }
+}
+
+/// Checks every identity, objects too.
+///
+/// # Safety
+/// No other thread allocates or frees meanwhile, and what they did happened before this call.
+pub unsafe fn crossfoot_quiet<O: Os>(caches: &Caches<O>, cache: Option<&Cache>) -> Balance {
+    // SAFETY: the caller's promise.
+    unsafe { crossfoot_if(caches, cache, true) }
+}
+
+/// # Safety
+/// With `quiet`, as for [`crossfoot_quiet`].
+unsafe fn crossfoot_if<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: bool) -> Balance {
     if let Some(cache) = cache {
         cache.post_all(caches.central());
     }
@@ -188,7 +211,7 @@ fn compare_accounts<O: Os>(caches: &Caches<O>, snapshot: &Snapshot, failures: &m
 /// What the walk found against the snapshot: identity 6.
 fn compare_walk(walked: &Walked, snapshot: &Snapshot, failures: &mut Failures) {
     let paged = Account::SpanSys as usize;
-    const _: () = assert!((Account::SpanSys as usize) < ACCOUNTS, "accounts before span_sys are those of pages");
+    const _: () = assert!(Account::InBitmaps as usize + 1 == Account::SpanSys as usize, "those of pages come first");
     for account in Account::ALL.into_iter().take(paged) {
         failures.equal("pages walked = account", walked.accounts[account as usize] as i64, snapshot.account(account));
     }
@@ -211,12 +234,11 @@ fn compare_objects(found: &Found, snapshot: &Snapshot, failures: &mut Failures) 
     let walked = &found.walked;
     for (class, c) in snapshot.classes() {
         let i = class.index();
-        let live =
-            found.allocs[i] as i64 - (c.frees + c.received + walked.unposted_frees[i] + found.received[i]) as i64;
+        let freed = walked.unposted_frees[i] + found.freed[i];
+        let live = found.allocs[i] as i64 - (c.frees + c.received + freed + found.received[i]) as i64;
         let seen = (walked.places[i] - walked.vacant[i] - found.in_hand[i]) as i64;
         failures.require(live == seen, "allocations - frees = objects found", Some(i), live, seen);
-        let unposted =
-            (found.allocs[i] - found.posted[i]) as i64 - (walked.unposted_frees[i] + found.received[i]) as i64;
+        let unposted = (found.allocs[i] - found.posted[i]) as i64 - (freed + found.received[i]) as i64;
         let (free, vacant) = ((walked.vacant[i] + found.in_hand[i]) as i64, c.vacant - unposted);
         failures.require(free == vacant, "free objects found = vacant", Some(i), free, vacant);
         let (sum, global) = (found.posted[i] as i64, c.allocs as i64);

@@ -105,13 +105,13 @@ impl MemStats {
         for (class, c) in books.classes() {
             let by_size = BySize { size: class.size() as u64, mallocs: c.allocs, frees: c.frees + c.received };
             self.add_class(class, by_size, c.live() as u64);
-            self.in_transit += c.in_transit() as u64;
+            self.in_transit = self.in_transit.wrapping_add(c.in_transit() as u64);
         }
         let (allocs, frees) = (books.total(Total::LargeAllocs) as u64, books.total(Total::LargeFrees) as u64);
         self.mallocs += allocs;
         self.frees += frees;
         self.total_alloc += books.total(Total::LargeAllocBytes) as u64;
-        self.add_objects(allocs - frees, books.large_bytes() as u64);
+        self.add_objects(allocs.wrapping_sub(frees), books.large_bytes() as u64);
     }
 
     /// Fills in the same from the other side: the low-level accounts, the caches' own counters, and what the walk
@@ -130,8 +130,12 @@ impl MemStats {
         self.mcache_inuse = found.caches as u64 * size_of::<crate::cache::Cache>() as u64;
         for class in Class::all() {
             let i = class.index();
-            let live = walked.places[i] - walked.vacant[i] - found.in_hand[i];
-            let by_size = BySize { size: class.size() as u64, mallocs: found.allocs[i], frees: found.allocs[i] - live };
+            let live = walked.places[i].wrapping_sub(walked.vacant[i]).wrapping_sub(found.in_hand[i]);
+            let by_size = BySize {
+                size: class.size() as u64,
+                mallocs: found.allocs[i],
+                frees: found.allocs[i].wrapping_sub(live),
+            };
             self.add_class(class, by_size, live);
             self.in_transit += found.arrived[i];
         }
@@ -156,17 +160,19 @@ impl MemStats {
         self.other_sys = get(Account::OtherSys) + get(Account::TraceSys) + spans;
     }
 
+    // Wrapping, because figures that do not add up must not end the program that asks for them.
+
     fn add_class(&mut self, class: Class, by_size: BySize, live: u64) {
         self.by_size[class.index()] = by_size;
-        self.mallocs += by_size.mallocs;
-        self.frees += by_size.frees;
-        self.total_alloc += by_size.mallocs * by_size.size;
-        self.add_objects(live, live * by_size.size);
+        self.mallocs = self.mallocs.wrapping_add(by_size.mallocs);
+        self.frees = self.frees.wrapping_add(by_size.frees);
+        self.total_alloc = self.total_alloc.wrapping_add(by_size.mallocs.wrapping_mul(by_size.size));
+        self.add_objects(live, live.wrapping_mul(by_size.size));
     }
 
     fn add_objects(&mut self, objects: u64, bytes: u64) {
-        self.heap_objects += objects;
-        self.heap_alloc += bytes;
+        self.heap_objects = self.heap_objects.wrapping_add(objects);
+        self.heap_alloc = self.heap_alloc.wrapping_add(bytes);
         self.alloc = self.heap_alloc;
     }
 }
@@ -185,6 +191,8 @@ pub(super) struct Found {
     pub(super) in_hand: [u64; CLASSES],
     /// Objects in the caches' inboxes.
     pub(super) arrived: [u64; CLASSES],
+    /// Frees that caches have counted and not posted.
+    pub(super) freed: [u64; CLASSES],
     /// Objects that were taken from inboxes and are not posted.
     pub(super) received: [u64; CLASSES],
 }

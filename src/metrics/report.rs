@@ -32,13 +32,20 @@ pub fn write_table(out: &mut impl Write, reading: &Reading<'_>) -> fmt::Result {
     if failures.is_empty() {
         return writeln!(out, "{:>20}  crossfoot", verdict(reading));
     }
-    for failure in failures.iter() {
-        writeln!(out, "          UNBALANCED  {failure}")?;
-    }
-    Ok(())
+    let mut result = Ok(());
+    failures.describe(|what| {
+        if result.is_ok() {
+            result = writeln!(out, "          UNBALANCED  {what}");
+        }
+    });
+    result
 }
 
 /// What is said where no identity failed: that all hold, or that they could not be checked.
 fn verdict(reading: &Reading<'_>) -> &'static str {
-    if reading.balance.complete { "balanced" } else { "unchecked: a thread was stopped in a movement" }
+    if reading.balance.complete {
+        "balanced"
+    } else {
+        "unchecked: a thread was stopped in a movement, or the system refused a fence"
+    }
 }

@@ -116,8 +116,9 @@ pub struct Own {
     pub bias: Cell<u32>,
     /// Objects made of the span's memory so far.
     pub carved: Cell<u32>,
-    /// What of the objects in `free` are not frees that nobody has counted: `carved - outstanding - accounted` were
-    /// freed by the owner and not counted by its cache. Wraps below zero when objects are taken back uncounted.
+    /// `carved - outstanding - accounted` is how many frees by the owner its cache has not counted yet. Raised by what
+    /// is counted, and by objects that came back without a free of the owner (came home, never handed out); lowered,
+    /// below zero with wrapping, when free objects are taken to be handed out again.
     pub accounted: Cell<u32>,
     /// Which list of its owner the span stands in.
     pub place: Cell<Place>,
