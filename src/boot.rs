@@ -164,6 +164,13 @@ impl<O: Os> Kernel<O> {
             }
             return Some(mem_stats::stats(caches, out));
         }
+        self.mem_stats_checked(cache, out)
+    }
+
+    /// Kept out of [`Kernel::mem_stats`], because it needs five times the stack.
+    #[cold]
+    #[inline(never)]
+    fn mem_stats_checked(&self, cache: Option<&Cache>, out: &mut MemStats) -> Option<Answer> {
         let balance = self.crossfoot(cache)?;
         balance.failures.describe(|what| {
             let mut line = Line::new();

@@ -10,9 +10,10 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossfoot::account::{Answer, Entry, Failures, Snapshot, Total, Totals};
+use crossfoot::account::{Answer, ClassEntry, Entry, Failures, Snapshot, Total, Totals};
 use crossfoot::api;
 use crossfoot::boot::Kernel;
+use crossfoot::heap::Use;
 use crossfoot::mem_stats::MemStats;
 use crossfoot::os::sim::Sim;
 use crossfoot::os::{Linux, Os};
@@ -175,16 +176,14 @@ fn stopped_in(act: fn(&Kernel<Sim>, &crossfoot::cache::Cache), f: impl FnOnce(&K
     let (go, wait) = channel::<()>();
     let worker = thread::spawn(move || {
         let cache = adopt(kernel);
-        let (ready, central) = (api::allocate(kernel.caches().central(), cache, 24), kernel.caches().central());
-        assert!(!ready.is_null());
-        cache.post_all(central);
+        let ready = get_ready(kernel, cache);
         assert!(kernel.snapshot(&mut before).is_some_and(Answer::is_complete));
         Sim::stop_halfway(move || {
             inside.send(before).expect("somebody waits");
             wait.recv().expect("somebody says when");
         });
         act(kernel, cache);
-        free(kernel, cache, ready as usize);
+        ready.into_iter().for_each(|at| free(kernel, cache, at));
         retire(kernel, cache);
     });
     let before = arrived.recv_timeout(Duration::from_secs(60)).expect("the worker came to the middle of an entry");
@@ -196,14 +195,26 @@ fn stopped_in(act: fn(&Kernel<Sim>, &crossfoot::cache::Cache), f: impl FnOnce(&K
     let mut after = Snapshot::new();
     assert_eq!(kernel.snapshot(&mut after), Some(Answer::Complete));
     check(&after);
-    let made = |s: &Snapshot| s.class(Class::of(1000)).allocs as i64 + s.total(Total::LargeAllocs);
+    let made = |s: &Snapshot| s.class(Class::of(40)).allocs as i64 + s.total(Total::LargeAllocs);
     assert!(made(&after) > made(&before), "the entry that was stopped is there now");
     balanced(kernel, None);
 }
 
+/// Allocates until the cache has pages and a record in hand, and posts all.
+fn get_ready(kernel: &Kernel<Sim>, cache: &crossfoot::cache::Cache) -> [usize; 2] {
+    let central = kernel.caches().central();
+    // The first makes the heap grow, the second fills the hand.
+    let objects = [24, 200].map(|size| api::allocate(central, cache, size) as usize);
+    // SAFETY: this thread owns the cache.
+    let (pages, records) = unsafe { cache.client().in_hand() };
+    assert!(pages >= Class::of(40).span_pages() && records > 0, "{pages:?} and {records} records are in hand");
+    cache.post_all(central);
+    objects
+}
+
 /// A span for a class, from what is in the cache's hand: a movement that no lock protects.
 fn take_near(kernel: &Kernel<Sim>, cache: &crossfoot::cache::Cache) {
-    let at = api::allocate(kernel.caches().central(), cache, 1000) as usize;
+    let at = api::allocate(kernel.caches().central(), cache, 40) as usize;
     free(kernel, cache, at);
 }
 
@@ -242,8 +253,7 @@ fn what_a_fork_cut_off_is_taken_back() {
         let (inside, arrived) = channel();
         thread::spawn(move || {
             let cache = adopt(kernel);
-            assert!(!api::allocate(kernel.caches().central(), cache, 24).is_null());
-            cache.post_all(kernel.caches().central());
+            get_ready(kernel, cache);
             assert!(kernel.snapshot(&mut before).is_some_and(Answer::is_complete));
             Sim::stop_halfway(move || {
                 inside.send(before).expect("somebody waits");
@@ -407,4 +417,70 @@ fn readers_that_come_together_share_a_snapshot() {
     }
     assert_eq!(least, 1, "those who came before a turn began share its snapshot");
     retire(&kernel, cache);
+}
+
+/// After each step of one thread with few objects: nothing is negative, whatever was posted and whatever was not.
+#[test]
+fn every_step_of_one_thread_holds() {
+    for seed in 0..40 {
+        let kernel = kernel::kernel(Sim::new());
+        let cache = adopt(&kernel);
+        let (mut rng, mut objects, mut snapshot) = (Rng(seed), Vec::new(), Snapshot::new());
+        // Few objects to a span, and pages that go through the cache's hand in all ways.
+        let sizes = [8 * KIB, 8 * KIB, 2 * KIB, 128 * KIB, 40 * KIB];
+        let most = 4 + rng.below(60);
+        for _ in 0..600 {
+            if objects.len() < most && !rng.one_in(2) {
+                let size = sizes[rng.below(sizes.len())];
+                objects.push(api::allocate(kernel.caches().central(), cache, size) as usize);
+            } else if !objects.is_empty() {
+                let at = objects.swap_remove(rng.below(objects.len()));
+                free(&kernel, cache, at);
+            }
+            assert_eq!(kernel.snapshot(&mut snapshot), Some(Answer::Complete));
+            check(&snapshot);
+            assert!(snapshot.classes().all(|(_, class)| class.vacant >= 0), "seed {seed}");
+        }
+        objects.into_iter().for_each(|at| free(&kernel, cache, at));
+        retire(&kernel, cache);
+        empty(&kernel);
+    }
+}
+
+/// Spans go from the hand, come back to the hand after the accounts were settled, and a large object takes their pages.
+#[test]
+fn a_large_object_takes_pages_that_only_the_hand_knows() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let (heap, client, class) = (kernel.caches().central().heap(), cache.client(), Class::of(8 * KIB));
+    let small = || heap.take_near(client, class.span_pages(), Use::Small(class)).expect("there is room");
+    let back = |span| {
+        // SAFETY: nobody uses the span.
+        unsafe { heap.give_back_near(client, span, Use::Small(class), ClassEntry::default()) }
+    };
+    let hand = || {
+        // SAFETY: this thread owns the cache.
+        let bytes = unsafe { client.in_hand() }.0.bytes() as isize + client.moved();
+        assert!(bytes >= 0, "the hand and what was moved are {bytes} bytes together");
+    };
+    let spans: Vec<_> = (0..8).map(|_| small()).collect();
+    let mut large = Vec::new();
+    for round in 0..6 {
+        // One of another block settles; the others go into the hand.
+        back(spans[round]);
+        let more: Vec<_> = (0..4).map(|_| small()).collect();
+        more.into_iter().for_each(&back);
+        hand();
+        large.push(heap.take_near(client, Pages(16), Use::Large).expect("there is room"));
+        hand();
+    }
+    spans.into_iter().skip(6).for_each(&back);
+    for span in large {
+        assert!(span.end_large());
+        // SAFETY: nobody uses the span.
+        unsafe { heap.give_back_near(client, span, Use::Large, ClassEntry::default()) };
+        hand();
+    }
+    retire(&kernel, cache);
+    balanced(&kernel, None);
 }

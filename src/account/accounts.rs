@@ -114,8 +114,8 @@ impl Accounts {
         entry.add(Total::of(to), n as isize);
     }
 
-    /// Gives the accounts what a cache moved; it was posted before. Owner only, with the page heap's lock held, so that
-    /// nobody compares in between, and before others get to see a span that was taken by such a move.
+    /// Gives the accounts what a cache moved; it was posted before. Owner only, with the page heap's lock held or in a
+    /// movement, so that nobody compares in between, and before others get to see a span that was taken by such a move.
     pub fn settle(&self, moved: &Moved) {
         let n = moved.0.load(Ordering::Relaxed);
         moved.0.store(0, Ordering::Relaxed);

@@ -178,13 +178,15 @@ impl<O: Os> Books<O> {
             };
             reading.totals = Totals(reading.sum.totals);
             reading.totals_at = Some(fresh);
+            // Nobody who came before the last snapshot waits any more, and generations wrap.
+            reading.last = None;
         }
         *out = reading.totals;
         Answer::Complete
     }
 
     fn read_locked(&self, reading: &mut Reading, os: &O, out: &mut Snapshot) -> Answer {
-        *out = Snapshot::new();
+        out.clear();
         let heavy = || self.heavy_fence(os);
         let Some(fresh) = self.cut.read(Scope::All, heavy, &mut reading.scratch, &mut out.sums) else {
             return self.stale(out);
@@ -202,19 +204,21 @@ impl<O: Os> Books<O> {
         match self.published.read(&mut out.sums) {
             Some(taken) => Answer::Stale { nanos: O::now().saturating_sub(taken) },
             None => {
-                *out = Snapshot::new();
+                out.clear();
                 Answer::Nothing
             }
         }
     }
 
     #[cold]
+    #[inline(never)]
     fn stale(&self, out: &mut Snapshot) -> Answer {
         self.stale.fetch_add(1, Ordering::Relaxed);
         self.last(out)
     }
 
     #[cold]
+    #[inline(never)]
     fn stale_totals(&self, out: &mut Totals) -> Answer {
         let mut last = Snapshot::new();
         let answer = self.stale(&mut last);

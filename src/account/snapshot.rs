@@ -171,6 +171,13 @@ impl Snapshot {
         Snapshot { sums: Sums::new() }
     }
 
+    /// Makes it the snapshot of empty books, where it is.
+    pub(super) fn clear(&mut self) {
+        self.sums.totals.fill(0);
+        self.sums.classes.iter_mut().for_each(|class| class.fill(0));
+        self.sums.counters.fill(0);
+    }
+
     /// A total.
     pub fn total(&self, total: Total) -> i64 {
         self.sums.totals[total as usize]

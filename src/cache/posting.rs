@@ -102,6 +102,14 @@ impl Cache {
         counted.set(counted.get() + freed.wrapping_sub(span.accounted.replace(freed)));
     }
 
+    /// Posts what happened in one class, the next one at each call: a thread that has gone on to other classes does not
+    /// come by in their refills.
+    pub(super) fn post_next<O: Os>(&self, central: &Central<O>) {
+        let next = self.next_post.get();
+        self.next_post.set(if next + 1 < CLASSES { next + 1 } else { 0 });
+        self.post_any(central, Class::from_index(next));
+    }
+
     /// Counts `n` objects of `class` that came home, to be posted. Their span counts them as posted.
     pub(super) fn count_received(&self, class: Class, n: u32) {
         let counted = &self.classes[class.index()].posted.received;
@@ -111,9 +119,7 @@ impl Cache {
     /// Posts what happened in `class`, if that is enough.
     #[inline(always)]
     pub(super) fn post_sometimes<O: Os>(&self, central: &Central<O>, class: Class) {
-        // The counter goes up to 2^64 on 64 bits; where it wraps on 32, a post or two are late.
-        if self.allocs(class) >= self.classes[class.index()].posted.due.get() {
-            self.count_current(class);
+        if self.allocs(class).wrapping_sub(self.classes[class.index()].posted.due.get()) as isize >= 0 {
             self.post_counted(central, class);
         }
     }
@@ -122,10 +128,9 @@ impl Cache {
     /// nothing.
     #[inline(never)]
     pub(super) fn post_any<O: Os>(&self, central: &Central<O>, class: Class) {
-        self.count_current(class);
-        let counted = self.unposted_frees(class) | self.unposted_received(class);
-        if counted != 0 || self.allocs(class) != self.posted(class) {
-            self.post_counted(central, class);
+        let e = self.counted(class);
+        if e.allocs | e.frees | e.received != 0 {
+            central.heap().books().post_class(self.writer(), class, &e);
         }
     }
 
@@ -143,9 +148,11 @@ impl Cache {
         central.heap().books().post_class(self.writer(), class, &e);
     }
 
-    /// What happened in `class` since the last time and was counted of its spans: the caller posts it.
+    /// What happened in `class` since the last time and was counted of its spans: the caller posts it. Frees into the
+    /// current span are in it, or objects that were freed there and allocated again would count twice.
     #[inline(always)]
     pub(super) fn counted(&self, class: Class) -> ClassEntry {
+        self.count_current(class);
         let posted = &self.classes[class.index()].posted;
         let allocs = self.allocs(class);
         let mut e = ClassEntry {
@@ -156,7 +163,7 @@ impl Cache {
         };
         e.vacant = (e.frees + e.received) as isize - e.allocs as isize;
         posted.allocs.set(allocs);
-        posted.due.set(allocs.saturating_add(POST_EVERY[class.index()] as usize));
+        posted.due.set(allocs.wrapping_add(POST_EVERY[class.index()] as usize));
         posted.frees.set(0);
         posted.received.set(0);
         e

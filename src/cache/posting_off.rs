@@ -56,6 +56,9 @@ impl Cache {
     pub(super) fn count_frees(&self, _span: &Span) {}
 
     #[inline(always)]
+    pub(super) fn post_next<O: Os>(&self, _central: &Central<O>) {}
+
+    #[inline(always)]
     pub(super) fn count_received(&self, _class: Class, _n: u32) {}
 
     #[inline(always)]

@@ -46,6 +46,8 @@ pub struct Cache {
     pub(super) outbox: UnsafeCell<Outbox>,
     pub(super) inbox: Inbox<Object>,
     client: Client,
+    /// The class that is posted next when it is nobody's turn. Owner only.
+    pub(super) next_post: Cell<usize>,
     /// How often the end of the owning thread was put off. Owner only.
     pub exit_rounds: Cell<usize>,
     /// The next cache in the pool. Protected by the caches' lock.
@@ -92,6 +94,7 @@ impl Cache {
             outbox: UnsafeCell::new(Outbox::new()),
             inbox: Inbox::new(),
             client: Client::new(),
+            next_post: Cell::new(0),
             exit_rounds: Cell::new(0),
             next_idle: Cell::new(null_mut()),
             next: AtomicPtr::new(null_mut()),

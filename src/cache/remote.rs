@@ -143,6 +143,7 @@ impl Cache {
         if outbox.refills >= SETTLE_EVERY {
             self.send_all(central);
             self.drain(central);
+            self.post_next(central);
         }
     }
 

@@ -63,6 +63,13 @@ pub fn at_exit() {
     if (!options.check && options.exit_report == Report::Off) || EXITED.swap(pid, Ordering::Relaxed) == pid {
         return;
     }
+    exit_with(options, pid);
+}
+
+/// Kept out of [`at_exit`], which runs on whatever stack the program exits on: this needs some 40 KiB.
+#[cold]
+#[inline(never)]
+fn exit_with(options: &Options, pid: i32) {
     if !account::KEPT {
         return report::line(format_args!("crossfoot: this build keeps no books: there is nothing to report or check"));
     }

@@ -30,7 +30,7 @@ pub fn last(out: &mut Snapshot) -> Option<Answer> {
 /// The process's statistics, as Go's `runtime.ReadMemStats` gives them. `None` before the first allocation.
 ///
 /// Otherwise as [`read`], but what the calling thread has not posted is posted first. With `double_check:on` it takes
-/// the locks of a crossfoot, may wait a second for a movement, needs 16 KiB of stack, and prints what fails.
+/// the locks of a crossfoot, may wait a second for a movement, needs 40 KiB of stack, and prints what fails.
 pub fn mem_stats(out: &mut MemStats) -> Option<Answer> {
     // SAFETY: the thread's word is null or its cache.
     KERNEL.mem_stats(unsafe { local::cache::<Cache>().as_ref() }, out)

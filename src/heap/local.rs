@@ -22,7 +22,8 @@ const RECORDS: usize = 8;
 /// What a cache is to the page heap. All-zero bytes are a new one.
 pub struct Client {
     writer: Writer,
-    /// Moved inside a section of the books, or with the heap's lock held.
+    /// Moved inside a section of the books, or with the heap's lock held. Never takes away more than is in hand: free
+    /// pages in hand, and what was moved, are not less than nothing together.
     moved: Moved,
     hand: UnsafeCell<Hand>,
 }
@@ -122,7 +123,11 @@ impl<O: Os> Heap<O> {
         let record = hand.record()?;
         match what {
             Use::Small(_) => client.moved.move_free_in_use(pages.bytes() as isize, entry),
-            _ => self.move_accounts(pages, Pages(0), what, entry),
+            _ => {
+                // The accounts may lack free pages that only this cache knows of.
+                self.vm.accounts().settle(&client.moved);
+                self.move_accounts(pages, Pages(0), what, entry);
+            }
         }
         move_in_use(pages, what, entry);
         record_in_use(1, entry);

@@ -63,6 +63,8 @@ const EXTRA: usize = GIB / 16;
 
 /// How far the simulated clock goes on whenever it is read.
 const TICK: u64 = 1_000;
+/// How far it goes on by a yield.
+const SLICE: u64 = 1_000_000;
 
 /// The simulated clock, in nanoseconds. One for all machines, since it has no instance.
 static CLOCK: AtomicU64 = AtomicU64::new(0);
@@ -360,7 +362,7 @@ impl Sim {
     }
 
     /// Lets the simulated clock go on by `nanoseconds`, for every machine of the process. By
-    /// itself it goes on by a microsecond whenever it is read.
+    /// itself it goes on by a microsecond whenever it is read, and by a millisecond whenever a thread yields.
     pub fn advance(nanoseconds: u64) {
         CLOCK.fetch_add(nanoseconds, Ordering::Relaxed);
     }

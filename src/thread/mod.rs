@@ -28,14 +28,17 @@ struct Pool {
 // SAFETY: idle caches belong to the pool, which is touched under its mutex only.
 unsafe impl Send for Pool {}
 
-/// The pool of caches, held still.
-pub struct StillPool<'a, O: Os>(Guard<'a, O, Pool>);
+/// The pool of caches and the cache of those that have none, held still.
+pub struct StillPool<'a, O: Os> {
+    pool: Guard<'a, O, Pool>,
+    _shared: Guard<'a, O, Cache>,
+}
 
 impl<O: Os> StillPool<'_, O> {
     /// How many caches belong to no thread.
     pub fn idle(&self) -> usize {
         let mut n = 0;
-        let mut p = self.0.idle.get();
+        let mut p = self.pool.idle.get();
         // SAFETY: caches are never unmapped, and idle ones are the pool's under its lock.
         while let Some(cache) = unsafe { p.as_ref() } {
             n += 1;
@@ -181,8 +184,9 @@ impl<O: Os> Caches<O> {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// Keeps caches from being made and adopted until the result is dropped.
+    /// Keeps caches from being made and adopted, and those without one from freeing, until the result is dropped.
     pub fn hold_still(&self) -> StillPool<'_, O> {
-        StillPool(self.pool.lock())
+        let pool = self.pool.lock();
+        StillPool { pool, _shared: self.shared.lock() }
     }
 }

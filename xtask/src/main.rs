@@ -104,7 +104,7 @@ fn bench(arguments: &[String]) -> Result<()> {
     done(runner)
 }
 
-/// Its settings, which choose the model's atomics, are beside its manifest.
+/// Its build script chooses the model's atomics.
 fn model() -> Result<()> {
     done(cargo(&root().join("model"), &["test", "--release"]))
 }

@@ -12,12 +12,14 @@ use rustix::thread::{MembarrierCommand, membarrier};
 
 use super::calls::{Call, Verb};
 use super::states::State;
-use super::{CLOCK, HALFWAY, Machine, Sim, TICK, illegal};
+use super::{CLOCK, HALFWAY, Machine, SLICE, Sim, TICK, illegal};
 use crate::os::{Os, OsError, Platform, Window};
 use crate::units::{Addr, align_down, checked_align_up};
 
 impl Platform for Sim {
     fn yield_now() {
+        // Whoever waits for a stopped thread waits for as many yields, however long they take on a busy machine.
+        CLOCK.fetch_add(SLICE, Ordering::Relaxed);
         std::thread::yield_now();
     }
 

@@ -1,0 +1,8 @@
+//! The shipped protocols of the books.
+
+#[path = "../../src/account/cut.rs"]
+pub mod cut;
+#[path = "../../src/account/published.rs"]
+pub mod published;
+#[path = "../../src/account/writer.rs"]
+pub mod writer;

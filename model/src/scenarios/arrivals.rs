@@ -1,0 +1,84 @@
+//! Readers one after another, as `Books::read` has them: one that arrives while another reads takes that one's
+//! result if the cut was made after it arrived, and finds everything in it that happened before.
+
+use std::rc::Rc;
+
+use super::{Room, both};
+use crate::account::writer::Scope;
+use crate::check::Scenario;
+use crate::ghost::{self, Flag, Lock, Mode};
+
+/// The scenarios of this file.
+pub fn scenarios() -> Vec<Scenario> {
+    [
+        both("arrivals: one's own entry", Some(3), 1, own_entry),
+        both("arrivals: another's entry", Some(3), 1, anothers_entry),
+    ]
+    .concat()
+}
+
+/// What is under the books' lock.
+#[derive(Default)]
+struct Reading {
+    last: Option<usize>,
+    said: i64,
+}
+
+struct Books {
+    room: Rc<Room<1, 1, 1>>,
+    reading: Lock<Reading>,
+}
+
+impl Books {
+    fn open(mode: Mode, threads: usize) -> Rc<Books> {
+        let room = Room::open(mode, threads);
+        Rc::new(Books { room, reading: Lock::new(Reading::default()) })
+    }
+
+    fn read(&self) -> i64 {
+        let arrival = ghost::during("arrival", || self.room.cut.arrive());
+        let mut reading = self.reading.lock();
+        if !reading.last.is_some_and(|fresh| arrival.is_before(fresh)) {
+            let (fresh, sum) = self.room.cut_while(Scope::All, || ());
+            *reading = Reading { last: Some(fresh), said: sum.classes[0][0] };
+        }
+        reading.said
+    }
+}
+
+fn own_entry(mode: Mode, _: usize) {
+    let books = Books::open(mode, 2);
+    let mut other = {
+        let books = Rc::clone(&books);
+        ghost::spawn(move || {
+            books.room.post_class(0, 0, 1);
+            assert!(books.read() == 1, "one's own entry is missing");
+        })
+    };
+    let first = books.read();
+    assert!(first <= books.read());
+    other.join();
+    assert_eq!(books.read(), 1);
+}
+
+fn anothers_entry(mode: Mode, _: usize) {
+    let books = Books::open(mode, 3);
+    let said = Rc::new(Flag::new());
+    let mut writer = {
+        let (books, said) = (Rc::clone(&books), Rc::clone(&said));
+        ghost::spawn(move || {
+            books.room.post_class(0, 0, 1);
+            said.say();
+        })
+    };
+    let mut reader = {
+        let books = Rc::clone(&books);
+        ghost::spawn(move || {
+            let told = said.is_said();
+            assert!(books.read() == 1 || !told, "what the reader knew of is missing");
+        })
+    };
+    books.read();
+    writer.join();
+    reader.join();
+}

@@ -1,0 +1,64 @@
+//! The last complete snapshot: whoever reads it, and when, finds one that is whole.
+
+use std::rc::Rc;
+
+use super::both;
+use crate::account::published::Published;
+use crate::account::writer::Sums;
+use crate::check::Scenario;
+use crate::ghost::{self, Mode};
+
+/// More stores than a publication has.
+const STORES: usize = 8;
+
+/// The scenarios of this file. They have no use for heavy fences.
+pub fn scenarios() -> Vec<Scenario> {
+    let all = [
+        both("published: beside the publisher", Some(3), 1, beside),
+        both("published: by a handler that interrupts the publisher", None, 3 * STORES, interrupting),
+    ];
+    all.concat().into_iter().filter(|scenario| scenario.mode == Mode::Symmetric).collect()
+}
+
+type Last = Published<1, 1, 1>;
+
+/// The sums of which every word is this number.
+fn sums(number: i64) -> Sums<1, 1, 1> {
+    Sums { totals: [number], classes: [[number]], counters: [number] }
+}
+
+fn publish(last: &Last, number: i64) {
+    last.publish(&sums(number), number as u64);
+}
+
+/// Reads, checks that the words belong together, and returns the number of the publication; 0: nothing.
+fn read(last: &Last) -> i64 {
+    let mut sum = Sums::new();
+    let Some(taken) = ghost::retrying(|| last.read(&mut sum)) else { return 0 };
+    let number = taken as i64;
+    assert_eq!(sum, sums(number), "words of two publications");
+    number
+}
+
+fn beside(mode: Mode, _: usize) {
+    ghost::begin(mode, 2);
+    let last = Rc::new(Last::new());
+    let publisher = Rc::clone(&last);
+    let mut publisher = ghost::spawn(move || (1..=3).for_each(|number| publish(&publisher, number)));
+    let first = read(&last);
+    assert!(first <= read(&last), "an older one after a newer one");
+    publisher.join();
+    assert_eq!(read(&last), 3);
+}
+
+fn interrupting(mode: Mode, stores: usize) {
+    ghost::begin(mode, 1);
+    let last = Rc::new(Last::new());
+    let handler = Rc::clone(&last);
+    ghost::interrupt_after(stores, move || {
+        let number = read(&handler);
+        assert!((0..=3).contains(&number));
+    });
+    (1..=3).for_each(|number| publish(&last, number));
+    assert_eq!(read(&last), 3);
+}

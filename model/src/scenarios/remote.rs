@@ -1,0 +1,348 @@
+//! The inbox: every batch arrives once, with all that was done to its objects, whoever owns the span by then.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use loom::cell::UnsafeCell;
+
+use super::{Room, both};
+use crate::cache::inbox::{Inbox, Owner, Ways, forward};
+use crate::check::Scenario;
+use crate::ghost::{self, Lock, Mode};
+use crate::span::{Batch, Link};
+use crate::sync::{AtomicUsize, Ordering};
+
+/// The scenarios of this file.
+pub fn scenarios() -> Vec<Scenario> {
+    // Only the last one has a heavy fence.
+    let others = [
+        both("remote: two senders", Some(4), 1, two_senders),
+        both("remote: an inbox that closes", Some(4), 1, closing),
+        both("remote: a look at what arrived", Some(4), 1, looking),
+        both("remote: the owner ends, another adopts the span", Some(4), 1, span_adopted),
+        both("remote: the owner ends, another adopts the cache", Some(4), 1, cache_adopted),
+    ];
+    let others = others.concat().into_iter().filter(|scenario| scenario.mode == Mode::Symmetric);
+    others.chain(both("remote: what was sent and received", Some(3), 1, posted)).collect()
+}
+
+/// A free object. Loom reports an access to its words that is not ordered with another one.
+#[repr(align(16))]
+struct Object {
+    next: UnsafeCell<*mut Object>,
+    extra: UnsafeCell<usize>,
+    /// How often it was received.
+    received: UnsafeCell<usize>,
+}
+
+impl Object {
+    fn new() -> Object {
+        Object { next: UnsafeCell::new(core::ptr::null_mut()), extra: UnsafeCell::new(0), received: UnsafeCell::new(0) }
+    }
+
+    fn received(&self) -> usize {
+        get(&self.received)
+    }
+}
+
+fn get<T: Copy>(cell: &UnsafeCell<T>) -> T {
+    // SAFETY: the protocol orders all accesses, or loom says that it does not.
+    cell.with(|value| unsafe { *value })
+}
+
+fn set<T>(cell: &UnsafeCell<T>, new: T) {
+    // SAFETY: as above.
+    cell.with_mut(|value| unsafe { *value = new });
+}
+
+impl Link for Object {
+    const ALIGN: usize = align_of::<Object>();
+
+    fn next(&self) -> *mut Object {
+        get(&self.next)
+    }
+
+    fn set_next(&self, next: *mut Object) {
+        set(&self.next, next);
+    }
+
+    fn extra(&self) -> usize {
+        get(&self.extra)
+    }
+
+    fn set_extra(&self, extra: usize) {
+        set(&self.extra, extra);
+    }
+}
+
+/// A batch of all of these.
+fn batch(objects: &[Object]) -> Batch<Object> {
+    let at = |object: &Object| core::ptr::from_ref(object).cast_mut();
+    for pair in objects.windows(2) {
+        pair[0].set_next(at(&pair[1]));
+    }
+    Batch { head: at(&objects[0]), tail: at(&objects[objects.len() - 1]), count: objects.len() as u32 }
+}
+
+/// Receives every object of a batch.
+fn receive(batch: &Batch<Object>) {
+    let mut at = batch.head;
+    for _ in 0..batch.count {
+        // SAFETY: the objects of a model live until all of its threads have ended.
+        let object = unsafe { &*at };
+        set(&object.received, object.received() + 1);
+        if at == batch.tail {
+            return;
+        }
+        at = object.next();
+    }
+    panic!("a batch is longer than it says");
+}
+
+fn objects<const N: usize>() -> [Object; N] {
+    core::array::from_fn(|_| Object::new())
+}
+
+/// An inbox, and the objects that two senders send.
+struct Post {
+    inbox: Inbox<Object>,
+    objects: [[Object; 2]; 2],
+}
+
+impl Post {
+    fn open(mode: Mode) -> Rc<Post> {
+        ghost::begin(mode, 3);
+        let post = Post { inbox: Inbox::new(), objects: [objects(), objects()] };
+        post.inbox.open();
+        Rc::new(post)
+    }
+
+    /// Sends a batch of `count` objects of a sender; `false`: nobody takes it.
+    fn send(&self, sender: usize, count: usize) -> bool {
+        // SAFETY: the objects are the sender's.
+        unsafe { self.inbox.send(&batch(&self.objects[sender][..count])) }
+    }
+}
+
+fn two_senders(mode: Mode, _: usize) {
+    let post = Post::open(mode);
+    let mut senders = [0, 1].map(|sender| {
+        let post = Rc::clone(&post);
+        ghost::spawn(move || assert!(post.send(sender, sender + 1)))
+    });
+    if post.inbox.has_any() {
+        post.inbox.take(|batch| receive(&batch));
+    }
+    senders.iter_mut().for_each(ghost::Handle::join);
+    post.inbox.take(|batch| receive(&batch));
+    let received = post.objects.each_ref().map(|of_one| of_one.each_ref().map(Object::received));
+    assert_eq!(received, [[1, 0], [1, 1]]);
+}
+
+fn closing(mode: Mode, _: usize) {
+    let post = Post::open(mode);
+    let mut senders = [0, 1].map(|sender| {
+        let post = Rc::clone(&post);
+        ghost::spawn(move || {
+            if !post.send(sender, 1) {
+                receive(&batch(&post.objects[sender][..1]));
+            }
+        })
+    });
+    post.inbox.close(|batch| receive(&batch));
+    senders.iter_mut().for_each(ghost::Handle::join);
+    assert_eq!(post.objects.each_ref().map(|of_one| of_one[0].received()), [1, 1]);
+    assert!(!post.send(0, 1), "it is closed");
+}
+
+fn looking(mode: Mode, _: usize) {
+    let post = Post::open(mode);
+    let mut senders = [0, 1].map(|sender| {
+        let post = Rc::clone(&post);
+        ghost::spawn(move || assert!(post.send(sender, 2)))
+    });
+    let mut seen = 0;
+    post.inbox.each(|_, count| seen += count);
+    assert!([0, 2, 4].contains(&seen));
+    senders.iter_mut().for_each(ghost::Handle::join);
+    post.inbox.each(|_, count| seen += count);
+    assert!([4, 6, 8].contains(&seen));
+}
+
+/// No cache.
+const NOBODY: usize = 2;
+
+/// A span of one object, two caches, and the lock of the central list.
+struct Kernel {
+    inboxes: [Inbox<Object>; 2],
+    /// Stored under the lock; loaded without it, by whoever frees.
+    owner: AtomicUsize,
+    central: Lock<()>,
+    /// What the owner of the span writes.
+    returned: UnsafeCell<usize>,
+    object: [Object; 1],
+}
+
+/// The ways home as a cache, or a thread without one, sees them.
+struct Home<'a> {
+    kernel: &'a Kernel,
+    cache: usize,
+    looked: Cell<bool>,
+}
+
+impl Kernel {
+    /// The first cache is open and owns the span.
+    fn open(mode: Mode) -> Rc<Kernel> {
+        ghost::begin(mode, 3);
+        let inboxes = [Inbox::new(), Inbox::new()];
+        inboxes[0].open();
+        Rc::new(Kernel {
+            inboxes,
+            owner: AtomicUsize::new(0),
+            central: Lock::new(()),
+            returned: UnsafeCell::new(0),
+            object: objects(),
+        })
+    }
+
+    fn home(&self, cache: usize) -> Home<'_> {
+        Home { kernel: self, cache, looked: Cell::new(false) }
+    }
+
+    /// Sends the object home, as a thread that owns nothing.
+    fn free(&self) {
+        // SAFETY: the object is the caller's.
+        unsafe { forward(&self.home(NOBODY + 1), &batch(&self.object)) };
+    }
+
+    /// What the thread of a cache does at its end.
+    fn end(&self, cache: usize) {
+        {
+            let _central = self.central.lock();
+            if self.owner.load(Ordering::Relaxed) == cache {
+                self.owner.store(NOBODY, Ordering::Relaxed);
+            }
+        }
+        // SAFETY: what arrived is free objects of the span.
+        self.inboxes[cache].close(|batch| unsafe { forward(&self.home(cache), &batch) });
+    }
+
+    /// The thread of a cache takes the span if nobody has it, and takes in what arrived.
+    fn adopt(&self, cache: usize) {
+        {
+            let _central = self.central.lock();
+            if self.owner.load(Ordering::Relaxed) == NOBODY {
+                self.owner.store(cache, Ordering::Relaxed);
+            }
+        }
+        self.take(cache);
+    }
+
+    fn take(&self, cache: usize) {
+        // SAFETY: as above.
+        self.inboxes[cache].take(|batch| unsafe { forward(&self.home(cache), &batch) });
+    }
+
+    fn returned(&self) -> usize {
+        let _central = self.central.lock();
+        get(&self.returned)
+    }
+}
+
+impl<'a> Ways<'a, Object> for Home<'a> {
+    fn owner(&self) -> Owner<'a, Object> {
+        if self.looked.replace(true) {
+            // Or loom would find the same owner for ever.
+            loom::thread::yield_now();
+        }
+        match self.kernel.owner.load(Ordering::Relaxed) {
+            NOBODY => Owner::Nobody,
+            cache if cache == self.cache => Owner::Own,
+            cache => Owner::Other(&self.kernel.inboxes[cache]),
+        }
+    }
+
+    fn receive(&self, batch: &Batch<Object>) {
+        receive(batch);
+        set(&self.kernel.returned, get(&self.kernel.returned) + batch.count as usize);
+    }
+
+    fn free_unowned(&self, batch: &Batch<Object>) -> bool {
+        let _central = self.kernel.central.lock();
+        let is_unowned = self.kernel.owner.load(Ordering::Relaxed) == NOBODY;
+        if is_unowned {
+            self.receive(batch);
+        }
+        is_unowned
+    }
+}
+
+fn span_adopted(mode: Mode, _: usize) {
+    let kernel = Kernel::open(mode);
+    kernel.inboxes[1].open();
+    let mut threads = [
+        {
+            let kernel = Rc::clone(&kernel);
+            ghost::spawn(move || kernel.free())
+        },
+        {
+            let kernel = Rc::clone(&kernel);
+            ghost::spawn(move || kernel.end(0))
+        },
+    ];
+    kernel.adopt(1);
+    threads.iter_mut().for_each(ghost::Handle::join);
+    kernel.take(1);
+    assert_eq!(kernel.returned(), 1, "the object did not come home once");
+}
+
+/// The cache of the thread that ended opens again, for another thread, which may or may not get the span.
+fn cache_adopted(mode: Mode, _: usize) {
+    let kernel = Kernel::open(mode);
+    let mut threads = [
+        {
+            let kernel = Rc::clone(&kernel);
+            ghost::spawn(move || kernel.end(0))
+        },
+        {
+            let kernel = Rc::clone(&kernel);
+            ghost::spawn(move || kernel.free())
+        },
+    ];
+    threads[0].join();
+    kernel.inboxes[0].open();
+    kernel.adopt(0);
+    threads[1].join();
+    kernel.take(0);
+    assert_eq!(kernel.returned(), 1, "the object did not come home once");
+}
+
+/// The sender posts before it sends, and the owner after it received: in no cut is more received than sent.
+fn posted(mode: Mode, _: usize) {
+    let room = Room::<1, 1, 2>::open(mode, 3);
+    let mail = Rc::new((Inbox::new(), objects::<1>()));
+    mail.0.open();
+    let mut sender = {
+        let (room, mail) = (Rc::clone(&room), Rc::clone(&mail));
+        ghost::spawn(move || {
+            room.count(0, 0, 1);
+            // SAFETY: the object is the sender's.
+            assert!(unsafe { mail.0.send(&batch(&mail.1)) });
+        })
+    };
+    let mut owner = {
+        let room = Rc::clone(&room);
+        ghost::spawn(move || {
+            if mail.0.has_any() {
+                mail.0.take(|batch| {
+                    receive(&batch);
+                    room.post_class(1, 0, 1);
+                });
+            }
+        })
+    };
+    let sum = room.read();
+    assert!(sum.counters[0] >= sum.classes[0][0], "more was received than sent");
+    sender.join();
+    owner.join();
+}
