@@ -465,16 +465,17 @@ fn a_large_object_takes_pages_that_only_the_hand_knows() {
     };
     let spans: Vec<_> = (0..8).map(|_| small()).collect();
     let mut large = Vec::new();
-    for round in 0..6 {
+    let (first, last) = spans.split_at(6);
+    for span in first {
         // One of another block settles; the others go into the hand.
-        back(spans[round]);
+        back(span);
         let more: Vec<_> = (0..4).map(|_| small()).collect();
         more.into_iter().for_each(&back);
         hand();
         large.push(heap.take_near(client, Pages(16), Use::Large).expect("there is room"));
         hand();
     }
-    spans.into_iter().skip(6).for_each(&back);
+    last.iter().copied().for_each(&back);
     for span in large {
         assert!(span.end_large());
         // SAFETY: nobody uses the span.

@@ -163,7 +163,8 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         Some(fresh)
     }
 
-    /// Closes the door to lock-free movements, and waits for those under way. `false`: the fence failed, or `patience` said so, because a thread was stopped in the middle.
+    /// Closes the door to lock-free movements, and waits for those under way. `false`: the fence failed, or `patience`
+    /// said so, because a thread was stopped in the middle.
     ///
     /// One caller at a time.
     #[must_use]

@@ -1,10 +1,11 @@
 //! What one writer keeps, and how a reader finds out what it said at a cut.
 //!
 //! A writer's figures only ever belong to it: it adds to them, and nobody clears them. They come in parts, one for
-//! the totals and one for each class, and in one counter for each class that changes alone. A part has three copies of its figures: what it says, what it said when the
-//! generation last moved, and one to write the next. So a part changes by one store, and a reader who comes beside
-//! a change finds either what was before it or what is after, and what was at the cut as long as the cut lasts. An
-//! entry that changes the totals and a class notes first which copies held before it. See `docs/books.md`.
+//! the totals and one for each class, and in one counter for each class that changes alone. A part has three copies of
+//! its figures: what it says, what it said when the generation last moved, and one to write the next. So a part changes
+//! by one store, and a reader who comes beside a change finds either what was before it or what is after, and what was
+//! at the cut as long as the cut lasts. An entry that changes the totals and a class notes first which copies held
+//! before it. See `docs/books.md`.
 
 use crate::sync::{AtomicI64, AtomicPtr, AtomicUsize, Ordering, array, constant, fence};
 
