@@ -8,8 +8,8 @@ use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::cut::{Cut, Section};
-use super::entry::{ClassEntry, Entry};
-use super::kinds::{FIELDS, TOTALS};
+use super::entry::Entry;
+use super::kinds::{ClassEntry, FIELDS, TOTALS};
 use super::published::Published;
 use super::snapshot::{Answer, Snapshot, Totals};
 use super::writer::{self, Scope};

@@ -1,22 +1,7 @@
 //! An entry: movements that belong together and become visible together.
 
-use super::kinds::{FIELDS, TOTALS};
+use super::kinds::{ClassEntry, FIELDS, TOTALS};
 use crate::size_class::Class;
-
-/// What happened to one class, to be posted with an entry or alone.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct ClassEntry {
-    /// Objects allocated.
-    pub allocs: usize,
-    /// Objects freed by the owner of their span.
-    pub frees: usize,
-    /// Objects freed by a thread that did not own their span, and that came home.
-    pub received: usize,
-    /// Bytes of spans gained or lost.
-    pub span_bytes: isize,
-    /// Places for objects that became vacant, or were taken.
-    pub vacant: isize,
-}
 
 impl ClassEntry {
     /// As the books keep it: one word for each figure, in the order of `ClassTotals::new`.

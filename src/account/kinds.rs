@@ -1,4 +1,4 @@
-//! The names of everything that is counted: accounts, totals, and how many figures a class has.
+//! The names of everything that is counted: accounts, totals, and the figures of a class.
 
 /// An account. Every byte obtained from the operating system stands in exactly one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,4 +119,19 @@ impl From<Total> for usize {
     fn from(t: Total) -> usize {
         t as usize
     }
+}
+
+/// What happened to one class, to be posted with an entry or alone.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct ClassEntry {
+    /// Objects allocated.
+    pub allocs: usize,
+    /// Objects freed by the owner of their span.
+    pub frees: usize,
+    /// Objects freed by a thread that did not own their span, and that came home.
+    pub received: usize,
+    /// Bytes of spans gained or lost.
+    pub span_bytes: isize,
+    /// Places for objects that became vacant, or were taken.
+    pub vacant: isize,
 }

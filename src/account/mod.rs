@@ -30,8 +30,8 @@ mod writer;
 
 pub use accounts::{Accounts, Moved};
 pub use books::{Books, Movement, Reader, Writer};
-pub use entry::{ClassEntry, Entry};
-pub use kinds::{ACCOUNTS, Account, TOTALS, Total};
+pub use entry::Entry;
+pub use kinds::{ACCOUNTS, Account, ClassEntry, TOTALS, Total};
 pub use snapshot::{Answer, ClassTotals, Failure, Failures, Snapshot, Totals};
 
 /// Whether this build keeps books. One without exists to measure what they cost: `--cfg crossfoot_books_off` chooses

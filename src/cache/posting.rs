@@ -51,9 +51,9 @@ pub(super) struct Posted {
     allocs: Cell<usize>,
     /// At how many allocations the next post is due.
     due: Cell<usize>,
-    /// Frees that their span counts as posted, and that are not.
+    /// Frees that were counted of their span and are not posted.
     frees: Cell<u32>,
-    /// Objects that came home, as `frees`.
+    /// Objects that came home and are not posted.
     received: Cell<u32>,
 }
 
@@ -74,7 +74,7 @@ impl Cache {
         self.classes[class.index()].posted.allocs.get()
     }
 
-    /// Frees of `class` that neither a span nor the books count as not posted. Owner only.
+    /// Frees of `class` that were counted of their span and not posted. Owner only.
     pub fn unposted_frees(&self, class: Class) -> usize {
         self.classes[class.index()].posted.frees.get() as usize
     }

@@ -18,7 +18,7 @@ use crate::span::{Object, Place, Span, SpanList};
 pub(super) struct Slot {
     /// Objects in the cache's hand, ready to be allocated.
     pub(super) head: Cell<*mut Object>,
-    /// How many were.
+    /// How many objects the slot has handed out.
     pub(super) allocs: Tally,
 }
 

@@ -2,8 +2,8 @@
 
 use core::marker::PhantomData;
 
-use super::entry::{ClassEntry, Entry};
-use super::kinds::{FIELDS, TOTALS};
+use super::entry::Entry;
+use super::kinds::{ClassEntry, FIELDS, TOTALS};
 use super::snapshot::{Answer, Snapshot, Totals};
 use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
 use crate::os::Os;

@@ -1,21 +1,7 @@
 //! Entries of a build without books: nothing.
 
+use super::kinds::ClassEntry;
 use crate::size_class::Class;
-
-/// What happened to one class; nobody asks.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct ClassEntry {
-    /// As with books.
-    pub allocs: usize,
-    /// As with books.
-    pub frees: usize,
-    /// As with books.
-    pub received: usize,
-    /// As with books.
-    pub span_bytes: isize,
-    /// As with books.
-    pub vacant: isize,
-}
 
 /// No movements.
 pub struct Entry;
