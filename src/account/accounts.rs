@@ -1,9 +1,10 @@
 //! The low-level accounts: one atomic each, moved where the bytes move.
 
-use core::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::entry::Entry;
 use super::kinds::{ACCOUNTS, Account, Total};
+use super::moved::Moved;
 use crate::report;
 
 /// One account's balance in bytes. An over- or underflow is fatal: the books are wrong.
@@ -25,32 +26,6 @@ impl SysStat {
     }
 
     fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// What one cache moved from [`Account::HeapFree`] to [`Account::HeapInUse`] for spans of small objects, less what it
-/// moved back, and the accounts do not have yet: so its moves need no locked instruction. Written by the owner, read
-/// by anyone. All-zero bytes are nothing moved.
-pub struct Moved(AtomicIsize);
-
-impl Moved {
-    /// Nothing moved.
-    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
-    pub const fn new() -> Moved {
-        Moved(AtomicIsize::new(0))
-    }
-
-    /// `n` free bytes came into use, or where it is negative went out of use. Owner only.
-    #[inline]
-    pub fn move_free_in_use(&self, n: isize, entry: &mut Entry) {
-        self.0.store(self.0.load(Ordering::Relaxed) + n, Ordering::Relaxed);
-        entry.add(Total::of(Account::HeapInUse), n);
-        entry.add(Total::of(Account::HeapFree), -n);
-    }
-
-    /// What the accounts do not have yet.
-    pub fn get(&self) -> isize {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -117,8 +92,7 @@ impl Accounts {
     /// Gives the accounts what a cache moved; it was posted before. Owner only, with the page heap's lock held or in a
     /// movement, so that nobody compares in between, and before others get to see a span that was taken by such a move.
     pub fn settle(&self, moved: &Moved) {
-        let n = moved.0.load(Ordering::Relaxed);
-        moved.0.store(0, Ordering::Relaxed);
+        let n = moved.take();
         let (from, to) =
             if n < 0 { (Account::HeapInUse, Account::HeapFree) } else { (Account::HeapFree, Account::HeapInUse) };
         if n != 0 {

@@ -1,31 +1,10 @@
 //! The accounts of a build without books: the one balance that the page heap acts upon.
 
-use core::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::entry::Entry;
 use super::kinds::Account;
-
-/// What one cache moved, for the one balance.
-pub struct Moved(AtomicIsize);
-
-impl Moved {
-    /// Nothing moved.
-    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
-    pub const fn new() -> Moved {
-        Moved(AtomicIsize::new(0))
-    }
-
-    /// `n` free bytes came into use.
-    #[inline]
-    pub fn move_free_in_use(&self, n: isize, _entry: &mut Entry) {
-        self.0.store(self.0.load(Ordering::Relaxed) + n, Ordering::Relaxed);
-    }
-
-    /// What the balance does not have yet.
-    pub fn get(&self) -> isize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use super::moved::Moved;
 
 /// How many bytes spans with objects have.
 pub struct Accounts {
@@ -75,8 +54,7 @@ impl Accounts {
 
     /// Gives the balance what a cache moved.
     pub fn settle(&self, moved: &Moved) {
-        self.heap_in_use.fetch_add(moved.0.load(Ordering::Relaxed) as usize, Ordering::Relaxed);
-        moved.0.store(0, Ordering::Relaxed);
+        self.heap_in_use.fetch_add(moved.take() as usize, Ordering::Relaxed);
     }
 
     /// Nothing.
