@@ -21,6 +21,9 @@ use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
 use crate::span::{Kind, Object, Span};
 use crate::units::{Addr, KIB, PAGE_SIZE, Pages};
 
+/// What is found of an object that was freed before.
+const FREED: &str = "already freed";
+
 /// From how many bytes on a large object moves by its pages instead of by a copy: a copy also faults in
 /// every page of the new place.
 const MOVE_BY_PAGES: usize = 256 * KIB;
@@ -50,7 +53,7 @@ pub fn allocate_slow<O: Os>(central: &Central<O>, cache: &Cache, size: usize) ->
 
 fn allocate_class<O: Os>(central: &Central<O>, cache: &Cache, class: Class) -> *mut u8 {
     let p = cache.pop(class);
-    if p.is_null() && cache.refill(central, class) { cache.pop(class) } else { p }
+    if p.is_null() { cache.refill(central, class) } else { p }
 }
 
 /// A large object and whether it reads as zero.
@@ -59,6 +62,7 @@ fn allocate_large<O: Os>(central: &Central<O>, cache: &Cache, size: usize, align
         return (null_mut(), false);
     }
     let Some(pages) = Pages::holding(size) else { return (null_mut(), false) };
+    let _inside = cache.enter(|| ("malloc", 0));
     let heap = central.heap();
     let taken = if align <= PAGE_SIZE {
         heap.take_near(cache.client(), pages, Use::Large)
@@ -150,43 +154,87 @@ pub unsafe fn free_event<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8)
     }
 }
 
-/// The rest of [`free`]: large objects, other threads' objects, and misuse. `function` is what the caller called.
+/// The rest of [`free`]: large objects, other threads' objects, misuse, and all where frees are validated. `function`
+/// is what the caller called.
 ///
 /// # Safety
 /// As for [`free`]; [`free_quick`] did nothing.
 #[cold]
 #[inline(never)]
-pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, function: &str) {
+pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, function: &'static str) {
     if p.is_null() {
         return;
     }
+    let _inside = cache.enter(|| (function, p.addr()));
     let span = checked_span(central, p, function);
     if span.kind() == Kind::Large {
         if !span.end_large() {
-            misuse(function, p, "already freed");
+            misuse(function, p, FREED);
         }
         // SAFETY: this call ended the object's life, so nobody else gives its span back.
         return unsafe { central.heap().give_back_near(cache.client(), span, Use::Large, ClassEntry::default()) };
     }
-    if span.owner() != core::ptr::from_ref(cache).cast_mut().cast() {
+    if !span.cease(Addr::of(p)) {
+        misuse(function, p, FREED);
+    }
+    if !cache.owns(span) {
         // SAFETY: the caller's promise, and `checked_span` saw that it is an object.
         if !unsafe { cache.free_remote(central, span, p.cast()) } {
-            misuse(function, p, "already freed");
+            misuse(function, p, FREED);
         }
         return;
     }
-    // The thread got its cache in this call, or the object is the one that was freed last.
+    // The thread got its cache in this call, frees are validated, or the object is the one that was freed last.
     // SAFETY: as above.
-    match unsafe { Cache::push(cache, span, p.cast()) } {
+    match unsafe { Cache::push_owned(span, p.cast()) } {
         Freed::Done => {}
         Freed::Event => cache.freed_event(central, span),
-        Freed::Not => misuse(function, p, "already freed"),
+        Freed::Not => misuse(function, p, FREED),
+    }
+}
+
+/// As [`free_slow`], for a caller that says how many bytes it asked for, with what alignment: where frees are
+/// validated, that must be what it asked for.
+///
+/// # Safety
+/// As for [`free_slow`].
+#[cold]
+#[inline(never)]
+pub unsafe fn free_sized_slow<O: Os>(
+    central: &Central<O>,
+    cache: &Cache,
+    p: *mut u8,
+    size: usize,
+    align: usize,
+    function: &'static str,
+) {
+    if cache.is_checked() && !p.is_null() {
+        let span = checked_span(central, p, function);
+        if !is_of(span, size, align) {
+            report::fatal(format_args!(
+                "crossfoot: {function}({:#x}): {size} bytes aligned to {align} are not what was allocated: {} bytes",
+                p.addr(),
+                span.usable(),
+            ));
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { free_slow(central, cache, p, function) }
+}
+
+/// Whether an object of `size` bytes aligned to `align` would be one of `span`.
+fn is_of(span: &Span, size: usize, align: usize) -> bool {
+    let small =
+        if align <= MIN_ALIGN && size <= SMALL_MAX { Some(Class::of(size)) } else { Class::of_aligned(size, align) };
+    match small {
+        Some(class) => span.kind() == Kind::Small && span.class() == class,
+        None => span.kind() == Kind::Large && Pages::holding(size.max(1)) == Some(span.pages()),
     }
 }
 
 /// The span of a live object, or the end of the process with a line that says what `p` is instead.
 #[inline]
-fn checked_span<'a, O: Os>(central: &'a Central<O>, p: *mut u8, function: &str) -> &'a Span {
+fn checked_span<'a, O: Os>(central: &'a Central<O>, p: *mut u8, function: &'static str) -> &'a Span {
     let addr = Addr::of(p);
     let found = central.heap().span_of(addr.align_down(MIN_ALIGN)).filter(|span| !span.is_nothing());
     let Some(span) = found else {
@@ -196,8 +244,9 @@ fn checked_span<'a, O: Os>(central: &'a Central<O>, p: *mut u8, function: &str) 
         Kind::Small if !addr.is_aligned(MIN_ALIGN) => misuse(function, p, "misaligned"),
         Kind::Small if !span.is_object(addr) => misuse(function, p, "inside an object, not its start"),
         Kind::Large if addr != span.base() => misuse(function, p, "inside an object, not its start"),
+        Kind::Small if span.is_freed(addr) => misuse(function, p, FREED),
         Kind::Small | Kind::Large => span,
-        Kind::Dead => misuse(function, p, "already freed"),
+        Kind::Dead => misuse(function, p, FREED),
         Kind::Stack | Kind::WorkBuf | Kind::Bitmap => misuse(function, p, "not an object"),
     }
 }
@@ -232,11 +281,11 @@ pub unsafe fn reallocate<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8,
             // SAFETY: the caller's promise.
             return unsafe { move_large(central, cache, p, span, size, align) };
         }
-    } else if size <= old && (size >= old / 2 || old <= 2 * MIN_ALIGN) {
+    } else if stays(cache, span, size, align) {
         return p;
     }
     let new = allocate_aligned(central, cache, size, align);
-    if new.is_null() && size <= old {
+    if new.is_null() && size <= old && !cache.is_checked() {
         // No memory to make it smaller: it is large enough where it is.
         return p;
     }
@@ -248,6 +297,17 @@ pub unsafe fn reallocate<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8,
         }
     }
     new
+}
+
+/// Whether a small object stays where it is when its size becomes `size`: while half of it is used, or where frees are
+/// validated, while it is what would be allocated for that size.
+#[inline]
+fn stays(cache: &Cache, span: &Span, size: usize, align: usize) -> bool {
+    if cache.is_checked() {
+        return is_of(span, size, align);
+    }
+    let old = span.object_size();
+    size <= old && (size >= old / 2 || old <= 2 * MIN_ALIGN)
 }
 
 /// Copies `bytes` bytes between two objects.

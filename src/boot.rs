@@ -32,6 +32,8 @@ pub struct Kernel<O: Os> {
     trace: Mutex<O, ()>,
     /// Whether every reading of statistics is compared with everything it can be compared with.
     double_check: AtomicBool,
+    /// Whether caches that are adopted from now on validate every free.
+    check: AtomicBool,
 }
 
 impl<O: Os> Kernel<O> {
@@ -44,6 +46,7 @@ impl<O: Os> Kernel<O> {
             sysmon: Mutex::new(Rank::Sysmon, ()),
             trace: Mutex::new(Rank::Trace, ()),
             double_check: AtomicBool::new(cfg!(feature = "testing")),
+            check: AtomicBool::new(false),
         }
     }
 
@@ -84,7 +87,21 @@ impl<O: Os> Kernel<O> {
     pub unsafe fn adopt(&self) -> Result<&Cache, OsError> {
         // SAFETY: the caller's promise.
         unsafe { self.boot() }?;
-        self.caches.adopt()
+        let cache = self.caches.adopt()?;
+        cache.set_checked(self.is_checked());
+        Ok(cache)
+    }
+
+    /// Whether caches that are adopted from now on validate every free; off at first.
+    ///
+    /// A cache that has owned nothing since its adoption may be told too: [`Cache::set_checked`].
+    pub fn set_check(&self, on: bool) {
+        self.check.store(on, Ordering::Relaxed);
+    }
+
+    /// Whether caches that are adopted from now on validate every free.
+    pub fn is_checked(&self) -> bool {
+        self.check.load(Ordering::Relaxed)
     }
 
     /// Before a fork: takes every lock in rank order, so that the child finds each free and what it protects whole.

@@ -71,7 +71,7 @@ pub const TABLE: &[Row] = &[
         name: "check",
         default: "off",
         range: "on|off",
-        help: "Check every identity of the books when the process exits; exit status 70 if one fails.",
+        help: "Validate every free, and check every identity of the books when the process exits; exit status 70 if one fails.",
         set: |o, v| switch(v).map(|on| o.check = on).is_some(),
     },
     Row {

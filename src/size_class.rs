@@ -22,13 +22,16 @@ pub const QUICK_MAX: usize = KIB;
 /// How many classes there are.
 pub const CLASSES: usize = LINEAR + (15 - 7) * STEPS;
 
+/// The most objects that a span has: those of the least size.
+pub const MAX_OBJECTS: usize = span_pages()[0] as usize * PAGE_SIZE / MIN_ALIGN;
+
 /// Classes of the linear part: 16, 32, … 128.
 const LINEAR: usize = 128 / MIN_ALIGN;
 /// Steps per doubling above the linear part.
 const STEPS: usize = 8;
 
-/// Reciprocals are of this power of two: large enough to be exact, small enough that a product fits 64 bits.
-const RECIPROCAL_SHIFT: u32 = 44;
+/// Reciprocals are of this power of two.
+const RECIPROCAL_SHIFT: u32 = 64;
 
 /// A size class, `0..CLASSES`.
 #[repr(transparent)]
@@ -184,16 +187,16 @@ impl Class {
     /// What an offset is multiplied by to be divided by the size: see [`Class::quotient`].
     #[inline]
     pub const fn reciprocal(self) -> u64 {
-        (1u64 << RECIPROCAL_SHIFT).div_ceil(self.size() as u64)
+        (1u128 << RECIPROCAL_SHIFT).div_ceil(self.size() as u128) as u64
     }
 
     /// `offset / size` for offsets inside a span, where `reciprocal` is the class's: one multiplication.
     ///
     /// Exact: the reciprocal is too large by less than 1, so the product is too large by less than
-    /// `offset`, which is less than the 2^44 / `size` that separate the last byte of an object from the next.
+    /// `offset`, which is less than the 2^64 / `size` that separate the last byte of an object from the next.
     #[inline]
     pub const fn quotient(offset: u32, reciprocal: u64) -> u32 {
-        ((offset as u64 * reciprocal) >> RECIPROCAL_SHIFT) as u32
+        ((offset as u128 * reciprocal as u128) >> RECIPROCAL_SHIFT) as u32
     }
 
     /// Every class, smallest first.

@@ -2,6 +2,8 @@
 //! any sequence of calls by up to four caches gives objects that do not overlap, keep their content, and
 //! are all accounted for.
 
+#[path = "kernel_objects/checked.rs"]
+mod checked;
 mod kernel;
 #[path = "kernel_objects/misuse.rs"]
 mod misuse;
@@ -250,8 +252,10 @@ impl Both {
     }
 }
 
-fn run_all(sim: Sim, steps: &[Step]) {
+/// Checked or not: legal programs see no difference.
+fn run_all(sim: Sim, check: bool, steps: &[Step]) {
     let mut both = Both::new(sim);
+    both.kernel.set_check(check);
     steps.iter().for_each(|step| both.run(step));
     both.finish();
 }
@@ -264,8 +268,8 @@ proptest! {
     #![proptest_config(config(60))]
 
     #[test]
-    fn objects_of_4_kib_physical_pages(steps in prop::collection::vec(step(), 1..200)) {
-        run_all(Sim::new().physical_page(4 * KIB), &steps);
+    fn objects_of_4_kib_physical_pages(check: bool, steps in prop::collection::vec(step(), 1..200)) {
+        run_all(Sim::new().physical_page(4 * KIB), check, &steps);
     }
 }
 
@@ -273,13 +277,13 @@ proptest! {
     #![proptest_config(config(25))]
 
     #[test]
-    fn objects_of_16_kib_physical_pages(steps in prop::collection::vec(step(), 1..200)) {
-        run_all(Sim::new().physical_page(16 * KIB), &steps);
+    fn objects_of_16_kib_physical_pages(check: bool, steps in prop::collection::vec(step(), 1..200)) {
+        run_all(Sim::new().physical_page(16 * KIB), check, &steps);
     }
 
     #[test]
-    fn objects_of_64_kib_physical_pages(steps in prop::collection::vec(step(), 1..200)) {
-        run_all(Sim::new().physical_page(64 * KIB).without_fence(), &steps);
+    fn objects_of_64_kib_physical_pages(check: bool, steps in prop::collection::vec(step(), 1..200)) {
+        run_all(Sim::new().physical_page(64 * KIB).without_fence(), check, &steps);
     }
 }
 

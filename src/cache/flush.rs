@@ -1,6 +1,7 @@
 //! The end of a cache's use by a thread: everything it owns is handed over.
 
 use super::record::Cache;
+use super::refill::Hand;
 use crate::central::Central;
 use crate::os::Os;
 use crate::size_class::Class;
@@ -36,8 +37,12 @@ impl Cache {
         // SAFETY: the current span is alive while it is current.
         if let Some(span) = unsafe { state.current.replace(core::ptr::null()).as_ref() } {
             let hand = self.slots[class.index()].head.replace(core::ptr::null_mut());
-            // SAFETY: the slot's objects are the current span's.
-            unsafe { put_back(span, hand) };
+            let stock = state.stock.replace(Hand::EMPTY);
+            // SAFETY: the slot's and the stock's objects are the current span's.
+            unsafe {
+                put_back(span, hand);
+                put_back(span, stock.first);
+            }
             span.place.set(Place::Partial);
             state.partial.push(span);
         }

@@ -26,6 +26,16 @@ impl Cache {
         if span.owner() != this.cast_mut().cast() {
             return Freed::Not;
         }
+        // SAFETY: the caller's promise.
+        unsafe { Cache::push_owned(span, object) }
+    }
+
+    /// As [`Cache::push`], for a span that is known to be this cache's.
+    ///
+    /// # Safety
+    /// As for [`Cache::push`], and the caller's cache owns the span.
+    #[inline(always)]
+    pub unsafe fn push_owned(span: &Span, object: *mut Object) -> Freed {
         let head = span.free.get();
         if head == object {
             return Freed::Not;
@@ -33,6 +43,7 @@ impl Cache {
         // SAFETY: the object's memory is ours from now on, by the caller's promise.
         unsafe { (*object).next.set(head) };
         span.free.set(object);
+        span.freed_sum.set(span.freed_sum.get().wrapping_add(object.addr()));
         let left = span.left.get().wrapping_sub(1);
         span.left.set(left);
         if left == 0 { Freed::Event } else { Freed::Done }

@@ -6,6 +6,8 @@
 //! an object back on its span's list; `remote.rs` sends it to the span's owner where that is another, on
 //! the way that `inbox.rs` has.
 //!
+//! Where every free is validated, `checked.rs` has the paths instead.
+//!
 //! `thread` makes caches and gives them to threads; `api` calls the paths. Only the owning thread
 //! touches a cache, but for its inbox and for counters that readers add up.
 //!
@@ -16,6 +18,7 @@
 //! the current one of its class; [`Cache::is_valid`].
 
 mod alloc;
+mod checked;
 mod flush;
 mod free;
 mod inbox;
@@ -25,5 +28,6 @@ mod record;
 mod refill;
 mod remote;
 
+pub use checked::Inside;
 pub use free::Freed;
 pub use record::Cache;

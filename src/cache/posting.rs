@@ -97,9 +97,8 @@ impl Cache {
     /// Counts the frees into `span` that were not counted, to be posted.
     #[inline]
     pub(super) fn count_frees(&self, span: &Span) {
-        let freed = span.carved.get() - span.outstanding();
         let counted = &self.classes[span.class().index()].posted.frees;
-        counted.set(counted.get() + freed.wrapping_sub(span.accounted.replace(freed)));
+        counted.set(counted.get() + span.count_freed());
     }
 
     /// Posts what happened in one class, the next one at each call: a thread that has gone on to other classes does not
@@ -126,7 +125,7 @@ impl Cache {
 
     /// Posts what happened in `class` since the last time, and what was counted of its spans; nothing, if that is
     /// nothing.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn post_any<O: Os>(&self, central: &Central<O>, class: Class) {
         let e = self.counted(class);
         if e.allocs | e.frees | e.received != 0 {
@@ -142,7 +141,7 @@ impl Cache {
         }
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn post_counted<O: Os>(&self, central: &Central<O>, class: Class) {
         let e = self.counted(class);
         central.heap().books().post_class(self.writer(), class, &e);
@@ -168,12 +167,4 @@ impl Cache {
         posted.received.set(0);
         e
     }
-}
-
-/// Before the objects freed into `span` are taken to be allocated again: they stay frees that are not counted, and
-/// are not on its list any more. Owner only.
-#[inline(always)]
-pub(super) fn take_back(span: &Span) {
-    let freed = span.carved.get() - span.outstanding();
-    span.accounted.set(span.accounted.get().wrapping_sub(freed));
 }

@@ -53,7 +53,9 @@ impl Cache {
     pub fn post_all<O: Os>(&self, _central: &Central<O>) {}
 
     #[inline(always)]
-    pub(super) fn count_frees(&self, _span: &Span) {}
+    pub(super) fn count_frees(&self, span: &Span) {
+        span.count_freed();
+    }
 
     #[inline(always)]
     pub(super) fn post_next<O: Os>(&self, _central: &Central<O>) {}
@@ -72,7 +74,3 @@ impl Cache {
     #[inline(always)]
     pub(super) fn post_any<O: Os>(&self, _central: &Central<O>, _class: Class) {}
 }
-
-/// Nothing.
-#[inline(always)]
-pub(super) fn take_back(_span: &Span) {}

@@ -6,6 +6,7 @@ use core::sync::atomic::AtomicPtr;
 
 use super::inbox::Inbox;
 use super::posting::{Posted, Tally};
+use super::refill::Hand;
 use super::remote::Outbox;
 use crate::account::Writer;
 use crate::config::MIN_ALIGN;
@@ -32,7 +33,9 @@ pub(super) struct ClassState {
     pub(super) full: SpanList,
     /// How far the books have it.
     pub(super) posted: Posted,
-    /// Whether the objects in the slot read as zero but for their link.
+    /// Objects in the cache's hand where frees are validated: then the slot stays empty.
+    pub(super) stock: Cell<Hand>,
+    /// Whether the objects in the hand read as zero but for their link.
     pub(super) fresh: Cell<bool>,
 }
 
@@ -48,6 +51,10 @@ pub struct Cache {
     client: Client,
     /// The class that is posted next when it is nobody's turn. Owner only.
     pub(super) next_post: Cell<usize>,
+    /// Whether every free is validated. Owner only; fixed while the cache owns a span.
+    pub(super) checked: Cell<bool>,
+    /// Whether the owner is inside the allocator. Kept where frees are validated. Owner only.
+    pub(super) inside: Cell<bool>,
     /// How often the end of the owning thread was put off. Owner only.
     pub exit_rounds: Cell<usize>,
     /// The next cache in the pool. Protected by the caches' lock.
@@ -88,6 +95,7 @@ impl Cache {
                     partial: SpanList::new(),
                     full: SpanList::new(),
                     posted: Posted::new(),
+                    stock: Cell::new(Hand::EMPTY),
                     fresh: Cell::new(false),
                 }
             }; CLASSES],
@@ -95,6 +103,8 @@ impl Cache {
             inbox: Inbox::new(),
             client: Client::new(),
             next_post: Cell::new(0),
+            checked: Cell::new(false),
+            inside: Cell::new(false),
             exit_rounds: Cell::new(0),
             next_idle: Cell::new(null_mut()),
             next: AtomicPtr::new(null_mut()),
@@ -122,15 +132,27 @@ impl Cache {
         &self.client
     }
 
-    /// This cache as the owner of spans.
+    /// This cache as the owner of spans: where frees are validated another address than its own, so that the fast
+    /// path of a free takes none of its spans for this cache's.
     #[inline(always)]
     pub(super) fn as_owner(&self) -> *mut () {
-        core::ptr::from_ref(self).cast_mut().cast()
+        core::ptr::from_ref(self).cast::<()>().wrapping_byte_add(usize::from(self.checked.get())).cast_mut()
+    }
+
+    /// The cache that is meant by the owner of a span, which is not [`NOBODY`](crate::span::NOBODY).
+    pub(super) fn of_owner(owner: *mut ()) -> *const Cache {
+        owner.cast::<Cache>().map_addr(|addr| addr & !(align_of::<Cache>() - 1))
+    }
+
+    /// Whether this cache owns `span`. Owner only.
+    #[inline]
+    pub fn owns(&self, span: &Span) -> bool {
+        span.owner() == self.as_owner()
     }
 
     /// How many objects of each list of `class` are in the cache's hand. Owner only.
     pub fn in_hand(&self, class: Class) -> usize {
-        let mut n = 0;
+        let mut n = self.classes[class.index()].stock.get().count as usize;
         let mut p = self.slots[class.index()].head.get();
         // SAFETY: the slot's list consists of free objects of the current span.
         while let Some(object) = unsafe { p.as_ref() } {

@@ -1,6 +1,5 @@
 //! Filling a slot that ran empty.
 
-use super::posting::take_back;
 use super::record::Cache;
 use crate::central::Central;
 use crate::config::CARVE_BYTES;
@@ -8,11 +7,37 @@ use crate::os::Os;
 use crate::size_class::Class;
 use crate::span::{Object, Place, Span};
 
+/// Free objects of one span that go into a cache's hand: a list of `count`.
+#[derive(Clone, Copy)]
+pub(super) struct Hand {
+    pub(super) first: *mut Object,
+    pub(super) count: u32,
+}
+
+impl Hand {
+    pub(super) const EMPTY: Hand = Hand { first: core::ptr::null_mut(), count: 0 };
+
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_null()
+    }
+}
+
 impl Cache {
-    /// Fills the empty slot of `class`. `false`: no memory; the slot is still empty.
+    /// Allocates an object of `class`, whose slot is empty, and fills the slot. Null: no memory; the slot is still empty.
     #[cold]
     #[inline(never)]
-    pub fn refill<O: Os>(&self, central: &Central<O>, class: Class) -> bool {
+    pub fn refill<O: Os>(&self, central: &Central<O>, class: Class) -> *mut u8 {
+        if self.is_checked() {
+            return self.refill_checked(central, class);
+        }
+        self.slots[class.index()].head.set(self.gather(central, class).first);
+        self.pop(class)
+    }
+
+    /// Takes free objects of `class` in hand. Empty: no memory.
+    #[inline(always)]
+    pub(super) fn gather<O: Os>(&self, central: &Central<O>, class: Class) -> Hand {
         self.settle_sometimes(central);
         self.post_sometimes(central, class);
         let state = &self.classes[class.index()];
@@ -20,18 +45,26 @@ impl Cache {
         if let Some(span) = unsafe { state.current.get().as_ref() } {
             // What this thread freed is warm. Next best is what came home: only then is the inbox looked at,
             // whose cache line belongs to those who send. Memory never used comes last.
-            if self.take_freed(span) || (self.drain(central) && self.take_freed(span)) || self.take_uncarved(span) {
-                return true;
+            let mut hand = self.take_freed(span);
+            if hand.is_empty() && self.drain(central) {
+                hand = self.take_freed(span);
+            }
+            if hand.is_empty() {
+                hand = self.take_uncarved(span);
+            }
+            if !hand.is_empty() {
+                return hand;
             }
             state.current.set(core::ptr::null());
             self.count_frees(span);
             set_full(span);
             state.full.push(span);
         }
-        let Some(span) = self.next_span(central, class) else { return false };
+        let Some(span) = self.next_span(central, class) else { return Hand::EMPTY };
         span.place.set(Place::Current);
         state.current.set(span);
-        self.take_freed(span) || self.take_uncarved(span)
+        let hand = self.take_freed(span);
+        if hand.is_empty() { self.take_uncarved(span) } else { hand }
     }
 
     /// A span of `class` with room, in no list: a partial one, or one from the central list or the heap.
@@ -40,7 +73,7 @@ impl Cache {
             // SAFETY: a listed span is alive.
             self.classes[class.index()].partial.pop().map(|span| unsafe { span.as_ref() })
         };
-        let take = || central.take(self.client(), class, self.as_owner());
+        let take = || self.watched(central, central.take(self.client(), class, self.as_owner())?);
         partial().or_else(take).or_else(|| {
             // Before there is no memory, what is on its way comes home, and may give spans back.
             self.send_all(central);
@@ -49,38 +82,47 @@ impl Cache {
         })
     }
 
-    /// Moves the objects freed into `span` to the slot. `false`: there are none.
+    /// The span, which this cache owns now: with a bitmap, where frees are validated. `None`: no memory for one.
     #[inline]
-    fn take_freed(&self, span: &Span) -> bool {
-        let free = span.free.get();
-        if free.is_null() {
-            return false;
+    fn watched<'a, O: Os>(&self, central: &'a Central<O>, span: &'a Span) -> Option<&'a Span> {
+        let needs = self.is_checked() && span.carved.get() == 0 && span.live().is_none();
+        if needs && !central.heap().watch(self.writer(), span) {
+            central.put(self.client(), span);
+            return None;
         }
-        let class = span.class();
-        take_back(span);
+        Some(span)
+    }
+
+    /// Takes the objects freed into `span`. Empty: there are none.
+    #[inline(always)]
+    fn take_freed(&self, span: &Span) -> Hand {
+        let first = span.free.get();
+        if first.is_null() {
+            return Hand::EMPTY;
+        }
+        let count = span.take_back();
         span.free.set(core::ptr::null_mut());
         span.left.set(span.carved.get());
         span.bias.set(0);
-        self.classes[class.index()].fresh.set(false);
-        self.slots[class.index()].head.set(free);
-        true
+        self.classes[span.class().index()].fresh.set(false);
+        Hand { first, count }
     }
 
-    /// Makes objects of memory of `span` that was never handed out. `false`: there is none.
-    fn take_uncarved(&self, span: &Span) -> bool {
+    /// Makes objects of memory of `span` that was never handed out. Empty: there is none.
+    #[inline]
+    fn take_uncarved(&self, span: &Span) -> Hand {
         let class = span.class();
         let carved = span.carved.get();
         let count = (span.objects() - carved).min((CARVE_BYTES / class.size()).max(1) as u32);
         if count == 0 {
-            return false;
+            return Hand::EMPTY;
         }
         // SAFETY: objects `carved` to `carved + count` lie in the span and were never handed out.
         let first = unsafe { carve(span, carved, count) };
         span.carved.set(carved + count);
         span.left.set(span.left.get() + count);
         self.classes[class.index()].fresh.set(span.zero());
-        self.slots[class.index()].head.set(first);
-        true
+        Hand { first, count }
     }
 }
 

@@ -68,7 +68,7 @@ impl<'a, O: Os> Ways<'a, Object> for Home<'a, O> {
             Owner::Own
         } else {
             // SAFETY: owners other than NOBODY are caches, which are never unmapped.
-            Owner::Other(unsafe { &(*owner.cast::<Cache>()).inbox })
+            Owner::Other(unsafe { &(*Cache::of_owner(owner)).inbox })
         }
     }
 
@@ -135,16 +135,22 @@ impl Cache {
 
     /// Every now and then: sends what was gathered, and takes in what came home. A thread that lives on what it
     /// frees itself would do neither, and others' memory would wait for it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle_sometimes<O: Os>(&self, central: &Central<O>) {
         // SAFETY: the outbox is the owner's, who is running this.
         let outbox = unsafe { &mut *self.outbox.get() };
         outbox.refills += 1;
         if outbox.refills >= SETTLE_EVERY {
-            self.send_all(central);
-            self.drain(central);
-            self.post_next(central);
+            self.settle(central);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle<O: Os>(&self, central: &Central<O>) {
+        self.send_all(central);
+        self.drain(central);
+        self.post_next(central);
     }
 
     /// Sends everything that was gathered.

@@ -85,6 +85,8 @@ impl<O: Os> Central<O> {
     /// posted. The caller owns the span, or took it out of its list.
     pub fn retire(&self, client: &Client, span: &Span, counted: ClassEntry) {
         debug_assert!(span.outstanding() == 0);
+        span.refuse_interior();
+        self.heap.unwatch(span);
         // SAFETY: no object of the span is live or in transit, and it stands in no list.
         unsafe { self.heap.give_back_near(client, span, Use::Small(span.class()), counted) };
     }

@@ -37,6 +37,8 @@ pub(super) fn adopt() -> Result<&'static Cache, OsError> {
     if read_options() {
         watch_fork();
     }
+    // The options may be known since the line before, and the cache owns nothing yet.
+    cache.set_checked(KERNEL.is_checked());
     exit::keep();
     watch_exit(cache);
     Ok(cache)

@@ -130,17 +130,54 @@ unsafe fn free_event(p: *mut u8) {
 #[cold]
 #[inline(never)]
 unsafe fn free_slow(p: *mut u8) {
+    with_cache_to_free(p, |cache| {
+        // SAFETY: the caller's promise.
+        unsafe { api::free_slow(central(), cache, p, "free") }
+    });
+}
+
+/// Frees an object of which the caller knows how many bytes it asked for, aligned to what; null: nothing. `function` is
+/// what the caller was called by.
+///
+/// With `check:on` that must be so. Otherwise the size is not needed: the object's span is looked up for its owner.
+///
+/// # Safety
+/// As for [`api::free`].
+#[inline(always)]
+pub unsafe fn free_sized(p: *mut u8, size: usize, align: usize, function: &'static str) {
+    // SAFETY: the caller's promise; the thread's word is null or its cache.
+    let seen = unsafe { api::free_quick(central(), local::cache::<Cache>(), p) };
+    match seen {
+        Freed::Done => {}
+        // SAFETY: the caller's promise.
+        Freed::Event => unsafe { free_event(p) },
+        // SAFETY: the caller's promise.
+        Freed::Not => unsafe { free_sized_slow(p, size, align, function) },
+    }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn free_sized_slow(p: *mut u8, size: usize, align: usize, function: &'static str) {
+    with_cache_to_free(p, |cache| {
+        // SAFETY: the caller's promise.
+        unsafe { api::free_sized_slow(central(), cache, p, size, align, function) }
+    });
+}
+
+/// Runs `f` with a cache that may free `p`, unless that is null.
+#[inline(always)]
+fn with_cache_to_free(p: *mut u8, f: impl FnOnce(&Cache)) {
     if p.is_null() {
         return;
     }
     // A thread that has ended gets no cache for a free: nobody would take it back.
     let cache = if local::cache::<Cache>().is_null() && local::ended() { None } else { cache() };
     match cache {
-        // SAFETY: the caller's promise.
-        Some(cache) => unsafe { api::free_slow(central(), cache, p, "free") },
-        // SAFETY: the caller's promise. The shared cache owns no span, so nothing was done with it yet.
-        None => KERNEL.caches().with_shared(|cache| unsafe {
-            api::free_slow(central(), cache, p, "free");
+        Some(cache) => f(cache),
+        // The shared cache owns no span, so nothing was done with it yet.
+        None => KERNEL.caches().with_shared(|cache| {
+            f(cache);
             cache.send_gathered(central());
         }),
     }

@@ -70,6 +70,7 @@ pub(super) fn read_options() -> bool {
         }
     };
     KERNEL.set_double_check(parsed.double_check);
+    KERNEL.set_check(parsed.check);
     if parsed.check || parsed.exit_report == Report::Stderr {
         Linux::keep_stderr();
     }

@@ -10,6 +10,7 @@
 //! released pages, or the run that is being released; the accounts and the books say the same.
 
 mod backing;
+mod bitmaps;
 mod grow;
 mod local;
 mod release;
@@ -31,6 +32,7 @@ use crate::units::{Addr, PAGE_SIZE, Pages};
 use crate::vm::Vm;
 
 use backing::Records;
+use bitmaps::Bitmaps;
 use grow::Growth;
 pub use local::Client;
 pub use walk::{Still, Walked};
@@ -79,6 +81,7 @@ struct State {
     records: Records,
     spans: Fixed<Span>,
     growth: Growth,
+    bitmaps: Bitmaps,
     /// Pages that are taken out while they are being released; still counted as free.
     releasing: Pages,
 }
@@ -108,6 +111,7 @@ impl<O: Os> Heap<O> {
                     records: Records::new(),
                     spans: Fixed::new(Account::SpanSys, Total::SpanFree),
                     growth: Growth::new(),
+                    bitmaps: Bitmaps::new(),
                     releasing: Pages(0),
                 },
             ),

@@ -10,10 +10,13 @@
 
 mod batch;
 mod list;
+mod live;
 mod map;
 mod record;
+mod returned;
 
 pub use batch::{Batch, Link};
 pub use list::SpanList;
+pub use live::LiveBits;
 pub use map::PageMap;
 pub use record::{Kind, NOBODY, Object, Place, Span};

@@ -5,6 +5,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use super::batch::Link;
+use super::live::Live;
 use crate::config::MIN_ALIGN;
 use crate::size_class::Class;
 use crate::units::{Addr, Pages};
@@ -101,6 +102,8 @@ pub struct Span {
     class: Cell<u8>,
     /// Whether its memory read as zero when the span was taken. Fixed while the span lives.
     zero: Cell<bool>,
+    /// Which objects are live, where that is kept. Fixed while the span lives.
+    pub(super) live: Live,
     own: Own,
 }
 
@@ -122,6 +125,8 @@ pub struct Own {
     pub accounted: Cell<u32>,
     /// Which list of its owner the span stands in.
     pub place: Cell<Place>,
+    /// The sum of the addresses of the frees that the owner's cache has not counted; see [`Span::refuse_interior`]. Wraps.
+    pub freed_sum: Cell<usize>,
     /// The list's links.
     pub(super) next: Cell<*mut Span>,
     pub(super) prev: Cell<*mut Span>,
@@ -159,6 +164,7 @@ impl Span {
             kind: AtomicU8::new(kind as u8),
             class: Cell::new(class.map_or(0, |c| c.index() as u8)),
             zero: Cell::new(zero),
+            live: Live::none(),
             own: Own {
                 free: Cell::new(null_mut()),
                 left: Cell::new(0),
@@ -166,6 +172,7 @@ impl Span {
                 carved: Cell::new(0),
                 accounted: Cell::new(0),
                 place: Cell::new(Place::Current),
+                freed_sum: Cell::new(0),
                 next: Cell::new(null_mut()),
                 prev: Cell::new(null_mut()),
             },
@@ -269,12 +276,37 @@ impl Span {
         }
     }
 
-    /// Whether `addr` is the first byte of an object of this small span.
+    /// Whether `addr` is the first byte of an object of this small span. Any address may be asked for.
     #[inline]
     pub fn is_object(&self, addr: Addr) -> bool {
-        let offset = addr.since(self.base()) as u32;
-        let index = Class::quotient(offset, self.reciprocal.get());
-        index * self.size.get() == offset && index < self.objects()
+        let index = self.index_of(addr);
+        addr.0.wrapping_sub(self.base().0) == index * self.object_size() && index < self.objects() as usize
+    }
+
+    /// Whether `addr` lies in the span's pages.
+    #[inline]
+    pub fn is_inside(&self, addr: Addr) -> bool {
+        addr.0.wrapping_sub(self.base().0) < self.pages().bytes()
+    }
+
+    /// Whether `bytes` is a multiple of the size of this small span's objects: one multiplication, exact as long as
+    /// the product of both fits 64 bits.
+    #[inline(always)]
+    pub(super) fn is_multiple(&self, bytes: usize) -> bool {
+        (bytes as u64).wrapping_mul(self.reciprocal.get()) < self.reciprocal.get()
+    }
+
+    /// The number of the object of this small span that holds `addr`, an address inside the span.
+    #[inline]
+    pub fn index_of(&self, addr: Addr) -> usize {
+        let offset = addr.0.wrapping_sub(self.base().0) as u32;
+        Class::quotient(offset, self.reciprocal.get()) as usize
+    }
+
+    /// How many frees by the owner its cache has not counted yet. Owner only.
+    #[inline(always)]
+    pub fn uncounted(&self) -> u32 {
+        (self.carved.get() - self.outstanding()).wrapping_sub(self.accounted.get())
     }
 
     /// Objects that are neither in `free` nor uncarved: live, in transit, or in the cache's hand. Owner only.

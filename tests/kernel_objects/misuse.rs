@@ -14,22 +14,22 @@ use crossfoot::units::{Addr, GIB, PAGE_SIZE, Pages};
 
 use crate::kernel::{self, adopt, balanced_with_machine, free, free_without_cache, retire, usable};
 
-const FREED: &str = "already freed";
-const FOREIGN: &str = "not an address of this allocator, or already freed";
-const INTERIOR: &str = "inside an object, not its start";
+pub const FREED: &str = "already freed";
+pub const FOREIGN: &str = "not an address of this allocator, or already freed";
+pub const INTERIOR: &str = "inside an object, not its start";
 const MISALIGNED: &str = "misaligned";
 const NO_OBJECT: &str = "not an object";
 
 /// What `act` ends the program with.
 #[track_caller]
-fn ends_with(line: &str, act: impl FnOnce()) {
+pub fn ends_with(line: &str, act: impl FnOnce()) {
     let payload = catch_unwind(AssertUnwindSafe(act)).expect_err(line);
     assert_eq!(payload.downcast_ref::<String>().map(String::as_str), Some(line));
 }
 
 /// `free` by a cache, by the shared cache, `realloc` and `malloc_usable_size` all see it.
 #[track_caller]
-fn all_see(kernel: &Kernel<Sim>, cache: &Cache, at: usize, found: &str) {
+pub fn all_see(kernel: &Kernel<Sim>, cache: &Cache, at: usize, found: &str) {
     ends_with(&format!("crossfoot: free({at:#x}): {found}"), || free(kernel, cache, at));
     all_but_free_see(kernel, cache, at, found);
 }
@@ -45,7 +45,7 @@ fn all_but_free_see(kernel: &Kernel<Sim>, cache: &Cache, at: usize, found: &str)
     });
 }
 
-fn allocate(kernel: &Kernel<Sim>, cache: &Cache, size: usize) -> usize {
+pub fn allocate(kernel: &Kernel<Sim>, cache: &Cache, size: usize) -> usize {
     api::allocate(kernel.caches().central(), cache, size) as usize
 }
 
@@ -115,7 +115,7 @@ fn a_pointer_into_a_small_object() {
     for off in [1, 7, 8, 15, 17, 111] {
         all_see(&kernel, cache, at + off, MISALIGNED);
     }
-    // The fast path of `free` by the owner does not divide, so only the others see these.
+    // The fast path of `free` by the owner does not divide: see `an_address_inside_that_its_owner_frees`.
     for off in [16, 32, 96] {
         all_see(&kernel, other, at + off, INTERIOR);
         all_but_free_see(&kernel, cache, at + off, INTERIOR);
@@ -129,6 +129,40 @@ fn a_pointer_into_a_small_object() {
     free(&kernel, cache, at);
     free(&kernel, cache, big);
     balanced_with_machine(&kernel, Some(cache));
+}
+
+/// The free path does not divide, so it goes through, and is found before the address can be handed out.
+#[test]
+fn an_address_inside_that_its_owner_frees() {
+    for size in [48, 96, 100, 1000, 3000, 20_000] {
+        let kernel = kernel::kernel(Sim::new());
+        let cache = adopt(&kernel);
+        let objects: Vec<usize> = (0..100).map(|_| allocate(&kernel, cache, size)).collect();
+        let inside = objects[0] + 16;
+        free(&kernel, cache, objects[1]);
+        free(&kernel, cache, inside);
+        free(&kernel, cache, objects[2]);
+        let mut handed = Vec::new();
+        ends_with(&format!("crossfoot: free({inside:#x}): {INTERIOR}"), || {
+            (0..10_000).for_each(|_| handed.push(allocate(&kernel, cache, size)));
+        });
+        assert!(!handed.contains(&inside));
+    }
+}
+
+/// It is found too where the span would be given back, with an object in it that is in use.
+#[test]
+fn an_address_inside_that_its_owner_frees_last() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    // Two spans, so that the first is not the one that a cache keeps.
+    let objects: Vec<usize> = (0..64).map(|_| allocate(&kernel, cache, 3000)).collect();
+    let (inside, rest) = (objects[3] + 1024, [&objects[..3], &objects[4..]].concat());
+    free(&kernel, cache, inside);
+    ends_with(&format!("crossfoot: free({inside:#x}): {INTERIOR}"), || {
+        rest.iter().for_each(|&at| free(&kernel, cache, at));
+        retire(&kernel, cache);
+    });
 }
 
 #[test]

@@ -1,0 +1,136 @@
+//! The paths of a cache whose frees are all validated.
+//!
+//! Its slots stay empty and its spans name it by another address, so the fast paths of `alloc.rs` and `free.rs` find
+//! nothing and change nothing: each allocation comes to [`Cache::refill_checked`], each free to `api::free_slow`.
+//! Every object is known to be live or free ([`Span::begin`], [`Span::cease`]), and every link of a list of free
+//! objects is looked at before it is followed.
+
+use core::cell::Cell;
+use core::ptr::null_mut;
+
+use super::record::Cache;
+use super::refill::Hand;
+use crate::central::Central;
+use crate::config::MIN_ALIGN;
+use crate::os::Os;
+use crate::report;
+use crate::size_class::Class;
+use crate::span::{Object, Span};
+use crate::units::Addr;
+
+/// Until it is dropped, its cache's thread is inside the allocator.
+pub struct Inside<'a>(Option<&'a Cell<bool>>);
+
+impl Drop for Inside<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(inside) = self.0 {
+            inside.set(false);
+        }
+    }
+}
+
+impl Cache {
+    /// Whether every free is validated that this cache's thread does.
+    #[inline]
+    pub fn is_checked(&self) -> bool {
+        self.checked.get()
+    }
+
+    /// Says whether every free is validated. Owner only; the cache owns no span.
+    pub fn set_checked(&self, on: bool) {
+        self.checked.set(on);
+    }
+
+    /// Says that this thread is inside the allocator, where a signal handler must not be. A second time, where frees
+    /// are validated, ends the process with a line that begins with what `function` gives.
+    #[inline]
+    pub fn enter(&self, function: impl FnOnce() -> (&'static str, usize)) -> Inside<'_> {
+        if !self.checked.get() {
+            return Inside(None);
+        }
+        if self.inside.replace(true) {
+            tell_reentered(function());
+        }
+        Inside(Some(&self.inside))
+    }
+
+    /// Allocates an object of `class`. Null: no memory.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refill_checked<O: Os>(&self, central: &Central<O>, class: Class) -> *mut u8 {
+        let _inside = self.enter(|| ("malloc", 0));
+        let state = &self.classes[class.index()];
+        if state.stock.get().count == 0 {
+            let hand = self.gather(central, class);
+            if hand.is_empty() {
+                return null_mut();
+            }
+            // SAFETY: the current span is alive while it is current.
+            if let Some(span) = unsafe { state.current.get().as_ref() } {
+                refuse_changed(span, &hand);
+            }
+            state.stock.set(hand);
+        }
+        let hand = state.stock.get();
+        // SAFETY: as above; a hand is never empty.
+        let next = unsafe { (*hand.first).next.get() };
+        // SAFETY: as above.
+        if let Some(span) = unsafe { state.current.get().as_ref() } {
+            if !leads_on(span, next, hand.count - 1) {
+                tell_changed(hand.first);
+            }
+            if !span.begin(Addr::of(hand.first)) {
+                tell_changed(hand.first);
+            }
+        }
+        state.stock.set(Hand { first: next, count: hand.count - 1 });
+        self.slots[class.index()].allocs.count();
+        hand.first.cast()
+    }
+}
+
+/// Ends the process where a free object's link is not what it was made to be: then somebody wrote to it.
+fn refuse_changed(span: &Span, hand: &Hand) {
+    let mut object = hand.first;
+    for left in (0..hand.count).rev() {
+        // SAFETY: the head was written to the record, and `leads_on` saw each following one to be an object.
+        let next = unsafe { (*object).next.get() };
+        if !leads_on(span, next, left) {
+            tell_changed(object);
+        }
+        object = next;
+    }
+}
+
+/// Whether `next` can be the link to `left` more free objects of `span`.
+fn leads_on(span: &Span, next: *mut Object, left: u32) -> bool {
+    let at = Addr::of(next);
+    match left {
+        0 => next.is_null(),
+        _ => {
+            at.is_aligned(MIN_ALIGN)
+                && span.is_inside(at)
+                && span.is_object(at)
+                && (span.live().is_none() || span.is_freed(at))
+        }
+    }
+}
+
+#[cold]
+fn tell_changed(object: *mut Object) -> ! {
+    report::fatal(format_args!(
+        "crossfoot: malloc: the object at {:#x} was written to after it was freed",
+        object.addr()
+    ))
+}
+
+#[cold]
+fn tell_reentered((function, argument): (&str, usize)) -> ! {
+    match argument {
+        0 => report::fatal(format_args!("crossfoot: {function}: called by a signal handler inside the allocator")),
+        p => report::fatal(format_args!(
+            "crossfoot: {function}({p:#x}): called by a signal handler inside the allocator"
+        )),
+    }
+}

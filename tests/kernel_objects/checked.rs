@@ -1,0 +1,218 @@
+//! Misuse that is seen where every free is validated, and only there.
+
+use crossfoot::account::Account;
+use crossfoot::api;
+use crossfoot::boot::Kernel;
+use crossfoot::cache::Cache;
+use crossfoot::os::sim::Sim;
+use crossfoot::size_class::{Class, SMALL_MAX};
+
+use crate::kernel::{self, adopt, balanced_with_machine, free, free_without_cache, reallocate, retire};
+use crate::misuse::{FREED, INTERIOR, all_see, allocate, ends_with};
+
+fn checked() -> Box<Kernel<Sim>> {
+    let kernel = kernel::kernel(Sim::new());
+    kernel.set_check(true);
+    kernel
+}
+
+fn free_sized(kernel: &Kernel<Sim>, cache: &Cache, at: usize, size: usize, align: usize) {
+    // SAFETY: what is not an object of that size is what must be seen.
+    unsafe { api::free_sized_slow(kernel.caches().central(), cache, at as *mut u8, size, align, "free_sized") }
+}
+
+#[test]
+fn any_free_object_freed_again() {
+    let kernel = checked();
+    let (cache, other) = (adopt(&kernel), adopt(&kernel));
+    for size in [16, 48, 200, 3000, SMALL_MAX] {
+        let objects: Vec<usize> = (0..20).map(|_| allocate(&kernel, cache, size)).collect();
+        objects[..10].iter().for_each(|&at| free(&kernel, cache, at));
+        objects[10..15].iter().for_each(|&at| free(&kernel, other, at));
+        objects[15..18].iter().for_each(|&at| free_without_cache(&kernel, at));
+        // The first one freed stands deep in its list, others are on their way.
+        for &at in &objects[..18] {
+            all_see(&kernel, cache, at, FREED);
+            all_see(&kernel, other, at, FREED);
+        }
+        objects[18..].iter().for_each(|&at| free(&kernel, cache, at));
+    }
+    balanced_with_machine(&kernel, Some(cache));
+    retire(&kernel, other);
+    retire(&kernel, cache);
+    kernel::empty(&kernel);
+}
+
+#[test]
+fn an_address_inside_is_seen_at_once() {
+    let kernel = checked();
+    let cache = adopt(&kernel);
+    let at = allocate(&kernel, cache, 100);
+    [16, 32, 96].into_iter().for_each(|off| all_see(&kernel, cache, at + off, INTERIOR));
+    free(&kernel, cache, at);
+    balanced_with_machine(&kernel, Some(cache));
+}
+
+#[test]
+fn an_object_never_handed_out() {
+    let kernel = checked();
+    let cache = adopt(&kernel);
+    // In the cache's hand, and not carved yet.
+    let (class, at) = (Class::of(64), allocate(&kernel, cache, 64));
+    let last = at + (class.objects() - 1) * class.size();
+    all_see(&kernel, cache, at + 64, FREED);
+    all_see(&kernel, cache, last, FREED);
+    free(&kernel, cache, at);
+}
+
+#[test]
+fn the_size_is_what_was_asked_for() {
+    let kernel = checked();
+    let cache = adopt(&kernel);
+    let wrong = |at: usize, size: usize, align: usize, has: usize| {
+        let what = format!("{size} bytes aligned to {align} are not what was allocated: {has} bytes");
+        ends_with(&format!("crossfoot: free_sized({at:#x}): {what}"), || free_sized(&kernel, cache, at, size, align));
+    };
+    // A class has sizes 81 to 96, another 97 to 112.
+    let at = allocate(&kernel, cache, 90);
+    [0, 16, 80, 97, 1000, SMALL_MAX + 1, usize::MAX].into_iter().for_each(|size| wrong(at, size, 1, 96));
+    wrong(at, 90, 4096, 96);
+    free_sized(&kernel, cache, at, 90, 16);
+    for (size, has) in [(40_000, 5 * 8192), (1 << 20, 1 << 20)] {
+        let at = allocate(&kernel, cache, size);
+        [0, 100, SMALL_MAX, has + 1, 2 * has].into_iter().for_each(|size| wrong(at, size, 1, has));
+        free_sized(&kernel, cache, at, size, 1);
+    }
+    for (size, align) in [(100, 256), (0, 64), (5000, 4096), (100, 16384), (0, 1 << 20)] {
+        // SAFETY: no promise is asked.
+        let at = api::allocate_aligned(kernel.caches().central(), cache, size, align) as usize;
+        free_sized(&kernel, cache, at, size, align);
+    }
+    balanced_with_machine(&kernel, Some(cache));
+    retire(&kernel, cache);
+    kernel::empty(&kernel);
+}
+
+/// However an object got its size, it is freed with it.
+#[test]
+fn a_size_that_was_changed_is_the_size() {
+    let kernel = checked();
+    let cache = adopt(&kernel);
+    let sizes = [1, 16, 17, 40, 90, 100, 1000, 1024, 1025, 5000, SMALL_MAX, SMALL_MAX + 1, 70_000, 300_000];
+    for from in sizes {
+        for to in sizes {
+            let at = reallocate(&kernel, cache, allocate(&kernel, cache, from), to, 1);
+            free_sized(&kernel, cache, at, to, 1);
+        }
+    }
+    retire(&kernel, cache);
+    kernel::empty(&kernel);
+}
+
+/// What a program writes to freed memory is seen before the memory is handed out again.
+#[test]
+fn a_changed_link() {
+    for size in [16, 100, 3000] {
+        let link = |object: usize, to: usize| {
+            // SAFETY: a free object's first word: what must not be done, and must be seen.
+            unsafe { (object as *mut usize).write(to) };
+        };
+        // To nothing, to no object, to another span, out of the order, to a live one, to itself.
+        for case in 0..7 {
+            let kernel = checked();
+            let cache = adopt(&kernel);
+            let objects: Vec<usize> = (0..20).map(|_| allocate(&kernel, cache, size)).collect();
+            let elsewhere = allocate(&kernel, cache, 640);
+            objects[..10].iter().for_each(|&at| free(&kernel, cache, at));
+            let to = [0, objects[4] + 8, elsewhere, objects[2], objects[15], objects[5], usize::MAX][case];
+            link(objects[5], to);
+            // Out of the order the list is too short by two, and ends at the first that was freed.
+            let found = if case == 3 { objects[0] } else { objects[5] };
+            let line = format!("crossfoot: malloc: the object at {found:#x} was written to after it was freed");
+            ends_with(&line, || exhaust(&kernel, cache, size));
+        }
+    }
+}
+
+/// A link that is changed while its object is in the cache's hand.
+#[test]
+fn a_changed_link_in_hand() {
+    let kernel = checked();
+    let cache = adopt(&kernel);
+    let at = allocate(&kernel, cache, 64);
+    let next = at + 64;
+    // SAFETY: a free object's first word: what must not be done, and must be seen.
+    unsafe { (next as *mut usize).write(0) };
+    let line = format!("crossfoot: malloc: the object at {next:#x} was written to after it was freed");
+    ends_with(&line, || exhaust(&kernel, cache, 64));
+}
+
+fn exhaust(kernel: &Kernel<Sim>, cache: &Cache, size: usize) {
+    (0..5_000).for_each(|_| {
+        allocate(kernel, cache, size);
+    });
+}
+
+#[test]
+fn bitmaps_are_on_the_books() {
+    let kernel = checked();
+    let cache = adopt(&kernel);
+    let objects: Vec<usize> = (0..20_000).map(|_| allocate(&kernel, cache, 256)).collect();
+    let balance = balanced_with_machine(&kernel, Some(cache));
+    let in_bitmaps = balance.snapshot.account(Account::InBitmaps);
+    // One bitmap of 128 bytes for each span of 16 KiB.
+    let least = (20_000 * 256 / (16 * 1024)) * 128;
+    assert!((least..2 * least + 8192).contains(&in_bitmaps), "{in_bitmaps} bytes of bitmaps, at least {least}");
+    objects.iter().for_each(|&at| free(&kernel, cache, at));
+    retire(&kernel, cache);
+    kernel::empty(&kernel);
+    // The bitmaps are used again.
+    let cache = adopt(&kernel);
+    let again: Vec<usize> = (0..20_000).map(|_| allocate(&kernel, cache, 256)).collect();
+    let balance = balanced_with_machine(&kernel, Some(cache));
+    assert_eq!(balance.snapshot.account(Account::InBitmaps), in_bitmaps);
+    again.iter().for_each(|&at| free(&kernel, cache, at));
+}
+
+/// A call from a signal handler comes while the thread is inside.
+#[test]
+fn a_thread_that_is_inside_already() {
+    let kernel = checked();
+    let cache = adopt(&kernel);
+    let (small, large) = (allocate(&kernel, cache, 64), allocate(&kernel, cache, 100_000));
+    let inside = cache.enter(|| unreachable!("the thread is outside"));
+    let what = "called by a signal handler inside the allocator";
+    for size in [64, 100_000] {
+        ends_with(&format!("crossfoot: malloc: {what}"), || {
+            allocate(&kernel, cache, size);
+        });
+    }
+    for at in [small, large] {
+        ends_with(&format!("crossfoot: free({at:#x}): {what}"), || free(&kernel, cache, at));
+    }
+    drop(inside);
+    free(&kernel, cache, small);
+    free(&kernel, cache, large);
+    balanced_with_machine(&kernel, Some(cache));
+}
+
+#[test]
+fn without_memory_for_a_bitmap_there_is_no_object() {
+    let kernel = kernel::kernel(Sim::new());
+    kernel.os().limit_ready(64 << 20);
+    kernel.set_check(true);
+    let cache = adopt(&kernel);
+    let mut objects = Vec::new();
+    loop {
+        match allocate(&kernel, cache, 3000) {
+            0 => break,
+            at => objects.push(at),
+        }
+    }
+    assert!(objects.len() > 5_000, "{} objects", objects.len());
+    balanced_with_machine(&kernel, Some(cache));
+    all_see(&kernel, cache, objects[7] + 16, INTERIOR);
+    objects.iter().for_each(|&at| free(&kernel, cache, at));
+    retire(&kernel, cache);
+    kernel::empty(&kernel);
+}
