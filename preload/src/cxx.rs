@@ -13,6 +13,8 @@ use core::ptr::{null, null_mut};
 
 use kernel::{arch, global, report};
 
+use crate::names;
+
 /// C++ libraries of which a program may load one after this object was loaded.
 const LIBRARIES: [&CStr; 2] = [c"libstdc++.so.6", c"libc++.so.1"];
 /// `RTLD_LAZY | RTLD_NOLOAD` of `dlfcn.h`: what is loaded already.
@@ -55,7 +57,7 @@ extern "C" fn allocate(size: usize) -> *mut c_void {
 }
 
 extern "C" fn allocate_aligned(size: usize, align: usize) -> *mut c_void {
-    if align.is_power_of_two() { global::allocate_aligned(size, align).cast() } else { null_mut() }
+    if align.is_power_of_two() { names::aligned(align, size) } else { null_mut() }
 }
 
 /// The program's new-handler. Null: it has none, or none could help, because `align` is no alignment.

@@ -28,13 +28,11 @@ fn align_of(flags: c_int) -> usize {
 
 /// How many bytes an object of `size` bytes has. `None`: no object can have them.
 fn real_size(size: usize, align: usize) -> Option<usize> {
-    if size > MAX_REQUEST || align > MAX_ALIGN {
-        return None;
-    }
-    match Class::of_aligned(size, align) {
-        Some(class) => Some(class.size()),
-        None => Some(Pages::holding(size.max(1))?.bytes()),
-    }
+    let size = match Class::of_aligned(size, align) {
+        Some(class) => class.size(),
+        None => Pages::holding(size.max(1))?.bytes(),
+    };
+    (size <= MAX_REQUEST && align <= MAX_ALIGN).then_some(size)
 }
 
 /// jemalloc's `mallocx`. Null: no memory; `errno` is left alone.

@@ -202,13 +202,10 @@ pub extern "C" fn malloc_trim(pad: usize) -> c_int {
 const M_MXFAST: c_int = 1;
 const M_KEEP: c_int = 4;
 const M_TRIM_THRESHOLD: c_int = -1;
-const M_MMAP_THRESHOLD: c_int = -3;
 const M_PERTURB: c_int = -6;
 const M_ARENA_MAX: c_int = -8;
 /// The largest value of `M_MXFAST` that glibc takes.
 const MXFAST: usize = 160;
-/// The largest value of `M_MMAP_THRESHOLD` that glibc takes.
-const MMAP_THRESHOLD: usize = 32 << 20;
 
 /// glibc's `mallopt`: 1 where the program gets what it asks for, which is so for every parameter that only says how
 /// glibc's allocator is to do its work; 0 for values that glibc refuses, for a request to fill memory, and for
@@ -217,7 +214,6 @@ const MMAP_THRESHOLD: usize = 32 << 20;
 pub extern "C" fn mallopt(parameter: c_int, value: c_int) -> c_int {
     c_int::from(match parameter {
         M_MXFAST => value as usize <= MXFAST,
-        M_MMAP_THRESHOLD => value as usize <= MMAP_THRESHOLD,
         M_PERTURB => value == 0,
         M_ARENA_MAX..=M_TRIM_THRESHOLD | M_MXFAST..=M_KEEP => true,
         _ => false,

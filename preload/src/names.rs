@@ -166,7 +166,7 @@ fn physical_page() -> usize {
 }
 
 /// `size` bytes aligned to `align`, a power of two, or null with `ENOMEM`.
-fn aligned(align: usize, size: usize) -> *mut c_void {
+pub fn aligned(align: usize, size: usize) -> *mut c_void {
     let p = global::allocate_aligned(size, align);
     if p.is_null() { fail(ENOMEM) } else { p.cast() }
 }
