@@ -1,9 +1,10 @@
 //! The homes beside the preloaded object: a static program without libc, a std program with the crate as its
-//! global allocator, and a static C program on the archive. Each is built as a user would build it.
+//! global allocator, a static C program and C++ programs on the archive. Each is built as a user would build it.
 
 mod common;
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use common::{Artifacts, artifacts, home, installed, run, scratch, text};
@@ -76,4 +77,80 @@ fn a_static_c_program_on_the_archive_balances() {
     assert_eq!(report["crossfoot"], "balanced");
     // 20,000 by `malloc`, and the few after them.
     assert!(report["/gc/heap/allocs:objects"].as_u64() >= Some(20_004), "{report:#}");
+}
+
+/// Compiles a C++ program of `tests/homes/cxx` with `arguments` behind its source. `None`: there is no compiler,
+/// which was said aloud.
+fn cxx(source: &str, out: &str, arguments: &[&OsStr]) -> Option<PathBuf> {
+    let compiler = installed("g++")?;
+    let out = scratch().join(out);
+    let mut compile = Command::new(compiler);
+    // The compiler may drop an allocation that nobody looks at.
+    compile.args(["-std=c++17", "-O1", "-Wall", "-Wextra", "-Wno-sized-deallocation", "-fno-builtin", "-pthread"]);
+    compile.arg("-o").arg(&out).arg(common::root().join("tests/homes/cxx").join(source)).args(arguments);
+    let output = run(&mut compile);
+    assert_success(&output);
+    assert_eq!(text(&output.stderr), "", "the compiler and the linker are content");
+    Some(out)
+}
+
+/// Runs a C++ program in three ways: under the shared object, with the archive, static with the archive.
+fn in_three_ways(name: &str, archive: &[&str], check: impl Fn(&str, &str)) {
+    let Artifacts { a, so, .. } = artifacts();
+    let source = format!("{name}.cc");
+    let program = |way: &str, arguments: &[&str]| {
+        let mut arguments: Vec<_> = arguments.iter().map(OsStr::new).collect();
+        if way != "preloaded" {
+            arguments.extend(archive.iter().map(OsStr::new));
+            arguments.push(a.as_os_str());
+        }
+        cxx(&source, &format!("cxx-{name}-{way}"), &arguments)
+    };
+    for (way, arguments) in [("preloaded", &[][..]), ("linked", &[]), ("static", &["-static"])] {
+        let Some(program) = program(way, arguments) else { return };
+        let path = scratch().join(format!("cxx-{name}-{way}.json"));
+        let _ = std::fs::remove_file(&path);
+        let mut command = Command::new("timeout");
+        command.args(["60", "env"]).arg(format!("CROSSFOOT={}", options(&path)));
+        if way == "preloaded" {
+            command.arg(format!("LD_PRELOAD={}", so.display()));
+        }
+        let output = run(command.arg(program));
+        assert!(output.status.success(), "{way}: {}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
+        assert_eq!(report(&path)["crossfoot"], "balanced", "{way}");
+        check(way, &text(&output.stdout));
+    }
+}
+
+#[test]
+fn every_operator_of_cxx_does_what_the_standard_says() {
+    in_three_ways("main", &[], |way, out| {
+        assert!(out.lines().all(|line| line.starts_with("right ")), "{way}: {out}");
+        assert_eq!(out.lines().count(), 23, "{way}: {out}");
+    });
+}
+
+#[test]
+fn operators_that_a_program_replaces_serve_those_it_does_not() {
+    // Its own come first, where the linker is told that two are no error.
+    in_three_ways("replaced", &["-Wl,-z,muldefs"], |way, out| {
+        assert_eq!(out, "made 5, freed 5, null\n", "{way}");
+    });
+}
+
+#[test]
+fn a_cxx_library_that_is_loaded_late_is_found_to_throw() {
+    let (Some(gcc), Some(loaded)) =
+        (installed("gcc"), cxx("loaded.cc", "loaded.so", &["-shared", "-fPIC"].map(OsStr::new)))
+    else {
+        return;
+    };
+    let loader = scratch().join("cxx-loader");
+    let source = common::root().join("tests/homes/cxx/loader.c");
+    assert_success(&run(Command::new(gcc).arg("-o").arg(&loader).arg(source)));
+    let mut command = Command::new("timeout");
+    command.args(["60", "env"]).arg(format!("LD_PRELOAD={}", artifacts().so.display())).arg(loader).arg(loaded);
+    let output = run(&mut command);
+    assert_success(&output);
+    assert_eq!(text(&output.stdout), "bad_alloc\n");
 }

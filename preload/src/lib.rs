@@ -2,8 +2,13 @@
 
 #![no_std]
 
+mod aliases;
+mod cxx;
 mod exit;
+mod extras;
+mod introspection;
 mod names;
+mod own;
 
 kernel::panic_handler!();
 

@@ -1,17 +1,16 @@
-//! The names that C programs call.
+//! The names of C, POSIX, BSD and glibc by which programs allocate and free.
 
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
-use kernel::config::MAX_ALIGN;
 use kernel::global;
 use kernel::os::Os;
 use kernel::units::checked_align_up;
 
 /// `EINVAL` of `errno.h`.
-const EINVAL: c_int = 22;
+pub const EINVAL: c_int = 22;
 /// `ENOMEM` of `errno.h`.
-const ENOMEM: c_int = 12;
+pub const ENOMEM: c_int = 12;
 
 /// C's `malloc`: `size` bytes aligned to 16, or null with `ENOMEM`. Zero bytes are an object too.
 #[unsafe(no_mangle)]
@@ -25,6 +24,36 @@ pub extern "C" fn malloc(size: usize) -> *mut c_void {
 /// `p` is null or a live object of this allocator.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free(p: *mut c_void) {
+    // SAFETY: the caller's promise.
+    unsafe { global::free(p.cast()) }
+}
+
+/// C23's `free_sized`.
+///
+/// # Safety
+/// `p` is null or a live object of this allocator that was asked for with `size`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_sized(p: *mut c_void, size: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { global::free_sized(p.cast(), size, 0, "free_sized") }
+}
+
+/// C23's `free_aligned_sized`.
+///
+/// # Safety
+/// `p` is null or a live object of this allocator that was asked for with `align` and `size`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_aligned_sized(p: *mut c_void, align: usize, size: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { global::free_sized(p.cast(), size, align, "free_aligned_sized") }
+}
+
+/// SunOS's `cfree`: [`free`].
+///
+/// # Safety
+/// As for [`free`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cfree(p: *mut c_void) {
     // SAFETY: the caller's promise.
     unsafe { global::free(p.cast()) }
 }
@@ -58,7 +87,7 @@ pub unsafe extern "C" fn realloc(p: *mut c_void, size: usize) -> *mut c_void {
 }
 
 /// POSIX's `posix_memalign`: 0, `EINVAL` where `align` is no power-of-two multiple of a pointer's size, or
-/// `ENOMEM`. `errno` is left alone.
+/// `ENOMEM`, which is in `errno` too, as glibc has it. `out` is written only with 0.
 ///
 /// # Safety
 /// `out` can be written.
@@ -67,12 +96,12 @@ pub unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, align: usize, siz
     if !align.is_power_of_two() || align < size_of::<*mut c_void>() {
         return EINVAL;
     }
-    let p = global::allocate_aligned(size, align);
+    let p = aligned(align, size);
     if p.is_null() {
         return ENOMEM;
     }
     // SAFETY: the caller's promise.
-    unsafe { out.write(p.cast()) };
+    unsafe { out.write(p) };
     0
 }
 
@@ -85,12 +114,12 @@ pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
     aligned(align, size)
 }
 
-/// glibc's `memalign`: `align` is rounded up to a power of two.
+/// glibc's `memalign`: `align` is rounded up to a power of two; `EINVAL` where there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
     match align.checked_next_power_of_two() {
-        Some(align) if align <= MAX_ALIGN => aligned(align, size),
-        _ => fail(EINVAL),
+        Some(align) => aligned(align, size),
+        None => fail(EINVAL),
     }
 }
 
@@ -136,13 +165,15 @@ fn physical_page() -> usize {
     global::KERNEL.os().physical_page_size()
 }
 
-fn aligned(align: usize, size: usize) -> *mut c_void {
+/// `size` bytes aligned to `align`, a power of two, or null with `ENOMEM`.
+pub fn aligned(align: usize, size: usize) -> *mut c_void {
     let p = global::allocate_aligned(size, align);
     if p.is_null() { fail(ENOMEM) } else { p.cast() }
 }
 
+/// Sets `errno`; null.
 #[cold]
-fn fail(errno: c_int) -> *mut c_void {
+pub fn fail(errno: c_int) -> *mut c_void {
     global::set_errno(errno);
     null_mut()
 }

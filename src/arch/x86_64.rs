@@ -161,3 +161,27 @@ weak!(
 weak!(
     /// Where the libc's `fflush` lies, or null without one.
     fflush, "fflush");
+weak!(
+    /// Where the libc's `fwrite` lies, or null without one.
+    fwrite, "fwrite");
+weak!(
+    /// Where the libc's `dlsym` lies, or null: in a static program glibc has it only if the program uses it itself.
+    dlsym, "dlsym");
+weak!(
+    /// Where C++'s `std::get_new_handler` lies, or null without it.
+    get_new_handler, "_ZSt15get_new_handlerv");
+weak!(
+    /// Where the function of libstdc++ and libc++ lies that throws `std::bad_alloc`, or null without one.
+    throw_bad_alloc, "_ZSt17__throw_bad_allocv");
+weak!(
+    /// Where C++'s `__cxa_allocate_exception` lies, or null without it.
+    cxa_allocate_exception, "__cxa_allocate_exception");
+weak!(
+    /// Where C++'s `__cxa_throw` lies, or null without it.
+    cxa_throw, "__cxa_throw");
+weak!(
+    /// Where the type information of `std::bad_alloc` lies, or null without it.
+    bad_alloc_type, "_ZTISt9bad_alloc");
+weak!(
+    /// Where the virtual functions of `std::bad_alloc` lie, or null without them.
+    bad_alloc_functions, "_ZTVSt9bad_alloc");

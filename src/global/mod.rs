@@ -14,6 +14,7 @@ mod life;
 mod read;
 mod rust;
 mod settings;
+mod trim;
 
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
@@ -29,8 +30,9 @@ use crate::{central::Central, local};
 pub use exit::{at_exit, at_exit_of_any, crossfoot};
 use life::adopt;
 pub use life::retire_cache;
-pub use read::{last, mem_stats, read, read_totals};
+pub use read::{last, mem_stats, read, read_posted, read_totals};
 pub use rust::Crossfoot;
+pub use trim::release_free;
 
 /// The process's kernel.
 pub static KERNEL: Kernel<Linux> = Kernel::new(Linux);
@@ -181,6 +183,17 @@ fn with_cache_to_free(p: *mut u8, f: impl FnOnce(&Cache)) {
             cache.send_gathered(central());
         }),
     }
+}
+
+/// Frees an object of which the caller knows the `size` and the alignment `align` that it was asked for with; an
+/// `align` of 0 stands for none. `function` is what the caller called.
+///
+/// # Safety
+/// As for [`api::free`].
+#[inline(always)]
+pub unsafe fn free_sized(p: *mut u8, _size: usize, _align: usize, _function: &'static str) {
+    // SAFETY: the caller's promise.
+    unsafe { free(p) }
 }
 
 /// Changes an object's size. Null: no memory; the old object is as it was.

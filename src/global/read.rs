@@ -14,6 +14,15 @@ pub fn read(out: &mut Snapshot) -> Option<Answer> {
     KERNEL.snapshot(out)
 }
 
+/// As [`read`], but what the calling thread has not posted is posted first.
+pub fn read_posted(out: &mut Snapshot) -> Option<Answer> {
+    // SAFETY: the thread's word is null or its cache.
+    if let Some(cache) = unsafe { local::cache::<Cache>().as_ref() } {
+        cache.post_all(KERNEL.caches().central());
+    }
+    KERNEL.snapshot(out)
+}
+
 /// As [`read`], but the totals only: for those who read often.
 pub fn read_totals(out: &mut Totals) -> Option<Answer> {
     KERNEL.totals(out)

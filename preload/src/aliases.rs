@@ -1,0 +1,63 @@
+//! The names by which glibc's functions can be called past a replacement. They lead here too: an object of glibc's own
+//! allocator would come to our `free`, which knows nothing of it.
+
+use core::ffi::{c_int, c_void};
+
+use crate::introspection::{self, Info};
+use crate::names;
+
+/// [`names::malloc`].
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_malloc(size: usize) -> *mut c_void {
+    names::malloc(size)
+}
+
+/// [`names::calloc`].
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
+    names::calloc(count, size)
+}
+
+/// [`names::realloc`].
+///
+/// # Safety
+/// As there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_realloc(p: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    unsafe { names::realloc(p, size) }
+}
+
+/// [`names::free`].
+///
+/// # Safety
+/// As there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_free(p: *mut c_void) {
+    // SAFETY: the caller's promise.
+    unsafe { names::free(p) }
+}
+
+/// [`names::memalign`], under a name that old loaders call too.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_memalign(align: usize, size: usize) -> *mut c_void {
+    names::memalign(align, size)
+}
+
+/// [`names::valloc`].
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_valloc(size: usize) -> *mut c_void {
+    names::valloc(size)
+}
+
+/// [`names::pvalloc`].
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_pvalloc(size: usize) -> *mut c_void {
+    names::pvalloc(size)
+}
+
+/// [`introspection::mallinfo`].
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_mallinfo() -> Info<c_int> {
+    introspection::mallinfo()
+}

@@ -1,0 +1,221 @@
+//! The functions by which programs ask glibc's allocator how it is, and tell it how to be.
+//!
+//! All of them are there: a call that fell through to glibc would start glibc's own allocator beside this one. The
+//! figures are those of the books; docs/c-surface.md says what each field means here.
+
+use core::ffi::{c_int, c_void};
+use core::fmt::{self, Write};
+
+use kernel::account::{Account, Snapshot, Total};
+use kernel::arch;
+use kernel::global;
+use kernel::os::Os;
+use kernel::report::Line;
+
+use crate::names::EINVAL;
+
+/// glibc's `struct mallinfo2`, and with `c_int` its `struct mallinfo`.
+#[repr(C)]
+pub struct Info<T> {
+    arena: T,
+    ordblks: T,
+    smblks: T,
+    hblks: T,
+    hblkhd: T,
+    usmblks: T,
+    fsmblks: T,
+    uordblks: T,
+    fordblks: T,
+    keepcost: T,
+}
+
+/// What these functions report, from one snapshot. Bytes, but for the counts.
+struct Figures {
+    books: Snapshot,
+    /// Address space of the page heap.
+    space: usize,
+    /// Of that, what is backed by memory.
+    ready: usize,
+    /// Live large objects, and their pages' bytes.
+    large: usize,
+    large_bytes: usize,
+    /// Small objects, live or on their way home.
+    small_bytes: usize,
+    /// Places for small objects that nobody has.
+    vacant: usize,
+    /// Free pages that are backed by memory.
+    free_pages: usize,
+}
+
+impl Figures {
+    fn read() -> Figures {
+        let mut books = Snapshot::new();
+        // Without an answer, before the first allocation, all figures are zero.
+        let _ = global::read_posted(&mut books);
+        let bytes = |n: i64| usize::try_from(n).unwrap_or(0);
+        let account = |account| bytes(books.account(account));
+        let (used, free) = (account(Account::HeapInUse), account(Account::HeapFree));
+        let large_bytes = bytes(books.large_bytes());
+        Figures {
+            space: used + free + account(Account::HeapReleased),
+            ready: used + free,
+            large: bytes(books.total(Total::LargeAllocs) - books.total(Total::LargeFrees)),
+            large_bytes,
+            small_bytes: bytes(books.live_bytes()).saturating_sub(large_bytes),
+            vacant: books.classes().map(|(_, class)| bytes(class.vacant)).sum(),
+            free_pages: free,
+            books,
+        }
+    }
+
+    /// Memory for small objects and free memory: what glibc would have in its arenas.
+    fn arena(&self) -> usize {
+        self.ready.saturating_sub(self.large_bytes)
+    }
+
+    fn info<T: Copy>(&self, number: impl Fn(usize) -> T) -> Info<T> {
+        Info {
+            arena: number(self.arena()),
+            ordblks: number(self.vacant),
+            smblks: number(0),
+            hblks: number(self.large),
+            hblkhd: number(self.large_bytes),
+            usmblks: number(0),
+            fsmblks: number(0),
+            uordblks: number(self.small_bytes),
+            fordblks: number(self.arena().saturating_sub(self.small_bytes)),
+            keepcost: number(self.free_pages),
+        }
+    }
+}
+
+/// glibc's `mallinfo2`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mallinfo2() -> Info<usize> {
+    Figures::read().info(|n| n)
+}
+
+/// glibc's `mallinfo`: [`mallinfo2`] in numbers that are too small; what does not fit is `INT_MAX`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mallinfo() -> Info<c_int> {
+    Figures::read().info(|n| c_int::try_from(n).unwrap_or(c_int::MAX))
+}
+
+/// glibc's `malloc_stats`: how much there is, on standard error.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc_stats() {
+    let figures = Figures::read();
+    let mut text = Line::new();
+    // A line has room for ten times as much.
+    let _ = write!(
+        text,
+        "Arena 0:\nsystem bytes     = {:10}\nin use bytes     = {:10}\nTotal (incl. mmap):\n\
+         system bytes     = {:10}\nin use bytes     = {:10}\nmax mmap regions = {:10}\nmax mmap bytes   = {:10}\n",
+        figures.arena(),
+        figures.small_bytes,
+        figures.ready,
+        figures.small_bytes + figures.large_bytes,
+        figures.large,
+        figures.large_bytes,
+    );
+    global::KERNEL.os().print(text.bytes());
+}
+
+/// Writes to a `FILE` of the libc's.
+struct Stream {
+    write: unsafe extern "C" fn(*const u8, usize, usize, *mut c_void) -> usize,
+    file: *mut c_void,
+}
+
+impl Write for Stream {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        // SAFETY: the text is readable, and the caller of `malloc_info` gave an open stream.
+        let written = unsafe { (self.write)(s.as_ptr(), 1, s.len(), self.file) };
+        if written == s.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+/// glibc's `malloc_info`: the free places by size and the totals, as XML. Returns 0, or `EINVAL` where `options` is
+/// not 0 or nobody has `fwrite`.
+///
+/// # Safety
+/// `file` is an open stream of the libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_info(options: c_int, file: *mut c_void) -> c_int {
+    let write = arch::fwrite();
+    if options != 0 || write.is_null() {
+        return EINVAL;
+    }
+    // SAFETY: the symbol is the libc's function of this type.
+    let write = unsafe {
+        core::mem::transmute::<*const c_void, unsafe extern "C" fn(*const u8, usize, usize, *mut c_void) -> usize>(
+            write,
+        )
+    };
+    // The stream knows of its errors, and keeps them for `ferror`.
+    let _ = describe(&mut Stream { write, file }, &Figures::read());
+    0
+}
+
+fn describe(out: &mut Stream, figures: &Figures) -> fmt::Result {
+    out.write_str("<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n")?;
+    let mut from = 1;
+    for (class, of_class) in figures.books.classes() {
+        let (to, count) = (class.size(), of_class.vacant);
+        if count > 0 {
+            let total = count * to as i64;
+            writeln!(out, "  <size from=\"{from}\" to=\"{to}\" total=\"{total}\" count=\"{count}\"/>")?;
+        }
+        from = to + 1;
+    }
+    out.write_str("</sizes>\n")?;
+    totals(out, figures)?;
+    system(out, figures)?;
+    out.write_str("</heap>\n")?;
+    totals(out, figures)?;
+    writeln!(out, "<total type=\"mmap\" count=\"{}\" size=\"{}\"/>", figures.large, figures.large_bytes)?;
+    system(out, figures)?;
+    out.write_str("</malloc>\n")
+}
+
+fn totals(out: &mut Stream, figures: &Figures) -> fmt::Result {
+    let free = figures.arena().saturating_sub(figures.small_bytes);
+    out.write_str("<total type=\"fast\" count=\"0\" size=\"0\"/>\n")?;
+    writeln!(out, "<total type=\"rest\" count=\"{}\" size=\"{free}\"/>", figures.vacant)
+}
+
+fn system(out: &mut Stream, figures: &Figures) -> fmt::Result {
+    writeln!(out, "<system type=\"current\" size=\"{}\"/>", figures.arena())?;
+    writeln!(out, "<system type=\"max\" size=\"{}\"/>", figures.space)?;
+    writeln!(out, "<aspace type=\"total\" size=\"{}\"/>", figures.space)?;
+    writeln!(out, "<aspace type=\"mprotect\" size=\"{}\"/>", figures.space)
+}
+
+/// glibc's `malloc_trim`: gives free pages back to the system, but for `pad` bytes. Returns 1 if any went back,
+/// else 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc_trim(pad: usize) -> c_int {
+    c_int::from(global::release_free(pad))
+}
+
+/// Parameters of [`mallopt`], from `malloc.h`.
+const M_MXFAST: c_int = 1;
+const M_KEEP: c_int = 4;
+const M_TRIM_THRESHOLD: c_int = -1;
+const M_PERTURB: c_int = -6;
+const M_ARENA_MAX: c_int = -8;
+/// The largest value of `M_MXFAST` that glibc takes.
+const MXFAST: usize = 160;
+
+/// glibc's `mallopt`: 1 where the program gets what it asks for, which is so for every parameter that only says how
+/// glibc's allocator is to do its work; 0 for values that glibc refuses, for a request to fill memory, and for
+/// unknown parameters.
+#[unsafe(no_mangle)]
+pub extern "C" fn mallopt(parameter: c_int, value: c_int) -> c_int {
+    c_int::from(match parameter {
+        M_MXFAST => value as usize <= MXFAST,
+        M_PERTURB => value == 0,
+        M_ARENA_MAX..=M_TRIM_THRESHOLD | M_MXFAST..=M_KEEP => true,
+        _ => false,
+    })
+}

@@ -1,0 +1,20 @@
+//! Giving free memory back to the system because the program asks for it.
+
+use super::{cache, central};
+use crate::account::Account;
+use crate::units::{PAGE_SIZE, Pages};
+
+/// Gives free pages back to the system, highest addresses first, but for `keep` bytes of them. Returns whether any
+/// went back.
+///
+/// The pages in the calling thread's hand count; those in the hands of others do not, nor do free places in spans
+/// that hold objects. Takes the heap's lock; the system is called without it.
+pub fn release_free(keep: usize) -> bool {
+    let Some(cache) = cache() else { return false };
+    let heap = central().heap();
+    heap.empty_hand(cache.client());
+    // The account may lag behind by what others moved, and count what is in their hands. Then a little more or less
+    // than `keep` stays, and nothing is wrong.
+    let free = if keep == 0 { usize::MAX } else { heap.vm().accounts().get(Account::HeapFree) };
+    heap.release(cache.writer(), Pages(free.saturating_sub(keep) / PAGE_SIZE)) != Pages(0)
+}

@@ -1,0 +1,220 @@
+//! The edge table: every function that libcrossfoot.so exports with every edge of its arguments, on glibc's allocator
+//! and on Crossfoot. docs/c-surface.md lists the differences from glibc; none may be missing there and none too many.
+//! What glibc does not have must be as `tests/surface/defined.txt` says.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{artifacts, installed, root, run, scratch, text};
+
+/// What a run of the table printed: the answer of each case.
+struct Table {
+    /// The libc's version.
+    glibc: Version,
+    cases: BTreeMap<String, String>,
+}
+
+/// A version of glibc.
+type Version = (u32, u32);
+
+fn version(text: &str) -> Version {
+    let (major, minor) = text.trim().split_once('.').expect("a version with a point");
+    (major.parse().expect("a number"), minor.parse().expect("a number"))
+}
+
+impl Table {
+    fn parse(printed: &str) -> Table {
+        let mut lines = printed.lines();
+        let glibc = lines.next().and_then(|line| line.strip_prefix("glibc ")).expect("the version comes first");
+        let mut cases = BTreeMap::new();
+        for line in lines.by_ref().take_while(|&line| line != "end") {
+            let (key, answer) = line.split_once(" => ").unwrap_or_else(|| panic!("no case: {line}"));
+            // Some cases come more than once, after others: they must not matter.
+            let other = cases.insert(key.to_owned(), answer.to_owned());
+            assert!(other.is_none_or(|other| other == answer), "{key} has two answers, of which one is: {answer}");
+        }
+        assert!(printed.ends_with("end\n"), "the table ended early");
+        Table { glibc: version(glibc), cases }
+    }
+}
+
+/// Compiles the table. `None`: there is no compiler, which was said aloud.
+fn program() -> Option<PathBuf> {
+    let (compiler, out) = (installed("gcc")?, scratch().join("surface"));
+    let sources =
+        ["main.c", "glibc.c", "introspection.c", "others.c"].map(|name| root().join("tests/surface").join(name));
+    let mut compile = Command::new(compiler);
+    // The compiler knows what `malloc` and `free` do, and would not call them.
+    compile.args(["-O1", "-Wall", "-Wextra", "-fno-builtin", "-o"]).arg(&out).args(sources);
+    let output = run(&mut compile);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
+    Some(out)
+}
+
+/// Runs the table on glibc's allocator, or with an object preloaded.
+fn table(program: &Path, preload: Option<&Path>) -> Table {
+    let mut command = Command::new("timeout");
+    command.args(["60", "env", "-u", "CROSSFOOT"]);
+    if let Some(so) = preload {
+        command.arg(format!("LD_PRELOAD={}", so.display()));
+    }
+    let output = run(command.arg(program));
+    assert!(output.status.success(), "{}\n{}", output.status, text(&output.stderr));
+    Table::parse(&text(&output.stdout))
+}
+
+/// Both runs, made once. `None`: there is no compiler.
+fn tables() -> Option<&'static (Table, Table)> {
+    static TABLES: std::sync::OnceLock<Option<(Table, Table)>> = std::sync::OnceLock::new();
+    let made = TABLES.get_or_init(|| {
+        let program = program()?;
+        Some((table(&program, None), table(&program, Some(&artifacts().so))))
+    });
+    made.as_ref()
+}
+
+/// All texts that a pattern stands for: `{a,b}` is one of them, and so is what a set's name in braces stands for.
+fn expand(pattern: &str, sets: &BTreeMap<&str, &str>) -> Vec<String> {
+    let Some((before, rest)) = pattern.split_once('{') else { return vec![pattern.to_owned()] };
+    let (inside, after) = rest.split_once('}').unwrap_or_else(|| panic!("an open brace: {pattern}"));
+    let choices = inside.split(',').flat_map(|choice| sets.get(choice).copied().unwrap_or(choice).split(','));
+    let behind = expand(after, sets);
+    choices.flat_map(|choice| behind.iter().map(move |behind| format!("{before}{choice}{behind}"))).collect()
+}
+
+/// Cases and what is said of them, for people who look at a failure.
+type Cases<T> = BTreeMap<String, T>;
+
+/// The table of differences in docs/c-surface.md, as far as it speaks of this version of glibc: for each case what
+/// glibc answers, and what Crossfoot does.
+fn listed(document: &str, glibc: Version) -> Cases<(String, String)> {
+    let mut cases = Cases::new();
+    let section = document.split("\n## Differences from glibc\n").nth(1).expect("the section is there");
+    let section = section.split("\n## ").next().unwrap_or(section);
+    for row in section.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(|cell| cell.trim().trim_matches('`')).collect();
+        let [pattern, theirs, ours, versions, why] = cells[..] else { panic!("not five cells: {row}") };
+        assert!(!why.is_empty(), "no reason: {row}");
+        let holds = match versions.split_once(' ') {
+            None => versions == "any",
+            Some(("<", limit)) => glibc < version(limit),
+            Some((">=", limit)) => glibc >= version(limit),
+            Some(_) => panic!("no versions: {row}"),
+        };
+        for case in expand(pattern, &BTreeMap::new()).into_iter().filter(|_| holds) {
+            let twice = cases.insert(case, (theirs.to_owned(), ours.to_owned()));
+            assert!(twice.is_none(), "listed twice: {row}");
+        }
+    }
+    cases
+}
+
+/// What differs between two runs, in the cases of both.
+fn found(glibc: &Cases<String>, ours: &Cases<String>) -> Cases<(String, String)> {
+    let both = glibc.iter().filter_map(|(case, theirs)| Some((case, theirs, ours.get(case)?)));
+    both.filter(|(_, theirs, ours)| theirs != ours)
+        .map(|(case, theirs, ours)| (case.clone(), (theirs.clone(), ours.clone())))
+        .collect()
+}
+
+/// What stands on one side only, or otherwise on the other.
+fn unequal(listed: &Cases<(String, String)>, found: &Cases<(String, String)>) -> Vec<String> {
+    let row = |case: &str, (theirs, ours): &(String, String)| format!("{case} | {theirs} | {ours}");
+    let missing = found.iter().filter(|&(case, answers)| listed.get(case) != Some(answers));
+    let stale = listed.iter().filter(|&(case, answers)| found.get(case) != Some(answers));
+    let missing = missing.map(|(case, answers)| format!("found, not listed: {}", row(case, answers)));
+    missing.chain(stale.map(|(case, answers)| format!("listed, not found: {}", row(case, answers)))).collect()
+}
+
+/// The answers that `defined.txt` demands.
+fn defined(definitions: &str) -> Cases<String> {
+    let (mut sets, mut cases) = (BTreeMap::new(), Cases::new());
+    for line in definitions.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some((pattern, answer)) = line.split_once(" => ") {
+            for case in expand(pattern, &sets) {
+                let answer = answer.replace("VERSION", env!("CARGO_PKG_VERSION"));
+                assert!(cases.insert(case, answer).is_none(), "defined twice: {line}");
+            }
+        } else if let Some((name, set)) = line.split_once(" = ") {
+            sets.insert(name, set);
+        } else {
+            panic!("neither a set nor a case: {line}");
+        }
+    }
+    cases
+}
+
+fn document() -> String {
+    std::fs::read_to_string(root().join("docs/c-surface.md")).expect("the document is there")
+}
+
+/// The functions of linker/exports.txt.
+fn exports() -> BTreeSet<String> {
+    let list = std::fs::read_to_string(root().join("linker/exports.txt")).expect("the list is there");
+    list.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn it_differs_from_glibc_where_that_is_listed_and_nowhere_else() {
+    let Some((glibc, ours)) = tables() else { return };
+    let lost: Vec<_> = glibc.cases.keys().filter(|case| !ours.cases.contains_key(*case)).collect();
+    assert!(lost.is_empty(), "cases of functions that only glibc has: {lost:?}");
+    let unequal = unequal(&listed(&document(), glibc.glibc), &found(&glibc.cases, &ours.cases));
+    assert!(unequal.is_empty(), "{} rows:\n{}", unequal.len(), unequal.join("\n"));
+}
+
+#[test]
+fn what_glibc_lacks_is_as_it_is_defined() {
+    let Some((glibc, ours)) = tables() else { return };
+    let definitions = std::fs::read_to_string(root().join("tests/surface/defined.txt")).expect("the table is there");
+    let defined = defined(&definitions);
+    let mut wrong = Vec::new();
+    for (case, demanded) in &defined {
+        let answer = ours.cases.get(case).map_or("no answer", String::as_str);
+        if answer != demanded {
+            wrong.push(format!("{case}: {answer}, should be: {demanded}"));
+        }
+    }
+    let compared = |case: &String| glibc.cases.contains_key(case) || defined.contains_key(case);
+    wrong.extend(
+        ours.cases
+            .iter()
+            .filter(|(case, _)| !compared(case))
+            .map(|(case, answer)| format!("{case}: {answer}, undefined")),
+    );
+    assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_exported_function_is_called_and_documented() {
+    let document = document();
+    let unwritten: Vec<_> = exports().into_iter().filter(|name| !document.contains(&format!("`{name}`"))).collect();
+    assert!(unwritten.is_empty(), "not in docs/c-surface.md: {unwritten:?}");
+    let Some((_, ours)) = tables() else { return };
+    let called: BTreeSet<String> =
+        ours.cases.keys().filter_map(|case| Some(case.split_once('(')?.0.to_owned())).collect();
+    let uncalled: Vec<_> = exports().difference(&called).cloned().collect();
+    assert!(uncalled.is_empty(), "not in the edge table: {uncalled:?}");
+}
+
+#[test]
+fn patterns_and_versions_are_read_and_differences_found_both_ways() {
+    let sets = BTreeMap::from([("N", "1,2")]);
+    assert_eq!(expand("f({N,x},{a,}) y", &sets), ["f(1,a) y", "f(1,) y", "f(2,a) y", "f(2,) y", "f(x,a) y", "f(x,) y"]);
+    let document = "\n## Differences from glibc\n\n| `f({1,2})` | `a` | `b` | any | so |\n| `g()` | `a` | `b` | < 2.38 | so |\n\
+                    \n## Other\n| `h()` | `a` | `b` | any | so |\n";
+    assert_eq!(listed(document, (2, 38)).keys().collect::<Vec<_>>(), ["f(1)", "f(2)"]);
+    let old = listed(document, (2, 36));
+    assert_eq!(old.len(), 3);
+    let cases = |pairs: &[(&str, &str)]| pairs.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+    let found = found(
+        &cases(&[("f(1)", "a"), ("f(2)", "c"), ("g()", "a"), ("same()", "s")]),
+        &cases(&[("f(1)", "b"), ("f(2)", "d"), ("g()", "a"), ("same()", "s"), ("more()", "m")]),
+    );
+    let rows = ["found, not listed: f(2) | c | d", "listed, not found: f(2) | a | b", "listed, not found: g() | a | b"];
+    assert_eq!(unequal(&old, &found), rows);
+    assert_eq!(defined("N = 1,2\n# no\n\nf({N}) => x\n"), cases(&[("f(1)", "x"), ("f(2)", "x")]));
+}
