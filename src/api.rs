@@ -8,6 +8,7 @@
 //!
 //! Invariant: an address handed out is the first byte of a live object until it is freed.
 
+use core::fmt::Display;
 use core::ptr::null_mut;
 
 use crate::account::ClassEntry;
@@ -211,11 +212,12 @@ pub unsafe fn free_sized_slow<O: Os>(
     if cache.is_checked() && !p.is_null() {
         let span = checked_span(central, p, function);
         if !is_of(span, size, align) {
-            report::fatal(format_args!(
-                "crossfoot: {function}({:#x}): {size} bytes aligned to {align} are not what was allocated: {} bytes",
-                p.addr(),
-                span.usable(),
-            ));
+            let has = span.usable();
+            if align <= MIN_ALIGN {
+                misuse(function, p, format_args!("{size} bytes are not what was allocated: {has} bytes"));
+            }
+            let asked = format_args!("{size} bytes aligned to {align}");
+            misuse(function, p, format_args!("{asked} are not what was allocated: {has} bytes"));
         }
     }
     // SAFETY: the caller's promise.
@@ -252,7 +254,7 @@ fn checked_span<'a, O: Os>(central: &'a Central<O>, p: *mut u8, function: &'stat
 }
 
 #[cold]
-fn misuse(function: &str, p: *mut u8, found: &str) -> ! {
+fn misuse(function: &str, p: *mut u8, found: impl Display) -> ! {
     report::fatal(format_args!("crossfoot: {function}({:#x}): {found}", p.addr()))
 }
 

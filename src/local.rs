@@ -7,6 +7,8 @@
 //!
 //! Invariant: the word is null or points to the cache that this thread owns.
 
+use core::sync::atomic::{Ordering, compiler_fence};
+
 use crate::arch;
 
 /// This thread's cache, or null if it has none yet.
@@ -21,14 +23,43 @@ pub fn set_cache<T>(cache: *const T) {
     arch::set_thread_word(cache.expose_provenance());
 }
 
+/// The flag of a thread that gave its cache back because it ends.
+const ENDED: usize = 1;
+/// The flag of a thread that is where no signal handler may allocate.
+const BUSY: usize = 2;
+
 /// Whether this thread gave its cache back because it ends. It may still free, and even allocate.
 pub fn ended() -> bool {
-    arch::thread_flag() != 0
+    arch::thread_flag() & ENDED != 0
 }
 
 /// Says that this thread gave its cache back because it ends.
 pub fn set_ended() {
-    arch::set_thread_flag(1);
+    arch::set_thread_flag(arch::thread_flag() | ENDED);
+}
+
+/// Until it is dropped, this thread is busy: it gets or loses its cache, or uses the one of those that have none.
+pub struct Busy(());
+
+impl Busy {
+    /// `None`: this thread is busy already, so a signal handler is calling.
+    pub fn begin() -> Option<Busy> {
+        let flag = arch::thread_flag();
+        if flag & BUSY != 0 {
+            return None;
+        }
+        arch::set_thread_flag(flag | BUSY);
+        // A handler on this thread finds it set from here on.
+        compiler_fence(Ordering::SeqCst);
+        Some(Busy(()))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
+        arch::set_thread_flag(arch::thread_flag() & !BUSY);
+    }
 }
 
 /// The locks that this thread holds; zero bytes in a new thread.

@@ -5,8 +5,8 @@
 //! Every object is known to be live or free ([`Span::begin`], [`Span::cease`]), and every link of a list of free
 //! objects is looked at before it is followed.
 
-use core::cell::Cell;
 use core::ptr::null_mut;
+use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
 use super::record::Cache;
 use super::refill::Hand;
@@ -19,13 +19,14 @@ use crate::span::{Object, Span};
 use crate::units::Addr;
 
 /// Until it is dropped, its cache's thread is inside the allocator.
-pub struct Inside<'a>(Option<&'a Cell<bool>>);
+pub struct Inside<'a>(Option<&'a AtomicBool>);
 
 impl Drop for Inside<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(inside) = self.0 {
-            inside.set(false);
+            compiler_fence(Ordering::SeqCst);
+            inside.store(false, Ordering::Relaxed);
         }
     }
 }
@@ -49,9 +50,12 @@ impl Cache {
         if !self.checked.get() {
             return Inside(None);
         }
-        if self.inside.replace(true) {
+        if self.inside.load(Ordering::Relaxed) {
             tell_reentered(function());
         }
+        self.inside.store(true, Ordering::Relaxed);
+        // A handler on this thread finds it set from here on: the compiler may not leave the store out.
+        compiler_fence(Ordering::SeqCst);
         Inside(Some(&self.inside))
     }
 

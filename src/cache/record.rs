@@ -2,7 +2,7 @@
 
 use core::cell::{Cell, UnsafeCell};
 use core::ptr::null_mut;
-use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::{AtomicBool, AtomicPtr};
 
 use super::inbox::Inbox;
 use super::posting::{Posted, Tally};
@@ -54,7 +54,7 @@ pub struct Cache {
     /// Whether every free is validated. Owner only; fixed while the cache owns a span.
     pub(super) checked: Cell<bool>,
     /// Whether the owner is inside the allocator. Kept where frees are validated. Owner only.
-    pub(super) inside: Cell<bool>,
+    pub(super) inside: AtomicBool,
     /// How often the end of the owning thread was put off. Owner only.
     pub exit_rounds: Cell<usize>,
     /// The next cache in the pool. Protected by the caches' lock.
@@ -104,7 +104,7 @@ impl Cache {
             client: Client::new(),
             next_post: Cell::new(0),
             checked: Cell::new(false),
-            inside: Cell::new(false),
+            inside: AtomicBool::new(false),
             exit_rounds: Cell::new(0),
             next_idle: Cell::new(null_mut()),
             next: AtomicPtr::new(null_mut()),

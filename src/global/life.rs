@@ -8,7 +8,7 @@ use super::settings::{OPTIONS, read_options};
 use super::{KERNEL, exit};
 use crate::arch;
 use crate::cache::Cache;
-use crate::local;
+use crate::local::{self, Busy};
 use crate::os::{Linux, OsError};
 use crate::report;
 
@@ -21,15 +21,33 @@ const NO_KEY: u32 = u32::MAX;
 static KEY: AtomicU32 = AtomicU32::new(NO_KEY);
 static STARTED: AtomicBool = AtomicBool::new(false);
 
+/// This thread gets or loses its cache until the result is dropped. A signal handler that comes meanwhile and calls
+/// `function` would wait for a lock of its own thread for ever; it is told, and ends the process.
+#[inline]
+pub(super) fn busy(function: &str) -> Busy {
+    match Busy::begin() {
+        Some(busy) => busy,
+        None => report::fatal(format_args!("crossfoot: {function}: called by a signal handler inside the allocator")),
+    }
+}
+
+/// Says how the process prints and dies, before anything that may find misuse. Once.
+#[inline]
+pub(super) fn begin() {
+    if !STARTED.load(Ordering::Acquire) && !STARTED.swap(true, Ordering::AcqRel) {
+        report::set_sink(Linux::print, Linux::abort);
+    }
+}
+
 #[cold]
 #[inline(never)]
 pub(super) fn adopt() -> Result<&'static Cache, OsError> {
-    if !STARTED.swap(true, Ordering::AcqRel) {
-        report::set_sink(Linux::print, Linux::abort);
-    }
+    begin();
+    let busy = busy("malloc");
     // SAFETY: the kernel is a static.
     let cache = unsafe { KERNEL.adopt() }?;
     local::set_cache(cache);
+    drop(busy);
     if local::ended() {
         // There may be no second round of destructors any more.
         cache.exit_rounds.set(ROUNDS);
@@ -132,6 +150,7 @@ pub fn retire_cache() {
     // SAFETY: the thread's word is null or its cache, which it owns and forgets here.
     unsafe {
         if let Some(cache) = local::cache::<Cache>().as_ref() {
+            let _busy = busy("a thread's end");
             local::set_cache::<Cache>(core::ptr::null());
             cache.exit_rounds.set(0);
             KERNEL.caches().retire(cache);

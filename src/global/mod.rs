@@ -178,22 +178,14 @@ fn with_cache_to_free(p: *mut u8, f: impl FnOnce(&Cache)) {
     match cache {
         Some(cache) => f(cache),
         // The shared cache owns no span, so nothing was done with it yet.
-        None => KERNEL.caches().with_shared(|cache| {
-            f(cache);
-            cache.send_gathered(central());
-        }),
+        None => {
+            let _busy = life::busy("free");
+            KERNEL.caches().with_shared(|cache| {
+                f(cache);
+                cache.send_gathered(central());
+            });
+        }
     }
-}
-
-/// Frees an object of which the caller knows the `size` and the alignment `align` that it was asked for with; an
-/// `align` of 0 stands for none. `function` is what the caller called.
-///
-/// # Safety
-/// As for [`api::free`].
-#[inline(always)]
-pub unsafe fn free_sized(p: *mut u8, _size: usize, _align: usize, _function: &'static str) {
-    // SAFETY: the caller's promise.
-    unsafe { free(p) }
 }
 
 /// Changes an object's size. Null: no memory; the old object is as it was.
@@ -214,6 +206,8 @@ pub unsafe fn reallocate(p: *mut u8, size: usize, align: usize) -> *mut u8 {
 /// # Safety
 /// As for [`api::usable_size`].
 pub unsafe fn usable_size(p: *mut u8) -> usize {
+    // It may be the first call of all, and find that the address is nobody's.
+    life::begin();
     // SAFETY: the caller's promise.
     unsafe { api::usable_size(central(), p) }
 }

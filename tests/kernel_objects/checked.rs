@@ -70,7 +70,8 @@ fn the_size_is_what_was_asked_for() {
     let kernel = checked();
     let cache = adopt(&kernel);
     let wrong = |at: usize, size: usize, align: usize, has: usize| {
-        let what = format!("{size} bytes aligned to {align} are not what was allocated: {has} bytes");
+        let aligned = if align > 16 { format!(" aligned to {align}") } else { String::new() };
+        let what = format!("{size} bytes{aligned} are not what was allocated: {has} bytes");
         ends_with(&format!("crossfoot: free_sized({at:#x}): {what}"), || free_sized(&kernel, cache, at, size, align));
     };
     // A class has sizes 81 to 96, another 97 to 112.

@@ -1,0 +1,141 @@
+//! Programs that misuse the allocator, and a few that seem to: what each ends with, by default and where every free is
+//! validated. The table is `tests/misuse/table.txt`.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use common::{artifacts, installed, root, run, scratch, text};
+
+/// How a program ends.
+#[derive(Clone, PartialEq, Debug)]
+enum End {
+    /// With status 0, and without a line.
+    Ok,
+    /// By `SIGABRT`, after a line.
+    Abort(String),
+    /// By another signal, without a line.
+    Signal(i32),
+    /// Nothing is promised.
+    Open,
+}
+
+/// A row of the table.
+struct Row {
+    program: String,
+    by_default: End,
+    checked: End,
+}
+
+fn end(cell: &str) -> End {
+    match cell.split_once(' ') {
+        None if cell == "ok" => End::Ok,
+        None if cell == "-" => End::Open,
+        Some(("abort:", line)) => End::Abort(line.to_owned()),
+        Some(("signal", number)) => End::Signal(number.parse().expect("the number of a signal")),
+        _ => panic!("no way to end: {cell}"),
+    }
+}
+
+fn table() -> Vec<Row> {
+    let file = std::fs::read_to_string(folder().join("table.txt")).expect("the table is there");
+    let lines = file.lines().filter(|line| !line.starts_with('#'));
+    let rows = lines.map(|line| {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let [program, by_default, checked] = cells[..] else { panic!("a row has three cells: {line}") };
+        let by_default = end(by_default);
+        let checked = if checked == "same" { by_default.clone() } else { end(checked) };
+        Row { program: program.to_owned(), by_default, checked }
+    });
+    rows.collect()
+}
+
+fn folder() -> PathBuf {
+    root().join("tests/misuse")
+}
+
+/// Compiles `NAME.c`.
+fn compile(compiler: &Path, name: &str) -> PathBuf {
+    let out = scratch().join(format!("misuse-{name}"));
+    // The compiler knows `malloc` and `free` well enough to leave misuse out.
+    let mut command = Command::new(compiler);
+    command.args(["-O1", "-fno-builtin", "-pthread", "-w", "-o"]).arg(&out).arg(folder().join(format!("{name}.c")));
+    let output = run(&mut command);
+    assert!(output.status.success(), "{name}: {}", text(&output.stderr));
+    out
+}
+
+/// What a program ended with, and the address that it printed in its line as `{}`.
+fn ended(output: &Output) -> Result<End, String> {
+    let (said, line) = (text(&output.stdout), text(&output.stderr));
+    let line = match said.trim() {
+        "" => line,
+        address => line.replace(address, "{}"),
+    };
+    match (output.status.code(), output.status.signal(), line.strip_suffix('\n')) {
+        (Some(0), _, None) => Ok(End::Ok),
+        (_, Some(6), Some(line)) if !line.contains('\n') => Ok(End::Abort(line.to_owned())),
+        (_, Some(number), None) => Ok(End::Signal(number)),
+        _ => Err(format!("{}: {line}", output.status)),
+    }
+}
+
+/// Runs a program on the shared object. `None`: it ends as it should.
+fn differs(program: &Path, options: &str, expected: &End) -> Option<String> {
+    if *expected == End::Open {
+        return None;
+    }
+    let mut command = Command::new("timeout");
+    command.args(["--foreground", "60", "env"]).arg(format!("LD_PRELOAD={}", artifacts().so.display()));
+    command.arg(format!("CROSSFOOT={options}")).arg(program);
+    let found = ended(&run(&mut command));
+    (found.as_ref() != Ok(expected)).then(|| format!("{} [{options}]: {found:?}, not {expected:?}", program.display()))
+}
+
+#[test]
+fn every_program_ends_as_the_table_says() {
+    let Some(compiler) = installed("gcc") else { return };
+    let rows = table();
+    let differences = |rows: &[Row]| -> Vec<String> {
+        let both = |row: &Row| {
+            let program = compile(&compiler, &row.program);
+            [differs(&program, "", &row.by_default), differs(&program, "check:on", &row.checked)]
+        };
+        rows.iter().flat_map(both).flatten().collect()
+    };
+    // Two at a time: most of it is the compiler.
+    let (first, second) = rows.split_at(rows.len() / 2);
+    let found = std::thread::scope(|scope| {
+        let other = scope.spawn(|| differences(first));
+        let mut found = differences(second);
+        found.extend(other.join().expect("the other half was compared"));
+        found
+    });
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn every_program_stands_in_the_table() {
+    let listed: BTreeSet<String> = table().into_iter().map(|row| row.program).collect();
+    let files = std::fs::read_dir(folder()).expect("the folder is there").filter_map(|entry| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        name.strip_suffix(".c").map(str::to_owned)
+    });
+    assert_eq!(files.collect::<BTreeSet<_>>(), listed);
+    let misuse = table().iter().filter(|row| row.checked != End::Ok).count();
+    assert!(misuse >= 40, "only {misuse} programs of {} end with a line", listed.len());
+}
+
+#[test]
+fn another_end_is_seen() {
+    let output = |script: &str| run(Command::new("sh").args(["-c", script]));
+    assert_eq!(ended(&output("exit 0")), Ok(End::Ok));
+    assert!(ended(&output("exit 1")).is_err());
+    assert!(ended(&output("echo a line >&2")).is_err());
+    assert_eq!(ended(&output("echo 0x10; echo at 0x10 >&2; kill -ABRT $$")), Ok(End::Abort("at {}".into())));
+    assert!(ended(&output("echo one >&2; echo two >&2; kill -ABRT $$")).is_err());
+    assert_eq!(ended(&output("kill -SEGV $$")), Ok(End::Signal(11)));
+}
