@@ -10,6 +10,7 @@
 //! Invariant: [`local::cache`] is null or a cache of [`KERNEL`] that this thread owns.
 
 mod exit;
+mod heaps;
 mod life;
 mod read;
 mod rust;
