@@ -3,6 +3,7 @@
 #![no_std]
 
 mod exit;
+mod heaps;
 mod names;
 
 kernel::panic_handler!();
