@@ -9,6 +9,8 @@
 //!
 //! Invariant: [`local::cache`] is null or a cache of [`KERNEL`] that this thread owns.
 
+#[cfg(feature = "allocator-api2")]
+mod allocator_api;
 mod exit;
 mod heaps;
 mod life;
