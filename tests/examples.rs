@@ -17,6 +17,8 @@ fn folder() -> &'static Path {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(root()).args(["build", "--examples", "--target-dir"]).arg(target);
         cargo.args(release.then_some("--release"));
+        // As cargo builds for tests, or it would build every dependency once more.
+        cargo.args(["--config", if release { "profile.release.panic='unwind'" } else { "profile.dev.panic='unwind'" }]);
         let output = run(&mut cargo);
         assert!(output.status.success(), "{}", text(&output.stderr));
         target.join(if release { "release/examples" } else { "debug/examples" })

@@ -132,14 +132,22 @@ fn a_thousand_heaps_live_beside_each_other_and_ten_thousand_come_and_go() {
 fn where_address_space_is_limited_a_heap_is_smaller() {
     let _alone = alone();
     let used = status("VmSize") as u64;
-    // SAFETY: the child calls nothing but a heap and what may be called by a signal handler.
+    in_child(|| {
+        let limit = libc::rlimit { rlim_cur: used + GIB as u64, rlim_max: used + GIB as u64 };
+        // SAFETY: a limit of this frame.
+        if unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) } == 0 { limited() } else { 9 }
+    });
+}
+
+/// Runs `act` in a child that is ended after 20 seconds; it may call nothing but heaps and what a signal handler may.
+fn in_child(act: impl FnOnce() -> i32) {
+    // SAFETY: the caller's promise.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
-        let limit = libc::rlimit { rlim_cur: used + GIB as u64, rlim_max: used + GIB as u64 };
         // SAFETY: no conditions.
         unsafe {
             libc::alarm(20);
-            libc::_exit(if libc::setrlimit(libc::RLIMIT_AS, &limit) == 0 { limited() } else { 9 });
+            libc::_exit(act());
         }
     }
     let mut status = 0;
@@ -171,4 +179,70 @@ fn limited() -> i32 {
     *first = None;
     // What a heap gives back, the next one has.
     if Heap::new().is_ok() { 0 } else { 3 }
+}
+
+#[test]
+fn where_no_more_mappings_are_granted_a_heap_can_still_be_dropped() {
+    let _alone = alone();
+    in_child(without_mappings);
+}
+
+/// Whether the page at `at` is mapped.
+fn is_mapped(at: usize) -> bool {
+    // SAFETY: asks only.
+    unsafe { libc::msync(at as *mut libc::c_void, 4 * KIB, libc::MS_ASYNC) == 0 }
+}
+
+/// Uses up the mappings that a process may have: every other page of a range gets another protection.
+fn use_up_mappings() {
+    const PAGES: usize = 1 << 20;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping, of which every other page is made readable.
+    unsafe {
+        let at = libc::mmap(std::ptr::null_mut(), PAGES * 4 * KIB, libc::PROT_NONE, flags, -1, 0);
+        let mut page = at.cast::<u8>();
+        while libc::mprotect(page.cast(), 4 * KIB, libc::PROT_READ) == 0
+            && page < at.cast::<u8>().add((PAGES - 2) * 4 * KIB)
+        {
+            page = page.add(8 * KIB);
+        }
+    }
+}
+
+/// 0 if heaps that the system refuses everything stay whole, and go as a whole.
+fn without_mappings() -> i32 {
+    let (Ok(one), Ok(two)) = (Heap::new(), Heap::new()) else { return 1 };
+    if one.allocate(100).is_null() {
+        return 2;
+    }
+    use_up_mappings();
+    let mut refused = 0;
+    // Two mappings may be left after the last refusal, but not many.
+    let made = (0..20).filter_map(|_| Heap::new().map_err(|_| refused += 1).ok().map(std::mem::forget)).count();
+    if made > 2 || refused < 18 {
+        return 3;
+    }
+    // Objects of every size, as far as what is there goes.
+    for heap in [&one, &two] {
+        for shift in 4..24 {
+            for _ in 0..100 {
+                if heap.allocate(1 << shift).is_null() {
+                    break;
+                }
+            }
+        }
+        if !heap.crossfoot().is_some_and(|balance| balance.failures.is_empty()) {
+            return 4;
+        }
+    }
+    let ranges = [range(&one), range(&two)];
+    drop((one, two));
+    if ranges.iter().any(|range| is_mapped(range.start) || is_mapped(range.end - 4 * KIB)) {
+        return 5;
+    }
+    // There is room for another now.
+    match Heap::new() {
+        Ok(heap) if !heap.allocate(100).is_null() => 0,
+        _ => 6,
+    }
 }
