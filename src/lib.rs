@@ -27,6 +27,8 @@ pub mod config;
 #[cfg(target_os = "linux")]
 pub mod global;
 pub mod heap;
+#[cfg(target_os = "linux")]
+pub mod isolated;
 pub mod local;
 pub mod lock;
 pub mod mem_stats;
@@ -45,6 +47,8 @@ pub mod vm;
 
 #[cfg(target_os = "linux")]
 pub use global::Crossfoot;
+#[cfg(target_os = "linux")]
+pub use isolated::Heap;
 
 /// Defines the panic handler of a face without std: a panic is a bug of the allocator; say where, and end the
 /// process.

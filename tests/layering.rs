@@ -27,6 +27,7 @@ const FLOORS: &[&[&str]] = &[
     &["metrics", "mem_stats", "scavenge", "trace", "profile"],
     &["sysmon"],
     &["boot"],
+    &["isolated"],
     &["global"],
 ];
 

@@ -1,8 +1,10 @@
-//! The simulated operating system and the given region: what they grant, what they refuse, and
+//! The simulated operating system, the given region and Linux inside one range: what they grant, what they refuse, and
 //! what they end a test for.
 
 #[path = "os_sim/content.rs"]
 mod content;
+#[path = "os_sim/enclosure.rs"]
+mod enclosure;
 #[path = "os_sim/faults.rs"]
 mod faults;
 #[cfg(target_pointer_width = "64")]

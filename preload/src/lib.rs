@@ -6,6 +6,7 @@ mod aliases;
 mod cxx;
 mod exit;
 mod extras;
+mod heaps;
 mod introspection;
 mod names;
 mod own;

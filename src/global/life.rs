@@ -8,6 +8,7 @@ use super::settings::{OPTIONS, read_options};
 use super::{KERNEL, exit};
 use crate::arch;
 use crate::cache::Cache;
+use crate::isolated;
 use crate::local::{self, Busy};
 use crate::os::{Linux, OsError};
 use crate::report;
@@ -20,6 +21,14 @@ const ROUNDS: usize = 2;
 const NO_KEY: u32 = u32::MAX;
 static KEY: AtomicU32 = AtomicU32::new(NO_KEY);
 static STARTED: AtomicBool = AtomicBool::new(false);
+/// Whether the libc was asked to tell of forks: it tells as often as it was asked.
+static WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Makes the process ready for an isolated heap, whether or not it allocates here otherwise.
+pub(super) fn prepare() {
+    begin();
+    watch_fork();
+}
 
 /// This thread gets or loses its cache until the result is dropped. A signal handler that comes meanwhile and calls
 /// `function` would wait for a lock of its own thread for ever; it is told, and ends the process.
@@ -64,6 +73,9 @@ pub(super) fn adopt() -> Result<&'static Cache, OsError> {
 
 /// Asks the libc to tell of forks, where there is one.
 fn watch_fork() {
+    if WATCHED.swap(true, Ordering::Relaxed) {
+        return;
+    }
     type Handler = unsafe extern "C" fn();
     let (register, portable) = (arch::register_atfork(), arch::pthread_atfork());
     if register.is_null() && !portable.is_null() {
@@ -85,17 +97,24 @@ fn watch_fork() {
 }
 
 unsafe extern "C" fn before_fork() {
+    isolated::before_fork();
     KERNEL.before_fork();
 }
 
 unsafe extern "C" fn after_fork_in_parent() {
     // SAFETY: the libc calls this after `before_fork`, on the same thread.
-    unsafe { KERNEL.after_fork(false) };
+    unsafe {
+        KERNEL.after_fork(false);
+        isolated::after_fork();
+    }
 }
 
 unsafe extern "C" fn after_fork_in_child() {
     // SAFETY: the libc calls this in the child, on the only thread, after `before_fork`.
-    unsafe { KERNEL.after_fork(true) };
+    unsafe {
+        KERNEL.after_fork(true);
+        isolated::after_fork();
+    }
     OPTIONS.after_fork();
 }
 

@@ -9,7 +9,10 @@
 //!
 //! Invariant: [`local::cache`] is null or a cache of [`KERNEL`] that this thread owns.
 
+#[cfg(feature = "allocator-api2")]
+mod allocator_api;
 mod exit;
+mod heaps;
 mod life;
 mod read;
 mod rust;

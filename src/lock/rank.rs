@@ -32,6 +32,8 @@ macro_rules! ranks {
 }
 
 ranks! {
+    Heaps: "the list of isolated heaps",
+    Isolated: "an isolated heap: its cache, and its kernel behind that; one lock for each heap",
     Boot: "start-up, shutdown and fork, one at a time",
     Sysmon: "a round of the background thread: everything it does",
     Trace: "whether a trace runs, and who reads it",
@@ -69,6 +71,8 @@ macro_rules! order {
 }
 
 order! {
+    Heaps < Isolated: "a fork keeps the list still while it takes every heap",
+    Isolated < Boot: "whoever enters an isolated heap's kernel has the heap",
     Boot < Sysmon: "start-up and fork hold the background thread between two rounds",
     Sysmon < Trace: "a trace starts and stops between two rounds, so no round is half seen",
     Sysmon < Metrics: "a round publishes the metrics on the ledger page",

@@ -162,6 +162,25 @@ impl Linux {
     }
 }
 
+impl Linux {
+    /// Makes Reserved memory sparse, as [`Os::sparse`] gives it.
+    ///
+    /// # Safety
+    /// The range is Reserved and the caller's.
+    pub(super) unsafe fn sparse_at(addr: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: the range is the caller's, and holds nothing.
+        unsafe { mm::mprotect(void(addr), size, MprotectFlags::READ) }.map_err(error)?;
+        // SAFETY: advice about the same range.
+        let _ = unsafe { mm::madvise(void(addr), size, Advice::LinuxDontDump) };
+        Ok(())
+    }
+
+    /// The limit on this process's address space, in bytes.
+    pub fn address_space_limit() -> Option<u64> {
+        process::getrlimit(Resource::As).current
+    }
+}
+
 impl Platform for Linux {
     fn yield_now() {
         thread::sched_yield();
@@ -198,8 +217,7 @@ unsafe impl Os for Linux {
     }
 
     fn window(&self) -> Window {
-        let limit = process::getrlimit(Resource::As).current;
-        match limit {
+        match Linux::address_space_limit() {
             Some(limit) if (limit as u128) < (WINDOW_BASE as u128) => {
                 let size = align_up((limit as usize).max(MIB), crate::config::ARENA_SIZE);
                 Window { base: Addr(LOW_BASE), size }

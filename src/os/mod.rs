@@ -21,11 +21,15 @@
 //! | [`Os::alloc`] | None | Ready |
 
 #[cfg(target_os = "linux")]
+mod enclosure;
+#[cfg(target_os = "linux")]
 mod linux;
 mod region;
 #[cfg(feature = "testing")]
 pub mod sim;
 
+#[cfg(target_os = "linux")]
+pub use enclosure::{Enclosure, Extent};
 #[cfg(target_os = "linux")]
 pub use linux::Linux;
 pub use region::Region;

@@ -1,0 +1,94 @@
+//! The list of live heaps, for the fork.
+
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use super::Inner;
+use crate::lock::{Mutex, Rank, hold_row, let_go_row};
+use crate::os::Enclosure;
+
+/// Every live heap. The links are protected by the lock; they are atomics because a fork holds that without a guard.
+static HEAPS: List = List { lock: Mutex::new(Rank::Heaps, ()), first: AtomicPtr::new(null_mut()) };
+
+struct List {
+    lock: Mutex<Enclosure, ()>,
+    first: AtomicPtr<Inner>,
+}
+
+/// A heap's place in the list. Protected by the list's lock.
+pub(super) struct Links {
+    next: AtomicPtr<Inner>,
+    previous: AtomicPtr<Inner>,
+}
+
+impl Links {
+    /// In no list.
+    pub(super) const fn new() -> Links {
+        Links { next: AtomicPtr::new(null_mut()), previous: AtomicPtr::new(null_mut()) }
+    }
+}
+
+/// Adds a heap.
+///
+/// # Safety
+/// It is in no list, and stays where it is until [`remove`].
+pub(super) unsafe fn add(heap: NonNull<Inner>) {
+    let _guard = HEAPS.lock.lock();
+    let first = HEAPS.first.load(Ordering::Relaxed);
+    // SAFETY: the caller's promise; a listed heap is alive, and under the lock stays so.
+    unsafe {
+        heap.as_ref().links.next.store(first, Ordering::Relaxed);
+        if let Some(first) = first.as_ref() {
+            first.links.previous.store(heap.as_ptr(), Ordering::Relaxed);
+        }
+    }
+    HEAPS.first.store(heap.as_ptr(), Ordering::Relaxed);
+}
+
+/// Takes a heap out.
+///
+/// # Safety
+/// It is in the list.
+pub(super) unsafe fn remove(heap: &Inner) {
+    let _guard = HEAPS.lock.lock();
+    let next = heap.links.next.load(Ordering::Relaxed);
+    let previous = heap.links.previous.load(Ordering::Relaxed);
+    // SAFETY: listed heaps are alive.
+    unsafe {
+        if let Some(next) = next.as_ref() {
+            next.links.previous.store(previous, Ordering::Relaxed);
+        }
+        match previous.as_ref() {
+            Some(previous) => previous.links.next.store(next, Ordering::Relaxed),
+            None => HEAPS.first.store(next, Ordering::Relaxed),
+        }
+    }
+}
+
+/// Every heap, from the first on. The list's lock is held until the end.
+fn each<'a>() -> impl Iterator<Item = &'a Inner> {
+    let follow = |link: &AtomicPtr<Inner>| {
+        // SAFETY: a listed heap is alive, and nobody takes it out while the lock is held.
+        unsafe { link.load(Ordering::Relaxed).as_ref() }
+    };
+    core::iter::successors(follow(&HEAPS.first), move |heap| follow(&heap.links.next))
+}
+
+/// Before a fork: takes the list's lock and that of every heap. Whoever is inside a heap's kernel has its lock, so
+/// behind them all is whole and every other lock is free.
+pub fn before_fork() {
+    hold_row([&HEAPS.lock]);
+    hold_row(each().map(|heap| &heap.owned));
+}
+
+/// After a fork, in the parent and in the child.
+///
+/// # Safety
+/// This thread, or in the child the one that forked, called [`before_fork`] and nothing since.
+pub unsafe fn after_fork() {
+    // SAFETY: the caller's promise; the list did not change, because its lock was held.
+    unsafe {
+        let_go_row(each().map(|heap| &heap.owned));
+        let_go_row([&HEAPS.lock]);
+    }
+}

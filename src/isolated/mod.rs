@@ -1,0 +1,280 @@
+//! Isolated heaps: allocators beside the process's own, each in one range of addresses, dropped whole.
+//!
+//! A [`Heap`] is a kernel of its own, with its arenas, spans, one cache, accounts and books, on an
+//! [`Enclosure`]. The kernel itself lies at the head of the enclosure's range. Programs make one through `global`,
+//! which also says here when the process forks.
+//!
+//! One lock for each heap, [`Rank::Isolated`], is taken by every call, so any thread may call. It comes before all
+//! locks of the kernel behind it, which are therefore always free when it is; a fork takes it alone. The list of heaps
+//! has a lock of its own, [`Rank::Heaps`]. Nothing here allocates from the process. [`Heap::crossfoot`] needs about
+//! 40 KiB of stack, the rest little.
+//!
+//! Invariant: everything that a heap ever got from the system lies in its extent, and so goes back in one call.
+
+mod list;
+
+use core::mem::{ManuallyDrop, MaybeUninit};
+use core::ptr::{NonNull, null, null_mut};
+
+use crate::account::{Account, Answer, Entry};
+use crate::api;
+use crate::boot::Kernel;
+use crate::cache::Cache;
+use crate::central::Central;
+use crate::lock::{Mutex, Rank};
+use crate::mem_stats::{Balance, MemStats};
+use crate::os::{Enclosure, Extent, Linux, OsError};
+use crate::page::CHUNK_BYTES;
+use crate::units::{Addr, GIB, MIB, align_down, checked_align_up};
+
+use list::Links;
+pub use list::{after_fork, before_fork};
+
+/// How much the pages of objects may take, if nobody says: a thousand heaps fit into half of an address space.
+const WINDOW: usize = 64 * GIB;
+/// Which part of a limited address space a heap has at the most.
+const LIMITED_SHARE: usize = 16;
+/// With less than this it is not worth having.
+const LEAST_WINDOW: usize = 64 * MIB;
+
+/// What the heap's lock protects: the right to use its one cache.
+struct Owned(*const Cache);
+
+// SAFETY: the cache is used under the lock only.
+unsafe impl Send for Owned {}
+
+/// A heap, at the head of its extent.
+struct Inner {
+    owned: Mutex<Enclosure, Owned>,
+    links: Links,
+    kernel: Kernel<Enclosure>,
+}
+
+impl Inner {
+    const fn new() -> Inner {
+        Inner {
+            owned: Mutex::new(Rank::Isolated, Owned(null())),
+            links: Links::new(),
+            kernel: Kernel::new(Enclosure::new()),
+        }
+    }
+}
+
+/// What a new [`Inner`] looks like, to be copied to where it will stay. It would not fit on a small stack.
+// SAFETY: bytes that need not be initialised may have any value.
+static NEW: [MaybeUninit<u8>; size_of::<Inner>()] = unsafe { core::mem::transmute(Inner::new()) };
+
+/// An allocator of its own, beside the process's, that is dropped whole.
+///
+/// What is allocated in it shares no page with anything else, its books are its own, and when it is dropped, every byte
+/// that it took from the system goes back at once, whatever is still allocated in it. Any thread may use it; calls
+/// wait for each other. Dropping takes time in proportion to the memory that was touched, not to the number of objects.
+///
+/// ```
+/// let heap = crossfoot::Heap::new().expect("address space");
+/// let p = heap.allocate(100);
+/// assert!(!p.is_null() && heap.contains(p));
+/// drop(heap); // The object is gone with it.
+/// ```
+#[repr(transparent)]
+pub struct Heap {
+    inner: NonNull<Inner>,
+}
+
+// SAFETY: nothing in a heap belongs to a thread; whatever changes is behind its lock.
+unsafe impl Send for Heap {}
+// SAFETY: as above.
+unsafe impl Sync for Heap {}
+
+impl Heap {
+    /// A heap whose objects take at most `limit` bytes of pages, rounded up to 4 MiB. Without a limit, a heap as large
+    /// as the address space has room for, up to 64 GiB. `global` makes the process ready for it.
+    pub(crate) fn make(limit: Option<usize>) -> Result<Heap, OsError> {
+        let extent = match limit {
+            Some(limit) => {
+                let window = checked_align_up(limit.max(1), CHUNK_BYTES).ok_or(OsError::OutOfMemory)?;
+                Extent::reserve(window, size_of::<Inner>())?
+            }
+            None => Heap::reserve_some()?,
+        };
+        // SAFETY: the extent is fresh, and ours.
+        match unsafe { Heap::found(extent) } {
+            Ok(heap) => Ok(heap),
+            Err(e) => {
+                // SAFETY: nobody was told of it.
+                unsafe { extent.give_back() };
+                Err(e)
+            }
+        }
+    }
+
+    /// As much as there is, from [`WINDOW`] down to [`LEAST_WINDOW`].
+    fn reserve_some() -> Result<Extent, OsError> {
+        let mut window = match Linux::address_space_limit() {
+            Some(limit) => (usize::try_from(limit).unwrap_or(usize::MAX) / LIMITED_SHARE).clamp(LEAST_WINDOW, WINDOW),
+            None => WINDOW,
+        };
+        loop {
+            window = align_down(window, CHUNK_BYTES);
+            match Extent::reserve(window, size_of::<Inner>()) {
+                Err(OsError::OutOfMemory) if window / 2 >= LEAST_WINDOW => window /= 2,
+                result => return result,
+            }
+        }
+    }
+
+    /// Makes a heap at the head of an extent.
+    ///
+    /// # Safety
+    /// The extent is fresh and the caller's, and is the heap's where there is one.
+    unsafe fn found(extent: Extent) -> Result<Heap, OsError> {
+        let place = extent.base().ptr::<Inner>();
+        let inner = NonNull::new(place).ok_or(OsError::OutOfMemory)?;
+        // SAFETY: the head is Ready, ours, as large as an `Inner`, and aligned to a physical page. A copy of a new
+        // `Inner` that nobody ever used is a new `Inner`.
+        let heap = unsafe {
+            place.cast::<MaybeUninit<u8>>().copy_from_nonoverlapping(NEW.as_ptr(), NEW.len());
+            inner.as_ref()
+        };
+        let kernel = &heap.kernel;
+        kernel.os().enclose(extent);
+        // SAFETY: the kernel stays until everything in the extent goes.
+        let cache = unsafe { kernel.adopt() }?;
+        // The head is memory from the system like any other.
+        let (page_heap, mut entry) = (kernel.caches().central().heap(), Entry::new());
+        page_heap.vm().accounts().mapped(Account::OtherSys, extent.head(), &mut entry);
+        page_heap.vm().accounts().became_ready(extent.head(), &mut entry);
+        page_heap.books().post(cache.writer(), &entry);
+        heap.owned.lock().0 = cache;
+        // SAFETY: it is new, and stays until it is dropped.
+        unsafe { list::add(inner) };
+        Ok(Heap { inner })
+    }
+
+    fn inner(&self) -> &Inner {
+        // SAFETY: it lies in the extent, which is given back when this is dropped.
+        unsafe { self.inner.as_ref() }
+    }
+
+    /// Runs `f` with the heap's kernel and its cache, under its lock.
+    #[inline]
+    fn with<R>(&self, f: impl FnOnce(&Kernel<Enclosure>, &Cache) -> R) -> R {
+        let inner = self.inner();
+        let owned = inner.owned.lock();
+        // SAFETY: set when the heap was made, and ours under the lock.
+        f(&inner.kernel, unsafe { &*owned.0 })
+    }
+
+    #[inline]
+    fn within<R>(&self, f: impl FnOnce(&Central<Enclosure>, &Cache) -> R) -> R {
+        self.with(|kernel, cache| f(kernel.caches().central(), cache))
+    }
+
+    /// Allocates `size` bytes aligned to 16. Null: no memory. Zero bytes are an object too.
+    #[inline]
+    pub fn allocate(&self, size: usize) -> *mut u8 {
+        self.within(|central, cache| api::allocate(central, cache, size))
+    }
+
+    /// Allocates `size` bytes aligned to `align`. Null: no memory, or `align` is no power of two or above 1 GiB.
+    #[inline]
+    pub fn allocate_aligned(&self, size: usize, align: usize) -> *mut u8 {
+        if !align.is_power_of_two() {
+            return null_mut();
+        }
+        self.within(|central, cache| api::allocate_aligned(central, cache, size, align))
+    }
+
+    /// Allocates `size` zero bytes aligned to 16. Null: no memory. Memory that is known to be zero is not written.
+    #[inline]
+    pub fn allocate_zeroed(&self, size: usize) -> *mut u8 {
+        self.within(|central, cache| api::allocate_zeroed(central, cache, size))
+    }
+
+    /// Frees an object.
+    ///
+    /// # Safety
+    /// `p` is null or a live object of this heap. What is seen to be something else, such as an object of another heap
+    /// or of the process, ends the process with one line.
+    #[inline]
+    pub unsafe fn free(&self, p: *mut u8) {
+        // SAFETY: the caller's promise.
+        self.within(|central, cache| unsafe { api::free(central, cache, p) });
+    }
+
+    /// Changes an object's size, at least 1, keeping its content as far as both reach; it may move, then aligned to
+    /// `align`, a power of two. Null: no memory, and the object is as it was.
+    ///
+    /// # Safety
+    /// `p` is a live object of this heap; if the result is not null, it is used instead.
+    #[inline]
+    pub unsafe fn reallocate(&self, p: *mut u8, size: usize, align: usize) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        self.within(|central, cache| unsafe { api::reallocate(central, cache, p, size.max(1), align) })
+    }
+
+    /// How many bytes of an object may be used; 0 for null.
+    ///
+    /// # Safety
+    /// `p` is null or a live object of this heap.
+    pub unsafe fn usable_size(&self, p: *mut u8) -> usize {
+        // SAFETY: the caller's promise.
+        self.within(|central, _| unsafe { api::usable_size(central, p) })
+    }
+
+    /// Whether an address lies in the range that is this heap's, object or not.
+    pub fn contains<T>(&self, p: *const T) -> bool {
+        let extent = self.inner().kernel.os().extent();
+        p.addr().wrapping_sub(extent.base().0) < extent.size()
+    }
+
+    /// The range that is this heap's: its first address, and how many bytes of address space it is.
+    pub fn range(&self) -> (Addr, usize) {
+        let extent = self.inner().kernel.os().extent();
+        (extent.base(), extent.size())
+    }
+
+    /// The heap's statistics, as [`mem_stats`](crate::global::mem_stats) gives the process's. Takes the heap's lock.
+    /// `None`: this build keeps no books.
+    pub fn mem_stats(&self, out: &mut MemStats) -> Option<Answer> {
+        self.with(|kernel, cache| kernel.mem_stats(Some(cache), out))
+    }
+
+    /// Checks every identity of the heap's books. Takes the heap's lock. `None`: this build keeps no books.
+    pub fn crossfoot(&self) -> Option<Balance> {
+        self.with(|kernel, cache| kernel.crossfoot(Some(cache)))
+    }
+
+    /// The heap as a pointer, for a face that is not Rust. It lives until [`Heap::from_raw`] is dropped.
+    pub fn into_raw(self) -> NonNull<()> {
+        ManuallyDrop::new(self).inner.cast()
+    }
+
+    /// The heap that a pointer stands for.
+    ///
+    /// # Safety
+    /// The pointer came from [`Heap::into_raw`], and the heap was not dropped since. If there are several values for
+    /// one heap, at most one is dropped, last.
+    pub const unsafe fn from_raw(raw: NonNull<()>) -> Heap {
+        Heap { inner: raw.cast() }
+    }
+}
+
+impl Drop for Heap {
+    fn drop(&mut self) {
+        let inner = self.inner();
+        let extent = inner.kernel.os().extent();
+        // SAFETY: it was added when it was made. Nobody else uses the heap any more, and nobody finds it in the list.
+        unsafe {
+            list::remove(inner);
+            extent.give_back();
+        }
+    }
+}
+
+impl core::fmt::Debug for Heap {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let (base, size) = self.range();
+        f.debug_struct("Heap").field("base", &base).field("size", &size).finish()
+    }
+}
