@@ -64,4 +64,6 @@ fn exceptions_are_thrown_again_in_other_threads() {
     assert_eq!(counts, "100 200", "thrown, and caught with all that they hold");
     assert_eq!(handlers, "3 2 1\n", "the new-handler was called, gave up, and threw");
     assert!(report.number("/gc/heap/objects:objects") < 1_000);
+    // At most three threads are alive together.
+    assert!(report.caches() <= 3, "{} caches", report.caches());
 }
