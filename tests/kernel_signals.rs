@@ -4,6 +4,7 @@
 mod kernel;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use crossfoot::boot::Kernel;
 use crossfoot::cache::Cache;
 use crossfoot::mem_stats::MemStats;
 use crossfoot::os::Linux;
+use crossfoot::os::sim::Sim;
 use crossfoot::units::{KIB, Pages};
 
 use kernel::{Rng, adopt, balanced, empty, free, retire};
@@ -246,4 +248,49 @@ fn both_sides_of_a_fork_balance() {
     });
     balanced(kernel, None);
     empty(kernel);
+}
+
+/// As if this process were the child of a fork: the pages in the hand of a thread that is not there any more are the
+/// heap's again, unless it was just moving some.
+#[test]
+fn a_child_has_the_pages_that_others_held() {
+    for moving in [false, true] {
+        let kernel: &'static Kernel<Sim> = Box::leak(kernel::kernel(Sim::new()));
+        let (rests, arrived) = channel();
+        thread::spawn(move || {
+            let cache = adopt(kernel);
+            let stay = move || {
+                rests.send(()).expect("somebody waits");
+                loop {
+                    thread::park();
+                }
+            };
+            // The first makes the heap grow, the second fills the hand.
+            for size in [24, 200] {
+                assert!(!api::allocate(kernel.caches().central(), cache, size).is_null());
+            }
+            if !moving {
+                stay();
+            }
+            Sim::stop_halfway(stay);
+            // Another class takes its span from the hand.
+            api::allocate(kernel.caches().central(), cache, 3_000);
+        });
+        arrived.recv_timeout(Duration::from_secs(60)).expect("the thread came to where it stays");
+        let held = || {
+            let mut pages = 0;
+            // SAFETY: the owner does not move any more.
+            kernel.caches().each(|cache| pages += unsafe { cache.client().in_hand() }.0.0);
+            pages
+        };
+        let before = held();
+        assert!(before > 0);
+        kernel.before_fork();
+        // SAFETY: this thread called `before_fork`.
+        unsafe { kernel.after_fork(true) };
+        assert_eq!(held(), if moving { before } else { 0 });
+        if !moving {
+            balanced(kernel, None);
+        }
+    }
 }

@@ -1,44 +1,98 @@
-//! The lives of threads and processes under the preloaded object: small C programs, each with one hard moment.
+//! The lives of threads and processes under the preloaded object: small programs, each with one hard moment.
 
 mod common;
+#[path = "lives/forks.rs"]
+mod forks;
+#[path = "lives/libraries.rs"]
+mod libraries;
+#[path = "lives/threads.rs"]
+mod threads;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{artifacts, installed, root, run, scratch, text};
 
-/// Compiles `tests/lives/NAME.c`. `None`: there is no C compiler, which was said aloud.
-fn program(name: &str) -> Option<PathBuf> {
-    let compiler = installed("gcc")?;
-    let (source, out) = (root().join(format!("tests/lives/{name}.c")), scratch().join(format!("lives-{name}")));
-    let output = run(Command::new(compiler).args(["-O1", "-pthread", "-o"]).arg(&out).arg(source));
+/// The metrics of a program that ended well.
+struct Report(serde_json::Value);
+
+impl Report {
+    fn number(&self, metric: &str) -> i64 {
+        self.0[metric].as_i64().unwrap_or_else(|| panic!("no {metric} in {:#}", self.0))
+    }
+
+    fn caches(&self) -> i64 {
+        self.number("/cache/made:caches")
+    }
+}
+
+/// Whether the long form of a test is asked for, by `cargo xtask soak`.
+fn soaking() -> bool {
+    std::env::var_os("CROSSFOOT_SOAK").is_some()
+}
+
+/// Compiles a file of `tests/lives`. The compiler may not leave out an object that nobody looks at. `None`: there is no
+/// compiler, which was said aloud.
+fn compile(source: &str, name: &str, flags: &[&str]) -> Option<PathBuf> {
+    let compiler = installed(if source.ends_with(".cpp") { "g++" } else { "gcc" })?;
+    let out = scratch().join(format!("lives-{name}"));
+    let mut command = Command::new(compiler);
+    command.args(["-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Werror", "-fno-builtin", "-fno-allocation-dce"]);
+    command.arg("-o").arg(&out).arg(root().join("tests/lives").join(source)).args(flags);
+    let output = run(&mut command);
     assert!(output.status.success(), "{}", text(&output.stderr));
     Some(out)
 }
 
-/// Runs a program on the shared object with its books checked. Returns what it printed and its report.
-fn live(name: &str) -> Option<(String, serde_json::Value)> {
-    let program = program(name)?;
-    let path = scratch().join(format!("lives-{name}.json"));
-    let _ = std::fs::remove_file(&path);
-    let options = format!("check:on,exit_format:json,exit_report:{}", path.display());
-    let mut command = Command::new("timeout");
-    // `env` sets them for the program alone: `timeout` ends last, and its report would be the one that is read.
-    command.arg("120").arg("env").arg(format!("LD_PRELOAD={}", artifacts().so.display()));
-    command.arg(format!("CROSSFOOT={options}")).arg(&program);
-    let output = run(&mut command);
-    assert!(output.status.success(), "{name}: {} {}", output.status, text(&output.stderr));
-    let json = std::fs::read_to_string(&path).expect("the report was written");
-    let report: serde_json::Value = serde_json::from_str(&json).expect("the report is JSON");
-    assert_eq!(report["crossfoot"], "balanced", "{report:#}");
-    Some((text(&output.stdout), report))
+/// Compiles `tests/lives/NAME.c`.
+fn program(name: &str) -> Option<PathBuf> {
+    compile(&format!("{name}.c"), name, &[])
+}
+
+/// How a program is run.
+struct Life<'a> {
+    program: &'a Path,
+    arguments: &'a [&'a str],
+    /// What is preloaded, in this order.
+    preload: &'a [&'a PathBuf],
+}
+
+impl Life<'_> {
+    /// Runs it to its end, with its books checked. Returns what it printed and its report.
+    fn live(&self) -> (String, Report) {
+        let name = self.program.file_name().and_then(|name| name.to_str()).expect("a name of ours");
+        let path = scratch().join(format!("{name}.json"));
+        let _ = std::fs::remove_file(&path);
+        let options = format!("check:on,exit_format:json,exit_report:{}", path.display());
+        let preload: Vec<String> = self.preload.iter().map(|object| object.display().to_string()).collect();
+        let mut command = Command::new("timeout");
+        // `env` sets them for the program alone: `timeout` ends last, and its report would be the one that is read.
+        command.args(["--kill-after=10", if soaking() { "1200" } else { "120" }, "env"]);
+        command.arg(format!("LD_PRELOAD={}", preload.join(":"))).arg(format!("CROSSFOOT={options}"));
+        let output = run(command.arg(self.program).args(self.arguments));
+        assert!(output.status.success(), "{name}: {} {}", output.status, text(&output.stderr));
+        let json = std::fs::read_to_string(&path).expect("the report was written");
+        let report = Report(serde_json::from_str(&json).expect("the report is JSON"));
+        assert_eq!(report.0["crossfoot"], "balanced", "{:#}", report.0);
+        (text(&output.stdout), report)
+    }
+}
+
+/// Runs a program on the shared object. As [`Life::live`].
+fn live_with(program: &Path, arguments: &[&str]) -> (String, Report) {
+    Life { program, arguments, preload: &[&artifacts().so] }.live()
+}
+
+/// Compiles and runs `tests/lives/NAME.c`.
+fn live(name: &str) -> Option<(String, Report)> {
+    Some(live_with(&program(name)?, &[]))
 }
 
 #[test]
 fn frees_after_the_last_destructor_take_no_cache() {
     let Some((_, report)) = live("late_free") else { return };
     // The main thread's, and the one that 300 threads share one after the other.
-    assert!(report["/cache/made:caches"].as_i64() <= Some(3), "{report:#}");
+    assert!(report.caches() <= 3, "{} caches", report.caches());
 }
 
 #[test]
@@ -69,9 +123,4 @@ fn misuse_in_a_second_thread_ends_by_sigabrt() {
         let line = text(&output.stderr);
         assert!(line.starts_with("crossfoot: free(0x") && line.ends_with("): already freed\n"), "{line}");
     }
-}
-
-#[test]
-fn children_of_a_busy_process_balance() {
-    let _ = live("fork_beside");
 }

@@ -10,7 +10,7 @@
 
 use core::cell::Cell;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use crate::account::{Account, Entry, Total};
 use crate::cache::Cache;
@@ -58,6 +58,8 @@ pub struct Caches<O: Os> {
     made: AtomicUsize,
     /// The cache of those that have none. It allocates nothing and owns no span.
     shared: Mutex<O, Cache>,
+    /// Whether every thread was outside its cache's hand when a fork took the locks. Written by the thread that forks.
+    hands_rest: AtomicBool,
 }
 
 impl<O: Os> Caches<O> {
@@ -72,6 +74,7 @@ impl<O: Os> Caches<O> {
             all: AtomicPtr::new(null_mut()),
             made: AtomicUsize::new(0),
             shared: Mutex::new(Rank::Shared, Cache::new()),
+            hands_rest: AtomicBool::new(false),
         }
     }
 
@@ -152,6 +155,17 @@ impl<O: Os> Caches<O> {
         hold_row([&self.pool]);
         hold_row([&self.shared]);
         self.central.hold_for_fork();
+        self.hands_rest.store(self.hands_rest(), Ordering::Relaxed);
+    }
+
+    /// Whether nobody moves pages or records in a hand, and nobody will. The books are closed to movements, and the
+    /// heap's lock is held.
+    ///
+    /// A thread that came in before the fence is seen inside; one that comes after it finds the door closed and waits
+    /// for the lock. Without a fence that reaches every thread, nothing is said.
+    fn hands_rest(&self) -> bool {
+        let heap = self.central.heap();
+        heap.vm().os().fence_all() && heap.books().writers_inside() == 0
     }
 
     /// Releases what [`Caches::hold_for_fork`] took, in the parent or in the child.
@@ -166,6 +180,11 @@ impl<O: Os> Caches<O> {
             let_go_row([&self.shared]);
             let_go_row([&self.pool]);
             heap.books().release_after_fork(heap.vm().os(), child);
+        }
+        if child && self.hands_rest.load(Ordering::Relaxed) {
+            // What threads held that are not there any more. Their spans stay with their caches: a thread may have
+            // been anywhere in its fast paths, which leave no sign.
+            self.each(|cache| heap.empty_hand(cache.client()));
         }
     }
 

@@ -15,7 +15,7 @@ int main(void)
 {
     for (int i = 0; i < 300; i++) {
         pthread_t thread;
-        if (pthread_create(&thread, NULL, life, &thread) != 0 || pthread_join(thread, NULL) != 0)
+        if (pthread_create(&thread, NULL, life, NULL) != 0 || pthread_join(thread, NULL) != 0)
             return 1;
     }
     return 0;

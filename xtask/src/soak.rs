@@ -1,10 +1,9 @@
 //! Long runs, and their diary.
 
-use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -12,7 +11,7 @@ use crate::cargo::{cargo, shown};
 use crate::root;
 
 /// The tests that run longer when `CROSSFOOT_SOAK` is set.
-const TESTS: [&str; 3] = ["kernel_threads", "kernel_objects", "kernel_snapshots"];
+const TESTS: [&str; 4] = ["kernel_threads", "kernel_objects", "kernel_snapshots", "lives"];
 /// Where the diary is.
 const DIARY: &str = "docs/soak.md";
 /// What stands at the top of a new diary.
@@ -25,6 +24,18 @@ fn first_line(program: &str, arguments: &[&str]) -> String {
     text.lines().next().unwrap_or("unknown").to_owned()
 }
 
+/// An entry of the diary: when and on what, how it ended after how long, by which command, and what that printed.
+pub fn entry(outcome: &str, took: Duration, command: &str, printed: &str) -> String {
+    format!(
+        "\n## {}\n\nCommit {}, {}, {}; {outcome} after {} s: `{command}`\n\n```\n{printed}```\n",
+        first_line("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
+        first_line("git", &["describe", "--always", "--dirty"]),
+        first_line("rustc", &["--version"]),
+        first_line("uname", &["-srm"]),
+        took.as_secs(),
+    )
+}
+
 /// Runs the tests and appends what they print, also when they fail.
 pub fn run() -> Result<()> {
     let mut test = cargo(root(), &["test", "--release", "--package", "crossfoot"]);
@@ -34,18 +45,8 @@ pub fn run() -> Result<()> {
     eprintln!("xtask: CROSSFOOT_SOAK=1 {name}");
     let start = Instant::now();
     let output = test.output().with_context(|| format!("cannot start {name}"))?;
-    let mut entry = String::new();
-    let _ = write!(
-        entry,
-        "\n## {}\n\nCommit {}, {}, {}; {} after {} s: `CROSSFOOT_SOAK=1 {name}`\n\n```\n{}```\n",
-        first_line("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
-        first_line("git", &["describe", "--always", "--dirty"]),
-        first_line("rustc", &["--version"]),
-        first_line("uname", &["-srm"]),
-        output.status,
-        start.elapsed().as_secs(),
-        String::from_utf8_lossy(&output.stdout),
-    );
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let entry = entry(&output.status.to_string(), start.elapsed(), &format!("CROSSFOOT_SOAK=1 {name}"), &printed);
     append(&entry)?;
     print!("{entry}");
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -53,7 +54,8 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-fn append(entry: &str) -> Result<()> {
+/// Adds an entry to the end of the diary.
+pub fn append(entry: &str) -> Result<()> {
     let path = root().join(DIARY);
     let fresh = !path.exists();
     let mut diary = OpenOptions::new().create(true).append(true).open(&path).context(DIARY)?;

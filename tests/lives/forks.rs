@@ -1,0 +1,27 @@
+//! The ways to a child process, and what it finds.
+
+use std::time::Instant;
+
+use super::{live, live_with, program, soaking};
+
+#[test]
+fn children_of_a_busy_process_balance() {
+    let Some(program) = program("fork_beside") else { return };
+    let (children, start) = (if soaking() { "2000" } else { "120" }, Instant::now());
+    let (_, report) = live_with(&program, &[children]);
+    // Eight threads', the forking one's, and the main thread's.
+    assert!(report.caches() <= 10, "{} caches", report.caches());
+    println!("{children} children of fork beside 8 threads balance, in {:.1?}", start.elapsed());
+}
+
+#[test]
+fn forks_at_odd_moments_balance() {
+    let _ = live("fork_kinds");
+}
+
+#[test]
+fn children_by_other_ways() {
+    let Some((out, _)) = live("spawn") else { return };
+    let expected = "vfork 0\nposix_spawn 0\nsystem 3\npopen 0\nclone 0\nclone beside others 0\n";
+    assert_eq!(out, expected);
+}

@@ -1,0 +1,69 @@
+//! How threads end, and what of them stays.
+
+use super::{compile, live, live_with, program};
+
+#[test]
+fn destructors_of_keys_allocate_in_three_rounds() {
+    let Some(program) = program("thread_end") else { return };
+    for rounds in ["0", "1", "2", "3"] {
+        let (_, report) = live_with(&program, &[rounds]);
+        // The main thread's, and the one that 100 threads have one after the other.
+        assert_eq!(report.caches(), 2, "{rounds} rounds");
+        assert!(report.number("/gc/heap/objects:objects") < 50, "{rounds} rounds");
+    }
+    // Nobody asks a thread after the fourth round: what it allocates there costs a cache, as the guide says.
+    let (_, report) = live_with(&program, &["4"]);
+    assert_eq!(report.caches(), 101);
+}
+
+#[test]
+fn thread_local_objects_allocate_when_they_are_destroyed() {
+    let Some(program) = compile("thread_local.cpp", "thread_local", &[]) else { return };
+    let (out, report) = live_with(&program, &[]);
+    assert_eq!(out, "300\n", "three destructors in each of 100 threads");
+    // Each early one makes 20 objects, each late one 51.
+    assert!(report.number("/gc/heap/allocs:objects") >= 100 * 70);
+    assert_eq!(report.caches(), 2);
+}
+
+#[test]
+fn ten_thousand_short_threads_share_a_few_caches() {
+    let Some((out, report)) = live("short_threads") else { return };
+    assert!(report.number("/gc/heap/allocs:objects") >= 10_000 * 32);
+    // Those of 64 threads at a time, and the main thread's.
+    assert!(report.caches() <= 65, "{} caches", report.caches());
+    assert!(report.number("/gc/heap/objects:objects") < 2_000, "objects that were freed long ago count as live");
+    // A page that each thread kept would be 80 MB.
+    let total = report.number("/memory/classes/total:bytes");
+    assert!(total < 64 << 20, "{total} bytes");
+    let kib: Vec<i64> = out.split_whitespace().map(|word| word.parse().expect("two numbers")).collect();
+    let [early, late] = kib[..] else { panic!("{out}") };
+    assert!(late < early + (32 << 10), "{early} KiB were resident after 1,000 threads, {late} at the end");
+}
+
+#[test]
+fn threads_that_nobody_tells_of_keep_their_caches() {
+    let Some(program) = program("raw_threads") else { return };
+    let (_, report) = live_with(&program, &[]);
+    assert_eq!(report.caches(), 21, "the main thread's, and one for each of 20 threads");
+    assert!(report.number("/heap/large/allocs:objects") >= 20, "small ones of a thread that is gone were not posted");
+
+    let (out, report) = live_with(&program, &["retire"]);
+    match out.as_str() {
+        "1\n" => assert_eq!(report.caches(), 2, "the threads have one cache, one after the other"),
+        "0\n" => crate::common::skipped("crossfoot_retire_thread"),
+        _ => panic!("{out}"),
+    }
+}
+
+#[test]
+fn exceptions_are_thrown_again_in_other_threads() {
+    let Some(program) = compile("exceptions.cpp", "exceptions", &[]) else { return };
+    let (out, report) = live_with(&program, &[]);
+    let (counts, handlers) = out.split_once('\n').expect("two lines");
+    assert_eq!(counts, "100 200", "thrown, and caught with all that they hold");
+    assert_eq!(handlers, "3 2 1\n", "the new-handler was called, gave up, and threw");
+    assert!(report.number("/gc/heap/objects:objects") < 1_000);
+    // At most three threads are alive together.
+    assert!(report.caches() <= 3, "{} caches", report.caches());
+}

@@ -1,0 +1,178 @@
+//! The kernel's tests under the compiler's sanitizers.
+//!
+//! The pinned compiler has them, and takes their flags when it is told that it may. AddressSanitizer is content with
+//! the standard library as it comes. ThreadSanitizer has to see every synchronisation, so the standard library is built
+//! with it, from its source.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cargo::{cargo, shown};
+use crate::root;
+use crate::soak;
+
+/// Named, so that neither build scripts nor macros get the flags.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// What a sanitizer's report of one finding ends with.
+const FINDING: &str = "SUMMARY: ";
+
+/// A sanitizer, what it runs, and what it cannot.
+struct Sanitizer {
+    /// As in `-Zsanitizer=…`.
+    name: &'static str,
+    /// What the name of its runtime ends with.
+    runtime: &'static str,
+    /// Whether the standard library is built with it.
+    whole: bool,
+    /// Tests of the kernel, beside its unit tests.
+    tests: &'static [&'static str],
+    /// The variable with its options, and the options.
+    options: (&'static str, &'static str),
+    /// How the tests are run.
+    arguments: &'static [&'static str],
+    /// Tests that are left out, by parts of their names, and why.
+    left_out: &'static [(&'static str, &'static [&'static str])],
+}
+
+const SANITIZERS: [Sanitizer; 2] = [
+    Sanitizer {
+        name: "address",
+        runtime: "_rt.asan.a",
+        whole: false,
+        tests: &["kernel_books", "kernel_objects", "kernel_snapshots", "kernel_threads", "os_sim"],
+        // Tests leave kernels behind on purpose, and one looks at the signal that a touch of nothing brings.
+        options: ("ASAN_OPTIONS", "detect_leaks=0:handle_segv=0"),
+        arguments: &[],
+        left_out: &[
+            (
+                "on Linux the heap lies where the sanitizer has its own table",
+                &[
+                    "_on_linux",
+                    "snapshots_beside_",
+                    "a_reader_that_is_stopped_makes_answers_stale",
+                    "objects_outlive_the_threads_that_made_them",
+                ],
+            ),
+            ("the sanitizer leaves no address space that low", &["a_machine_lies_below_its_address_bits"]),
+        ],
+    },
+    Sanitizer {
+        name: "thread",
+        runtime: "_rt.tsan.a",
+        whole: true,
+        tests: &["kernel_books", "kernel_objects", "kernel_signals", "kernel_snapshots", "kernel_threads", "os_sim"],
+        options: ("TSAN_OPTIONS", "handle_segv=0"),
+        // The kernel maps memory behind the sanitizer's back: a simulated machine that gets the addresses of one that
+        // is gone must come after it, and not beside it.
+        arguments: &["--test-threads=1"],
+        left_out: &[
+            (
+                "the sanitizer leaves no address space that wide",
+                &[
+                    "machines_on_many_threads_are_apart_and_give_their_memory_back",
+                    "sixteen_tebibytes_cost_nothing_and_hold_at_both_ends",
+                ],
+            ),
+            (
+                "a finding that is known: a crossfoot that gave up waiting for a movement walks over its span all the same",
+                &["readers_read_while_others_work_on_a_machine", "readers_read_while_others_work_without_a_fence"],
+            ),
+        ],
+    },
+];
+
+/// Runs the tests under each sanitizer, says what cannot be run, and appends what came of it to the diary. Fails where
+/// a test fails, or a sanitizer finds something.
+pub fn run() -> Result<()> {
+    let (mut all, mut failed) = (String::new(), Vec::new());
+    let start = Instant::now();
+    for sanitizer in &SANITIZERS {
+        let said = match sanitizer.missing()? {
+            Some(what) => format!("{}: not run: {what}", sanitizer.name),
+            None => sanitizer.run(&mut failed)?,
+        };
+        eprintln!("xtask: {said}");
+        let _ = writeln!(all, "{said}");
+    }
+    let outcome = if failed.is_empty() { "nothing was found" } else { "FAILED" };
+    soak::append(&soak::entry(outcome, start.elapsed(), "cargo xtask sanitize", &all))?;
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    Ok(())
+}
+
+/// Where the compiler and its libraries are.
+fn sysroot() -> Result<PathBuf> {
+    let output = Command::new("rustc").args(["--print", "sysroot"]).current_dir(root()).output();
+    let output = output.context("cannot start rustc")?;
+    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()).join("lib/rustlib"))
+}
+
+impl Sanitizer {
+    /// What it needs and this machine lacks.
+    fn missing(&self) -> Result<Option<String>> {
+        let library = sysroot()?;
+        let files = std::fs::read_dir(library.join(TARGET).join("lib"));
+        let has = |name: std::ffi::OsString| name.to_string_lossy().ends_with(self.runtime);
+        if !files.is_ok_and(|files| files.filter_map(|file| file.ok()).any(|file| has(file.file_name()))) {
+            return Ok(Some(format!("the compiler has no *{} for {TARGET}", self.runtime)));
+        }
+        if self.whole && !library.join("src/rust/library/Cargo.lock").is_file() {
+            return Ok(Some("the source of the standard library is missing: rustup component add rust-src".to_owned()));
+        }
+        Ok(None)
+    }
+
+    fn command(&self) -> Command {
+        let mut test =
+            cargo(root(), &["test", "--package", "crossfoot", "--no-fail-fast", "--target", TARGET, "--lib"]);
+        test.args(self.tests.iter().flat_map(|name| ["--test", name]));
+        if self.whole {
+            test.arg("-Zbuild-std");
+        }
+        test.arg("--target-dir").arg(root().join("target/sanitize").join(self.name)).arg("--").args(self.arguments);
+        test.args(self.left_out.iter().flat_map(|(_, tests)| tests.iter().flat_map(|test| ["--skip", test])));
+        // Flags that begin with -Z. A standard library that is built unwinds, and is built once.
+        test.env("RUSTC_BOOTSTRAP", "1").env("CARGO_PROFILE_DEV_PANIC", "unwind");
+        // The tests under the thread sanitizer take minutes as it is.
+        test.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
+        test.env("RUSTFLAGS", format!("-Zsanitizer={}", self.name)).env(self.options.0, self.options.1);
+        test.env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CROSSFOOT_SOAK");
+        test
+    }
+
+    /// Builds and runs the tests. Returns what came of it; what is wrong is added to `failed`.
+    fn run(&self, failed: &mut Vec<String>) -> Result<String> {
+        let (mut test, start) = (self.command(), Instant::now());
+        let name = shown(&test);
+        eprintln!("xtask: -Zsanitizer={}: {name}", self.name);
+        let output = test.output().with_context(|| format!("cannot start {name}"))?;
+        let (printed, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let passed = printed.lines().filter(|line| line.starts_with("test ") && line.ends_with(" ... ok")).count();
+        // A report stands in the middle of what a test prints.
+        let findings: Vec<&str> = errors.lines().chain(printed.lines()).filter(|line| line.contains(FINDING)).collect();
+        if !output.status.success() || !findings.is_empty() || passed == 0 {
+            let from = errors.len().saturating_sub(20_000);
+            let tail = errors.get(from..).unwrap_or(&errors);
+            eprintln!("{printed}\n{tail}");
+            failed.push(format!(
+                "{}: {}, {} findings, {passed} tests passed",
+                self.name,
+                output.status,
+                findings.len()
+            ));
+        }
+        let seconds = start.elapsed().as_secs();
+        let mut said = format!("{}: {passed} tests passed, {} findings, {seconds} s", self.name, findings.len());
+        for finding in findings {
+            let _ = write!(said, "\n  found: {}", finding.trim());
+        }
+        for (why, tests) in self.left_out {
+            let _ = write!(said, "\n  left out, since {why}: {}", tests.join(", "));
+        }
+        Ok(said)
+    }
+}
