@@ -1,6 +1,7 @@
 //! Everything that is more than one call of cargo: `cargo xtask --help`.
 
 mod cargo;
+mod install;
 mod soak;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +40,17 @@ enum Task {
     Model,
     /// Run the long tests and append what they print to docs/soak.md.
     Soak,
+    /// Build the release and install it: the command, both libraries, the header, the manual page, for pkg-config.
+    Install {
+        /// Where the tree is to be, for instance /usr/local.
+        #[arg(long)]
+        prefix: PathBuf,
+        /// A folder that stands for the root, for packagers.
+        #[arg(long)]
+        destdir: Option<PathBuf>,
+    },
+    /// Build the release and pack such a tree, for any place, into target/dist.
+    Dist,
     /// Install the Debian packages that the tests and the bench use.
     InstallDeps,
 }
@@ -55,6 +67,8 @@ fn main() -> Result<()> {
         Task::Bench { arguments } => bench(&arguments),
         Task::Model => model(),
         Task::Soak => soak::run(),
+        Task::Install { prefix, destdir } => install::install(&prefix, destdir.as_deref()),
+        Task::Dist => install::dist(),
         Task::InstallDeps => install_deps(),
     }
 }
