@@ -67,6 +67,16 @@ fn use_tree(tree: &Path) -> Option<()> {
     check(Command::new("timeout").arg("60").arg(&program));
     assert_success(&run(&mut shared));
     check(Command::new("timeout").arg("60").arg(&program).env("LD_LIBRARY_PATH", tree.join("lib")));
+    // A program that replaces some of C++'s operators is linked with the archive as any other.
+    if let (Some(compiler), Some(_)) = (installed("g++"), installed("objcopy")) {
+        let mut compile = Command::new(compiler);
+        let source = root().join("tests/homes/cxx/replaced.cc");
+        compile.args(["-std=c++17", "-O1", "-fno-builtin", "-Wno-sized-deallocation", "-o"]).arg(&program).arg(source);
+        assert_success(&run(compile.arg(tree.join("lib/libcrossfoot.a"))));
+        let output = run(Command::new("timeout").arg("60").arg(&program).env_remove("CROSSFOOT"));
+        assert_eq!(text(&output.stdout), "made 5, freed 5, null\n");
+    }
+    assert_success(&run(&mut shared));
     // The command finds the library of its own tree.
     let crossfoot = tree.join("bin/crossfoot");
     let mut command = Command::new("timeout");

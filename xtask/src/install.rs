@@ -115,12 +115,25 @@ fn lay_out(release: &Path, tree: &Path, prefix: &str) -> Result<()> {
         };
         write(&tree.join(path), &bytes, *mode)?;
     }
+    weaken(&tree.join("lib/libcrossfoot.a"))?;
     let link = tree.join("lib/libcrossfoot.so");
     // It may be there from the last time.
     let _ = fs::remove_file(&link);
     symlink(SONAME, &link).with_context(|| link.display().to_string())?;
     eprintln!("xtask: installed in {}", tree.display());
     Ok(())
+}
+
+/// Makes C++'s operators weak in the archive, so that a program may replace them and be linked with it. Rust's stable
+/// compiler cannot.
+fn weaken(archive: &Path) -> Result<()> {
+    let mut objcopy = Command::new("objcopy");
+    objcopy.args(["--wildcard", "--weaken-symbol=_Zn[aw]*", "--weaken-symbol=_Zd[al]*"]).arg(archive);
+    if objcopy.output().is_err() {
+        eprintln!("xtask: objcopy is not installed: programs that replace operator new need -Wl,-z,muldefs");
+        return Ok(());
+    }
+    done(objcopy)
 }
 
 /// Writes a file under a new name and moves it into place: programs that run on the old one keep it.
