@@ -121,7 +121,8 @@ fn of_the_libc_the_allocator_is_replaced_and_nothing_else() {
     assert!(shadowed.is_empty(), "functions of the libc that would be replaced: {shadowed:?}");
     let missing: Vec<_> = theirs.intersection(&allocator).filter(|name| !shared.contains(*name)).collect();
     assert!(missing.is_empty(), "functions of the libc's allocator that would be called: {missing:?}");
-    let others: Vec<_> = theirs.iter().filter(|name| name.starts_with("malloc") && !allocator.contains(*name)).collect();
+    let others: Vec<_> =
+        theirs.iter().filter(|name| name.starts_with("malloc") && !allocator.contains(*name)).collect();
     assert!(others.is_empty(), "functions of the libc's allocator that are not known here: {others:?}");
 }
 
