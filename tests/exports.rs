@@ -69,6 +69,63 @@ fn the_shared_object_exports_what_is_listed_and_needs_nothing() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// The libc's names that are exported here: every function by which a program reaches its allocator.
+const LIBC: [&str; 26] = [
+    "__libc_calloc",
+    "__libc_free",
+    "__libc_mallinfo",
+    "__libc_malloc",
+    "__libc_memalign",
+    "__libc_pvalloc",
+    "__libc_realloc",
+    "__libc_valloc",
+    "aligned_alloc",
+    "calloc",
+    "cfree",
+    "free",
+    "mallinfo",
+    "mallinfo2",
+    "malloc",
+    "malloc_info",
+    "malloc_stats",
+    "malloc_trim",
+    "malloc_usable_size",
+    "mallopt",
+    "memalign",
+    "posix_memalign",
+    "pvalloc",
+    "realloc",
+    "reallocarray",
+    "valloc",
+];
+
+/// The libc that this test runs on.
+fn libc() -> Option<std::path::PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux has it");
+    let path = maps.lines().filter_map(|line| line.split_whitespace().nth(5)).find(|path| path.ends_with("/libc.so.6"));
+    if path.is_none() {
+        common::skipped("glibc");
+    }
+    path.map(Into::into)
+}
+
+#[test]
+fn of_the_libc_the_allocator_is_replaced_and_nothing_else() {
+    let Some(libc) = libc() else { return };
+    let theirs = dynamic(&libc).exports;
+    assert!(theirs.contains("printf") && theirs.contains("malloc"), "{} has no names", libc.display());
+    let shared: BTreeSet<String> = theirs.intersection(&dynamic(&common::artifacts().so).exports).cloned().collect();
+    let allocator = LIBC.iter().map(|&name| name.to_owned()).collect();
+    // A libc may lack some; none may be missing here that it has, and nothing else may be shadowed.
+    let shadowed: Vec<_> = shared.difference(&allocator).collect();
+    assert!(shadowed.is_empty(), "functions of the libc that would be replaced: {shadowed:?}");
+    let missing: Vec<_> = theirs.intersection(&allocator).filter(|name| !shared.contains(*name)).collect();
+    assert!(missing.is_empty(), "functions of the libc's allocator that would be called: {missing:?}");
+    let others: Vec<_> =
+        theirs.iter().filter(|name| name.starts_with("malloc") && !allocator.contains(*name)).collect();
+    assert!(others.is_empty(), "functions of the libc's allocator that are not known here: {others:?}");
+}
+
 #[test]
 fn a_difference_is_found_both_ways() {
     let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();

@@ -154,3 +154,16 @@ fn a_cxx_library_that_is_loaded_late_is_found_to_throw() {
     assert_success(&output);
     assert_eq!(text(&output.stdout), "bad_alloc\n");
 }
+
+#[test]
+fn where_nobody_can_throw_new_ends_with_a_line() {
+    use std::os::unix::process::ExitStatusExt;
+    let Some(gcc) = installed("gcc") else { return };
+    let program = scratch().join("cxx-alone");
+    let source = common::root().join("tests/homes/cxx/alone.c");
+    assert_success(&run(Command::new(gcc).arg("-o").arg(&program).arg(source)));
+    let output = run(Command::new(program).env("LD_PRELOAD", &artifacts().so).env_remove("CROSSFOOT"));
+    assert_eq!(output.status.signal(), Some(6), "{}", output.status);
+    assert_eq!(text(&output.stdout), "an object\n");
+    assert_eq!(text(&output.stderr), "crossfoot: operator new(4611686018427387903): out of memory\n");
+}

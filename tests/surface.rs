@@ -189,6 +189,36 @@ fn what_glibc_lacks_is_as_it_is_defined() {
 }
 
 #[test]
+fn trimming_gives_back_what_is_free_but_for_the_pad() {
+    let Some(compiler) = installed("gcc") else { return };
+    let (program, source) = (scratch().join("surface-trim"), root().join("tests/surface/trim.c"));
+    let output = run(Command::new(compiler).args(["-O1", "-fno-builtin", "-o"]).arg(&program).arg(source));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let mut command = Command::new("timeout");
+    command.args(["60", "env", "CROSSFOOT=check:on"]).arg(format!("LD_PRELOAD={}", artifacts().so.display()));
+    let output = run(command.arg(program));
+    assert!(output.status.success() && output.stderr.is_empty(), "{} {}", output.status, text(&output.stderr));
+    let out = text(&output.stdout);
+    let row = |name: &str| -> [i64; 5] {
+        let line = out.lines().find(|line| line.split(' ').next() == Some(name)).unwrap_or_else(|| panic!("{out}"));
+        let numbers: Vec<_> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+        numbers.try_into().unwrap_or_else(|_| panic!("{line}"))
+    };
+    // 640 objects of 13 pages are 65 MiB.
+    let [returned, before, after, free_before, free_after] = row("all");
+    assert!(returned == 1 && before - after >= 60 && free_before >= 64 && free_after == 0, "{out}");
+    let [returned, before, after, ..] = row("again");
+    assert!(returned == 0 && before == after, "{out}");
+    let [returned, before, after, free_before, free_after] = row("half");
+    assert!(returned == 1 && (28..=38).contains(&(before - after)), "{out}");
+    assert!(free_before >= 64 && (31..=33).contains(&free_after), "{out}");
+    let [returned, before, after, ..] = row("none");
+    assert!(returned == 0 && before == after, "{out}");
+    let [returned, .., free_after] = row("rest");
+    assert!(returned == 1 && free_after == 0, "{out}");
+}
+
+#[test]
 fn every_exported_function_is_called_and_documented() {
     let document = document();
     let unwritten: Vec<_> = exports().into_iter().filter(|name| !document.contains(&format!("`{name}`"))).collect();

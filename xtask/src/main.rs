@@ -1,6 +1,7 @@
 //! Everything that is more than one call of cargo: `cargo xtask --help`.
 
 mod cargo;
+mod install;
 mod sanitize;
 mod soak;
 
@@ -42,6 +43,17 @@ enum Task {
     Soak,
     /// Run the kernel's tests under the address and the thread sanitizer, and append what came of it to docs/soak.md.
     Sanitize,
+    /// Build the release and install it: the command, both libraries, the header, the manual page, for pkg-config.
+    Install {
+        /// Where the tree is to be, for instance /usr/local.
+        #[arg(long)]
+        prefix: PathBuf,
+        /// A folder that stands for the root, for packagers.
+        #[arg(long)]
+        destdir: Option<PathBuf>,
+    },
+    /// Build the release and pack such a tree, for any place, into target/dist.
+    Dist,
     /// Install the Debian packages that the tests and the bench use.
     InstallDeps,
 }
@@ -59,6 +71,8 @@ fn main() -> Result<()> {
         Task::Model => model(),
         Task::Soak => soak::run(),
         Task::Sanitize => sanitize::run(),
+        Task::Install { prefix, destdir } => install::install(&prefix, destdir.as_deref()),
+        Task::Dist => install::dist(),
         Task::InstallDeps => install_deps(),
     }
 }

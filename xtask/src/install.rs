@@ -1,0 +1,150 @@
+//! An installed tree, and an archive of one.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cargo::{cargo, done, shown};
+use crate::root;
+
+/// The version of every package.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The shared object's name for the loader: what is linked with it asks for this.
+const SONAME: &str = "libcrossfoot.so.0";
+/// The prefix of a tree that may be put anywhere, for pkg-config: from where its own file is.
+const ANYWHERE: &str = "${pcfiledir}/../..";
+
+/// How a file of the tree is made.
+enum Content {
+    /// Copied from the release build.
+    Built(&'static str),
+    /// Copied from the sources.
+    Source(&'static str),
+    /// Copied from the sources, with the prefix and the version filled in.
+    Filled(&'static str),
+}
+
+/// The tree: where, with which rights, and what.
+const TREE: [(&str, u32, Content); 11] = [
+    ("bin/crossfoot", 0o755, Content::Built("crossfoot")),
+    ("lib/libcrossfoot.so.0", 0o755, Content::Built("libcrossfoot.so")),
+    ("lib/libcrossfoot.a", 0o644, Content::Built("libcrossfoot.a")),
+    ("lib/pkgconfig/crossfoot.pc", 0o644, Content::Filled("preload/crossfoot.pc.in")),
+    ("include/crossfoot.h", 0o644, Content::Source("preload/include/crossfoot.h")),
+    ("share/man/man3/crossfoot.3", 0o644, Content::Filled("preload/man/crossfoot.3")),
+    ("share/doc/crossfoot/README.md", 0o644, Content::Source("README.md")),
+    ("share/doc/crossfoot/CHANGELOG.md", 0o644, Content::Source("CHANGELOG.md")),
+    ("share/doc/crossfoot/c-surface.md", 0o644, Content::Source("docs/c-surface.md")),
+    ("share/doc/crossfoot/LICENSE-APACHE", 0o644, Content::Source("LICENSE-APACHE")),
+    ("share/doc/crossfoot/LICENSE-MIT", 0o644, Content::Source("LICENSE-MIT")),
+];
+
+/// Builds the release and lays it out for `prefix`, below `destdir` if there is one.
+pub fn install(prefix: &Path, destdir: Option<&Path>) -> Result<()> {
+    ensure!(prefix.is_absolute(), "--prefix {}: no absolute path", prefix.display());
+    let name = prefix.to_str().with_context(|| format!("--prefix {}: not UTF-8", prefix.display()))?;
+    // pkg-config would cut such a path in two.
+    ensure!(!name.contains(char::is_whitespace), "--prefix {name}: has a space");
+    let tree = match destdir {
+        Some(destdir) => destdir.join(prefix.strip_prefix("/")?),
+        None => prefix.to_owned(),
+    };
+    lay_out(&build()?, &tree, name)
+}
+
+/// Builds the release, and makes of it an archive with the sum to check it by. Prints where it is.
+pub fn dist() -> Result<()> {
+    let release = build()?;
+    let name = format!("crossfoot-{VERSION}-{}-linux", std::env::consts::ARCH);
+    let folder = release.parent().context("the release has a folder")?.join("dist");
+    let tree = folder.join(&name);
+    if tree.exists() {
+        // What an earlier version had would stay.
+        fs::remove_dir_all(&tree).with_context(|| tree.display().to_string())?;
+    }
+    lay_out(&release, &tree, ANYWHERE)?;
+    let archive = format!("{name}.tar.gz");
+    let mut tar = Command::new("tar");
+    // The same files make the same archive, whoever packs them.
+    tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--use-compress-program=gzip -n -9"]);
+    tar.arg(format!("--mtime=@{}", time_of_sources())).args(["--create", "--file", &archive, &name]);
+    tar.current_dir(&folder);
+    done(tar)?;
+    let mut sum = Command::new("sha256sum");
+    sum.arg(&archive).current_dir(&folder);
+    let output = sum.output().with_context(|| format!("cannot start {}", shown(&sum)))?;
+    ensure!(output.status.success(), "{}: {}", shown(&sum), output.status);
+    write(&folder.join(format!("{archive}.sha256")), &output.stdout, 0o644)?;
+    println!("{}", folder.join(archive).display());
+    Ok(())
+}
+
+/// When the sources were committed, in seconds, or when who packs them says.
+fn time_of_sources() -> String {
+    std::env::var("SOURCE_DATE_EPOCH").unwrap_or_else(|_| {
+        let commit = Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root()).output();
+        let time = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+        if time.is_empty() { "0".to_owned() } else { time }
+    })
+}
+
+/// Builds the release. Returns its folder: beside the one that this program was built into, wherever that is.
+fn build() -> Result<PathBuf> {
+    let this = std::env::current_exe().context("cannot find this program")?;
+    let target = this.ancestors().nth(2).context("this program was built by cargo")?;
+    let mut cargo = cargo(root(), &["build", "--release"]);
+    cargo.env("CARGO_TARGET_DIR", target);
+    done(cargo)?;
+    Ok(target.join("release"))
+}
+
+/// Makes the tree at `tree`, which will be known as `prefix`.
+fn lay_out(release: &Path, tree: &Path, prefix: &str) -> Result<()> {
+    for (path, mode, content) in &TREE {
+        let read = |from: PathBuf| fs::read(&from).with_context(|| from.display().to_string());
+        let bytes = match content {
+            Content::Built(name) => read(release.join(name))?,
+            Content::Source(name) => read(root().join(name))?,
+            Content::Filled(name) => {
+                let text = String::from_utf8(read(root().join(name))?).with_context(|| (*name).to_owned())?;
+                text.replace("@PREFIX@", prefix).replace("@VERSION@", VERSION).into_bytes()
+            }
+        };
+        write(&tree.join(path), &bytes, *mode)?;
+    }
+    weaken(&tree.join("lib/libcrossfoot.a"))?;
+    let link = tree.join("lib/libcrossfoot.so");
+    // It may be there from the last time.
+    let _ = fs::remove_file(&link);
+    symlink(SONAME, &link).with_context(|| link.display().to_string())?;
+    eprintln!("xtask: installed in {}", tree.display());
+    Ok(())
+}
+
+/// Makes C++'s operators weak in the archive, so that a program may replace them and be linked with it. Rust's stable
+/// compiler cannot.
+fn weaken(archive: &Path) -> Result<()> {
+    let mut objcopy = Command::new("objcopy");
+    objcopy.args(["--wildcard", "--weaken-symbol=_Zn[aw]*", "--weaken-symbol=_Zd[al]*"]).arg(archive);
+    if objcopy.output().is_err() {
+        eprintln!("xtask: objcopy is not installed: programs that replace operator new need -Wl,-z,muldefs");
+        return Ok(());
+    }
+    done(objcopy)
+}
+
+/// Writes a file under a new name and moves it into place: programs that run on the old one keep it.
+fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let folder = path.parent().context("a file has a folder")?;
+    let new = folder.join(format!(".new-{}", std::process::id()));
+    let put = || {
+        fs::create_dir_all(folder)?;
+        fs::write(&new, bytes)?;
+        fs::set_permissions(&new, fs::Permissions::from_mode(mode))?;
+        fs::rename(&new, path)
+    };
+    put().with_context(|| path.display().to_string())
+}
