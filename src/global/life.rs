@@ -27,6 +27,7 @@ static WATCHED: AtomicBool = AtomicBool::new(false);
 /// Makes the process ready for an isolated heap, whether or not it allocates here otherwise.
 pub(super) fn prepare() {
     begin();
+    read_options();
     watch_fork();
 }
 
@@ -61,11 +62,10 @@ pub(super) fn adopt() -> Result<&'static Cache, OsError> {
         // There may be no second round of destructors any more.
         cache.exit_rounds.set(ROUNDS);
     }
-    if read_options() {
-        watch_fork();
-    }
-    // The options may be known since the line before, and the cache owns nothing yet.
+    read_options();
+    // The options may be known since the line before, and the cache owns nothing yet: no libc was called.
     cache.set_checked(KERNEL.is_checked());
+    watch_fork();
     exit::keep();
     watch_exit(cache);
     Ok(cache)

@@ -36,15 +36,14 @@ impl Settings {
         unsafe { (*self.options.get()).as_ref() }
     }
 
-    /// Sets the options unless somebody has or does. Says whether this call did.
-    fn set(&self, options: Options) -> bool {
+    /// Sets the options unless somebody has or does.
+    fn set(&self, options: Options) {
         if self.state.compare_exchange(UNSET, SETTING, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            return false;
+            return;
         }
         // SAFETY: this thread alone moved the state here, and nobody reads before it is SET.
         unsafe { *self.options.get() = Some(options) };
         self.state.store(SET, Ordering::Release);
-        true
     }
 
     /// In the child of a fork: what a thread was doing that is not there any more is begun anew.
@@ -53,11 +52,11 @@ impl Settings {
     }
 }
 
-/// Reads the options once; says whether this call did. The thread has its cache by now. Threads that come here
-/// together read them together; the first to finish sets them.
-pub(super) fn read_options() -> bool {
+/// Reads the options once, without memory. Threads that come here together read them together; the first to finish
+/// sets them.
+pub(super) fn read_options() {
     if OPTIONS.get().is_some() {
-        return false;
+        return;
     }
     let mut buffer = [0; options::LONGEST];
     let parsed = match Linux::environment("CROSSFOOT", &mut buffer) {
@@ -74,5 +73,5 @@ pub(super) fn read_options() -> bool {
     if parsed.check || parsed.exit_report == Report::Stderr {
         Linux::keep_stderr();
     }
-    OPTIONS.set(parsed)
+    OPTIONS.set(parsed);
 }
