@@ -55,7 +55,7 @@ fn use_tree(tree: &Path) -> Option<()> {
     compile.args(["-O1", "-Wall", "-Wextra", "-fno-builtin", "-o"]).arg(&program);
     compile.args(flags.split_whitespace()).arg(root().join("tests/install/main.c"));
     let (mut fixed, mut shared) = (Command::new(compile.get_program()), compile);
-    fixed.arg("-static").args(shared.get_args()).arg(tree.join("lib/libcrossfoot.a"));
+    fixed.arg("-static").args(shared.get_args()).args(libraries.split_whitespace());
     shared.args(libraries.split_whitespace());
     let line = format!("{} balanced\n", env!("CARGO_PKG_VERSION"));
     let check = |command: &mut Command| {

@@ -96,6 +96,13 @@ fn frees_after_the_last_destructor_take_no_cache() {
 }
 
 #[test]
+fn a_cache_that_a_living_thread_gives_back_is_adopted() {
+    let Some((_, report)) = live("retire") else { return };
+    // The main thread's, and the one that two threads have in turn.
+    assert_eq!(report["/cache/made:caches"].as_i64(), Some(2), "{report:#}");
+}
+
+#[test]
 fn what_others_freed_comes_home_before_memory_runs_out() {
     let Some((out, _)) = live("come_home") else { return };
     let numbers: Vec<i64> = out.split_whitespace().map(|word| word.parse().expect("two numbers")).collect();

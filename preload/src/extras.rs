@@ -7,7 +7,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
 use kernel::arch;
-use kernel::config::{MAX_ALIGN, MAX_REQUEST};
+use kernel::config::{MAX_ALIGN, MAX_REQUEST, MIN_ALIGN};
 use kernel::global;
 use kernel::size_class::Class;
 use kernel::units::Pages;
@@ -38,10 +38,19 @@ fn real_size(size: usize, align: usize) -> Option<usize> {
 /// jemalloc's `mallocx`. Null: no memory; `errno` is left alone.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallocx(size: usize, flags: c_int) -> *mut c_void {
-    let p = global::allocate_aligned(size, align_of(flags));
-    if !p.is_null() && flags & ZERO != 0 {
+    let align = align_of(flags);
+    if flags & ZERO == 0 {
+        return global::allocate_aligned(size, align).cast();
+    }
+    // Memory that is known to be zero is not written again, which only this function knows.
+    let (p, zero) = if align <= MIN_ALIGN {
+        (keeping_errno(|| global::allocate_zeroed(size)), size)
+    } else {
+        (global::allocate_aligned(size, align), 0)
+    };
+    if !p.is_null() {
         // SAFETY: a fresh object, written as far as it may be used: a later `rallocx` zeroes only what is behind.
-        unsafe { p.write_bytes(0, global::usable_size(p)) };
+        unsafe { p.add(zero).write_bytes(0, global::usable_size(p) - zero) };
     }
     p.cast()
 }
