@@ -279,9 +279,9 @@ unsafe impl Os for Enclosure {
         unsafe { Linux.sparse_ready(addr, size) }
     }
 
-    unsafe fn move_pages(&self, from: Addr, to: Addr, size: usize) -> Result<(), OsError> {
-        // SAFETY: the caller's promise.
-        unsafe { Linux.move_pages(from, to, size) }
+    /// Never: each move may cost two of the mappings that Linux allows the process, and there may be many heaps.
+    unsafe fn move_pages(&self, _from: Addr, _to: Addr, _size: usize) -> Result<(), OsError> {
+        Err(OsError::Unsupported)
     }
 
     /// None: whoever enters the kernel has its heap's lock, which orders more than the fence does.

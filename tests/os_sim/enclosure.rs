@@ -117,6 +117,18 @@ fn sparse_memory_reads_as_zero_and_is_written_in_parts() {
 }
 
 #[test]
+fn pages_are_not_moved() {
+    let (os, extent) = enclosure();
+    let (from, to) = (os.alloc(MIB).expect("room"), os.alloc(MIB).expect("room"));
+    write(from, MIB);
+    // SAFETY: both are Ready and this test's.
+    assert_eq!(unsafe { os.move_pages(from, to, MIB) }, Err(OsError::Unsupported));
+    assert!(is_zero(to, MIB) && !is_zero(from, MIB));
+    // SAFETY: nobody uses it any more.
+    unsafe { extent.give_back() };
+}
+
+#[test]
 fn what_the_system_does_not_have_is_refused() {
     assert_eq!(Extent::reserve(1 << 50, HEAD), Err(OsError::OutOfMemory));
     assert_eq!(Extent::reserve(usize::MAX - (PAGE - 1), HEAD), Err(OsError::OutOfMemory));
