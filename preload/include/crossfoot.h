@@ -10,6 +10,9 @@
 
 #include <stddef.h>
 
+/* Isolated heaps. */
+#include "crossfoot-heap.h"
+
 #ifdef __cplusplus
 #if __cplusplus >= 201103L
 #define CROSSFOOT_NOEXCEPT noexcept

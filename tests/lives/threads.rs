@@ -1,5 +1,7 @@
 //! How threads end, and what of them stays.
 
+use std::io::Write;
+
 use super::{compile, live, live_with, program};
 
 #[test]
@@ -51,7 +53,8 @@ fn threads_that_nobody_tells_of_keep_their_caches() {
     let (out, report) = live_with(&program, &["retire"]);
     match out.as_str() {
         "1\n" => assert_eq!(report.caches(), 2, "the threads have one cache, one after the other"),
-        "0\n" => crate::common::skipped("crossfoot_retire_thread"),
+        // Past the capture of the test harness, as where a program is missing.
+        "0\n" => drop(writeln!(std::io::stderr(), "skipped: the object has no crossfoot_retire_thread")),
         _ => panic!("{out}"),
     }
 }

@@ -49,5 +49,6 @@ void cases_of_glibc(void);
 void cases_of_introspection(void);
 void cases_of_others(void);
 void cases_of_cxx(void);
+void cases_of_heaps(void);
 
 #endif

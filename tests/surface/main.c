@@ -124,6 +124,7 @@ int main(void) {
     cases_of_introspection();
     cases_of_others();
     cases_of_cxx();
+    cases_of_heaps();
     puts("end");
     return 0;
 }
