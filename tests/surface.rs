@@ -44,8 +44,8 @@ impl Table {
 /// Compiles the table. `None`: there is no compiler, which was said aloud.
 fn program() -> Option<PathBuf> {
     let (compiler, out) = (installed("gcc")?, scratch().join("surface"));
-    let sources =
-        ["main.c", "glibc.c", "introspection.c", "others.c", "heaps.c"].map(|name| root().join("tests/surface").join(name));
+    let sources = ["main.c", "glibc.c", "introspection.c", "others.c", "heaps.c"]
+        .map(|name| root().join("tests/surface").join(name));
     let mut compile = Command::new(compiler);
     // The compiler knows what `malloc` and `free` do, and would not call them.
     compile.args(["-O1", "-Wall", "-Wextra", "-fno-builtin", "-o"]).arg(&out).args(sources);
