@@ -47,7 +47,9 @@ fn churn(kernel: &Kernel<Linux>, cache: &Cache, rng: &mut Rng) {
     let sizes = [24, 3_000, 20 * KIB, 40 * KIB, 300 * KIB];
     let objects = [(); 8].map(|()| {
         let size = sizes[rng.below(sizes.len())];
-        api::allocate(kernel.caches().central(), cache, size) as usize
+        let at = api::allocate(kernel.caches().central(), cache, size) as usize;
+        assert!(at != 0, "no memory for {size} bytes");
+        at
     });
     objects.into_iter().for_each(|at| free(kernel, cache, at));
     if rng.one_in(50) {

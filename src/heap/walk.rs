@@ -53,17 +53,7 @@ impl<O: Os> Still<'_, O> {
     /// Walks every page of the heap. With `objects`, which needs that no thread allocates or frees, objects are
     /// counted too; without, those counts are zero.
     pub fn walk(&self, objects: bool) -> Walked {
-        let mut w = Walked {
-            accounts: [0; ACCOUNTS],
-            class_bytes: [0; CLASSES],
-            unposted_frees: [0; CLASSES],
-            places: [0; CLASSES],
-            vacant: [0; CLASSES],
-            large_bytes: 0,
-            large_objects: 0,
-            spans: 0,
-            records: self.state.spans.in_use(),
-        };
+        let mut w = Walked { records: self.state.spans.in_use(), ..Walked::nothing() };
         self.each_span(|span| w.add(span, objects));
         let (free, released) = self.state.pages.count();
         w.accounts[Account::HeapFree as usize] = free.bytes() + self.state.releasing.bytes();
@@ -96,6 +86,21 @@ impl<O: Os> Still<'_, O> {
 }
 
 impl Walked {
+    /// What is found where nothing is walked.
+    pub const fn nothing() -> Walked {
+        Walked {
+            accounts: [0; ACCOUNTS],
+            class_bytes: [0; CLASSES],
+            unposted_frees: [0; CLASSES],
+            places: [0; CLASSES],
+            vacant: [0; CLASSES],
+            large_bytes: 0,
+            large_objects: 0,
+            spans: 0,
+            records: 0,
+        }
+    }
+
     fn add(&mut self, span: &Span, objects: bool) {
         let kind = span.kind();
         self.spans += 1;

@@ -125,13 +125,13 @@ fn find<O: Os>(caches: &Caches<O>, walked: Walked) -> Found {
     found
 }
 
-/// The walk, together with what is in the caches' hands.
-/// Hands are left out where the books are not `closed`.
+/// The walk, together with what is in the caches' hands. Nothing, where the books are not `closed`: a thread may be
+/// making a span this moment.
 fn walk<O: Os>(caches: &Caches<O>, still: &Still<'_, O>, closed: bool, objects: bool) -> Walked {
-    let mut walked = still.walk(objects);
     if !closed {
-        return walked;
+        return Walked::nothing();
     }
+    let mut walked = still.walk(objects);
     let mut add = |client: &Client| {
         // SAFETY: the books are closed and the heap's lock is held.
         let (pages, records) = unsafe { client.in_hand() };

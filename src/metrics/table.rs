@@ -3,6 +3,7 @@
 use crate::account::{Account, ClassTotals, Snapshot, Total};
 use crate::mem_stats::Balance;
 use crate::size_class::Class;
+use crate::span::Span;
 
 /// What metrics are computed from.
 pub struct Reading<'a> {
@@ -71,7 +72,7 @@ metrics! {
     "/heap/large/allocs:objects", "Cumulative number of large objects allocated.",
         |r| r.books().total(Total::LargeAllocs);
     "/heap/spans:spans", "Spans of every kind.",
-        |r| r.balance.walked.spans as i64;
+        |r| r.books().total(Total::SpanInUse) / size_of::<Span>() as i64;
     "/lock/contended:acquisitions", "Acquisitions of a lock that another thread held.",
         |r| r.contention.0 as i64;
     "/lock/wait:nanoseconds", "Time that threads waited for locks.",
