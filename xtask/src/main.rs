@@ -1,6 +1,7 @@
 //! Everything that is more than one call of cargo: `cargo xtask --help`.
 
 mod cargo;
+mod programs;
 mod soak;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ enum Task {
     Model,
     /// Run the long tests and append what they print to docs/soak.md.
     Soak,
+    /// Run whole programs' own tests, and servers under load, with and without the preloaded allocator.
+    Programs(programs::Wanted),
     /// Install the Debian packages that the tests and the bench use.
     InstallDeps,
 }
@@ -55,6 +58,7 @@ fn main() -> Result<()> {
         Task::Bench { arguments } => bench(&arguments),
         Task::Model => model(),
         Task::Soak => soak::run(),
+        Task::Programs(wanted) => programs::run(&wanted),
         Task::InstallDeps => install_deps(),
     }
 }

@@ -1,10 +1,9 @@
 //! Long runs, and their diary.
 
-use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -16,7 +15,8 @@ const TESTS: [&str; 3] = ["kernel_threads", "kernel_objects", "kernel_snapshots"
 /// Where the diary is.
 const DIARY: &str = "docs/soak.md";
 /// What stands at the top of a new diary.
-const HEAD: &str = "# Long runs\n\nWhat `cargo xtask soak` printed, run by run. It appends here.\n";
+const HEAD: &str =
+    "# Long runs\n\nWhat `cargo xtask soak` and `cargo xtask programs` printed, run by run. They append here.\n";
 
 /// The first line of what a program prints, or `unknown`.
 fn first_line(program: &str, arguments: &[&str]) -> String {
@@ -34,23 +34,25 @@ pub fn run() -> Result<()> {
     eprintln!("xtask: CROSSFOOT_SOAK=1 {name}");
     let start = Instant::now();
     let output = test.output().with_context(|| format!("cannot start {name}"))?;
-    let mut entry = String::new();
-    let _ = write!(
-        entry,
-        "\n## {}\n\nCommit {}, {}, {}; {} after {} s: `CROSSFOOT_SOAK=1 {name}`\n\n```\n{}```\n",
+    let printed = String::from_utf8_lossy(&output.stdout);
+    note(&output.status.to_string(), start.elapsed(), &format!("CROSSFOOT_SOAK=1 {name}"), &printed)?;
+    print!("{printed}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{name}: {}\n{errors}", output.status);
+    Ok(())
+}
+
+/// Appends what a command printed to the diary, with what it ran on and how it ended.
+pub fn note(end: &str, time: Duration, command: &str, printed: &str) -> Result<()> {
+    let entry = format!(
+        "\n## {}\n\nCommit {}, {}, {}; {end} after {} s: `{command}`\n\n```\n{printed}```\n",
         first_line("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
         first_line("git", &["describe", "--always", "--dirty"]),
         first_line("rustc", &["--version"]),
         first_line("uname", &["-srm"]),
-        output.status,
-        start.elapsed().as_secs(),
-        String::from_utf8_lossy(&output.stdout),
+        time.as_secs(),
     );
-    append(&entry)?;
-    print!("{entry}");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{name}: {}\n{errors}", output.status);
-    Ok(())
+    append(&entry)
 }
 
 fn append(entry: &str) -> Result<()> {
