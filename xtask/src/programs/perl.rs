@@ -28,7 +28,7 @@ pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
     for side in &sides {
         furnish(side, &source, &perl)?;
     }
-    compare(&sides, &files, &mut findings, unit)?;
+    compare(&sides, &files, &[], &mut findings, unit)?;
     // Starting the interpreter with the library of the tests makes 5,000.
     sides[1].reports(&mut findings, 5_000 * files.len() as u64)?;
     Ok(Verdict::Ran(findings))
