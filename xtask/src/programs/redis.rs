@@ -66,7 +66,7 @@ fn one(side: &Side, server: &std::path::Path, quick: bool, findings: &mut Findin
     command.args(["--enable-debug-command", "local", "--lazyfree-lazy-user-flush", "no"]);
     let server = start(command, &side.folder.join("server"))?;
     server.wait_until("answering", || ask(side, &["PING"]).is_ok_and(|answer| answer == "PONG"))?;
-    let before = used(side)?;
+    let (before, _) = used(side)?;
     let requests = if quick { "5000" } else { "40000" };
     for (size, tests, wanted) in LOADS {
         let requests = if size.len() > 3 { "1000" } else { requests };
@@ -92,11 +92,12 @@ fn one(side: &Side, server: &std::path::Path, quick: bool, findings: &mut Findin
         .collect::<String>();
     findings.see(format!("{}: {} saves in a forked child under load", side.name(), saves.trim()));
     let answers = answers(side, quick)?;
-    let full = used(side)?;
+    let (full, full_resident) = used(side)?;
     ask(side, &["FLUSHALL", "SYNC"])?;
-    let flushed = used(side)?;
-    findings
-        .see(format!("{}: Redis counts {before} bytes at first, {full} full, {flushed} after FLUSHALL", side.name()));
+    let (flushed, resident) = used(side)?;
+    let name = side.name();
+    findings.see(format!("{name}: Redis counts {before} bytes at first, {full} full, {flushed} after FLUSHALL"));
+    findings.see(format!("{name}: resident are {full_resident} bytes full, {resident} after FLUSHALL"));
     // Buffers of clients and tables of commands stay.
     if flushed > before + (4 << 20) {
         findings.fail(format!("{}: {flushed} bytes used after FLUSHALL, {before} at first", side.name()));
@@ -148,11 +149,14 @@ fn answers(side: &Side, quick: bool) -> Result<Vec<String>> {
     Ok(answers)
 }
 
-/// The memory that Redis counts as used.
-fn used(side: &Side) -> Result<u64> {
+/// The memory that Redis counts as used, and what of it is resident.
+fn used(side: &Side) -> Result<(u64, u64)> {
     let info = ask(side, &["INFO", "memory"])?;
-    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
-    used.and_then(|used| used.trim().parse().ok()).context("INFO without used_memory")
+    let number = |name: &str| {
+        let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        value.and_then(|value| value.trim().parse::<u64>().ok()).with_context(|| format!("INFO without {name}"))
+    };
+    Ok((number("used_memory")?, number("used_memory_rss")?))
 }
 
 /// Asks the server once. Its errors are errors.
