@@ -25,11 +25,9 @@ const QUICK: [&str; 9] = [
     "test_list",
 ];
 /// What takes longer.
-const LONG: [&str; 16] = [
+const LONG: [&str; 14] = [
     "test_multiprocessing_fork",
-    "test_multiprocessing_spawn",
     "test_threading",
-    "test_concurrent_futures",
     "test_fork1",
     "test_thread",
     "test_io",

@@ -139,7 +139,7 @@ impl Side {
             reports.all.push(report);
         }
         let (count, made) = (reports.all.len(), reports.sum("/gc/heap/allocs:objects"));
-        let balanced = if findings.wrong.is_empty() { ", each balanced" } else { "" };
+        let balanced = if findings.wrong.is_empty() && count > 0 { ", each balanced" } else { "" };
         findings.see(format!("{count} processes reported{balanced}; {made} allocations"));
         if reports.cut_short > 0 {
             findings.see(format!("{} reports were cut short", reports.cut_short));
