@@ -1,7 +1,6 @@
 //! nginx under load, with reloads meanwhile.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -54,9 +53,9 @@ fn one(side: &Side, nginx: &Path, quick: bool, findings: &mut Findings) -> Resul
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let pages = [("small", page(1)), ("middle", page(200)), ("large", page(20_000))];
     for (name, text) in &pages {
-        fs::write(side.folder.join(name), text)?;
+        side.write(name, text)?;
     }
-    fs::write(side.folder.join("nginx.conf"), configuration(side, port)?)?;
+    side.write("nginx.conf", &configuration(side, port)?)?;
     let mut command = side.command(nginx);
     command.arg("-p").arg(&side.folder).args(["-c", "nginx.conf", "-e", "error.log"]);
     let server = start(command, &side.folder.join("server"))?;

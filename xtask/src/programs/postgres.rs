@@ -93,7 +93,7 @@ impl Server<'_> {
         let server = start(command, &self.side.folder.join("server"))?;
         // Before this line nobody is answered, and a client that is refused fails.
         server.wait_until("ready", || server.errors().contains("ready to accept connections"))?;
-        std::fs::write(self.side.folder.join("queries.sql"), QUERIES)?;
+        self.side.write("queries.sql", QUERIES)?;
         let answers = self.done("psql", &["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "queries.sql"], findings)?;
         self.done("pgbench", &["-i", "-q", "-s", "2"], findings)?;
         // Numbers of transactions, not times: both sides do the same.

@@ -101,6 +101,13 @@ impl Side {
         path((1..).find(|&run| !path(run).with_extension("out").exists()).unwrap_or(0))
     }
 
+    /// Writes a file in the folder that everybody may read, whatever the umask.
+    pub fn write(&self, name: &str, text: &str) -> Result<()> {
+        let file = self.folder.join(name);
+        fs::write(&file, text).with_context(|| file.display().to_string())?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).with_context(|| file.display().to_string())
+    }
+
     fn reports_folder(&self) -> PathBuf {
         self.folder.join("reports")
     }
