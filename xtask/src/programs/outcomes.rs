@@ -19,7 +19,7 @@ type Key = (String, String);
 
 /// By test file and test case, how it went: `passed`, `failed`, `skipped`… With the outcome of the file as a whole,
 /// so that a file that crashes differs.
-#[derive(Default)]
+#[derive(Default, PartialEq, Debug)]
 pub struct Outcomes(BTreeMap<Key, String>);
 
 impl Outcomes {
@@ -176,5 +176,56 @@ fn report(seen: &BTreeMap<Key, [Vec<String>; 2]>, known: &[Known], findings: &mu
     }
     if differ > SHOWN {
         findings.fail(format!("{differ} cases differ in all"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::programs::yard::idle_sides;
+
+    const KNOWN: Known = Known { file: "f", case: "odd", why: "of a reason" };
+
+    /// Compares a file with a case that goes on each side as the closures say, by the number of the run.
+    fn compared(known: &[Known], plain: fn(usize) -> &'static str, ours: fn(usize) -> &'static str) -> Findings {
+        let mut findings = Findings::default();
+        let runs = [AtomicUsize::new(0), AtomicUsize::new(0)];
+        let unit = |side: &Side, file: &str| {
+            let run = runs[usize::from(side.ours())].fetch_add(1, Ordering::Relaxed);
+            let mut unit = Unit::default();
+            let outcome = if side.ours() { ours(run) } else { plain(run) };
+            unit.outcomes.note(file, "odd", outcome);
+            unit.outcomes.note(file, "", if outcome == "passed" { "exit-0" } else { "exit-2" });
+            Ok(unit)
+        };
+        compare(&idle_sides(), &["f".to_owned()], known, &mut findings, unit).expect("nothing runs");
+        findings
+    }
+
+    #[test]
+    fn a_case_that_differs_is_wrong_and_so_is_its_file() {
+        assert_eq!(compared(&[], |_| "passed", |_| "passed").wrong.len(), 0);
+        assert_eq!(compared(&[], |_| "passed", |_| "failed").wrong.len(), 2);
+        assert_eq!(compared(&[], |_| "failed", |_| "passed").wrong.len(), 2);
+    }
+
+    #[test]
+    fn a_case_that_differs_once_is_wrong_unless_it_does_so_without_too() {
+        let once = |run| if run == 0 { "failed" } else { "passed" };
+        assert_eq!(compared(&[], |_| "passed", once).wrong.len(), 2);
+        let later = |run| if run == 2 { "failed" } else { "passed" };
+        let both = compared(&[], later, once);
+        assert_eq!(both.wrong.len(), 0);
+        assert!(both.seen.iter().any(|line| line.starts_with("goes either way")), "{:?}", both.seen);
+    }
+
+    #[test]
+    fn a_known_difference_is_printed_until_it_is_gone() {
+        let known = compared(&[KNOWN], |_| "passed", |_| "failed");
+        assert_eq!(known.wrong.len(), 0);
+        assert!(known.seen.iter().any(|line| line.starts_with("known: f odd")), "{:?}", known.seen);
+        assert_eq!(compared(&[KNOWN], |_| "passed", |_| "passed").wrong, ["a known difference is gone: odd"]);
     }
 }

@@ -103,6 +103,10 @@ fn cases(out: &str, file: &str, outcomes: &mut Outcomes) {
             (_, Some(rest)) => (rest, false),
             _ => continue,
         };
+        // Other words begin so too.
+        if rest.starts_with(|c: char| c.is_alphanumeric()) {
+            continue;
+        }
         let digits = rest.trim_start().split(|c: char| !c.is_ascii_digit()).next().unwrap_or("");
         last = digits.parse().unwrap_or(last + 1);
         let directive = rest.rsplit_once('#').map_or("", |(_, directive)| directive.trim_start());
@@ -115,5 +119,25 @@ fn cases(out: &str, file: &str, outcomes: &mut Outcomes) {
             (false, ..) => "failed",
         };
         outcomes.note(file, &last.to_string(), outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_read_by_number_and_directive() {
+        let mut read = Outcomes::default();
+        cases(
+            "1..6\nok 1 - one\nnot ok 2 - two\nok 3 # skip why\nnot ok 4 - four # TODO why\nok\nokay\nnot ok\n",
+            "f",
+            &mut read,
+        );
+        let mut wanted = Outcomes::default();
+        for (index, outcome) in ["passed", "failed", "skipped", "todo", "passed", "failed"].iter().enumerate() {
+            wanted.note("f", &(index + 1).to_string(), outcome);
+        }
+        assert_eq!(read, wanted);
     }
 }

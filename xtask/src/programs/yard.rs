@@ -214,3 +214,9 @@ pub fn is_root() -> Result<bool> {
     ensure!(output.status.success(), "id: {}", output.status);
     Ok(output.stdout.trim_ascii() == b"0")
 }
+
+/// Two sides that run nothing.
+#[cfg(test)]
+pub fn idle_sides() -> [Side; 2] {
+    [None, Some(PathBuf::new())].map(|object| Side { folder: PathBuf::new(), object })
+}
