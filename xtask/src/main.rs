@@ -2,6 +2,7 @@
 
 mod cargo;
 mod install;
+mod programs;
 mod sanitize;
 mod soak;
 
@@ -54,6 +55,8 @@ enum Task {
     },
     /// Build the release and pack such a tree, for any place, into target/dist.
     Dist,
+    /// Run whole programs' own tests, and servers under load, with and without the preloaded allocator.
+    Programs(programs::Wanted),
     /// Install the Debian packages that the tests and the bench use.
     InstallDeps,
 }
@@ -73,6 +76,7 @@ fn main() -> Result<()> {
         Task::Sanitize => sanitize::run(),
         Task::Install { prefix, destdir } => install::install(&prefix, destdir.as_deref()),
         Task::Dist => install::dist(),
+        Task::Programs(wanted) => programs::run(&wanted),
         Task::InstallDeps => install_deps(),
     }
 }

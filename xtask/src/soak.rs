@@ -15,7 +15,8 @@ const TESTS: [&str; 4] = ["kernel_threads", "kernel_objects", "kernel_snapshots"
 /// Where the diary is.
 const DIARY: &str = "docs/soak.md";
 /// What stands at the top of a new diary.
-const HEAD: &str = "# Long runs\n\nWhat `cargo xtask soak` printed, run by run. It appends here.\n";
+const HEAD: &str =
+    "# Long runs\n\nWhat `cargo xtask soak` and `cargo xtask programs` printed, run by run. They append here.\n";
 
 /// The first line of what a program prints, or `unknown`.
 fn first_line(program: &str, arguments: &[&str]) -> String {

@@ -1,0 +1,152 @@
+//! Whole programs with and without the preloaded allocator: their own test suites, and servers under load.
+//!
+//! Each family runs on both sides, with `check:on` on Crossfoot's. It fails where the two sides do not agree, where
+//! a process crashes, hangs, or has something to say on its books, and where the reports show that the program did
+//! not allocate through Crossfoot at all. Nothing fails because it was slow: the times are printed, and what took
+//! three times as long is named.
+
+mod fetch;
+mod nginx;
+mod outcomes;
+mod perl;
+mod postgres;
+mod process;
+mod python;
+mod redis;
+mod yard;
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use crate::cargo::{cargo, done};
+use crate::root;
+use crate::soak;
+use yard::Yard;
+
+/// What to run.
+#[derive(Args)]
+pub struct Wanted {
+    /// The families: python, perl, redis, postgres, nginx. All, if none is named.
+    families: Vec<String>,
+    /// A part of each, for CI; nothing goes to the diary.
+    #[arg(long)]
+    quick: bool,
+    /// First get the source packages that hold tests, by apt-get, into the target folder.
+    #[arg(long)]
+    fetch: bool,
+}
+
+/// A family of programs.
+struct Family {
+    name: &'static str,
+    run: fn(&Yard, quick: bool) -> Result<Verdict>,
+}
+
+const FAMILIES: [Family; 5] = [
+    Family { name: "python", run: python::run },
+    Family { name: "perl", run: perl::run },
+    Family { name: "redis", run: redis::run },
+    Family { name: "postgres", run: postgres::run },
+    Family { name: "nginx", run: nginx::run },
+];
+
+/// How a family went.
+enum Verdict {
+    /// Something that it needs is not here.
+    Skipped(String),
+    Ran(Findings),
+}
+
+/// What a family found.
+#[derive(Default)]
+struct Findings {
+    /// What was measured, a line each.
+    seen: Vec<String>,
+    /// What must not be, a line each.
+    wrong: Vec<String>,
+}
+
+impl Findings {
+    fn see(&mut self, line: impl Into<String>) {
+        self.seen.push(line.into());
+    }
+
+    fn fail(&mut self, line: impl Into<String>) {
+        self.wrong.push(line.into());
+    }
+
+    /// Notes the processor times of both sides, and aloud if Crossfoot's is three times the other.
+    fn times(&mut self, what: &str, plain: Duration, ours: Duration) {
+        let (plain, ours) = (plain.as_secs_f64(), ours.as_secs_f64());
+        let slow = if plain >= 0.5 && ours > 3.0 * plain { ", SLOW" } else { "" };
+        self.see(format!("{what}: {plain:.1} s of CPU without, {ours:.1} s on Crossfoot{slow}"));
+    }
+}
+
+/// Runs the families and prints what they found. A full run is appended to the diary, also when it failed.
+pub fn run(wanted: &Wanted) -> Result<()> {
+    for name in &wanted.families {
+        ensure!(FAMILIES.iter().any(|family| family.name == name), "there is no family '{name}'");
+    }
+    done(cargo(root(), &["build", "--release", "--package", "crossfoot-preload"]))?;
+    if wanted.fetch
+        && let Err(error) = fetch::fetch()
+    {
+        eprintln!("skipped: cannot fetch sources: {error:#}");
+    }
+    let start = Instant::now();
+    let mut text = String::new();
+    let mut failed = Vec::new();
+    for family in &FAMILIES {
+        if !wanted.families.is_empty() && !wanted.families.iter().any(|name| name == family.name) {
+            continue;
+        }
+        let (lines, good) = one(family, wanted.quick)?;
+        print!("{lines}");
+        text += &lines;
+        if !good {
+            failed.push(family.name);
+        }
+    }
+    let end = if failed.is_empty() { "all is well".to_owned() } else { format!("failed: {}", failed.join(" ")) };
+    if !wanted.quick {
+        let families: String = wanted.families.iter().map(|name| format!(" {name}")).collect();
+        soak::append(&soak::entry(&end, start.elapsed(), &format!("cargo xtask programs{families}"), &text))?;
+    }
+    println!("programs: {end} after {} s", start.elapsed().as_secs());
+    if !failed.is_empty() {
+        bail!("programs: {end}");
+    }
+    Ok(())
+}
+
+/// Runs one family. Returns its lines, and whether nothing was wrong.
+fn one(family: &Family, quick: bool) -> Result<(String, bool)> {
+    eprintln!("xtask: programs: {}", family.name);
+    let start = Instant::now();
+    let mut yard = Yard::new(family.name)?;
+    let verdict = (family.run)(&yard, quick).with_context(|| family.name.to_owned());
+    let mut findings = match verdict {
+        Ok(Verdict::Skipped(missing)) => {
+            eprintln!("skipped: {}: {missing}", family.name);
+            return Ok((format!("{}: skipped: {missing}\n", family.name), true));
+        }
+        Ok(Verdict::Ran(findings)) => findings,
+        Err(error) => Findings { seen: Vec::new(), wrong: vec![format!("{error:#}")] },
+    };
+    let good = findings.wrong.is_empty();
+    if !good {
+        findings.wrong.push(format!("what the programs left is in {}", yard.keep().display()));
+    }
+    let mut lines = format!("{}: {} s\n", family.name, start.elapsed().as_secs());
+    for line in &findings.seen {
+        let _ = writeln!(lines, "    {line}");
+    }
+    for line in &findings.wrong {
+        let _ = writeln!(lines, "    WRONG: {line}");
+    }
+    Ok((lines, good))
+}
