@@ -70,7 +70,7 @@ pub(super) fn read_options() {
     };
     KERNEL.set_double_check(parsed.double_check);
     KERNEL.set_check(parsed.check);
-    if parsed.check || parsed.exit_report == Report::Stderr {
+    if parsed.exit_report == Report::Stderr {
         Linux::keep_stderr();
     }
     OPTIONS.set(parsed);

@@ -154,6 +154,23 @@ impl Linux {
         }
     }
 
+    /// Gives up the copy of standard error in the child of a fork: whoever reads the other end of a pipe would wait for
+    /// the child, though it may have closed its own.
+    pub fn forget_stderr() {
+        use rustix::fd::{FromRawFd, OwnedFd};
+        let kept = STDERR.swap(2, Ordering::Relaxed);
+        if kept == 2 {
+            return;
+        }
+        let wanted = (KEPT_DEVICE.load(Ordering::Relaxed), KEPT_INODE.load(Ordering::Relaxed));
+        // SAFETY: it is only asked about; where it is closed, that fails.
+        let stat = rustix::fs::fstat(unsafe { rustix::fd::BorrowedFd::borrow_raw(kept) });
+        if stat.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == wanted) {
+            // SAFETY: it is the copy that this process kept, and nobody else knows of it.
+            drop(unsafe { OwnedFd::from_raw_fd(kept) });
+        }
+    }
+
     /// Writes `text` to standard error, as far as it goes.
     pub fn print(text: &[u8]) {
         if let Some(stderr) = Linux::stderr() {

@@ -1,7 +1,9 @@
 //! The ways to a child process, and what it finds.
 
-use std::time::Instant;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
+use super::common::{artifacts, run};
 use super::{live, live_with, program, soaking};
 
 #[test]
@@ -24,4 +26,15 @@ fn children_by_other_ways() {
     let Some((out, _)) = live("spawn") else { return };
     let expected = "vfork 0\nposix_spawn 0\nsystem 3\npopen 0\nclone 0\nclone beside others 0\n";
     assert_eq!(out, expected);
+}
+
+#[test]
+fn a_daemon_holds_nobody_s_pipe() {
+    let Some(program) = program("daemon") else { return };
+    for options in ["check:on", "check:on,exit_report:stderr"] {
+        let start = Instant::now();
+        let output = run(Command::new(&program).env("LD_PRELOAD", &artifacts().so).env("CROSSFOOT", options));
+        assert!(output.status.success(), "{}", output.status);
+        assert!(start.elapsed() < Duration::from_secs(10), "{options}: the pipe was open for {:?}", start.elapsed());
+    }
 }

@@ -42,11 +42,7 @@ const LONG: [&str; 14] = [
     "test_sys",
 ];
 /// Where Crossfoot is seen.
-const KNOWN: [Known; 1] = [Known {
-    file: "test_subprocess",
-    case: "test.test_subprocess.POSIXProcessTestCase.test_pass_fds_redirected",
-    why: "with check:on a process keeps a copy of standard error, and the test looks for unknown descriptors",
-}];
+const KNOWN: [Known; 0] = [];
 /// No file of these takes a tenth of it.
 const LIMIT: Duration = Duration::from_secs(900);
 
