@@ -31,9 +31,10 @@ fn children_by_other_ways() {
 #[test]
 fn a_daemon_holds_nobody_s_pipe() {
     let Some(program) = program("daemon") else { return };
+    let object = &artifacts().so;
     for options in ["check:on", "check:on,exit_report:stderr"] {
         let start = Instant::now();
-        let output = run(Command::new(&program).env("LD_PRELOAD", &artifacts().so).env("CROSSFOOT", options));
+        let output = run(Command::new(&program).env("LD_PRELOAD", object).env("CROSSFOOT", options));
         assert!(output.status.success(), "{}", output.status);
         assert!(start.elapsed() < Duration::from_secs(10), "{options}: the pipe was open for {:?}", start.elapsed());
     }
