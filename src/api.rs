@@ -211,7 +211,8 @@ pub unsafe fn free_sized_slow<O: Os>(
 ) {
     if cache.is_checked() && !p.is_null() {
         let span = checked_span(central, p, function);
-        if !is_of(span, size, align) {
+        let larger = central.has_larger() && size <= span.usable();
+        if !is_of(span, size, align) && !larger {
             let has = span.usable();
             if align <= MIN_ALIGN {
                 misuse(function, p, format_args!("{size} bytes are not what was allocated: {has} bytes"));
@@ -287,7 +288,8 @@ pub unsafe fn reallocate<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8,
         return p;
     }
     let new = allocate_aligned(central, cache, size, align);
-    if new.is_null() && size <= old && !cache.is_checked() {
+    if new.is_null() && size <= old {
+        central.note_larger();
         // No memory to make it smaller: it is large enough where it is.
         return p;
     }

@@ -95,8 +95,17 @@ impl<O: Os> Kernel<O> {
     /// Whether caches that are adopted from now on validate every free; off at first.
     ///
     /// A cache that has owned nothing since its adoption may be told too: [`Cache::set_checked`].
+    ///
+    /// Takes the shared cache's lock, for the frees of those that have none.
     pub fn set_check(&self, on: bool) {
         self.check.store(on, Ordering::Relaxed);
+        self.caches.with_shared(|cache| cache.set_checked(on));
+    }
+
+    /// Checks as much as another kernel does.
+    pub fn check_like<P: Os>(&self, other: &Kernel<P>) {
+        self.set_check(other.is_checked());
+        self.set_double_check(other.double_check.load(Ordering::Relaxed));
     }
 
     /// Whether caches that are adopted from now on validate every free.

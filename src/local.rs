@@ -28,6 +28,9 @@ const ENDED: usize = 1;
 /// The flag of a thread that is where no signal handler may allocate.
 const BUSY: usize = 2;
 
+/// The flag of a thread that holds every lock, for a fork.
+const FORKING: usize = 4;
+
 /// Whether this thread gave its cache back because it ends. It may still free, and even allocate.
 pub fn ended() -> bool {
     arch::thread_flag() & ENDED != 0
@@ -60,6 +63,17 @@ impl Drop for Busy {
         compiler_fence(Ordering::SeqCst);
         arch::set_thread_flag(arch::thread_flag() & !BUSY);
     }
+}
+
+/// Whether this thread holds every lock of the process's allocators, for a fork.
+pub fn is_forking() -> bool {
+    arch::thread_flag() & FORKING != 0
+}
+
+/// Says whether this thread holds every lock of the process's allocators, for a fork.
+pub fn set_forking(on: bool) {
+    let flag = arch::thread_flag();
+    arch::set_thread_flag(if on { flag | FORKING } else { flag & !FORKING });
 }
 
 /// The locks that this thread holds; zero bytes in a new thread.

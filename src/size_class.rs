@@ -168,7 +168,7 @@ impl Class {
 
     /// Pages of a span of this class.
     #[inline]
-    pub fn span_pages(self) -> Pages {
+    pub const fn span_pages(self) -> Pages {
         Pages(SPAN_PAGES[self.index()] as usize)
     }
 

@@ -214,22 +214,28 @@ unsafe extern "C-unwind" fn catching() {
         "ret",
         "7:",
         ".cfi_adjust_cfa_offset 8",
-        "mov rdi, rax",
-        ".weak __cxa_begin_catch",
-        "call qword ptr [rip + __cxa_begin_catch@GOTPCREL]",
-        ".weak __cxa_end_catch",
-        "call qword ptr [rip + __cxa_end_catch@GOTPCREL]",
+        "push rax",
+        ".cfi_adjust_cfa_offset 8",
+        "push rax",
+        ".cfi_adjust_cfa_offset 8",
+        "call {begin_catch}",
+        "pop rdi",
+        ".cfi_adjust_cfa_offset -8",
+        "pop rdi",
+        ".cfi_adjust_cfa_offset -8",
+        "call rax",
+        "call {end_catch}",
+        "call rax",
         "xor eax, eax",
         "pop rdi",
         ".cfi_adjust_cfa_offset -8",
         "ret",
         ".cfi_endproc",
-        // Relative to itself, and filled in by the loader; null in programs without C++, where nobody throws.
+        // Relative to itself, and filled in by the loader.
         ".pushsection .data.rel.crossfoot_cxx_personality,\"aw\",@progbits",
         ".balign 8",
         "crossfoot_cxx_personality:",
-        ".weak __gxx_personality_v0",
-        ".quad __gxx_personality_v0",
+        ".quad {personality}",
         ".popsection",
         ".pushsection .gcc_except_table.crossfoot_cxx_caught,\"a\",@progbits",
         ".balign 4",
@@ -253,7 +259,61 @@ unsafe extern "C-unwind" fn catching() {
         ".long 0",
         "22:",
         ".popsection",
+        personality = sym personality,
+        begin_catch = sym begin_catch,
+        end_catch = sym end_catch,
     )
+}
+
+/// What [`catching`] has to do with an exception: what C++'s own personality says, which may have been loaded since.
+#[unsafe(naked)]
+unsafe extern "C" fn personality() {
+    naked_asm!(
+        ".cfi_startproc",
+        // The five arguments, for the function that is called in the end.
+        "push rdi",
+        ".cfi_adjust_cfa_offset 8",
+        "push rsi",
+        ".cfi_adjust_cfa_offset 8",
+        "push rdx",
+        ".cfi_adjust_cfa_offset 8",
+        "push rcx",
+        ".cfi_adjust_cfa_offset 8",
+        "push r8",
+        ".cfi_adjust_cfa_offset 8",
+        "call {find}",
+        "pop r8",
+        ".cfi_adjust_cfa_offset -8",
+        "pop rcx",
+        ".cfi_adjust_cfa_offset -8",
+        "pop rdx",
+        ".cfi_adjust_cfa_offset -8",
+        "pop rsi",
+        ".cfi_adjust_cfa_offset -8",
+        "pop rdi",
+        ".cfi_adjust_cfa_offset -8",
+        "test rax, rax",
+        "je 2f",
+        "jmp rax",
+        "2:",
+        // `_URC_CONTINUE_UNWIND`: without C++, whatever is thrown is nobody's to catch here.
+        "mov eax, 8",
+        "ret",
+        ".cfi_endproc",
+        find = sym find_personality,
+    )
+}
+
+extern "C" fn find_personality() -> *const c_void {
+    find(arch::gxx_personality(), c"__gxx_personality_v0")
+}
+
+extern "C" fn begin_catch() -> *const c_void {
+    find(arch::cxa_begin_catch(), c"__cxa_begin_catch")
+}
+
+extern "C" fn end_catch() -> *const c_void {
+    find(arch::cxa_end_catch(), c"__cxa_end_catch")
 }
 
 /// Defines operators. Each has a second, hidden name, which is this one whatever the program has replaced.

@@ -185,3 +185,12 @@ weak!(
 weak!(
     /// Where the virtual functions of `std::bad_alloc` lie, or null without them.
     bad_alloc_functions, "_ZTVSt9bad_alloc");
+weak!(
+    /// Where C++'s `__gxx_personality_v0` lies, or null without it.
+    gxx_personality, "__gxx_personality_v0");
+weak!(
+    /// Where C++'s `__cxa_begin_catch` lies, or null without it.
+    cxa_begin_catch, "__cxa_begin_catch");
+weak!(
+    /// Where C++'s `__cxa_end_catch` lies, or null without it.
+    cxa_end_catch, "__cxa_end_catch");

@@ -11,6 +11,7 @@
 //! no owner.
 
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::account::ClassEntry;
 use crate::heap::{Client, Heap, Use};
@@ -31,6 +32,8 @@ unsafe impl Send for Spans {}
 pub struct Central<O: Os> {
     heap: Heap<O>,
     classes: [Mutex<O, Spans>; CLASSES],
+    /// Whether an object ever stayed larger than its size became, for want of memory for a smaller one.
+    larger: AtomicBool,
 }
 
 impl<O: Os> Central<O> {
@@ -39,6 +42,7 @@ impl<O: Os> Central<O> {
         Central {
             heap: Heap::new(os),
             classes: [const { Mutex::new(Rank::Central, Spans { partial: SpanList::new() }) }; CLASSES],
+            larger: AtomicBool::new(false),
         }
     }
 
@@ -46,6 +50,16 @@ impl<O: Os> Central<O> {
     #[inline(always)]
     pub fn heap(&self) -> &Heap<O> {
         &self.heap
+    }
+
+    /// Says that an object stays larger than its size becomes: from now on an object's size says less about its class.
+    pub fn note_larger(&self) {
+        self.larger.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an object may be larger than its size needs.
+    pub fn has_larger(&self) -> bool {
+        self.larger.load(Ordering::Relaxed)
     }
 
     fn lock(&self, class: Class) -> Guard<'_, O, Spans> {

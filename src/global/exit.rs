@@ -1,4 +1,4 @@
-//! What happens when the process exits.
+//! What happens when the process starts and exits.
 
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
@@ -38,10 +38,19 @@ extern "C" fn fini() {
     }
 }
 
-/// Keeps [`FINI`] in the program: a linker takes an object file from a library only if something names it.
+/// The loader or the libc runs this when the process starts, before constructors without a number as low.
+#[used]
+#[unsafe(link_section = ".init_array.00050")]
+static INIT: extern "C" fn() = init;
+
+extern "C" fn init() {
+    super::life::at_start();
+}
+
+/// Keeps [`INIT`] and [`FINI`] in the program: a linker takes an object file from a library only if something names it.
 #[inline]
 pub(super) fn keep() {
-    core::hint::black_box(&FINI);
+    core::hint::black_box((&INIT, &FINI));
 }
 
 /// The process that has exited by [`at_exit`] already; 0: none.

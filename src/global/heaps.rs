@@ -10,13 +10,13 @@ impl Heap {
     /// of that, and less where no more is left.
     pub fn new() -> Result<Heap, OsError> {
         prepare();
-        Heap::make(None, KERNEL.is_checked())
+        Heap::make(None, &KERNEL)
     }
 
     /// An isolated heap whose objects together take at most `bytes` bytes of pages, rounded up to 4 MiB. What it needs
     /// for itself is not counted.
     pub fn with_limit(bytes: usize) -> Result<Heap, OsError> {
         prepare();
-        Heap::make(Some(bytes), KERNEL.is_checked())
+        Heap::make(Some(bytes), &KERNEL)
     }
 }

@@ -24,6 +24,13 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 /// Whether the libc was asked to tell of forks: it tells as often as it was asked.
 static WATCHED: AtomicBool = AtomicBool::new(false);
 
+/// When the process starts, before the program's own constructors: handlers of fork that are registered later may
+/// allocate.
+pub(super) fn at_start() {
+    begin();
+    watch_fork();
+}
+
 /// Makes the process ready for an isolated heap, whether or not it allocates here otherwise.
 pub(super) fn prepare() {
     begin();
@@ -99,9 +106,11 @@ fn watch_fork() {
 unsafe extern "C" fn before_fork() {
     isolated::before_fork();
     KERNEL.before_fork();
+    local::set_forking(true);
 }
 
 unsafe extern "C" fn after_fork_in_parent() {
+    local::set_forking(false);
     // SAFETY: the libc calls this after `before_fork`, on the same thread.
     unsafe {
         KERNEL.after_fork(false);
@@ -110,6 +119,7 @@ unsafe extern "C" fn after_fork_in_parent() {
 }
 
 unsafe extern "C" fn after_fork_in_child() {
+    local::set_forking(false);
     // SAFETY: the libc calls this in the child, on the only thread, after `before_fork`.
     unsafe {
         KERNEL.after_fork(true);

@@ -1,10 +1,13 @@
 //! Growth by arenas.
 
+use core::sync::atomic::Ordering;
+
 use super::{Heap, State};
 use crate::account::{Account, Entry, Total};
 use crate::config::ARENA_SIZE;
 use crate::os::{Os, OsError, Window};
 use crate::page::CHUNK_BYTES;
+use crate::size_class::{CLASSES, Class};
 use crate::units::{Addr, MIB, Pages, checked_align_up};
 
 /// How many places are tried, one arena after the other, before larger steps.
@@ -22,6 +25,18 @@ const HUGE_TO: usize = 32 * MIB;
 /// From how many bytes in use on all growth may get huge pages: the heap is filled from below, so a new chunk
 /// will be dense, and its last huge page, half used, is little beside what is in use.
 const DENSE_FROM: usize = 32 * MIB;
+/// And how many for each cache: of a thread's spans, one of each class is hardly used, and many threads with few objects
+/// make a heap that is not dense.
+const DENSE_PER_CACHE: usize = one_span_of_each();
+
+const fn one_span_of_each() -> usize {
+    let (mut bytes, mut i) = (0, 0);
+    while i < CLASSES {
+        bytes += Class::from_index(i).span_pages().bytes();
+        i += 1;
+    }
+    bytes
+}
 
 /// Where the heap grows. Protected by the page heap's lock.
 pub(super) struct Growth {
@@ -82,7 +97,8 @@ impl<O: Os> Heap<O> {
         }
         let start = state.growth.current;
         self.add(state, ask, entry)?;
-        let dense = bytes >= HUGE_FROM || self.vm.accounts().get(Account::HeapInUse) >= DENSE_FROM;
+        let sparse = DENSE_FROM.max(DENSE_PER_CACHE * self.clients.load(Ordering::Relaxed));
+        let dense = bytes >= HUGE_FROM || self.vm.accounts().get(Account::HeapInUse) >= sparse;
         if dense && bytes <= HUGE_TO {
             // SAFETY: mapped just now, and the heap's.
             unsafe { self.vm.huge_page(start, ask) };

@@ -18,7 +18,7 @@ mod resize;
 mod walk;
 
 use core::ptr::NonNull;
-use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::account::{Account, Books, ClassEntry, Entry, Moved, Total, Writer};
 use crate::config::SUMMARY_LEVELS;
@@ -91,6 +91,8 @@ pub struct Heap<O: Os> {
     vm: Vm<O>,
     books: Books<O>,
     map: PageMap,
+    /// How many caches there are that take spans here.
+    clients: AtomicUsize,
     /// Moves of large objects by their pages so far.
     moves: AtomicUsize,
     state: Mutex<O, State>,
@@ -103,6 +105,7 @@ impl<O: Os> Heap<O> {
             vm: Vm::new(os),
             books: Books::new(),
             map: PageMap::new(),
+            clients: AtomicUsize::new(0),
             moves: AtomicUsize::new(0),
             state: Mutex::new(
                 Rank::Heap,
@@ -116,6 +119,11 @@ impl<O: Os> Heap<O> {
                 },
             ),
         }
+    }
+
+    /// Says that there is one cache more.
+    pub fn add_client(&self) {
+        self.clients.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The system and the accounts.

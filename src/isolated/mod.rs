@@ -88,9 +88,9 @@ unsafe impl Sync for Heap {}
 
 impl Heap {
     /// A heap whose objects take at most `limit` bytes of pages, rounded up to 4 MiB. Without a limit, a heap as large
-    /// as the address space has room for, up to 64 GiB. `check`: every free is validated. `global` makes the process ready
-    /// for it.
-    pub(crate) fn make(limit: Option<usize>, check: bool) -> Result<Heap, OsError> {
+    /// as the address space has room for, up to 64 GiB. As much is checked as of the process's own, `like`. `global` makes the
+    /// process ready for it.
+    pub(crate) fn make(limit: Option<usize>, like: &Kernel<Linux>) -> Result<Heap, OsError> {
         let extent = match limit {
             Some(limit) => {
                 let window = checked_align_up(limit.max(1), CHUNK_BYTES).ok_or(OsError::OutOfMemory)?;
@@ -99,7 +99,7 @@ impl Heap {
             None => Heap::reserve_some()?,
         };
         // SAFETY: the extent is fresh, and ours.
-        match unsafe { Heap::found(extent, check) } {
+        match unsafe { Heap::found(extent, like) } {
             Ok(heap) => Ok(heap),
             Err(e) => {
                 // SAFETY: nobody was told of it.
@@ -128,7 +128,7 @@ impl Heap {
     ///
     /// # Safety
     /// The extent is fresh and the caller's, and is the heap's where there is one.
-    unsafe fn found(extent: Extent, check: bool) -> Result<Heap, OsError> {
+    unsafe fn found(extent: Extent, like: &Kernel<Linux>) -> Result<Heap, OsError> {
         let place = extent.base().ptr::<Inner>();
         let inner = NonNull::new(place).ok_or(OsError::OutOfMemory)?;
         // SAFETY: the head is Ready, ours, as large as an `Inner`, and aligned to a physical page. A copy of a new
@@ -139,7 +139,7 @@ impl Heap {
         };
         let kernel = &heap.kernel;
         kernel.os().enclose(extent);
-        kernel.set_check(check);
+        kernel.check_like(like);
         // SAFETY: the kernel stays until everything in the extent goes.
         let cache = unsafe { kernel.adopt() }?;
         // The head is memory from the system like any other.

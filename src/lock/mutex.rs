@@ -2,7 +2,9 @@
 
 use super::held::{self, Token};
 use super::rank::Rank;
+use crate::local;
 use crate::os::Platform;
+use crate::report;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -146,6 +148,12 @@ impl<P: Platform, T> Mutex<P, T> {
     #[cold]
     #[inline(never)]
     fn wait(&self) -> SpinMutexGuard<'_, T> {
+        if local::is_forking() {
+            // It would wait for itself.
+            report::fatal(format_args!(
+                "crossfoot: a handler of fork allocates that was registered before the allocator"
+            ));
+        }
         let start = P::now();
         let inner = loop {
             if let Some(inner) = self.spin() {

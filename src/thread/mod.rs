@@ -128,6 +128,7 @@ impl<O: Os> Caches<O> {
         cache.next.store(self.all.load(Ordering::Relaxed), Ordering::Relaxed);
         self.all.store(new, Ordering::Release);
         self.made.fetch_add(1, Ordering::Relaxed);
+        self.central.heap().add_client();
         cache.open();
         Ok(cache)
     }

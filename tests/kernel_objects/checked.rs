@@ -110,6 +110,18 @@ fn a_size_that_was_changed_is_the_size() {
     kernel::empty(&kernel);
 }
 
+/// Where there is no memory to make an object smaller, it stays as it is, and may be freed with either size.
+#[test]
+fn an_object_that_could_not_be_made_smaller() {
+    let kernel = checked();
+    let cache = adopt(&kernel);
+    let at = allocate(&kernel, cache, 30_000);
+    kernel.os().limit_ready(kernel.os().ready_bytes());
+    while allocate(&kernel, cache, 64) != 0 {}
+    assert_eq!(reallocate(&kernel, cache, at, 64, 1), at);
+    free_sized(&kernel, cache, at, 64, 1);
+}
+
 /// What a program writes to freed memory is seen before the memory is handed out again.
 #[test]
 fn a_changed_link() {

@@ -39,3 +39,8 @@ fn a_daemon_holds_nobody_s_pipe() {
         assert!(start.elapsed() < Duration::from_secs(10), "{options}: the pipe was open for {:?}", start.elapsed());
     }
 }
+
+#[test]
+fn handlers_of_fork_may_allocate() {
+    let _ = live("fork_handlers");
+}

@@ -1,7 +1,12 @@
-// The object that loader.c loads: 2 if `new` threw `std::bad_alloc`.
+// The object that loader.c loads: 2 if `new` threw `std::bad_alloc`, and the `new` that does not throw returned null
+// though the new-handler threw.
 
 #include <cstdint>
 #include <new>
+
+namespace {
+struct Mine {};
+}
 
 extern "C" int attempt() {
     volatile std::size_t size = SIZE_MAX / 4;
@@ -9,6 +14,8 @@ extern "C" int attempt() {
         char* volatile p = new char[size];
         return p == nullptr;
     } catch (const std::bad_alloc&) {
-        return 2;
     }
+    std::set_new_handler([] { throw Mine(); });
+    char* volatile p = new (std::nothrow) char[size];
+    return p == nullptr ? 2 : 3;
 }
