@@ -166,17 +166,16 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
     if p.is_null() {
         return;
     }
-    let _inside = cache.enter(|| (function, p.addr()));
+    // Misuse is found before anything changes: a handler of the signal that ends the process may still allocate.
     let span = checked_span(central, p, function);
-    if span.kind() == Kind::Large {
-        if !span.end_large() {
-            misuse(function, p, FREED);
-        }
+    let large = span.kind() == Kind::Large;
+    if !(if large { span.end_large() } else { span.cease(Addr::of(p)) }) {
+        misuse(function, p, FREED);
+    }
+    let _inside = cache.enter(|| (function, p.addr()));
+    if large {
         // SAFETY: this call ended the object's life, so nobody else gives its span back.
         return unsafe { central.heap().give_back_near(cache.client(), span, Use::Large, ClassEntry::default()) };
-    }
-    if !span.cease(Addr::of(p)) {
-        misuse(function, p, FREED);
     }
     if !cache.owns(span) {
         // SAFETY: the caller's promise, and `checked_span` saw that it is an object.
@@ -335,10 +334,14 @@ fn resize_large<O: Os>(central: &Central<O>, cache: &Cache, span: &Span, size: u
     match pages.cmp(&span.pages()) {
         core::cmp::Ordering::Equal => true,
         core::cmp::Ordering::Less => {
+            let _inside = cache.enter(|| ("realloc", span.base().0));
             central.heap().shrink(cache.writer(), span, pages);
             true
         }
-        core::cmp::Ordering::Greater => central.heap().grow_in_place(cache.writer(), span, pages),
+        core::cmp::Ordering::Greater => {
+            let _inside = cache.enter(|| ("realloc", span.base().0));
+            central.heap().grow_in_place(cache.writer(), span, pages)
+        }
     }
 }
 

@@ -92,13 +92,14 @@ impl<O: Os> Kernel<O> {
         Ok(cache)
     }
 
-    /// Whether caches that are adopted from now on validate every free; off at first.
+    /// Says whether caches that are adopted from now on validate every free: off at first, and once on, for good, since
+    /// spans whose objects are known stay known.
     ///
     /// A cache that has owned nothing since its adoption may be told too: [`Cache::set_checked`].
     ///
     /// Takes the shared cache's lock, for the frees of those that have none.
     pub fn set_check(&self, on: bool) {
-        self.check.store(on, Ordering::Relaxed);
+        let on = self.check.fetch_or(on, Ordering::Relaxed) || on;
         self.caches.with_shared(|cache| cache.set_checked(on));
     }
 

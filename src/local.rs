@@ -31,6 +31,9 @@ const BUSY: usize = 2;
 /// The flag of a thread that holds every lock, for a fork.
 const FORKING: usize = 4;
 
+/// The flag of a thread that ends the process.
+const DYING: usize = 8;
+
 /// Whether this thread gave its cache back because it ends. It may still free, and even allocate.
 pub fn ended() -> bool {
     arch::thread_flag() & ENDED != 0
@@ -74,6 +77,16 @@ pub fn is_forking() -> bool {
 pub fn set_forking(on: bool) {
     let flag = arch::thread_flag();
     arch::set_thread_flag(if on { flag | FORKING } else { flag & !FORKING });
+}
+
+/// Whether this thread is ending the process, and a handler of its signal runs.
+pub fn is_dying() -> bool {
+    arch::thread_flag() & DYING != 0
+}
+
+/// Says that this thread ends the process.
+pub fn set_dying() {
+    arch::set_thread_flag(arch::thread_flag() | DYING);
 }
 
 /// The locks that this thread holds; zero bytes in a new thread.

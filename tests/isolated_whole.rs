@@ -183,6 +183,11 @@ fn limited() -> i32 {
 
 #[test]
 fn where_no_more_mappings_are_granted_a_heap_can_still_be_dropped() {
+    use std::io::Write;
+    if most_mappings() > PAGES / 2 {
+        let _ = writeln!(std::io::stderr(), "skipped: a process may have more mappings here than the test can make");
+        return;
+    }
     let _alone = alone();
     in_child(without_mappings);
 }
@@ -193,9 +198,17 @@ fn is_mapped(at: usize) -> bool {
     unsafe { libc::msync(at as *mut libc::c_void, 4 * KIB, libc::MS_ASYNC) == 0 }
 }
 
+/// The pages of a range that is cut into mappings.
+const PAGES: usize = 1 << 20;
+
+/// How many mappings a process may have; as many as there can be, where that is not known.
+fn most_mappings() -> usize {
+    let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
+    text.trim().parse().unwrap_or(usize::MAX)
+}
+
 /// Uses up the mappings that a process may have: every other page of a range gets another protection.
 fn use_up_mappings() {
-    const PAGES: usize = 1 << 20;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a new mapping, of which every other page is made readable.
     unsafe {

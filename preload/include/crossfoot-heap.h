@@ -6,6 +6,7 @@
  * is still allocated in it.
  *
  * Sizes and alignments are in bytes. Any thread may use any heap at any time; calls on one heap wait for each other.
+ * A signal handler may not use a heap: one that interrupts a call on it would wait for ever.
  * After fork() the child has a copy of every heap, and may use it whatever other threads were doing.
  *
  * An object belongs to the heap that it came from: it is freed there, and neither by free() nor in another heap. Such

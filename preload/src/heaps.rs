@@ -1,15 +1,12 @@
 //! The names of isolated heaps: `include/crossfoot-heap.h` says what they promise.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::c_void;
 use core::mem::ManuallyDrop;
 use core::ptr::{NonNull, null_mut};
 
-use kernel::{Heap, global};
+use kernel::Heap;
 
-/// `EINVAL` of `errno.h`.
-const EINVAL: c_int = 22;
-/// `ENOMEM` of `errno.h`.
-const ENOMEM: c_int = 12;
+use crate::names::{EINVAL, ENOMEM, fail};
 
 /// A heap as C sees it: `crossfoot_heap_t`.
 #[repr(C)]
@@ -135,10 +132,4 @@ pub unsafe extern "C" fn crossfoot_heap_usable_size(heap: *mut CHeap, p: *mut c_
 
 fn or_enomem(p: *mut u8) -> *mut c_void {
     if p.is_null() { fail(ENOMEM) } else { p.cast() }
-}
-
-#[cold]
-fn fail(errno: c_int) -> *mut c_void {
-    global::set_errno(errno);
-    null_mut()
 }

@@ -106,7 +106,7 @@ pub extern "C" fn mallinfo() -> Info<c_int> {
 pub extern "C" fn malloc_stats() {
     let figures = Figures::read();
     let mut text = Line::new();
-    // A line has room for ten times as much.
+    // A line has room for twice as much.
     let _ = write!(
         text,
         "Arena 0:\nsystem bytes     = {:10}\nin use bytes     = {:10}\nTotal (incl. mmap):\n\

@@ -40,6 +40,11 @@ impl Cache {
 
     /// Says whether every free is validated. Owner only; the cache owns no span.
     pub fn set_checked(&self, on: bool) {
+        debug_assert!(
+            self.classes
+                .iter()
+                .all(|state| { state.current.get().is_null() && state.partial.is_empty() && state.full.is_empty() })
+        );
         self.checked.set(on);
     }
 
@@ -81,10 +86,7 @@ impl Cache {
         let next = unsafe { (*hand.first).next.get() };
         // SAFETY: as above.
         if let Some(span) = unsafe { state.current.get().as_ref() } {
-            if !leads_on(span, next, hand.count - 1) {
-                tell_changed(hand.first);
-            }
-            if !span.begin(Addr::of(hand.first)) {
+            if !leads_on(span, next, hand.count - 1) || !span.begin(Addr::of(hand.first)) {
                 tell_changed(hand.first);
             }
         }
@@ -95,10 +97,14 @@ impl Cache {
 }
 
 /// Ends the process where a free object's link is not what it was made to be: then somebody wrote to it.
-fn refuse_changed(span: &Span, hand: &Hand) {
+pub(super) fn refuse_changed(span: &Span, hand: &Hand) {
+    if !leads_on(span, hand.first, hand.count) {
+        // The head came with objects that another thread freed, from memory that somebody wrote to.
+        span.tell_changed();
+    }
     let mut object = hand.first;
     for left in (0..hand.count).rev() {
-        // SAFETY: the head was written to the record, and `leads_on` saw each following one to be an object.
+        // SAFETY: `leads_on` saw this one to be an object of the span, which can be read.
         let next = unsafe { (*object).next.get() };
         if !leads_on(span, next, left) {
             tell_changed(object);
@@ -121,8 +127,9 @@ fn leads_on(span: &Span, next: *mut Object, left: u32) -> bool {
     }
 }
 
+/// Says that a free object was written to, and ends the process.
 #[cold]
-fn tell_changed(object: *mut Object) -> ! {
+pub(super) fn tell_changed(object: *mut Object) -> ! {
     report::fatal(format_args!(
         "crossfoot: malloc: the object at {:#x} was written to after it was freed",
         object.addr()

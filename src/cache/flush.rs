@@ -1,5 +1,8 @@
 //! The end of a cache's use by a thread: everything it owns is handed over.
 
+use core::sync::atomic::Ordering;
+
+use super::checked::refuse_changed;
 use super::record::Cache;
 use super::refill::Hand;
 use crate::central::Central;
@@ -11,6 +14,8 @@ impl Cache {
     /// Opens the cache for a thread that adopts it. Owner only.
     pub fn open(&self) {
         self.inbox.open();
+        // Whoever left a call by a jump did not say that it is over.
+        self.inside.store(false, Ordering::Relaxed);
     }
 
     /// Posts everything, gives empty spans back, hands the others over, and closes the inbox. The cache
@@ -38,6 +43,9 @@ impl Cache {
         if let Some(span) = unsafe { state.current.replace(core::ptr::null()).as_ref() } {
             let hand = self.slots[class.index()].head.replace(core::ptr::null_mut());
             let stock = state.stock.replace(Hand::EMPTY);
+            if stock.count != 0 {
+                refuse_changed(span, &stock);
+            }
             // SAFETY: the slot's and the stock's objects are the current span's.
             unsafe {
                 put_back(span, hand);

@@ -65,18 +65,27 @@ impl<L: Link> Inbox<L> {
 
     /// Takes all batches, and leaves the inbox empty. Calls `f` for each. The owner calls it.
     pub fn take(&self, f: impl FnMut(Batch<L>)) {
-        self.take_and_leave(Self::EMPTY, f);
+        self.take_and_leave(Self::EMPTY, |_, _| (), f);
     }
 
     /// Takes all batches, and leaves the inbox closed. Calls `f` for each. The owner calls it.
     pub fn close(&self, f: impl FnMut(Batch<L>)) {
-        self.take_and_leave(Self::CLOSED, f);
+        self.take_and_leave(Self::CLOSED, |_, _| (), f);
     }
 
-    fn take_and_leave(&self, leave: *mut L, mut f: impl FnMut(Batch<L>)) {
+    /// As [`Inbox::take`], or [`Inbox::close`] if it is to stay `closed`. Before anything is read of a batch's tail, `look`
+    /// gets the tail that led there, if one did, and this one.
+    pub fn take_looking(&self, closed: bool, look: impl Fn(*mut L, *mut L), f: impl FnMut(Batch<L>)) {
+        self.take_and_leave(if closed { Self::CLOSED } else { Self::EMPTY }, look, f);
+    }
+
+    fn take_and_leave(&self, leave: *mut L, look: impl Fn(*mut L, *mut L), mut f: impl FnMut(Batch<L>)) {
         // Acquire: pairs with the release of each sender.
         let mut tail = self.first.swap(leave, Ordering::Acquire);
+        let mut from = null_mut();
         while tail != Self::EMPTY && tail != Self::CLOSED {
+            look(from, tail);
+            from = tail;
             // SAFETY: every tail in the inbox is a free object with its links written by `send`.
             let (head, extra) = unsafe { ((*tail).next(), (*tail).extra()) };
             f(Batch { head, tail, count: (extra & (L::ALIGN - 1)) as u32 + 1 });

@@ -5,11 +5,12 @@
 
 use core::ptr::null_mut;
 
+use super::checked::tell_changed;
 use super::inbox::{Owner, Ways, forward};
 use super::record::Cache;
 use crate::central::{Central, receive};
 use crate::os::Os;
-use crate::span::{Link, NOBODY, Object, Place, Span};
+use crate::span::{Kind, Link, NOBODY, Object, Place, Span};
 use crate::units::{Addr, KIB};
 
 /// A batch of free objects.
@@ -173,14 +174,25 @@ impl Cache {
     pub(super) fn drain<O: Os>(&self, central: &Central<O>) -> bool {
         let any = self.inbox.has_any();
         if any {
-            self.inbox.take(|batch| self.take_in(central, &batch));
+            self.take_all(central, false);
         }
         any
     }
 
     /// Closes the inbox and takes in what is there.
     pub(super) fn close_inbox<O: Os>(&self, central: &Central<O>) {
-        self.inbox.close(|batch| self.take_in(central, &batch));
+        self.take_all(central, true);
+    }
+
+    fn take_all<O: Os>(&self, central: &Central<O>, closed: bool) {
+        let take_in = |batch| self.take_in(central, &batch);
+        if self.is_checked() {
+            self.inbox.take_looking(closed, |from, tail| look(central, from, tail), take_in);
+        } else if closed {
+            self.inbox.close(take_in);
+        } else {
+            self.inbox.take(take_in);
+        }
     }
 
     fn take_in<O: Os>(&self, central: &Central<O>, batch: &Batch) {
@@ -215,5 +227,15 @@ impl Cache {
             }
             Place::Partial => {}
         }
+    }
+}
+
+/// Ends the process where `tail`, to which the free object `from` led, is no free object: then somebody wrote to that one.
+#[cold]
+fn look<O: Os>(central: &Central<O>, from: *mut Object, tail: *mut Object) {
+    let addr = Addr::of(tail);
+    let span = central.heap().span_of(addr).filter(|span| span.kind() == Kind::Small);
+    if !span.is_some_and(|span| span.is_object(addr) && (span.live().is_none() || span.is_freed(addr))) {
+        tell_changed(from);
     }
 }

@@ -23,7 +23,9 @@ const UNBALANCED: i32 = 70;
 /// Checks every identity of the process's books. `None` before the first allocation.
 pub fn crossfoot() -> Option<Balance> {
     // SAFETY: the thread's word is null or its cache.
-    KERNEL.crossfoot(unsafe { local::cache::<Cache>().as_ref() })
+    let cache = unsafe { local::cache::<Cache>().as_ref() };
+    let _inside = cache.map(|cache| cache.enter(|| ("a check of the books", 0)));
+    KERNEL.crossfoot(cache)
 }
 
 /// The loader or the libc runs this when the process exits by `exit`, after the program's own destructors.

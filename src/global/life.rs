@@ -24,6 +24,22 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 /// Whether the libc was asked to tell of forks: it tells as often as it was asked.
 static WATCHED: AtomicBool = AtomicBool::new(false);
 
+/// Prints a line, unless this thread is dying: then it has said why.
+fn print(text: &[u8]) {
+    if !local::is_dying() {
+        Linux::print(text);
+    }
+}
+
+/// Ends the process. A handler of the signal runs, but not twice.
+fn die() -> ! {
+    if local::is_dying() {
+        Linux::abort_unhandled();
+    }
+    local::set_dying();
+    Linux::abort()
+}
+
 /// When the process starts, before the program's own constructors: handlers of fork that are registered later may
 /// allocate.
 pub(super) fn at_start() {
@@ -52,7 +68,7 @@ pub(super) fn busy(function: &str) -> Busy {
 #[inline]
 pub(super) fn begin() {
     if !STARTED.load(Ordering::Acquire) && !STARTED.swap(true, Ordering::AcqRel) {
-        report::set_sink(Linux::print, Linux::abort);
+        report::set_sink(print, die);
     }
 }
 
@@ -64,14 +80,15 @@ pub(super) fn adopt() -> Result<&'static Cache, OsError> {
     // SAFETY: the kernel is a static.
     let cache = unsafe { KERNEL.adopt() }?;
     local::set_cache(cache);
-    drop(busy);
     if local::ended() {
         // There may be no second round of destructors any more.
         cache.exit_rounds.set(ROUNDS);
     }
     read_options();
-    // The options may be known since the line before, and the cache owns nothing yet: no libc was called.
+    // The options may be known since the line before, and the cache owns nothing yet: no libc was called, and a signal
+    // handler that allocates is told.
     cache.set_checked(KERNEL.is_checked());
+    drop(busy);
     watch_fork();
     exit::keep();
     watch_exit(cache);
@@ -104,12 +121,19 @@ fn watch_fork() {
 }
 
 unsafe extern "C" fn before_fork() {
+    if local::is_dying() {
+        // The handler that runs now forks; this thread may hold a lock since it found misuse.
+        return;
+    }
     isolated::before_fork();
     KERNEL.before_fork();
     local::set_forking(true);
 }
 
 unsafe extern "C" fn after_fork_in_parent() {
+    if local::is_dying() {
+        return;
+    }
     local::set_forking(false);
     // SAFETY: the libc calls this after `before_fork`, on the same thread.
     unsafe {
@@ -119,6 +143,9 @@ unsafe extern "C" fn after_fork_in_parent() {
 }
 
 unsafe extern "C" fn after_fork_in_child() {
+    if local::is_dying() {
+        return;
+    }
     local::set_forking(false);
     // SAFETY: the libc calls this in the child, on the only thread, after `before_fork`.
     unsafe {

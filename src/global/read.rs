@@ -18,6 +18,7 @@ pub fn read(out: &mut Snapshot) -> Option<Answer> {
 pub fn read_posted(out: &mut Snapshot) -> Option<Answer> {
     // SAFETY: the thread's word is null or its cache.
     if let Some(cache) = unsafe { local::cache::<Cache>().as_ref() } {
+        let _inside = cache.enter(|| ("a reading of statistics", 0));
         cache.post_all(KERNEL.caches().central());
     }
     KERNEL.snapshot(out)
@@ -42,5 +43,7 @@ pub fn last(out: &mut Snapshot) -> Option<Answer> {
 /// the locks of a crossfoot, may wait a second for a movement, needs 40 KiB of stack, and prints what fails.
 pub fn mem_stats(out: &mut MemStats) -> Option<Answer> {
     // SAFETY: the thread's word is null or its cache.
-    KERNEL.mem_stats(unsafe { local::cache::<Cache>().as_ref() }, out)
+    let cache = unsafe { local::cache::<Cache>().as_ref() };
+    let _inside = cache.map(|cache| cache.enter(|| ("a reading of statistics", 0)));
+    KERNEL.mem_stats(cache, out)
 }

@@ -11,6 +11,7 @@ use crate::units::{PAGE_SIZE, Pages};
 /// that hold objects. Takes the heap's lock; the system is called without it.
 pub fn release_free(keep: usize) -> bool {
     let Some(cache) = cache() else { return false };
+    let _inside = cache.enter(|| ("malloc_trim", 0));
     let heap = central().heap();
     heap.empty_hand(cache.client());
     // The account may lag behind by what others moved, and count what is in their hands. Then a little more or less

@@ -5,7 +5,8 @@
 //! which also says here when the process forks.
 //!
 //! One lock for each heap, [`Rank::Isolated`], is taken by every call, so any thread may call. It comes before all
-//! locks of the kernel behind it, which are therefore always free when it is; a fork takes it alone. The list of heaps
+//! locks of the kernel behind it, which are therefore always free when it is; a fork takes it alone. A signal handler that
+//! interrupts a call would wait for it for ever, with `check:on` too. The list of heaps
 //! has a lock of its own, [`Rank::Heaps`]. Nothing here allocates from the process. [`Heap::crossfoot`] needs about
 //! 40 KiB of stack, the rest little.
 //!

@@ -87,6 +87,17 @@ fn anywhere(size: usize, prot: ProtFlags, flags: MapFlags) -> Result<Addr, OsErr
     p.map(|p| Addr::of(p.cast::<u8>())).map_err(error)
 }
 
+/// Sends `SIGABRT` to this thread, unblocked.
+fn send_abort() {
+    let set = 1u64 << (SIGABRT - 1);
+    let (pid, thread) = (Linux::pid() as usize, thread::gettid().as_raw_nonzero().get() as usize);
+    // SAFETY: the first call reads a mask of this frame; a handler that runs is the program's business.
+    unsafe {
+        arch::syscall4(arch::SYS_RT_SIGPROCMASK, SIG_UNBLOCK, (&raw const set).expose_provenance(), 0, 8);
+        arch::syscall3(arch::SYS_TGKILL, pid, thread, SIGABRT);
+    }
+}
+
 impl Linux {
     /// Ends the process with `status`, without running anything.
     pub fn exit(status: i32) -> ! {
@@ -98,17 +109,17 @@ impl Linux {
     /// Ends the process by `SIGABRT`, sent to this thread, so that a core is of it: blocked or ignored or handled,
     /// as C's `abort` does.
     pub fn abort() -> ! {
-        let set = 1u64 << (SIGABRT - 1);
-        let (pid, thread) = (Linux::pid() as usize, thread::gettid().as_raw_nonzero().get() as usize);
+        send_abort();
+        Linux::abort_unhandled()
+    }
+
+    /// As [`Linux::abort`], but a handler of the program's does not run.
+    pub fn abort_unhandled() -> ! {
         // The kernel's `struct sigaction` that says: the default. Handler, flags, restorer, mask.
         let default = [0u64; 4];
-        // SAFETY: calls that read a mask and an action of this frame; the process ends here.
-        unsafe {
-            arch::syscall4(arch::SYS_RT_SIGPROCMASK, SIG_UNBLOCK, (&raw const set).expose_provenance(), 0, 8);
-            arch::syscall3(arch::SYS_TGKILL, pid, thread, SIGABRT);
-            arch::syscall4(arch::SYS_RT_SIGACTION, SIGABRT, (&raw const default).expose_provenance(), 0, 8);
-            arch::syscall3(arch::SYS_TGKILL, pid, thread, SIGABRT);
-        }
+        // SAFETY: the call reads an action of this frame.
+        unsafe { arch::syscall4(arch::SYS_RT_SIGACTION, SIGABRT, (&raw const default).expose_provenance(), 0, 8) };
+        send_abort();
         arch::trap()
     }
 

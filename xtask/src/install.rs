@@ -28,7 +28,7 @@ enum Content {
 }
 
 /// The tree: where, with which rights, and what.
-const TREE: [(&str, u32, Content); 12] = [
+const TREE: [(&str, u32, Content); 15] = [
     ("bin/crossfoot", 0o755, Content::Built("crossfoot")),
     ("lib/libcrossfoot.so.0", 0o755, Content::Built("libcrossfoot.so")),
     ("lib/libcrossfoot.a", 0o644, Content::Built("libcrossfoot.a")),
@@ -38,7 +38,10 @@ const TREE: [(&str, u32, Content); 12] = [
     ("share/man/man3/crossfoot.3", 0o644, Content::Filled("preload/man/crossfoot.3")),
     ("share/doc/crossfoot/README.md", 0o644, Content::Source("README.md")),
     ("share/doc/crossfoot/CHANGELOG.md", 0o644, Content::Source("CHANGELOG.md")),
-    ("share/doc/crossfoot/c-surface.md", 0o644, Content::Source("docs/c-surface.md")),
+    ("share/doc/crossfoot/SECURITY.md", 0o644, Content::Source("SECURITY.md")),
+    ("share/doc/crossfoot/docs/c-surface.md", 0o644, Content::Source("docs/c-surface.md")),
+    ("share/doc/crossfoot/docs/guide.md", 0o644, Content::Source("docs/guide.md")),
+    ("share/doc/crossfoot/docs/books.md", 0o644, Content::Source("docs/books.md")),
     ("share/doc/crossfoot/LICENSE-APACHE", 0o644, Content::Source("LICENSE-APACHE")),
     ("share/doc/crossfoot/LICENSE-MIT", 0o644, Content::Source("LICENSE-MIT")),
 ];
@@ -142,10 +145,22 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let folder = path.parent().context("a file has a folder")?;
     let new = folder.join(format!(".new-{}", std::process::id()));
     let put = || {
-        fs::create_dir_all(folder)?;
+        make_folders(folder)?;
         fs::write(&new, bytes)?;
         fs::set_permissions(&new, fs::Permissions::from_mode(mode))?;
         fs::rename(&new, path)
     };
     put().with_context(|| path.display().to_string())
+}
+
+/// Makes a folder and those above it that are missing. Everybody may look into them, whatever the caller's umask is.
+fn make_folders(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent() {
+        make_folders(above)?;
+    }
+    fs::create_dir(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
 }
