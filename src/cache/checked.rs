@@ -85,10 +85,10 @@ impl Cache {
         // SAFETY: as above; a hand is never empty.
         let next = unsafe { (*hand.first).next.get() };
         // SAFETY: as above.
-        if let Some(span) = unsafe { state.current.get().as_ref() } {
-            if !leads_on(span, next, hand.count - 1) || !span.begin(Addr::of(hand.first)) {
-                tell_changed(hand.first);
-            }
+        if let Some(span) = unsafe { state.current.get().as_ref() }
+            && !(leads_on(span, next, hand.count - 1) && span.begin(Addr::of(hand.first)))
+        {
+            tell_changed(hand.first);
         }
         state.stock.set(Hand { first: next, count: hand.count - 1 });
         self.slots[class.index()].allocs.count();
