@@ -46,6 +46,7 @@ impl Cache {
                 .all(|state| { state.current.get().is_null() && state.partial.is_empty() && state.full.is_empty() })
         );
         self.checked.set(on);
+        self.count_refills();
     }
 
     /// Says that this thread is inside the allocator, where a signal handler must not be. A second time, where frees
@@ -71,6 +72,7 @@ impl Cache {
         let _inside = self.enter(|| ("malloc", 0));
         let state = &self.classes[class.index()];
         if state.stock.get().count == 0 {
+            self.settle(central);
             let hand = self.gather(central, class);
             if hand.is_empty() {
                 return null_mut();

@@ -28,8 +28,12 @@ impl Cache {
     #[cold]
     #[inline(never)]
     pub fn refill<O: Os>(&self, central: &Central<O>, class: Class) -> *mut u8 {
-        if self.is_checked() {
-            return self.refill_checked(central, class);
+        if self.is_time_to_settle() {
+            // Always, for such a cache: so that others need not ask.
+            if self.is_checked() {
+                return self.refill_checked(central, class);
+            }
+            self.settle(central);
         }
         self.slots[class.index()].head.set(self.gather(central, class).first);
         self.pop(class)
@@ -38,7 +42,6 @@ impl Cache {
     /// Takes free objects of `class` in hand. Empty: no memory.
     #[inline(always)]
     pub(super) fn gather<O: Os>(&self, central: &Central<O>, class: Class) -> Hand {
-        self.settle_sometimes(central);
         self.post_sometimes(central, class);
         let state = &self.classes[class.index()];
         // SAFETY: the current span is alive while it is current.

@@ -134,31 +134,36 @@ impl Cache {
         self.inbox.each(f);
     }
 
-    /// Every now and then: sends what was gathered, and takes in what came home. A thread that lives on what it
-    /// frees itself would do neither, and others' memory would wait for it.
+    /// Whether it is time to [`settle`](Cache::settle), at one of so many refills.
     #[inline(always)]
-    pub(super) fn settle_sometimes<O: Os>(&self, central: &Central<O>) {
+    pub(super) fn is_time_to_settle(&self) -> bool {
         // SAFETY: the outbox is the owner's, who is running this.
         let outbox = unsafe { &mut *self.outbox.get() };
         outbox.refills += 1;
-        if outbox.refills >= SETTLE_EVERY {
-            self.settle(central);
-        }
+        outbox.refills >= SETTLE_EVERY
     }
 
+    /// Sends what was gathered, and takes in what came home. A thread that lives on what it frees itself would do
+    /// neither, and others' memory would wait for it.
     #[cold]
     #[inline(never)]
-    fn settle<O: Os>(&self, central: &Central<O>) {
+    pub(super) fn settle<O: Os>(&self, central: &Central<O>) {
         self.send_all(central);
         self.drain(central);
         self.post_next(central);
     }
 
+    /// Begins to count refills again; where frees are validated it is always time to settle. Owner only.
+    pub(super) fn count_refills(&self) {
+        // SAFETY: the outbox is the owner's, who is running this.
+        unsafe { (*self.outbox.get()).refills = if self.is_checked() { SETTLE_EVERY } else { 0 } };
+    }
+
     /// Sends everything that was gathered.
     pub(super) fn send_all<O: Os>(&self, central: &Central<O>) {
+        self.count_refills();
         // SAFETY: the outbox is the owner's, who is running this; `send` does not touch it.
         let outbox = unsafe { &mut *self.outbox.get() };
-        outbox.refills = 0;
         if outbox.gathered == 0 {
             return;
         }
@@ -184,6 +189,7 @@ impl Cache {
         self.take_all(central, true);
     }
 
+    #[inline(never)]
     fn take_all<O: Os>(&self, central: &Central<O>, closed: bool) {
         let take_in = |batch| self.take_in(central, &batch);
         if self.is_checked() {
