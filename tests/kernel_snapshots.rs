@@ -55,8 +55,9 @@ impl Exchange {
 
     /// What one thread does from start to exit: puts objects of its own in the place of others', and frees those.
     fn work<O: Os>(&self, kernel: &Kernel<O>, seed: u64) {
-        self.started.fetch_add(1, Ordering::Relaxed);
         let cache = adopt(kernel);
+        // Only now the kernel has surely started too.
+        self.started.fetch_add(1, Ordering::Release);
         let mut rng = Rng(seed);
         for _ in 0..2_000 {
             let size = match rng.below(100) {
@@ -106,7 +107,7 @@ fn beside(kernel: &'static Kernel<Linux>, threads: usize, f: impl FnOnce(&Exchan
             });
         }
         // All have come before the first reading, and none is waited for if reading fails.
-        while exchange.started.load(Ordering::Relaxed) < threads as u64 {
+        while exchange.started.load(Ordering::Acquire) < threads as u64 {
             thread::yield_now();
         }
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f(exchange)));
