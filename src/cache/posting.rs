@@ -141,7 +141,7 @@ impl Cache {
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn post_counted<O: Os>(&self, central: &Central<O>, class: Class) {
         let e = self.counted(class);
         central.heap().books().post_class(self.writer(), class, &e);

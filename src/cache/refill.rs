@@ -71,6 +71,7 @@ impl Cache {
     }
 
     /// A span of `class` with room, in no list: a partial one, or one from the central list or the heap.
+    #[inline(always)]
     fn next_span<'a, O: Os>(&self, central: &'a Central<O>, class: Class) -> Option<&'a Span> {
         let partial = || {
             // SAFETY: a listed span is alive.

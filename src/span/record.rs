@@ -125,7 +125,8 @@ pub struct Own {
     pub accounted: Cell<u32>,
     /// Which list of its owner the span stands in.
     pub place: Cell<Place>,
-    /// The sum of the addresses of the frees that the owner's cache has not counted; see [`Span::refuse_interior`]. Wraps.
+    /// The sum of the addresses of the frees that the owner's cache has not counted, and of the distances of those that
+    /// it has; see [`Span::refuse_interior`]. Wraps.
     pub freed_sum: Cell<usize>,
     /// The list's links.
     pub(super) next: Cell<*mut Span>,

@@ -10,22 +10,25 @@ use crate::report;
 use crate::units::Addr;
 
 impl Span {
-    /// Ends the process where a free by the owner that is not counted yet was of an address inside an object. Owner only.
+    /// Ends the process where a free by the owner since the last call was of an address inside an object. Owner only.
     #[inline(always)]
     pub fn refuse_interior(&self) {
         let firsts = self.base().0.wrapping_mul(self.uncounted() as usize);
         if !self.is_multiple(self.freed_sum.get().wrapping_sub(firsts)) {
             self.tell_interior();
         }
+        // Without what was found to be right, so that the sum stays small.
+        self.freed_sum.set(firsts);
     }
 
     /// Counts the owner's frees: from now on `freed`, which is how many objects are free, is accounted for. Returns how
     /// many were not. Owner only.
     #[inline(always)]
     pub fn count_freed(&self) -> u32 {
-        self.refuse_interior();
-        self.freed_sum.set(0);
         let uncounted = self.uncounted();
+        // Of the addresses that are counted, the distances stay in the sum until they are looked at.
+        let firsts = self.base().0.wrapping_mul(uncounted as usize);
+        self.freed_sum.set(self.freed_sum.get().wrapping_sub(firsts));
         self.accounted.set(self.accounted.get().wrapping_add(uncounted));
         uncounted
     }
