@@ -21,8 +21,8 @@ impl Span {
         self.freed_sum.set(firsts);
     }
 
-    /// Counts the owner's frees: from now on `freed`, which is how many objects are free, is accounted for. Returns how
-    /// many were not. Owner only.
+    /// Counts the owner's frees: from now on all objects that are free are accounted for. Returns how many were not.
+    /// Owner only.
     #[inline(always)]
     pub fn count_freed(&self) -> u32 {
         let uncounted = self.uncounted();
