@@ -19,7 +19,7 @@ use crate::heap::Use;
 use crate::os::Os;
 use crate::report;
 use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
-use crate::span::{Kind, Object, Span};
+use crate::span::{Kind, Object, Place, Span};
 use crate::units::{Addr, KIB, PAGE_SIZE, Pages};
 
 /// What is found of an object that was freed before.
@@ -121,38 +121,78 @@ pub fn allocate_zeroed<O: Os>(central: &Central<O>, cache: &Cache, size: usize) 
 #[inline(always)]
 pub unsafe fn free<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8) {
     // SAFETY: the caller's promise.
-    match unsafe { free_quick(central, cache, p) } {
+    match unsafe { free_quick(central, cache.token(), p) } {
         Freed::Done => {}
+        Freed::Last => free_last(central, p),
         // SAFETY: the caller's promise.
-        Freed::Event => unsafe { free_event(central, cache, p) },
-        // SAFETY: the caller's promise.
-        Freed::Not => unsafe { free_slow(central, cache, p, "free") },
+        Freed::Not => unsafe { free_other(central, cache, p, "free") },
     }
 }
 
-/// The part of [`free`] that most frees need. The rest is for [`free_event`] and [`free_slow`].
+/// The part of [`free`] that most frees need, by the thread that `token` tells from others. The rest is for
+/// [`free_last`] and [`free_other`].
 ///
 /// # Safety
 /// As for [`free`].
 #[inline(always)]
-pub unsafe fn free_quick<O: Os>(central: &Central<O>, cache: *const Cache, p: *mut u8) -> Freed {
-    match central.heap().span_of(Addr(p.addr())) {
-        // SAFETY: the caller frees the object; a span that a cache owns holds small objects.
-        Some(span) => unsafe { Cache::push(cache, span, p.cast()) },
+pub unsafe fn free_quick<O: Os>(central: &Central<O>, token: usize, p: *mut u8) -> Freed {
+    match central.heap().span_of_token(Addr(p.addr()), token) {
+        // SAFETY: the caller frees the object; a span with a token holds small objects, and the thread is its owner's.
+        Some(span) => unsafe { Cache::push(span, p.cast()) },
         None => Freed::Not,
     }
 }
 
-/// What is left to do after a free that was an event of the span.
+/// As [`free_quick`], for callers that promise more, and need not be told if they were wrong.
 ///
 /// # Safety
-/// [`free_quick`] just answered [`Freed::Event`] for this cache and object.
+/// `p` is a live object of this kernel, and nobody uses it any more.
+#[inline(always)]
+pub unsafe fn free_live<O: Os>(central: &Central<O>, token: usize, p: *mut u8) -> Freed {
+    // SAFETY: the caller's promise.
+    match unsafe { central.heap().span_of_live(Addr(p.addr()), token) } {
+        // SAFETY: as in `free_quick`.
+        Some(span) => unsafe { Cache::push(span, p.cast()) },
+        None => Freed::Not,
+    }
+}
+
+/// What is left to do after [`free_quick`] or [`free_live`] answered [`Freed::Last`] to the same thread for this object.
 #[cold]
 #[inline(never)]
-pub unsafe fn free_event<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8) {
+pub fn free_last<O: Os>(central: &Central<O>, p: *mut u8) {
     if let Some(span) = central.heap().span_of(Addr::of(p)) {
-        cache.freed_event(central, span);
+        // SAFETY: owners are caches, which are never unmapped; whoever has the span's token has the owner's rights.
+        if let Some(cache) = unsafe { Cache::owner_of(span).as_ref() } {
+            cache.freed_last(central, span);
+        }
     }
+}
+
+/// The rest of [`free`]: small objects of others and of full spans, about which there is nothing slow, or [`free_slow`].
+///
+/// # Safety
+/// As for [`free`]; [`free_quick`] did nothing.
+#[inline(always)]
+pub unsafe fn free_other<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, function: &'static str) {
+    let addr = Addr::of(p);
+    if let Some(span) = central.heap().span_of(addr)
+        && !span.owner().is_null()
+        && !cache.is_checked()
+        && span.is_object(addr)
+    {
+        if !cache.owns(span) {
+            // SAFETY: the caller's promise, and it is an object of a span that another cache owns.
+            if unsafe { cache.free_remote(central, span, p.cast()) } {
+                return;
+            }
+        } else if span.place.get() == Place::Full {
+            // SAFETY: as above, but it is this cache.
+            return unsafe { cache.free_into_full(central, span, p.cast()) };
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { free_slow(central, cache, p, function) }
 }
 
 /// The rest of [`free`]: large objects, other threads' objects, misuse, and all where frees are validated. `function`
@@ -184,11 +224,15 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
         }
         return;
     }
+    if span.place.get() == Place::Full {
+        // SAFETY: the caller's promise, and `checked_span` saw that it is an object.
+        return unsafe { cache.free_into_full(central, span, p.cast()) };
+    }
     // The thread got its cache in this call, frees are validated, or the object is the one that was freed last.
     // SAFETY: as above.
-    match unsafe { Cache::push_owned(span, p.cast()) } {
+    match unsafe { Cache::push(span, p.cast()) } {
         Freed::Done => {}
-        Freed::Event => cache.freed_event(central, span),
+        Freed::Last => cache.freed_last(central, span),
         Freed::Not => misuse(function, p, FREED),
     }
 }

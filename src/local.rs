@@ -5,22 +5,40 @@
 //!
 //! One load of a thread-local word; no lock, no allocation, no libc.
 //!
-//! Invariant: the word is null or points to the cache that this thread owns.
+//! Invariant: the word points to the cache that this thread owns, or to bytes that are zero.
 
+use core::ptr::{from_ref, null};
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use crate::arch;
 
-/// This thread's cache, or null if it has none yet.
+/// How many bytes of zero stand for the cache of a thread that has none.
+pub const NOTHING_BYTES: usize = arch::NOTHING_BYTES;
+
+/// This thread's cache, or, if it has none, [`NOTHING_BYTES`] bytes of zero in the same alignment, not to be written.
 #[inline(always)]
-pub fn cache<T>() -> *mut T {
-    core::ptr::with_exposed_provenance_mut(arch::thread_word())
+pub fn cache_or_nothing<T>() -> *const T {
+    core::ptr::with_exposed_provenance(arch::thread_word())
+}
+
+/// This thread's cache, or null if it has none.
+#[inline(always)]
+pub fn cache<T>() -> *const T {
+    let word = cache_or_nothing::<T>();
+    if core::ptr::eq(word.cast(), from_ref(&arch::NOTHING)) { null() } else { word }
 }
 
 /// Says that this thread owns `cache` from now on; null: none.
 #[inline]
 pub fn set_cache<T>(cache: *const T) {
-    arch::set_thread_word(cache.expose_provenance());
+    let nothing = from_ref(&arch::NOTHING).cast();
+    arch::set_thread_word(if cache.is_null() { nothing } else { cache }.expose_provenance());
+}
+
+/// What tells this thread from all others that run. Not zero, and a multiple of eight.
+#[inline(always)]
+pub fn token() -> usize {
+    arch::thread_token()
 }
 
 /// The flag of a thread that gave its cache back because it ends.

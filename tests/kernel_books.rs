@@ -58,7 +58,7 @@ impl World {
         let objects: Vec<usize> = (0..500).map(|_| api::allocate(central, cache, CLASS.size()) as usize).collect();
         objects[..100].iter().for_each(|&at| free(&kernel, cache, at));
         // Some come home to an inbox, some stay in an outbox.
-        objects[100..140].iter().for_each(|&at| free(&kernel, other, at));
+        objects[100..200].iter().for_each(|&at| free(&kernel, other, at));
         api::allocate(central, cache, 100_000);
         let large = api::allocate(central, cache, 200_000) as usize;
         for kind in [Kind::Stack, Kind::WorkBuf, Kind::Bitmap] {
@@ -369,8 +369,6 @@ fn a_span_that_counts_an_object_too_many() {
     let span = world.kernel.caches().central().heap().span_of(Addr::of(at)).expect("an object has a span");
     world.is_balanced();
     span.carved.set(span.carved.get() + 1);
-    // As if it had been freed at the span's first byte.
-    span.freed_sum.set(span.freed_sum.get() + span.base().0);
     world.fails(true, &[FOUND, VACANT]);
 }
 
@@ -392,9 +390,9 @@ fn the_walk_adds_up_to_what_the_books_say() {
     // Of the 500 objects 100 are free; what is freed for another is live until it is home.
     let class = books.class(CLASS);
     assert_eq!(class.allocs, 500);
-    assert!((0..=40).contains(&class.in_transit()));
+    assert!((1..=100).contains(&class.in_transit()));
     let live = class.live() - walked.unposted_frees[CLASS.index()] as i64;
-    assert!((360..=400).contains(&live), "{live}");
+    assert!((300..=400).contains(&live), "{live}");
     // Every metric of memory but the total adds up to the total.
     let reading = world.kernel.reading(&balance, 1);
     let value = |name: &str| {

@@ -1,4 +1,4 @@
-//! Every line of assembly: the thread word, raw system calls, weak references to a libc.
+//! Every line of assembly: the thread word and token, raw system calls, weak references to a libc.
 //!
 //! Called by `local` (thread word), `os` (calls that rustix lacks) and the faces (weak
 //! references). One file per CPU, all with the same names.

@@ -3,24 +3,45 @@
 use core::ptr::null_mut;
 
 use super::record::{Cache, Slot};
+use crate::arch;
 use crate::config::MIN_ALIGN;
+use crate::local::NOTHING_BYTES;
 use crate::size_class::{Class, QUICK_MAX};
 use crate::span::Object;
 
+const _: () = assert!(core::mem::offset_of!(Cache, classes) <= NOTHING_BYTES, "zero bytes are a cache to pop from");
+
 impl Cache {
+    /// As [`Cache::pop_quick`], of what a thread's word points to.
+    ///
+    /// # Safety
+    /// `this` is the calling thread's cache, or [`NOTHING_BYTES`] zero bytes: null then, and nothing is written.
+    #[inline(always)]
+    pub unsafe fn pop_quick_of(this: *const Cache, size: usize) -> *mut u8 {
+        debug_assert!(size <= QUICK_MAX);
+        // SAFETY: offsets and slots lie in the bytes that `this` has at least. The index is inside the table, since `size`
+        // is at most QUICK_MAX, and the table holds offsets of slots: zero, that of the first one, if it is zero bytes.
+        unsafe {
+            let offset = (*(&raw const (*this).offsets)).get_unchecked(granules(size));
+            pop(&*this.cast::<u8>().add(*offset as usize).cast::<Slot>())
+        }
+    }
+
+    /// As [`Cache::pop`], of what a thread's word points to.
+    ///
+    /// # Safety
+    /// As for [`Cache::pop_quick_of`].
+    #[inline(always)]
+    pub unsafe fn pop_of(this: *const Cache, class: Class) -> *mut u8 {
+        // SAFETY: the slots lie in the bytes that `this` has at least.
+        unsafe { pop(&(&(*(&raw const (*this).slots)))[class.index()]) }
+    }
+
     /// Pops an object that holds `size` bytes, at most [`QUICK_MAX`]; null where none is in hand.
     #[inline(always)]
     pub fn pop_quick(&self, size: usize) -> *mut u8 {
-        debug_assert!(size <= QUICK_MAX);
-        #[allow(clippy::manual_div_ceil, reason = "div_ceil guards against an overflow that cannot be")]
-        let granules = (size + (MIN_ALIGN - 1)) / MIN_ALIGN;
-        // SAFETY: `size` is at most QUICK_MAX, so the index is inside the table, and the table holds
-        // offsets of slots of this record. Indexing with a check costs two instructions more.
-        let slot = unsafe {
-            let offset = *self.offsets.get_unchecked(granules);
-            &*core::ptr::from_ref(self).cast::<u8>().add(offset as usize).cast::<Slot>()
-        };
-        pop(slot)
+        // SAFETY: it is a cache.
+        unsafe { Cache::pop_quick_of(self, size) }
     }
 
     /// Pops an object of `class`; null where none is in hand.
@@ -36,6 +57,14 @@ impl Cache {
     }
 }
 
+/// How many 16-byte granules hold `size` bytes.
+#[inline(always)]
+const fn granules(size: usize) -> usize {
+    #[allow(clippy::manual_div_ceil, reason = "div_ceil guards against an overflow that cannot be")]
+    let granules = (size + (MIN_ALIGN - 1)) / MIN_ALIGN;
+    granules
+}
+
 #[inline(always)]
 fn pop(slot: &Slot) -> *mut u8 {
     let head = slot.head.get();
@@ -43,7 +72,10 @@ fn pop(slot: &Slot) -> *mut u8 {
         return null_mut();
     }
     // SAFETY: the slot's list consists of free objects in the owner's hand.
-    slot.head.set(unsafe { (*head).next.get() });
+    let next = unsafe { (*head).next.get() };
+    slot.head.set(next);
+    // The next call reads it, and its caller writes it: it is on its way while this caller works.
+    arch::prefetch(next.cast());
     slot.allocs.count();
     head.cast::<Object>().cast()
 }

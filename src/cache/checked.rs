@@ -1,6 +1,6 @@
 //! The paths of a cache whose frees are all validated.
 //!
-//! Its slots stay empty and its spans name it by another address, so the fast paths of `alloc.rs` and `free.rs` find
+//! Its slots stay empty and its spans bear another token than its thread, so the fast paths of `alloc.rs` and `free.rs` find
 //! nothing and change nothing: each allocation comes to [`Cache::refill_checked`], each free to `api::free_slow`.
 //! Every object is known to be live or free ([`Span::begin`], [`Span::cease`]), and every link of a list of free
 //! objects is looked at before it is followed.
@@ -40,11 +40,7 @@ impl Cache {
 
     /// Says whether every free is validated. Owner only; the cache owns no span.
     pub fn set_checked(&self, on: bool) {
-        debug_assert!(
-            self.classes
-                .iter()
-                .all(|state| { state.current.get().is_null() && state.partial.is_empty() && state.full.is_empty() })
-        );
+        debug_assert!(self.owns_nothing());
         self.checked.set(on);
         self.count_refills();
     }

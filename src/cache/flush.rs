@@ -11,9 +11,11 @@ use crate::size_class::Class;
 use crate::span::{Object, Place, Span};
 
 impl Cache {
-    /// Opens the cache for a thread that adopts it. Owner only.
+    /// Opens the cache for a thread that adopts it. Whoever frees through it is told by its address, until
+    /// [`Cache::set_token`] says by what else. Owner only.
     pub fn open(&self) {
         self.inbox.open();
+        self.set_token(core::ptr::from_ref(self).addr());
         // Whoever left a call by a jump did not say that it is over.
         self.inside.store(false, Ordering::Relaxed);
     }
@@ -69,15 +71,14 @@ impl Cache {
 /// Puts objects that were never allocated back on their span's list, which are no frees to be counted.
 ///
 /// # Safety
-/// The objects from `hand` on are free ones of `span`, in the owner's hand; all its outstanding
-/// objects are counted in `left`.
+/// The objects from `hand` on are free ones of `span`, in the owner's hand.
 unsafe fn put_back(span: &Span, hand: *mut Object) {
     let mut object = hand;
     while !object.is_null() {
         // SAFETY: objects in hand are free memory with a link.
         let next = unsafe { (*object).next.replace(span.free.get()) };
         span.free.set(object);
-        span.left.set(span.left.get() - 1);
+        span.out.set(span.out.get().wrapping_sub(object.addr() as u64));
         span.accounted.set(span.accounted.get().wrapping_add(1));
         object = next;
     }

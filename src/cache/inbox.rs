@@ -9,7 +9,8 @@ use crate::span::{Batch, Link};
 use crate::sync::{AtomicPtr, Ordering, constant};
 
 /// Batches on their way to the owner, the last one first. A batch is known by its tail, whose `next` is
-/// the head, and whose `extra` is the next batch's tail and, in the low bits, its number of objects less one.
+/// the head, and whose `extra` is the next batch's tail. The head's `extra` is the sum of the addresses, unless it is the
+/// tail too.
 ///
 /// All-zero bytes are an inbox that is closed.
 #[repr(align(128))]
@@ -18,8 +19,8 @@ pub struct Inbox<L> {
 }
 
 impl<L: Link> Inbox<L> {
-    /// An open inbox without batches: not null, so that zero bytes are a closed one.
-    const EMPTY: *mut L = core::ptr::without_provenance_mut(L::ALIGN);
+    /// An open inbox without batches: an address that no object has, and not null, so that zero bytes are a closed one.
+    const EMPTY: *mut L = core::ptr::without_provenance_mut(1);
     const CLOSED: *mut L = null_mut();
 
     constant! {
@@ -40,11 +41,15 @@ impl<L: Link> Inbox<L> {
         self.first.load(Ordering::Relaxed) != Self::EMPTY
     }
 
-    /// Adds a batch of at most [`Link::ALIGN`] objects. `false`: the inbox is closed, the owner's thread has ended.
+    /// Adds a batch. `false`: the inbox is closed, the owner's thread has ended.
     ///
     /// # Safety
     /// The batch consists of free objects that nobody else has.
     pub unsafe fn send(&self, batch: &Batch<L>) -> bool {
+        if batch.head != batch.tail {
+            // SAFETY: the objects are ours until the exchange succeeds.
+            unsafe { (*batch.head).set_extra(batch.sum) };
+        }
         let mut first = self.first.load(Ordering::Relaxed);
         loop {
             if first == Self::CLOSED {
@@ -53,7 +58,7 @@ impl<L: Link> Inbox<L> {
             // SAFETY: the tail is ours until the exchange succeeds.
             unsafe {
                 (*batch.tail).set_next(batch.head);
-                (*batch.tail).set_extra(first.expose_provenance() | (batch.count as usize - 1));
+                (*batch.tail).set_extra(first.expose_provenance() as u64);
             }
             // Release: the owner sees the links and everything that was done to the objects.
             match self.first.compare_exchange(first, batch.tail, Ordering::Release, Ordering::Relaxed) {
@@ -73,8 +78,8 @@ impl<L: Link> Inbox<L> {
         self.take_and_leave(Self::CLOSED, |_, _| (), f);
     }
 
-    /// As [`Inbox::take`], or [`Inbox::close`] if it is to stay `closed`. Before anything is read of a batch's tail, `look`
-    /// gets the tail that led there, if one did, and this one.
+    /// As [`Inbox::take`], or [`Inbox::close`] if it is to stay `closed`. Before anything is read of an object, `look`
+    /// gets the object that led there, if one did, and this one.
     pub fn take_looking(&self, closed: bool, look: impl Fn(*mut L, *mut L), f: impl FnMut(Batch<L>)) {
         self.take_and_leave(if closed { Self::CLOSED } else { Self::EMPTY }, look, f);
     }
@@ -85,25 +90,38 @@ impl<L: Link> Inbox<L> {
         let mut from = null_mut();
         while tail != Self::EMPTY && tail != Self::CLOSED {
             look(from, tail);
-            from = tail;
             // SAFETY: every tail in the inbox is a free object with its links written by `send`.
-            let (head, extra) = unsafe { ((*tail).next(), (*tail).extra()) };
-            f(Batch { head, tail, count: (extra & (L::ALIGN - 1)) as u32 + 1 });
-            tail = core::ptr::with_exposed_provenance_mut(extra & !(L::ALIGN - 1));
+            let (head, next) = unsafe { ((*tail).next(), (*tail).extra()) };
+            if head != tail {
+                look(tail, head);
+            }
+            // SAFETY: so is every head.
+            f(Batch { head, tail, sum: unsafe { sum(head, tail) } });
+            from = tail;
+            tail = core::ptr::with_exposed_provenance_mut(next as usize);
         }
     }
 
-    /// Calls `f` for each batch's tail and number of objects. Nobody takes them meanwhile.
-    pub fn each(&self, mut f: impl FnMut(*mut L, usize)) {
+    /// Calls `f` for each batch's tail and sum. Nobody takes them meanwhile.
+    pub fn each(&self, mut f: impl FnMut(*mut L, u64)) {
         // Acquire: pairs with the release of each sender.
         let mut tail = self.first.load(Ordering::Acquire);
         while tail != Self::EMPTY && tail != Self::CLOSED {
-            // SAFETY: every tail in the inbox is a free object with its links written by `send`.
-            let extra = unsafe { (*tail).extra() };
-            f(tail, (extra & (L::ALIGN - 1)) + 1);
-            tail = core::ptr::with_exposed_provenance_mut(extra & !(L::ALIGN - 1));
+            // SAFETY: every tail in the inbox is a free object with its links written by `send`, and so is every head.
+            let (next, sum) = unsafe { ((*tail).extra(), sum((*tail).next(), tail)) };
+            f(tail, sum);
+            tail = core::ptr::with_exposed_provenance_mut(next as usize);
         }
     }
+}
+
+/// The sum of the addresses of a batch in an inbox.
+///
+/// # Safety
+/// Both are objects as [`Inbox::send`] wrote them.
+unsafe fn sum<L: Link>(head: *mut L, tail: *mut L) -> u64 {
+    // SAFETY: the caller's promise.
+    if head == tail { tail.addr() as u64 } else { unsafe { (*head).extra() } }
 }
 
 /// The ways that a batch of one span can go.

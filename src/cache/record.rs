@@ -12,7 +12,7 @@ use crate::account::Writer;
 use crate::config::MIN_ALIGN;
 use crate::heap::Client;
 use crate::size_class::{CLASSES, Class, QUICK_MAX};
-use crate::span::{Object, Place, Span, SpanList};
+use crate::span::{NO_TOKEN, Object, Place, Span, SpanList};
 
 /// What every allocation of a class touches.
 #[repr(C)]
@@ -51,6 +51,8 @@ pub struct Cache {
     client: Client,
     /// The class that is posted next when it is nobody's turn. Owner only.
     pub(super) next_post: Cell<usize>,
+    /// What the owning thread is told by: its spans bear it. Owner only; fixed while the cache owns a span.
+    token: Cell<usize>,
     /// Whether every free is validated. Owner only; fixed while the cache owns a span.
     pub(super) checked: Cell<bool>,
     /// Whether the owner is inside the allocator. Kept where frees are validated. Owner only.
@@ -103,6 +105,7 @@ impl Cache {
             inbox: Inbox::new(),
             client: Client::new(),
             next_post: Cell::new(0),
+            token: Cell::new(NO_TOKEN),
             checked: Cell::new(false),
             inside: AtomicBool::new(false),
             exit_rounds: Cell::new(0),
@@ -132,22 +135,54 @@ impl Cache {
         &self.client
     }
 
-    /// This cache as the owner of spans: where frees are validated another address than its own, so that the fast
-    /// path of a free takes none of its spans for this cache's.
-    #[inline(always)]
-    pub(super) fn as_owner(&self) -> *mut () {
-        core::ptr::from_ref(self).cast::<()>().wrapping_byte_add(usize::from(self.checked.get())).cast_mut()
+    /// Says by what the owning thread is told from others that run: the fast path of a free compares it. A multiple of
+    /// eight and not zero. Owner only; the cache owns no span.
+    pub fn set_token(&self, token: usize) {
+        debug_assert!(token != NO_TOKEN && token.is_multiple_of(8) && self.owns_nothing());
+        self.token.set(token);
     }
 
-    /// The cache that is meant by the owner of a span, which is not [`NOBODY`](crate::span::NOBODY).
+    /// This cache as the owner of spans.
+    #[inline(always)]
+    pub(super) fn as_owner(&self) -> *mut () {
+        core::ptr::from_ref(self).cast::<()>().cast_mut()
+    }
+
+    /// The token of its spans: where frees are validated another than its thread's, so that the fast path of a free takes
+    /// none of them for this thread's.
+    #[inline(always)]
+    pub(super) fn span_token(&self) -> usize {
+        self.token.get() | usize::from(self.checked.get())
+    }
+
+    /// By what the owning thread is told from others that run.
+    #[inline(always)]
+    pub fn token(&self) -> usize {
+        self.token.get()
+    }
+
+    /// The cache that owns `span`, or null.
+    pub fn owner_of(span: &Span) -> *const Cache {
+        Cache::of_owner(span.owner())
+    }
+
+    /// The cache that is the owner of a span, or null.
     pub(super) fn of_owner(owner: *mut ()) -> *const Cache {
-        owner.cast::<Cache>().map_addr(|addr| addr & !(align_of::<Cache>() - 1))
+        owner.cast()
     }
 
     /// Whether this cache owns `span`. Owner only.
     #[inline]
     pub fn owns(&self, span: &Span) -> bool {
         span.owner() == self.as_owner()
+    }
+
+    /// Whether no span is this cache's. Owner only.
+    pub(super) fn owns_nothing(&self) -> bool {
+        let is_empty = |state: &ClassState| {
+            state.current.get().is_null() && state.partial.is_empty() && state.full.is_empty()
+        };
+        self.classes.iter().all(is_empty)
     }
 
     /// How many objects of each list of `class` are in the cache's hand. Owner only.

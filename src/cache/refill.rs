@@ -77,7 +77,7 @@ impl Cache {
             // SAFETY: a listed span is alive.
             self.classes[class.index()].partial.pop().map(|span| unsafe { span.as_ref() })
         };
-        let take = || self.watched(central, central.take(self.client(), class, self.as_owner())?);
+        let take = || self.watched(central, central.take(self.client(), class, self.as_owner(), self.span_token())?);
         partial().or_else(take).or_else(|| {
             // Before there is no memory, what is on its way comes home, and may give spans back.
             self.send_all(central);
@@ -105,9 +105,6 @@ impl Cache {
             return Hand::EMPTY;
         }
         let count = span.take_back();
-        span.free.set(core::ptr::null_mut());
-        span.left.set(span.carved.get());
-        span.bias.set(0);
         self.classes[span.class().index()].fresh.set(false);
         Hand { first, count }
     }
@@ -123,18 +120,19 @@ impl Cache {
         }
         // SAFETY: objects `carved` to `carved + count` lie in the span and were never handed out.
         let first = unsafe { carve(span, carved, count) };
+        let (all, made) = (span.all.get(), span.sum_of_first(carved + count));
         span.carved.set(carved + count);
-        span.left.set(span.left.get() + count);
+        span.all.set(made);
+        span.out.set(span.out.get().wrapping_add(made - all));
         self.classes[class.index()].fresh.set(span.zero());
         Hand { first, count }
     }
 }
 
-/// Marks a span that has neither free nor uncarved objects: its first free is an event.
+/// Marks a span that has neither free nor uncarved objects: its first free lists it again.
 fn set_full(span: &Span) {
     span.place.set(Place::Full);
-    span.bias.set(span.outstanding() - 1);
-    span.left.set(1);
+    span.mark_full(true);
 }
 
 /// Links objects `from` to `from + count` of a span and returns the first.

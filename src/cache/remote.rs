@@ -10,25 +10,42 @@ use super::inbox::{Owner, Ways, forward};
 use super::record::Cache;
 use crate::central::{Central, receive};
 use crate::os::Os;
-use crate::span::{Kind, Link, NOBODY, Object, Place, Span};
+use crate::size_class::{CLASSES, Class};
+use crate::span::{Kind, Object, Place, Span};
 use crate::units::{Addr, KIB};
 
 /// A batch of free objects.
 type Batch = crate::span::Batch<Object>;
 
-/// How many spans an outbox gathers for at a time.
-const PARCELS: usize = 64;
+/// How many spans an outbox gathers for at a time: as many as a word has bits.
+const PARCELS: usize = u64::BITS as usize;
 /// How many bytes of objects make a full batch: large objects do not wait for company.
 const FULL_BYTES: usize = 4 * KIB;
 /// Every how many refills a cache empties its outbox and its inbox whatever else it does.
 const SETTLE_EVERY: u32 = 32;
-/// How many objects make a full batch: their number, less one, fits the low bits of a pointer.
-const FULL: u32 = Object::ALIGN as u32;
 
-/// Objects of one span, not sent yet.
+/// How many objects make a full batch, by class.
+static FULL: [u16; CLASSES] = full();
+
+const fn full() -> [u16; CLASSES] {
+    let mut t = [1; CLASSES];
+    let mut i = 0;
+    while i < CLASSES {
+        let objects = FULL_BYTES / Class::from_index(i).size();
+        t[i] = if objects == 0 { 1 } else { objects as u16 };
+        i += 1;
+    }
+    t
+}
+
+/// Objects of one span, not sent yet. All-zero bytes are none, of no span.
 struct Parcel {
     span: *const Span,
-    batch: Batch,
+    head: *mut Object,
+    tail: *mut Object,
+    sum: u64,
+    /// How many more objects go in.
+    room: usize,
 }
 
 /// What a cache has freed for others and not sent yet. Owner only.
@@ -36,20 +53,20 @@ struct Parcel {
 /// All-zero bytes are an empty outbox.
 pub(super) struct Outbox {
     parcels: [Parcel; PARCELS],
-    /// How many objects are in parcels.
-    gathered: u32,
+    /// Which parcels are begun, one bit each.
+    begun: u64,
     /// Refills since it was emptied.
     refills: u32,
 }
 
 impl Parcel {
     const EMPTY: Parcel =
-        Parcel { span: core::ptr::null(), batch: Batch { head: null_mut(), tail: null_mut(), count: 0 } };
+        Parcel { span: core::ptr::null(), head: null_mut(), tail: null_mut(), sum: 0, room: 0 };
 }
 
 impl Outbox {
     pub(super) const fn new() -> Outbox {
-        Outbox { parcels: [Parcel::EMPTY; PARCELS], gathered: 0, refills: 0 }
+        Outbox { parcels: [Parcel::EMPTY; PARCELS], begun: 0, refills: 0 }
     }
 }
 
@@ -63,12 +80,12 @@ struct Home<'a, O: Os> {
 impl<'a, O: Os> Ways<'a, Object> for Home<'a, O> {
     fn owner(&self) -> Owner<'a, Object> {
         let owner = self.span.owner();
-        if owner == NOBODY {
+        if owner.is_null() {
             Owner::Nobody
         } else if owner == self.cache.as_owner() {
             Owner::Own
         } else {
-            // SAFETY: owners other than NOBODY are caches, which are never unmapped.
+            // SAFETY: owners are caches, which are never unmapped.
             Owner::Other(unsafe { &(*Cache::of_owner(owner)).inbox })
         }
     }
@@ -87,50 +104,69 @@ impl Cache {
     ///
     /// # Safety
     /// `object` is an object of `span`, and the caller's to free.
-    #[cold]
-    #[inline(never)]
+    #[inline(always)]
     pub unsafe fn free_remote<O: Os>(&self, central: &Central<O>, span: &Span, object: *mut Object) -> bool {
         // Records are 128 bytes, so the bits above tell them apart.
         let index = (Addr::of(span).0 >> 7) % PARCELS;
-        // SAFETY: the outbox is the owner's, who is running this; nothing called below touches it.
-        let outbox = unsafe { &mut *self.outbox.get() };
-        let parcel = &mut outbox.parcels[index];
+        // SAFETY: the outbox is the owner's, who is running this.
+        let parcel = unsafe { &mut (*self.outbox.get()).parcels[index] };
         if !core::ptr::eq(parcel.span, span) {
-            let old =
-                core::mem::replace(parcel, Parcel { span, batch: Batch { head: null_mut(), tail: object, count: 0 } });
-            outbox.gathered -= old.batch.count;
-            self.send(central, &old);
+            // SAFETY: the caller's promise.
+            unsafe { self.begin_parcel(central, index, span, object) };
+            return true;
         }
-        if parcel.batch.head == object {
+        if parcel.head == object {
             return false;
         }
         // SAFETY: the object's memory is ours from now on.
-        unsafe { (*object).next.set(parcel.batch.head) };
-        parcel.batch.head = object;
-        parcel.batch.count += 1;
-        outbox.gathered += 1;
-        if parcel.batch.count == FULL || parcel.batch.count as usize * span.object_size() >= FULL_BYTES {
-            let old = core::mem::replace(parcel, Parcel::EMPTY);
-            outbox.gathered -= old.batch.count;
-            self.send(central, &old);
+        unsafe { (*object).next.set(parcel.head) };
+        parcel.head = object;
+        parcel.sum += object.addr() as u64;
+        parcel.room -= 1;
+        if parcel.room == 0 {
+            self.send(central, index);
         }
         true
     }
 
+    /// Sends the parcel `index`, if there is one, and begins another with `object` of `span`.
+    ///
+    /// # Safety
+    /// As for [`Cache::free_remote`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn begin_parcel<O: Os>(&self, central: &Central<O>, index: usize, span: &Span, object: *mut Object) {
+        self.send(central, index);
+        // SAFETY: the outbox is the owner's, who is running this.
+        let outbox = unsafe { &mut *self.outbox.get() };
+        let room = usize::from(FULL[span.class().index()]) - 1;
+        // SAFETY: the object's memory is ours from now on.
+        unsafe { (*object).next.set(null_mut()) };
+        outbox.parcels[index] = Parcel { span, head: object, tail: object, sum: object.addr() as u64, room };
+        outbox.begun |= 1 << index;
+        if room == 0 {
+            self.send(central, index);
+        }
+    }
+
     /// Sends a parcel to its span's owner, or frees it where there is none.
-    fn send<O: Os>(&self, central: &Central<O>, parcel: &Parcel) {
+    #[inline(never)]
+    fn send<O: Os>(&self, central: &Central<O>, index: usize) {
+        // SAFETY: the outbox is the owner's, who is running this; nothing called below touches it.
+        let outbox = unsafe { &mut *self.outbox.get() };
+        outbox.begun &= !(1 << index);
+        let Parcel { span, head, tail, sum, .. } = core::mem::replace(&mut outbox.parcels[index], Parcel::EMPTY);
         // SAFETY: the parcel's objects are outstanding, so their span is alive.
-        let Some(span) = (unsafe { parcel.span.as_ref() }) else { return };
-        let sent = parcel.batch.count as usize;
+        let Some(span) = (unsafe { span.as_ref() }) else { return };
         // Posted before the owner can post them as received.
-        central.heap().books().post_sent(self.writer(), span.class(), sent);
+        central.heap().books().post_sent(self.writer(), span.class(), span.count_of(sum) as usize);
         // SAFETY: the parcel's objects are free ones of the span, and this cache's.
-        unsafe { forward(&Home { cache: self, central, span }, &parcel.batch) };
+        unsafe { forward(&Home { cache: self, central, span }, &Batch { head, tail, sum }) };
     }
 
     /// Calls `f` for everything that was sent to this cache and not taken in: an object of each batch, and
-    /// how many it has. Owner only.
-    pub fn each_arrived(&self, f: impl FnMut(*mut Object, usize)) {
+    /// the sum of its objects' addresses. Owner only.
+    pub fn each_arrived(&self, f: impl FnMut(*mut Object, u64)) {
         self.inbox.each(f);
     }
 
@@ -162,16 +198,11 @@ impl Cache {
     /// Sends everything that was gathered.
     pub(super) fn send_all<O: Os>(&self, central: &Central<O>) {
         self.count_refills();
-        // SAFETY: the outbox is the owner's, who is running this; `send` does not touch it.
-        let outbox = unsafe { &mut *self.outbox.get() };
-        if outbox.gathered == 0 {
-            return;
-        }
-        outbox.gathered = 0;
-        for parcel in &mut outbox.parcels {
-            if !parcel.span.is_null() {
-                self.send(central, &core::mem::replace(parcel, Parcel::EMPTY));
-            }
+        // SAFETY: the outbox is the owner's, who is running this.
+        let mut begun = unsafe { (*self.outbox.get()).begun };
+        while begun != 0 {
+            self.send(central, begun.trailing_zeros() as usize);
+            begun &= begun - 1;
         }
     }
 
@@ -212,22 +243,17 @@ impl Cache {
     /// Puts a batch on the list of a span that this cache owns.
     fn received<O: Os>(&self, central: &Central<O>, span: &Span, batch: &Batch) {
         let class = span.class();
-        let place = span.place.get();
-        if place == Place::Full {
-            span.left.set(span.outstanding());
-            span.bias.set(0);
-        }
         // SAFETY: the batch's objects are this span's, and the span is ours.
-        unsafe { receive(span, batch) };
-        self.count_received(class, batch.count);
+        self.count_received(class, unsafe { receive(span, batch) });
         let state = &self.classes[class.index()];
-        match place {
+        match span.place.get() {
             Place::Current => {}
             Place::Full => {
+                span.mark_full(false);
                 state.full.remove(span);
                 self.place_partial(central, span);
             }
-            Place::Partial if span.outstanding() == 0 => {
+            Place::Partial if span.out.get() == 0 => {
                 state.partial.remove(span);
                 self.place_partial(central, span);
             }

@@ -18,7 +18,7 @@ use crate::heap::{Client, Heap, Use};
 use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
-use crate::span::{Batch, NOBODY, Object, Place, Span, SpanList};
+use crate::span::{Batch, Object, Place, Span, SpanList};
 
 /// One class's spans.
 struct Spans {
@@ -66,17 +66,16 @@ impl<O: Os> Central<O> {
         self.classes[class.index()].lock()
     }
 
-    /// A span of `class` with room, for `owner`: from the list, else from the page heap. `None`: no memory.
-    ///
-    /// The span has all its outstanding objects counted in `left`.
-    pub fn take(&self, client: &Client, class: Class, owner: *mut ()) -> Option<&Span> {
-        let listed = self.lock(class).take(owner);
+    /// A span of `class` with room, for `owner`, whose thread frees with `token`: from the list, else from the page
+    /// heap. `None`: no memory.
+    pub fn take(&self, client: &Client, class: Class, owner: *mut (), token: usize) -> Option<&Span> {
+        let listed = self.lock(class).take(owner, token);
         if let Some(span) = listed {
             // SAFETY: records of spans in use are alive; the span is the caller's now.
             return Some(unsafe { span.as_ref() });
         }
         let span = self.heap.take_near(client, class.span_pages(), Use::Small(class))?;
-        span.set_owner(owner);
+        span.set_owner(owner, token);
         Some(span)
     }
 
@@ -85,21 +84,18 @@ impl<O: Os> Central<O> {
     ///
     /// The caller owned it until now, has posted everything about it, and has it in no list.
     pub fn put(&self, client: &Client, span: &Span) {
-        span.left.set(span.outstanding());
-        span.bias.set(0);
-        if span.left.get() == 0 {
+        if span.out.get() == 0 {
             return self.retire(client, span, ClassEntry::default());
         }
         let spans = self.lock(span.class());
-        span.set_owner(NOBODY);
+        span.disown();
         spans.list(span);
     }
 
     /// Gives an empty span back to the page heap, and posts `counted` with that: what happened in its class and is not
     /// posted. The caller owns the span, or took it out of its list.
     pub fn retire(&self, client: &Client, span: &Span, counted: ClassEntry) {
-        debug_assert!(span.outstanding() == 0);
-        span.refuse_interior();
+        debug_assert!(span.out.get() == 0);
         self.heap.unwatch(span);
         // SAFETY: no object of the span is live or in transit, and it stands in no list.
         unsafe { self.heap.give_back_near(client, span, Use::Small(span.class()), counted) };
@@ -111,15 +107,14 @@ impl<O: Os> Central<O> {
     pub fn free(&self, client: &Client, span: &Span, batch: &Batch<Object>) -> bool {
         let class = span.class();
         let spans = self.lock(class);
-        if span.owner() != NOBODY {
+        if !span.owner().is_null() {
             return false;
         }
         let had_room = spans.has_room(span);
         // SAFETY: the batch's objects are free ones of this span, which is ours under the lock.
-        unsafe { receive(span, batch) };
-        let received = batch.count as usize;
+        let received = unsafe { receive(span, batch) } as usize;
         let entry = ClassEntry { received, vacant: received as isize, ..ClassEntry::default() };
-        if span.left.get() == 0 {
+        if span.out.get() == 0 {
             if had_room {
                 spans.partial.remove(span);
             }
@@ -172,25 +167,26 @@ impl Spans {
         }
     }
 
-    fn take(&self, owner: *mut ()) -> Option<NonNull<Span>> {
+    fn take(&self, owner: *mut (), token: usize) -> Option<NonNull<Span>> {
         let span = self.partial.pop()?;
         // SAFETY: a listed span is alive, and under the lock it is ours.
-        unsafe { span.as_ref() }.set_owner(owner);
+        unsafe { span.as_ref() }.set_owner(owner, token);
         Some(span)
     }
 }
 
-/// Puts a batch on its span's free list, as returned and posted. Does not look at what that means for
-/// the span's place: `left` may be zero afterwards.
+/// Puts a batch on its span's free list, as returned and posted, and returns how many objects it has. Does not look at
+/// what that means for the span's place: nothing may be out afterwards.
 ///
 /// # Safety
-/// The objects are outstanding ones of `span`, linked as the batch says; the caller owns the span, whose
-/// outstanding objects are all counted in `left`.
-pub unsafe fn receive(span: &Span, batch: &Batch<Object>) {
-    debug_assert!(span.bias.get() == 0 && span.left.get() >= batch.count);
+/// The objects are outstanding ones of `span`, linked as the batch says; the caller owns the span.
+pub unsafe fn receive(span: &Span, batch: &Batch<Object>) -> u32 {
+    let count = span.count_of(batch.sum);
+    debug_assert!(count <= span.outstanding());
     // SAFETY: the tail is a free object, by the caller's promise.
     unsafe { (*batch.tail).next.set(span.free.get()) };
     span.free.set(batch.head);
-    span.left.set(span.left.get() - batch.count);
-    span.accounted.set(span.accounted.get().wrapping_add(batch.count));
+    span.out.set(span.out.get().wrapping_sub(batch.sum));
+    span.accounted.set(span.accounted.get().wrapping_add(count));
+    count
 }

@@ -88,6 +88,7 @@ pub(super) fn adopt() -> Result<&'static Cache, OsError> {
     // The options may be known since the line before, and the cache owns nothing yet: no libc was called, and a signal
     // handler that allocates is told.
     cache.set_checked(KERNEL.is_checked());
+    cache.set_token(local::token());
     drop(busy);
     watch_fork();
     exit::keep();

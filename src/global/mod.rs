@@ -7,7 +7,8 @@
 //! No call into a libc happens before or during start-up; later ones go through weak references only:
 //! to be told when a thread ends, and to set `errno`.
 //!
-//! Invariant: [`local::cache`] is null or a cache of [`KERNEL`] that this thread owns.
+//! Invariant: [`local::cache`] is null or a cache of [`KERNEL`] that this thread owns, and whose spans bear this thread's
+//! token.
 
 #[cfg(feature = "allocator-api2")]
 mod allocator_api;
@@ -51,39 +52,25 @@ fn central() -> &'static Central<Linux> {
 /// Allocates `size` bytes. Null: no memory; `errno` is set where the home has one.
 #[inline(always)]
 pub fn allocate(size: usize) -> *mut u8 {
-    let cache = local::cache::<Cache>();
-    // Three ways out to three functions: with one, the compiler would make one condition of two, and compute it.
+    let cache = local::cache_or_nothing::<Cache>();
+    // Two ways out to two functions: with one, the compiler would make one condition of two, and compute it.
     if size > QUICK_MAX {
         return allocate_more(size);
     }
-    if cache.is_null() {
-        return allocate_first(size);
-    }
-    // SAFETY: the thread's word is null or its cache.
-    let p = unsafe { (*cache).pop_quick(size) };
+    // SAFETY: the thread's word is its cache, or leads to zero bytes.
+    let p = unsafe { Cache::pop_quick_of(cache, size) };
     if p.is_null() { allocate_slow(size) } else { p }
 }
 
 /// The second step of [`allocate`]: sizes that the quick table does not reach.
 #[inline(never)]
 fn allocate_more(size: usize) -> *mut u8 {
-    let cache = local::cache::<Cache>();
-    if size <= SMALL_MAX && !cache.is_null() {
-        // SAFETY: the thread's word is null or its cache.
-        let p = unsafe { (*cache).pop(Class::of(size)) };
+    if size <= SMALL_MAX {
+        // SAFETY: as in `allocate`.
+        let p = unsafe { Cache::pop_of(local::cache_or_nothing(), Class::of(size)) };
         if !p.is_null() {
             return p;
         }
-    }
-    allocate_slow(size)
-}
-
-/// The first allocation of a thread.
-#[cold]
-#[inline(never)]
-fn allocate_first(size: usize) -> *mut u8 {
-    if adopt().is_err() {
-        return or_enomem(null_mut());
     }
     allocate_slow(size)
 }
@@ -112,33 +99,30 @@ pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
 /// As for [`api::free`].
 #[inline(always)]
 pub unsafe fn free(p: *mut u8) {
-    // SAFETY: the caller's promise; the thread's word is null or its cache.
-    let seen = unsafe { api::free_quick(central(), local::cache::<Cache>(), p) };
-    match seen {
+    // SAFETY: the caller's promise.
+    match unsafe { api::free_quick(central(), local::token(), p) } {
         Freed::Done => {}
+        Freed::Last => free_last(p),
         // SAFETY: the caller's promise; two functions, so that the fast path need not say which.
-        Freed::Event => unsafe { free_event(p) },
-        // SAFETY: the caller's promise.
-        Freed::Not => unsafe { free_slow(p) },
+        Freed::Not => unsafe { free_other(p) },
     }
 }
 
 #[cold]
 #[inline(never)]
-unsafe fn free_event(p: *mut u8) {
-    if let Some(cache) = cache() {
-        // SAFETY: the caller's promise; the object is on its span's list.
-        unsafe { api::free_event(central(), cache, p) }
-    }
+fn free_last(p: *mut u8) {
+    api::free_last(central(), p);
 }
 
-#[cold]
 #[inline(never)]
-unsafe fn free_slow(p: *mut u8) {
-    with_cache_to_free(p, |cache| {
+unsafe fn free_other(p: *mut u8) {
+    // SAFETY: the thread's word is null or its cache.
+    match unsafe { local::cache::<Cache>().as_ref() } {
         // SAFETY: the caller's promise.
-        unsafe { api::free_slow(central(), cache, p, "free") }
-    });
+        Some(cache) => unsafe { api::free_other(central(), cache, p, "free") },
+        // SAFETY: as above.
+        None => with_cache_to_free(p, |cache| unsafe { api::free_slow(central(), cache, p, "free") }),
+    }
 }
 
 /// Frees an object of which the caller knows how many bytes it asked for, aligned to what; null: nothing. `function` is
@@ -150,24 +134,41 @@ unsafe fn free_slow(p: *mut u8) {
 /// As for [`api::free`].
 #[inline(always)]
 pub unsafe fn free_sized(p: *mut u8, size: usize, align: usize, function: &'static str) {
-    // SAFETY: the caller's promise; the thread's word is null or its cache.
-    let seen = unsafe { api::free_quick(central(), local::cache::<Cache>(), p) };
-    match seen {
+    // SAFETY: the caller's promise.
+    match unsafe { api::free_quick(central(), local::token(), p) } {
         Freed::Done => {}
+        Freed::Last => free_last(p),
         // SAFETY: the caller's promise.
-        Freed::Event => unsafe { free_event(p) },
-        // SAFETY: the caller's promise.
-        Freed::Not => unsafe { free_sized_slow(p, size, align, function) },
+        Freed::Not => unsafe { free_sized_other(p, size, align, function) },
     }
 }
 
-#[cold]
-#[inline(never)]
-unsafe fn free_sized_slow(p: *mut u8, size: usize, align: usize, function: &'static str) {
-    with_cache_to_free(p, |cache| {
+/// As [`free_sized`], for callers that promise more: with `check:on` it is seen if they were wrong.
+///
+/// # Safety
+/// `p` is a live object of this allocator, of `size` bytes aligned to `align`, and nobody uses it any more.
+#[inline(always)]
+pub unsafe fn free_live(p: *mut u8, size: usize, align: usize, function: &'static str) {
+    // SAFETY: the caller's promise.
+    match unsafe { api::free_live(central(), local::token(), p) } {
+        Freed::Done => {}
+        Freed::Last => free_last(p),
         // SAFETY: the caller's promise.
-        unsafe { api::free_sized_slow(central(), cache, p, size, align, function) }
-    });
+        Freed::Not => unsafe { free_sized_other(p, size, align, function) },
+    }
+}
+
+#[inline(never)]
+unsafe fn free_sized_other(p: *mut u8, size: usize, align: usize, function: &'static str) {
+    // SAFETY: the thread's word is null or its cache.
+    match unsafe { local::cache::<Cache>().as_ref() } {
+        // SAFETY: the caller's promise.
+        Some(cache) if !cache.is_checked() => unsafe { api::free_other(central(), cache, p, function) },
+        _ => with_cache_to_free(p, |cache| {
+            // SAFETY: as above.
+            unsafe { api::free_sized_slow(central(), cache, p, size, align, function) }
+        }),
+    }
 }
 
 /// Runs `f` with a cache that may free `p`, unless that is null.

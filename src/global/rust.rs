@@ -2,7 +2,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 
-use super::{allocate, allocate_aligned, allocate_zeroed, crossfoot, free_sized, reallocate, retire_cache};
+use super::{allocate, allocate_aligned, allocate_zeroed, crossfoot, free_live, reallocate, retire_cache};
 use crate::config::MIN_ALIGN;
 
 /// The allocator, for `#[global_allocator]`. All values are the same allocator.
@@ -39,8 +39,8 @@ unsafe impl GlobalAlloc for Crossfoot {
 
     #[inline]
     unsafe fn dealloc(&self, p: *mut u8, layout: Layout) {
-        // SAFETY: the caller frees an object of this allocator.
-        unsafe { free_sized(p, layout.size(), layout.align(), "dealloc") }
+        // SAFETY: the caller frees a live object of this allocator.
+        unsafe { free_live(p, layout.size(), layout.align(), "dealloc") }
     }
 
     #[inline]

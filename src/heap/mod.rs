@@ -142,6 +142,22 @@ impl<O: Os> Heap<O> {
         self.map.lookup::<O>(addr)
     }
 
+    /// The span of `addr` if its token is `token`; see [`PageMap::lookup_of`]. As for [`Heap::span_of`].
+    #[inline(always)]
+    pub fn span_of_token(&self, addr: Addr, token: usize) -> Option<&Span> {
+        self.map.lookup_of::<O>(addr, token)
+    }
+
+    /// As [`Heap::span_of_token`], for a live object.
+    ///
+    /// # Safety
+    /// `addr` is the address of a live object of this heap.
+    #[inline(always)]
+    pub unsafe fn span_of_live(&self, addr: Addr, token: usize) -> Option<&Span> {
+        // SAFETY: the caller's promise.
+        unsafe { self.map.lookup_live_of::<O>(addr, token) }
+    }
+
     /// Takes the heap's lock for a fork.
     pub fn hold_for_fork(&self) {
         hold_row([&self.state]);

@@ -116,9 +116,9 @@ fn find<O: Os>(caches: &Caches<O>, walked: Walked) -> Found {
             found.received[i] += cache.unposted_received(class) as u64;
             found.in_hand[i] += cache.in_hand(class) as u64;
         }
-        cache.each_arrived(|object, count| {
+        cache.each_arrived(|object, sum| {
             if let Some(span) = caches.central().heap().span_of(Addr::of(object)) {
-                found.arrived[span.class().index()] += count as u64;
+                found.arrived[span.class().index()] += u64::from(span.count_of(sum));
             }
         });
     });

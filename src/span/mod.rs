@@ -19,4 +19,4 @@ pub use batch::{Batch, Link};
 pub use list::SpanList;
 pub use live::LiveBits;
 pub use map::PageMap;
-pub use record::{Kind, NOBODY, Object, Place, Span};
+pub use record::{Kind, NO_TOKEN, Object, Place, Span};

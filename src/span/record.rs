@@ -2,17 +2,17 @@
 
 use core::cell::Cell;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
 use super::batch::Link;
 use super::live::Live;
-use crate::config::MIN_ALIGN;
 use crate::size_class::Class;
 use crate::units::{Addr, Pages};
 
-/// What a span's owner is where no cache owns it: an address that no cache has, and not null, which is
-/// what a thread without a cache has. The page map relies on its being the size of a record.
-pub const NOBODY: *mut () = core::ptr::without_provenance_mut(size_of::<Span>());
+/// The token of no thread: of a span that no cache owns, and of memory that is no span's.
+pub const NO_TOKEN: usize = 0;
+/// Added to a token, which is a multiple of eight: the span is full, so that its first free is not taken for any other.
+const FULL: usize = 2;
 
 /// A free object. Only free objects hold this; a live one is the caller's memory.
 #[repr(C)]
@@ -20,12 +20,10 @@ pub struct Object {
     /// The next free object of the same list.
     pub next: Cell<*mut Object>,
     /// Used by lists that travel between caches.
-    pub extra: Cell<usize>,
+    pub extra: Cell<u64>,
 }
 
 impl Link for Object {
-    const ALIGN: usize = MIN_ALIGN;
-
     fn next(&self) -> *mut Object {
         self.next.get()
     }
@@ -34,11 +32,11 @@ impl Link for Object {
         self.next.set(next);
     }
 
-    fn extra(&self) -> usize {
+    fn extra(&self) -> u64 {
         self.extra.get()
     }
 
-    fn set_extra(&self, extra: usize) {
+    fn set_extra(&self, extra: u64) {
         self.extra.set(extra);
     }
 }
@@ -78,32 +76,40 @@ pub enum Place {
 
 /// The record of a span. Records live in memory that only ever holds records.
 ///
-/// The first cache line is what any thread reads that frees an object, and nobody writes while the owner
+/// The first cache line is what any thread reads that frees an object, and hardly anybody writes while the owner
 /// stays; the second one is what the owner writes, so that it does not lose the line to those who only ask
 /// whose the span is.
+///
+/// All-zero bytes are the record that stands for no span: of a kind that is dead, at no address, nobody's.
 #[repr(C, align(128))]
 pub struct Span {
-    /// The cache that owns the span, or [`NOBODY`], as for spans without small objects. Written under
-    /// the lock of the class's central list, read by anyone.
+    /// The token of the thread that frees into the span on the fast path: the one that has the owner. [`NO_TOKEN`]
+    /// where no cache owns it; changed by a mark where every free has to be looked at. Written by the owner, or under
+    /// the lock of the class's central list; read by anyone.
+    token: AtomicUsize,
+    /// The cache that owns the span, or null, as for spans without small objects. Written under the lock of the class's
+    /// central list, read by anyone.
     owner: AtomicPtr<()>,
     /// The first byte. Fixed while the span lives.
     base: Cell<Addr>,
     /// The reciprocal of the size. Fixed while the span lives.
     reciprocal: Cell<u64>,
+    /// The reciprocal of the first byte's address: see [`Span::count_of`]. Fixed while the span lives.
+    base_reciprocal: Cell<u64>,
     /// Bytes of each object. Fixed while the span lives.
     size: Cell<u32>,
-    /// Objects that fit. Fixed while the span lives.
-    objects: Cell<u32>,
     /// How many pages. Fixed while the span lives, but for a large object's owner.
-    pages: Cell<Pages>,
+    pages: Cell<u32>,
+    /// Which objects are live, where that is kept. Fixed while the span lives.
+    pub(super) live: Live,
+    /// Objects that fit. Fixed while the span lives.
+    objects: Cell<u16>,
     /// The [`Kind`]. Written under the page heap's lock or by a free of the large object.
     kind: AtomicU8,
     /// The size class's number. Fixed while the span lives.
     class: Cell<u8>,
     /// Whether its memory read as zero when the span was taken. Fixed while the span lives.
     zero: Cell<bool>,
-    /// Which objects are live, where that is kept. Fixed while the span lives.
-    pub(super) live: Live,
     own: Own,
 }
 
@@ -112,11 +118,12 @@ pub struct Span {
 pub struct Own {
     /// Objects freed since the last take, last freed first.
     pub free: Cell<*mut Object>,
-    /// Frees by the owner until the next event: the first free of a full span, or the last one that
-    /// empties it.
-    pub left: Cell<u32>,
-    /// What `left` leaves out: `left + bias` objects are outstanding.
-    pub bias: Cell<u32>,
+    /// The sum of the addresses of all objects that are out: live, in transit, or in the cache's hand. A free by the
+    /// owner takes one address away, so that zero says that the last one came back, the quotient by the span's first
+    /// byte how many are out, and the rest whether what was freed was objects; see `returned.rs`.
+    pub out: Cell<u64>,
+    /// The sum of the addresses of all objects made so far.
+    pub all: Cell<u64>,
     /// Objects made of the span's memory so far.
     pub carved: Cell<u32>,
     /// `carved - outstanding - accounted` is how many frees by the owner its cache has not counted yet. Raised by what
@@ -125,13 +132,14 @@ pub struct Own {
     pub accounted: Cell<u32>,
     /// Which list of its owner the span stands in.
     pub place: Cell<Place>,
-    /// The sum of the addresses of the frees that the owner's cache has not counted, and of the distances of those that
-    /// it has; see [`Span::refuse_interior`]. Wraps.
-    pub freed_sum: Cell<usize>,
     /// The list's links.
     pub(super) next: Cell<*mut Span>,
     pub(super) prev: Cell<*mut Span>,
 }
+
+const _: () = assert!(core::mem::offset_of!(Span, token) == 0, "the fast path compares a record's first word");
+const _: () = assert!(core::mem::offset_of!(Span, own) == 64, "what all read fills one line");
+const _: () = assert!(crate::size_class::MAX_OBJECTS <= u16::MAX as usize, "a number of objects fits 16 bits");
 
 /// The owner's part is reached through the span: whoever names a field of it is the owner, or holds the lock
 /// of the class's central list where there is none.
@@ -156,38 +164,29 @@ impl Span {
             None => (0, 1),
         };
         Span {
-            owner: AtomicPtr::new(NOBODY),
+            token: AtomicUsize::new(NO_TOKEN),
+            owner: AtomicPtr::new(null_mut()),
             base: Cell::new(base),
             reciprocal: Cell::new(class.map_or(0, Class::reciprocal)),
+            base_reciprocal: Cell::new(class.map_or(0, |_| reciprocal_of(base))),
             size: Cell::new(size as u32),
-            objects: Cell::new(objects as u32),
-            pages: Cell::new(pages),
+            pages: Cell::new(pages.0 as u32),
+            live: Live::none(),
+            objects: Cell::new(objects as u16),
             kind: AtomicU8::new(kind as u8),
             class: Cell::new(class.map_or(0, |c| c.index() as u8)),
             zero: Cell::new(zero),
-            live: Live::none(),
             own: Own {
                 free: Cell::new(null_mut()),
-                left: Cell::new(0),
-                bias: Cell::new(0),
+                out: Cell::new(0),
+                all: Cell::new(0),
                 carved: Cell::new(0),
                 accounted: Cell::new(0),
                 place: Cell::new(Place::Current),
-                freed_sum: Cell::new(0),
                 next: Cell::new(null_mut()),
                 prev: Cell::new(null_mut()),
             },
         }
-    }
-
-    /// Makes zero bytes the record that stands for no span: of a kind that is dead, at no address, and
-    /// nobody's. Every other byte stays zero.
-    ///
-    /// # Safety
-    /// `this` points to zero bytes of the size and alignment of a record, the caller's alone.
-    pub(super) unsafe fn init_nothing(this: *mut Span) {
-        // SAFETY: in bounds, by the caller's promise. Zero bytes are valid for all other fields.
-        unsafe { (&raw mut (*this).owner).write(AtomicPtr::new(NOBODY)) };
     }
 
     /// Whether this record stands for no span.
@@ -196,15 +195,35 @@ impl Span {
         self.base() == Addr::NULL
     }
 
-    /// The owner, or [`NOBODY`].
+    /// Whether the record's token is `token`, and not changed by a mark.
+    #[inline(always)]
+    pub fn has_token(&self, token: usize) -> bool {
+        self.token.load(Ordering::Relaxed) == token
+    }
+
+    /// The cache that owns the span, or null.
     #[inline(always)]
     pub fn owner(&self) -> *mut () {
         self.owner.load(Ordering::Relaxed)
     }
 
-    /// Changes the owner. The caller holds the lock of the class's central list or made the span.
-    pub fn set_owner(&self, owner: *mut ()) {
+    /// Gives the span an owner, whose thread frees with `token`. The caller holds the lock of the class's central list
+    /// or made the span.
+    pub fn set_owner(&self, owner: *mut (), token: usize) {
+        self.token.store(token, Ordering::Relaxed);
         self.owner.store(owner, Ordering::Release);
+    }
+
+    /// Takes the owner away. The caller holds the lock of the class's central list.
+    pub fn disown(&self) {
+        self.set_owner(null_mut(), NO_TOKEN);
+    }
+
+    /// Says whether the span is full, so that the owner's next free has to be looked at. Owner only.
+    #[inline(always)]
+    pub fn mark_full(&self, full: bool) {
+        let token = self.token.load(Ordering::Relaxed);
+        self.token.store(if full { token | FULL } else { token & !FULL }, Ordering::Relaxed);
     }
 
     /// What the span is used for.
@@ -223,8 +242,9 @@ impl Span {
     /// Marks the record free. The caller holds the page heap's lock and the span's last reference.
     pub fn end(&self) {
         self.kind.store(Kind::Dead as u8, Ordering::Relaxed);
-        // A stale pointer into the span finds no owner, so no cache takes it for its own.
-        self.owner.store(NOBODY, Ordering::Relaxed);
+        // A stale pointer into the span finds no owner, so no thread takes it for its own.
+        self.token.store(NO_TOKEN, Ordering::Relaxed);
+        self.owner.store(null_mut(), Ordering::Relaxed);
     }
 
     /// The first byte.
@@ -236,12 +256,12 @@ impl Span {
     /// How many pages.
     #[inline]
     pub fn pages(&self) -> Pages {
-        self.pages.get()
+        Pages(self.pages.get() as usize)
     }
 
     /// The span shrinks or grows to `pages`, in place. The caller owns the large object in it.
     pub fn set_pages(&self, pages: Pages) {
-        self.pages.set(pages);
+        self.pages.set(pages.0 as u32);
     }
 
     /// The size class, of a span of kind [`Kind::Small`].
@@ -259,7 +279,7 @@ impl Span {
     /// How many objects fit.
     #[inline]
     pub fn objects(&self) -> u32 {
-        self.objects.get()
+        u32::from(self.objects.get())
     }
 
     /// Whether the memory read as zero when the span was taken, so that what was not handed out yet still does.
@@ -280,8 +300,9 @@ impl Span {
     /// Whether `addr` is the first byte of an object of this small span. Any address may be asked for.
     #[inline]
     pub fn is_object(&self, addr: Addr) -> bool {
-        let index = self.index_of(addr);
-        addr.0.wrapping_sub(self.base().0) == index * self.object_size() && index < self.objects() as usize
+        let distance = addr.0.wrapping_sub(self.base().0);
+        let bytes = self.pages().bytes();
+        distance < bytes && self.is_multiple(distance as u64) && distance + self.object_size() <= bytes
     }
 
     /// Whether `addr` lies in the span's pages.
@@ -290,30 +311,23 @@ impl Span {
         addr.0.wrapping_sub(self.base().0) < self.pages().bytes()
     }
 
-    /// Whether `bytes` is a multiple of the size of this small span's objects: one multiplication, exact as long as
-    /// the product of both fits 64 bits.
+    /// The reciprocal of the size.
     #[inline(always)]
-    pub(super) fn is_multiple(&self, bytes: usize) -> bool {
-        (bytes as u64).wrapping_mul(self.reciprocal.get()) < self.reciprocal.get()
+    pub(super) fn reciprocal(&self) -> u64 {
+        self.reciprocal.get()
+    }
+
+    /// The reciprocal of the first byte's address.
+    #[inline(always)]
+    pub(super) fn base_reciprocal(&self) -> u64 {
+        self.base_reciprocal.get()
     }
 
     /// The number of the object of this small span that holds `addr`, an address inside the span.
     #[inline]
     pub fn index_of(&self, addr: Addr) -> usize {
         let offset = addr.0.wrapping_sub(self.base().0) as u32;
-        Class::quotient(offset, self.reciprocal.get()) as usize
-    }
-
-    /// How many frees by the owner its cache has not counted yet. Owner only.
-    #[inline(always)]
-    pub fn uncounted(&self) -> u32 {
-        (self.carved.get() - self.outstanding()).wrapping_sub(self.accounted.get())
-    }
-
-    /// Objects that are neither in `free` nor uncarved: live, in transit, or in the cache's hand. Owner only.
-    #[inline]
-    pub fn outstanding(&self) -> u32 {
-        self.left.get() + self.bias.get()
+        Class::quotient(offset, self.reciprocal()) as usize
     }
 
     /// How many objects stand in `free`, counted one by one. Owner only.
@@ -334,7 +348,13 @@ impl Span {
         }
         let freed = self.carved.get().wrapping_sub(self.outstanding());
         self.carved.get() <= self.objects()
+            && self.all.get() == self.sum_of_first(self.carved.get())
             && freed <= self.carved.get()
             && freed.wrapping_sub(self.accounted.get()) as i32 >= 0
     }
+}
+
+/// What a sum of addresses in a span at `base` is multiplied by to be divided by that: see [`Span::count_of`].
+fn reciprocal_of(base: Addr) -> u64 {
+    u64::MAX / base.0 as u64 + 1
 }

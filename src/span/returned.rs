@@ -1,24 +1,54 @@
-//! Counting the owner's frees, and finding those of addresses inside an object without a division on the free path.
+//! Counting the owner's frees, and finding those of addresses inside an object, without a division or a counter on
+//! the free path.
 //!
-//! The owner's free adds the address up ([`Own::freed_sum`](super::record::Own::freed_sum)), in one instruction. The
-//! distances from the span's first byte are multiples of the size, each of them, so their sum is one too, unless a free
-//! was of an address inside an object: then it is not, but for the chance that two such frees make up for each other.
-//! That is looked at before a freed object is handed out again, and before the span is given back.
+//! A free by the owner takes the address away from one sum: of all that is out ([`Own::out`](super::record::Own::out)).
+//! Every address is the span's first byte and a distance. The first byte is so much larger than all distances
+//! together that the sum, divided by it, says how many objects are out. What is left over are the distances, which are
+//! multiples of the size, each of them, so their sum is one too, unless a free was of an address inside an object: then
+//! it is not, but for the chance that two such frees make up for each other. That is looked at before a freed object
+//! is handed out again, and before the span is given back.
 
 use super::record::Span;
+use crate::config::{ARENA_SIZE, MIN_ALIGN};
 use crate::report;
+use crate::size_class::MAX_OBJECTS;
 use crate::units::Addr;
 
+/// The most that all distances of a span's objects add up to: those of the most objects, the smallest ones. Spans with
+/// fewer, larger objects come to less; the tests see to it.
+const MOST_DISTANCE: usize = MAX_OBJECTS * (MAX_OBJECTS - 1) / 2 * MIN_ALIGN;
+
+// The heap's window begins at a multiple of an arena that is not zero.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(MOST_DISTANCE * 2 < ARENA_SIZE, "a sum of addresses says how many they are");
+
 impl Span {
-    /// Ends the process where a free by the owner since the last call was of an address inside an object. Owner only.
+    /// How many addresses of this span make the sum: one multiplication.
+    ///
+    /// The reciprocal is too large by at most 1, so the product by at most the sum, less than 2^57: not enough to reach
+    /// the next number, from which a sum is half an address away at least.
     #[inline(always)]
-    pub fn refuse_interior(&self) {
-        let firsts = self.base().0.wrapping_mul(self.uncounted() as usize);
-        if !self.is_multiple(self.freed_sum.get().wrapping_sub(firsts)) {
-            self.tell_interior();
-        }
-        // Without what was found to be right, so that the sum stays small.
-        self.freed_sum.set(firsts);
+    pub fn count_of(&self, sum: u64) -> u32 {
+        ((u128::from(sum) * u128::from(self.base_reciprocal())) >> u64::BITS) as u32
+    }
+
+    /// The sum of the addresses of the first `n` objects.
+    #[inline(always)]
+    pub fn sum_of_first(&self, n: u32) -> u64 {
+        let n = u64::from(n);
+        n * self.base().0 as u64 + n * n.saturating_sub(1) / 2 * self.object_size() as u64
+    }
+
+    /// Objects that are out: live, in transit, or in the cache's hand. Owner only.
+    #[inline(always)]
+    pub fn outstanding(&self) -> u32 {
+        self.count_of(self.out.get())
+    }
+
+    /// How many frees by the owner its cache has not counted yet. Owner only.
+    #[inline(always)]
+    pub fn uncounted(&self) -> u32 {
+        self.carved.get().wrapping_sub(self.outstanding()).wrapping_sub(self.accounted.get())
     }
 
     /// Counts the owner's frees: from now on all objects that are free are accounted for. Returns how many were not.
@@ -26,21 +56,39 @@ impl Span {
     #[inline(always)]
     pub fn count_freed(&self) -> u32 {
         let uncounted = self.uncounted();
-        // Of the addresses that are counted, the distances stay in the sum until they are looked at.
-        let firsts = self.base().0.wrapping_mul(uncounted as usize);
-        self.freed_sum.set(self.freed_sum.get().wrapping_sub(firsts));
         self.accounted.set(self.accounted.get().wrapping_add(uncounted));
         uncounted
     }
 
-    /// Before the free objects are taken to be allocated again: they stay frees that are not counted, and are not on
-    /// the list any more. Returns how many they are. Owner only.
+    /// Takes the free objects off the list, to be allocated again: they stay frees that are not counted. Returns how
+    /// many they are. Ends the process where one of them is no object. Owner only.
     #[inline(always)]
     pub fn take_back(&self) -> u32 {
-        self.refuse_interior();
-        let freed = self.carved.get() - self.outstanding();
+        let freed = self.carved.get().wrapping_sub(self.refuse_interior());
         self.accounted.set(self.accounted.get().wrapping_sub(freed));
+        self.free.set(core::ptr::null_mut());
+        self.out.set(self.all.get());
         freed
+    }
+
+    /// Ends the process where a free by the owner was of an address inside an object, or of one that was free. Returns
+    /// how many objects are out. Owner only.
+    #[inline(always)]
+    pub fn refuse_interior(&self) -> u32 {
+        let out = self.out.get();
+        let count = self.count_of(out);
+        let distances = out.wrapping_sub(u64::from(count).wrapping_mul(self.base().0 as u64));
+        if count > self.carved.get() || distances > MOST_DISTANCE as u64 || !self.is_multiple(distances) {
+            self.tell_interior();
+        }
+        count
+    }
+
+    /// Whether `bytes` is a multiple of the size of this small span's objects: one multiplication, exact as long as
+    /// the product of both fits 64 bits.
+    #[inline(always)]
+    pub(super) fn is_multiple(&self, bytes: u64) -> bool {
+        bytes.wrapping_mul(self.reciprocal()) < self.reciprocal()
     }
 
     /// Names the address, which stands on the span's list unless the list was overwritten.

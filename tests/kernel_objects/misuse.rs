@@ -20,6 +20,9 @@ pub const INTERIOR: &str = "inside an object, not its start";
 const MISALIGNED: &str = "misaligned";
 const NO_OBJECT: &str = "not an object";
 
+/// The token of a thread that owns nothing.
+const IDLE: usize = 8;
+
 /// What `act` ends the program with.
 #[track_caller]
 pub fn ends_with(line: &str, act: impl FnOnce()) {
@@ -88,7 +91,7 @@ fn an_address_below_every_heap() {
         ends_with(&line, || free(kernel, cache, at));
         ends_with(&line, || free_without_cache(kernel, at));
         // SAFETY: nobody's address, which is what must be seen; a thread without a cache asks.
-        assert_eq!(unsafe { api::free_quick(central, core::ptr::null(), at as *mut u8) }, Freed::Not);
+        assert_eq!(unsafe { api::free_quick(central, IDLE, at as *mut u8) }, Freed::Not);
     }
     retire(kernel, cache);
     kernel::empty(kernel);
@@ -157,7 +160,10 @@ fn an_address_inside_that_its_owner_frees_last() {
     let cache = adopt(&kernel);
     // Two spans, so that the first is not the one that a cache keeps.
     let objects: Vec<usize> = (0..64).map(|_| allocate(&kernel, cache, 3000)).collect();
-    let (inside, rest) = (objects[3] + 1024, [&objects[..3], &objects[4..]].concat());
+    let (inside, rest) = (objects[3] + 1024, [&objects[..3], &objects[5..]].concat());
+    // The first free into a full span is looked at.
+    ends_with(&format!("crossfoot: free({inside:#x}): {INTERIOR}"), || free(&kernel, cache, inside));
+    free(&kernel, cache, objects[4]);
     free(&kernel, cache, inside);
     ends_with(&format!("crossfoot: free({inside:#x}): {INTERIOR}"), || {
         rest.iter().for_each(|&at| free(&kernel, cache, at));
@@ -269,7 +275,7 @@ fn null_is_freed_in_silence() {
     let linux: &Kernel<Linux> = Box::leak(kernel::kernel(Linux));
     let cache_there = adopt(linux);
     // SAFETY: null may be freed.
-    let seen = unsafe { api::free_quick(linux.caches().central(), core::ptr::null(), core::ptr::null_mut()) };
+    let seen = unsafe { api::free_quick(linux.caches().central(), IDLE, core::ptr::null_mut()) };
     assert_eq!(seen, Freed::Not);
     free(linux, cache_there, 0);
     free_without_cache(linux, 0);
