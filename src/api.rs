@@ -177,17 +177,17 @@ pub fn free_last<O: Os>(central: &Central<O>, p: *mut u8) {
 pub unsafe fn free_other<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, function: &'static str) {
     let addr = Addr::of(p);
     if let Some(span) = central.heap().span_of(addr)
-        && !span.owner().is_null()
+        && span.kind() == Kind::Small
         && !cache.is_checked()
         && span.is_object(addr)
     {
-        if !cache.owns(span) {
-            // SAFETY: the caller's promise, and it is an object of a span that another cache owns.
+        if !cache.owns(span) && !(span.owner().is_null() && cache.adopt(central, span)) {
+            // SAFETY: the caller's promise, and it is an object of a span that this cache does not own.
             if unsafe { cache.free_remote(central, span, p.cast()) } {
                 return;
             }
         } else if span.place.get() == Place::Full {
-            // SAFETY: as above, but it is this cache.
+            // SAFETY: as above, but this cache owns it.
             return unsafe { cache.free_into_full(central, span, p.cast()) };
         }
     }

@@ -85,6 +85,21 @@ const fn quick() -> [u8; QUICK_MAX / MIN_ALIGN + 1] {
     t
 }
 
+/// Bytes of a step of [`MIDDLE`]: above [`QUICK_MAX`] every class's size is a multiple of it.
+const MIDDLE_STEP: usize = QUICK_MAX / STEPS;
+/// The class of a size above [`QUICK_MAX`], by its number of steps.
+static MIDDLE: [u8; SMALL_MAX / MIDDLE_STEP + 1] = middle();
+
+const fn middle() -> [u8; SMALL_MAX / MIDDLE_STEP + 1] {
+    let mut t = [0; SMALL_MAX / MIDDLE_STEP + 1];
+    let mut i = 0;
+    while i < t.len() {
+        t[i] = class_by_rule(i * MIDDLE_STEP) as u8;
+        i += 1;
+    }
+    t
+}
+
 /// The fewest bytes a span should have, by object size: enough objects that a refill is
 /// rare beside the allocations it serves, few enough bytes that a thread with one object of a
 /// class does not hold much.
@@ -134,6 +149,13 @@ impl Class {
         Class(QUICK[size.div_ceil(MIN_ALIGN)])
     }
 
+    /// As [`Class::of`], by table, for sizes above [`QUICK_MAX`].
+    #[inline]
+    pub fn middle(size: usize) -> Class {
+        debug_assert!(size > QUICK_MAX && size <= SMALL_MAX);
+        Class(MIDDLE[size.div_ceil(MIDDLE_STEP)])
+    }
+
     /// The least class whose objects hold `size` bytes and are all aligned to `align`, a power of
     /// two of at most a page. `None` where only a large object will do.
     #[inline]
@@ -141,14 +163,10 @@ impl Class {
         if align > PAGE_SIZE || size > SMALL_MAX {
             return None;
         }
-        let mut c = class_by_rule(size);
-        while c < CLASSES {
-            if size_by_rule(c) & (align - 1) == 0 {
-                return Some(Class(c as u8));
-            }
-            c += 1;
-        }
-        None
+        // The class of a multiple of a power of two has objects of such a multiple. Never above, since SMALL_MAX is a
+        // multiple of every alignment up to a page.
+        let least = if size == 0 { 1 } else { size };
+        Some(Class::of((least + (align - 1)) & !(align - 1)))
     }
 
     /// The class's number.
@@ -206,6 +224,7 @@ impl Class {
 }
 
 const _: () = assert!(size_by_rule(CLASSES - 1) == SMALL_MAX, "the last class is the largest small size");
+const _: () = assert!(SMALL_MAX.is_multiple_of(PAGE_SIZE), "what is small stays so when it is aligned to a page or less");
 const _: () = assert!(CLASSES < 128, "a class fits a byte with room to spare");
 
 #[cfg(test)]
@@ -224,6 +243,8 @@ mod tests {
             assert_eq!(SIZES[c.index()] as usize, c.size());
             if size <= QUICK_MAX {
                 assert_eq!(Class::quick(size), c, "size {size}");
+            } else {
+                assert_eq!(Class::middle(size), c, "size {size}");
             }
         }
     }
@@ -246,6 +267,8 @@ mod tests {
             for size in 0..=SMALL_MAX {
                 let c = Class::of_aligned(size, align).unwrap();
                 assert!(c.size() >= size && c.size().is_multiple_of(align));
+                let mut below = Class::all().take(c.index());
+                assert!(below.all(|c| c.size() < size || !c.size().is_multiple_of(align)), "{size} {align}");
             }
             align *= 2;
         }

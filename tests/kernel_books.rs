@@ -422,7 +422,7 @@ fn both_ways_of_adding_up_agree() {
     assert_eq!((fast.mallocs, fast.heap_objects + fast.frees), (502, 502));
     assert_eq!(fast.total_alloc, 500 * 48 + 106_496 + 204_800, "large objects have whole pages");
     assert_eq!(fast.frees, row.frees + 1);
-    assert!((0..=40).contains(&fast.in_transit), "{}", fast.in_transit);
+    assert!((1..=100).contains(&fast.in_transit), "{}", fast.in_transit);
     assert_eq!((fast.stack_inuse, fast.heap_alloc), (2 * PAGE_SIZE as u64, fast.alloc));
     assert_eq!(fast.mcache_inuse, 2 * size_of::<Cache>() as u64);
     let rest = fast.buck_hash_sys + fast.other_sys;

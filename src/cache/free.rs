@@ -5,6 +5,10 @@ use crate::central::Central;
 use crate::os::Os;
 use crate::span::{Object, Place, Span};
 
+/// A cache that has so many spans of a class with room adopts no more: a thread that only frees would keep from others
+/// what it never uses.
+const ADOPT_BELOW: usize = 4;
+
 /// What became of a free on the fast path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Freed {
@@ -58,6 +62,25 @@ impl Cache {
         // SAFETY: the caller's promise. The list is empty, so the object is not its first.
         unsafe { Cache::push(span, object) };
         self.place_partial(central, span);
+    }
+
+    /// Takes a span over that no cache owns, one of whose objects this cache is about to free: its objects are those of
+    /// threads that have ended, and if one comes to this thread, more will. `false`: another cache owns it, or this one
+    /// has enough spans of its class with room.
+    pub fn adopt<O: Os>(&self, central: &Central<O>, span: &Span) -> bool {
+        let state = &self.classes[span.class().index()];
+        if state.partial.len() >= ADOPT_BELOW || !central.adopt(span, self.as_owner(), self.span_token()) {
+            return false;
+        }
+        if span.has_room() {
+            span.place.set(Place::Partial);
+            state.partial.push(span);
+        } else {
+            span.place.set(Place::Full);
+            span.mark_full(true);
+            state.full.push(span);
+        }
+        true
     }
 
     /// Lists a span that stands in no list and has free objects, or gives it back if it is empty and not the

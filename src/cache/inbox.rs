@@ -95,6 +95,8 @@ impl<L: Link> Inbox<L> {
             if head != tail {
                 look(tail, head);
             }
+            // It is on its way while this batch is looked at.
+            L::prefetch(core::ptr::without_provenance_mut(next as usize));
             // SAFETY: so is every head.
             f(Batch { head, tail, sum: unsafe { sum(head, tail) } });
             from = tail;

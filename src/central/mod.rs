@@ -84,12 +84,25 @@ impl<O: Os> Central<O> {
     ///
     /// The caller owned it until now, has posted everything about it, and has it in no list.
     pub fn put(&self, client: &Client, span: &Span) {
-        if span.out.get() == 0 {
+        if span.refuse_interior() == 0 {
             return self.retire(client, span, ClassEntry::default());
         }
         let spans = self.lock(span.class());
         span.disown();
         spans.list(span);
+    }
+
+    /// Gives `span` to `owner`, whose thread frees with `token`, if no cache owns it. It stands in no list then.
+    pub fn adopt(&self, span: &Span, owner: *mut (), token: usize) -> bool {
+        let spans = self.lock(span.class());
+        if !span.owner().is_null() {
+            return false;
+        }
+        if span.has_room() {
+            spans.partial.remove(span);
+        }
+        span.set_owner(owner, token);
+        true
     }
 
     /// Gives an empty span back to the page heap, and posts `counted` with that: what happened in its class and is not
@@ -110,7 +123,7 @@ impl<O: Os> Central<O> {
         if !span.owner().is_null() {
             return false;
         }
-        let had_room = spans.has_room(span);
+        let had_room = span.has_room();
         // SAFETY: the batch's objects are free ones of this span, which is ours under the lock.
         let received = unsafe { receive(span, batch) } as usize;
         let entry = ClassEntry { received, vacant: received as isize, ..ClassEntry::default() };
@@ -154,12 +167,8 @@ impl<O: Os> Central<O> {
 }
 
 impl Spans {
-    fn has_room(&self, span: &Span) -> bool {
-        !span.free.get().is_null() || span.carved.get() < span.objects()
-    }
-
     fn list(&self, span: &Span) {
-        if self.has_room(span) {
+        if span.has_room() {
             span.place.set(Place::Partial);
             self.partial.push(span);
         } else {

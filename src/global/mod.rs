@@ -65,14 +65,20 @@ pub fn allocate(size: usize) -> *mut u8 {
 /// The second step of [`allocate`]: sizes that the quick table does not reach.
 #[inline(never)]
 fn allocate_more(size: usize) -> *mut u8 {
-    if size <= SMALL_MAX {
-        // SAFETY: as in `allocate`.
-        let p = unsafe { Cache::pop_of(local::cache_or_nothing(), Class::of(size)) };
-        if !p.is_null() {
-            return p;
-        }
+    if size > SMALL_MAX {
+        return allocate_slow(size);
     }
-    allocate_slow(size)
+    let class = Class::middle(size);
+    let cache = local::cache_or_nothing();
+    // SAFETY: as in `allocate`.
+    let p = unsafe { Cache::pop_of(cache, class) };
+    if p.is_null() { allocate_class_slow(class) } else { p }
+}
+
+#[cold]
+#[inline(never)]
+fn allocate_class_slow(class: Class) -> *mut u8 {
+    or_enomem(cache().map_or(null_mut(), |cache| cache.refill(central(), class)))
 }
 
 #[cold]
@@ -90,6 +96,19 @@ pub fn allocate_zeroed(size: usize) -> *mut u8 {
 /// Allocates `size` bytes aligned to `align`, a power of two. Null: no memory. Does not set `errno`.
 #[inline]
 pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
+    if let Some(class) = Class::of_aligned(size, align) {
+        // SAFETY: as in `allocate`.
+        let p = unsafe { Cache::pop_of(local::cache_or_nothing(), class) };
+        if !p.is_null() {
+            return p;
+        }
+    }
+    allocate_aligned_slow(size, align)
+}
+
+#[cold]
+#[inline(never)]
+fn allocate_aligned_slow(size: usize, align: usize) -> *mut u8 {
     cache().map_or(null_mut(), |cache| api::allocate_aligned(central(), cache, size, align))
 }
 

@@ -10,6 +10,8 @@ pub trait Link: Sized {
     fn extra(&self) -> u64;
     /// Sets what [`Link::extra`] returns.
     fn set_extra(&self, extra: u64);
+    /// Asks for the line of the object at `at`, which is read soon. Any address may be asked for.
+    fn prefetch(_at: *mut Self) {}
 }
 
 /// Objects of one span on their way home, linked through `next`: `head` first, `tail` last.

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
 use super::batch::Link;
 use super::live::Live;
+use crate::arch;
 use crate::size_class::Class;
 use crate::units::{Addr, Pages};
 
@@ -38,6 +39,11 @@ impl Link for Object {
 
     fn set_extra(&self, extra: u64) {
         self.extra.set(extra);
+    }
+
+    #[inline(always)]
+    fn prefetch(at: *mut Object) {
+        arch::prefetch(at.cast());
     }
 }
 
@@ -328,6 +334,12 @@ impl Span {
     pub fn index_of(&self, addr: Addr) -> usize {
         let offset = addr.0.wrapping_sub(self.base().0) as u32;
         Class::quotient(offset, self.reciprocal()) as usize
+    }
+
+    /// Whether objects can be taken from the span. Owner only.
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        !self.free.get().is_null() || self.carved.get() < self.objects()
     }
 
     /// How many objects stand in `free`, counted one by one. Owner only.
