@@ -11,7 +11,32 @@ use crate::span::Object;
 
 const _: () = assert!(core::mem::offset_of!(Cache, classes) <= NOTHING_BYTES, "zero bytes are a cache to pop from");
 
+/// Where a size's slot is, by bytes, as [`Cache`]'s own table has it by granules: as the compiler knows it, it looks up
+/// a size that it knows too.
+static OFFSETS: [u16; QUICK_MAX + 1] = offsets_by_size();
+
+const fn offsets_by_size() -> [u16; QUICK_MAX + 1] {
+    let mut t = [0; QUICK_MAX + 1];
+    let mut size = 0;
+    while size < t.len() {
+        t[size] = (Class::of(size).index() * size_of::<Slot>()) as u16;
+        size += 1;
+    }
+    t
+}
+
 impl Cache {
+    /// As [`Cache::pop_quick_of`], for a `size` that may be a constant.
+    ///
+    /// # Safety
+    /// As for [`Cache::pop_quick_of`].
+    #[inline(always)]
+    pub unsafe fn pop_known_of(this: *const Cache, size: usize) -> *mut u8 {
+        debug_assert!(size <= QUICK_MAX);
+        // SAFETY: as in `pop_quick_of`, with the other table.
+        unsafe { pop(&*this.cast::<u8>().add(*OFFSETS.get_unchecked(size) as usize).cast::<Slot>()) }
+    }
+
     /// As [`Cache::pop_quick`], of what a thread's word points to.
     ///
     /// # Safety

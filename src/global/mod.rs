@@ -62,6 +62,18 @@ pub fn allocate(size: usize) -> *mut u8 {
     if p.is_null() { allocate_slow(size) } else { p }
 }
 
+/// As [`allocate`], for a `size` that the compiler may know: then there is nothing left to look up.
+#[inline(always)]
+pub fn allocate_known(size: usize) -> *mut u8 {
+    let cache = local::cache_or_nothing::<Cache>();
+    if size > QUICK_MAX {
+        return allocate_more(size);
+    }
+    // SAFETY: as in `allocate`.
+    let p = unsafe { Cache::pop_known_of(cache, size) };
+    if p.is_null() { allocate_slow(size) } else { p }
+}
+
 /// The second step of [`allocate`]: sizes that the quick table does not reach.
 #[inline(never)]
 fn allocate_more(size: usize) -> *mut u8 {

@@ -2,7 +2,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 
-use super::{allocate, allocate_aligned, allocate_zeroed, crossfoot, free_live, reallocate, retire_cache};
+use super::{allocate_aligned, allocate_known, allocate_zeroed, crossfoot, free_live, reallocate, retire_cache};
 use crate::config::MIN_ALIGN;
 
 /// The allocator, for `#[global_allocator]`. All values are the same allocator.
@@ -31,7 +31,7 @@ unsafe impl GlobalAlloc for Crossfoot {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.align() <= MIN_ALIGN {
-            allocate(layout.size())
+            allocate_known(layout.size())
         } else {
             allocate_aligned(layout.size(), layout.align())
         }
