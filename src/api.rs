@@ -12,7 +12,7 @@ use core::fmt::Display;
 use core::ptr::null_mut;
 
 use crate::account::ClassEntry;
-use crate::cache::{Cache, Freed};
+use crate::cache::{Cache, Freed, Gathered};
 use crate::central::Central;
 use crate::config::{MAX_ALIGN, MAX_REQUEST, MIN_ALIGN};
 use crate::heap::Use;
@@ -169,27 +169,55 @@ pub fn free_last<O: Os>(central: &Central<O>, p: *mut u8) {
     }
 }
 
-/// The rest of [`free`]: small objects of others and of full spans, about which there is nothing slow, or [`free_slow`].
+/// What a free that [`free_quick`] did not do is, as far as that can be said in a few instructions.
+pub enum Other<'a> {
+    /// Others' object, and done.
+    Done,
+    /// Others' object, and what was gathered of the span is to be sent: [`Cache::send_gathered_of`].
+    Send(&'a Cache, &'a Span),
+    /// An object of a span of the cache: [`Cache::free_into_full`], if the span is full and frees are not validated.
+    Own(&'a Cache, &'a Span),
+    /// Nothing of these: [`free_other`].
+    Rest,
+}
+
+/// The second step of [`free`], after [`free_quick`] did nothing.
+///
+/// # Safety
+/// As for [`free`]; `cache` is what the thread's word points to.
+#[inline(always)]
+pub unsafe fn free_gathered<O: Os>(central: &Central<O>, cache: *const Cache, p: *mut u8) -> Other<'_> {
+    let addr = Addr(p.addr());
+    let Some(span) = central.heap().span_of(addr).filter(|span| span.is_object(addr)) else { return Other::Rest };
+    // SAFETY: what owns or gathers is a cache; caches are never unmapped. The caller frees the object.
+    unsafe {
+        if core::ptr::eq(Cache::owner_of(span), cache) {
+            return Other::Own(&*cache, span);
+        }
+        match Cache::free_gathered(cache, span, p.cast()) {
+            Gathered::More => Other::Done,
+            Gathered::Full => Other::Send(&*cache, span),
+            Gathered::Not => Other::Rest,
+        }
+    }
+}
+
+/// The third step of [`free`]: objects of full spans, and of spans that nobody owns, or [`free_slow`].
 ///
 /// # Safety
 /// As for [`free`]; [`free_quick`] did nothing.
-#[inline(always)]
+#[inline]
 pub unsafe fn free_other<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, function: &'static str) {
     let addr = Addr::of(p);
     if let Some(span) = central.heap().span_of(addr)
         && span.kind() == Kind::Small
         && !cache.is_checked()
         && span.is_object(addr)
+        && (cache.owns(span) || span.owner().is_null() && cache.adopt(central, span))
+        && span.place.get() == Place::Full
     {
-        if !cache.owns(span) && !(span.owner().is_null() && cache.adopt(central, span)) {
-            // SAFETY: the caller's promise, and it is an object of a span that this cache does not own.
-            if unsafe { cache.free_remote(central, span, p.cast()) } {
-                return;
-            }
-        } else if span.place.get() == Place::Full {
-            // SAFETY: as above, but this cache owns it.
-            return unsafe { cache.free_into_full(central, span, p.cast()) };
-        }
+        // SAFETY: the caller's promise, and it is an object of a span that this cache owns.
+        return unsafe { cache.free_into_full(central, span, p.cast()) };
     }
     // SAFETY: the caller's promise.
     unsafe { free_slow(central, cache, p, function) }

@@ -224,7 +224,8 @@ impl Class {
 }
 
 const _: () = assert!(size_by_rule(CLASSES - 1) == SMALL_MAX, "the last class is the largest small size");
-const _: () = assert!(SMALL_MAX.is_multiple_of(PAGE_SIZE), "what is small stays so when it is aligned to a page or less");
+const _: () =
+    assert!(SMALL_MAX.is_multiple_of(PAGE_SIZE), "what is small stays so when it is aligned to a page or less");
 const _: () = assert!(CLASSES < 128, "a class fits a byte with room to spare");
 
 #[cfg(test)]

@@ -63,7 +63,10 @@ fn count(valgrind: &Path, folder: &Path, face: &Face) -> Vec<(String, u64)> {
     let out = common::scratch().join(format!("callgrind.{}.{}", face.name, std::process::id()));
     let mut command = Command::new(valgrind);
     command.args(["--tool=callgrind", "--combine-dumps=yes"]).arg(format!("--callgrind-out-file={}", out.display()));
-    command.args(face.entries.map(|entry| format!("--toggle-collect={entry}"))).arg(folder.join(face.program)).arg(face.argument);
+    command
+        .args(face.entries.map(|entry| format!("--toggle-collect={entry}")))
+        .arg(folder.join(face.program))
+        .arg(face.argument);
     command.env_remove("CROSSFOOT");
     if let Some(so) = &face.preload {
         command.env("LD_PRELOAD", so);

@@ -14,11 +14,13 @@ struct ThreadBlock {
 }
 
 /// How many zero bytes [`NOTHING`] has.
-pub const NOTHING_BYTES: usize = 2048;
+pub const NOTHING_BYTES: usize = 8192;
 
 /// Zero bytes, which nobody writes.
 #[repr(align(128))]
-pub struct Nothing(#[allow(dead_code, reason = "read through the thread word")] [AtomicUsize; NOTHING_BYTES / size_of::<usize>()]);
+pub struct Nothing(
+    #[allow(dead_code, reason = "read through the thread word")] [AtomicUsize; NOTHING_BYTES / size_of::<usize>()],
+);
 
 /// What the word of a new thread points to, so that it always points to something.
 pub static NOTHING: Nothing = Nothing([const { AtomicUsize::new(0) }; NOTHING_BYTES / size_of::<usize>()]);

@@ -31,3 +31,4 @@ mod remote;
 pub use checked::Inside;
 pub use free::Freed;
 pub use record::Cache;
+pub use remote::Gathered;

@@ -3,7 +3,7 @@
 use core::cell::Cell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::record::Cache;
+use super::record::{Cache, ClassState};
 use crate::account::ClassEntry;
 use crate::central::Central;
 use crate::os::Os;
@@ -99,6 +99,13 @@ impl Cache {
     pub(super) fn count_frees(&self, span: &Span) {
         let counted = &self.classes[span.class().index()].posted.frees;
         counted.set(counted.get() + span.count_freed());
+    }
+
+    /// Counts `n` frees into a span of the class of `state` that are taken to be allocated again, to be posted.
+    #[inline(always)]
+    pub(super) fn count_taken(&self, state: &ClassState, n: u32) {
+        let counted = &state.posted.frees;
+        counted.set(counted.get() + n);
     }
 
     /// Posts what happened in one class, the next one at each call: a thread that has gone on to other classes does not

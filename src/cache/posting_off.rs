@@ -1,6 +1,6 @@
 //! What a cache counts in a build without books: nothing.
 
-use super::record::Cache;
+use super::record::{Cache, ClassState};
 use crate::account::ClassEntry;
 use crate::central::Central;
 use crate::os::Os;
@@ -56,6 +56,9 @@ impl Cache {
     pub(super) fn count_frees(&self, span: &Span) {
         span.count_freed();
     }
+
+    #[inline(always)]
+    pub(super) fn count_taken(&self, _state: &ClassState, _n: u32) {}
 
     #[inline(always)]
     pub(super) fn post_next<O: Os>(&self, _central: &Central<O>) {}

@@ -45,8 +45,8 @@ pub struct Cache {
     pub(super) slots: [Slot; CLASSES],
     /// Where a size's slot is: the byte offset into this record, by 16-byte granules. One load finds it.
     pub(super) offsets: [u16; QUICK_MAX / MIN_ALIGN + 1],
-    pub(super) classes: [ClassState; CLASSES],
     pub(super) outbox: UnsafeCell<Outbox>,
+    pub(super) classes: [ClassState; CLASSES],
     pub(super) inbox: Inbox<Object>,
     client: Client,
     /// The class that is posted next when it is nobody's turn. Owner only.
@@ -179,9 +179,8 @@ impl Cache {
 
     /// Whether no span is this cache's. Owner only.
     pub(super) fn owns_nothing(&self) -> bool {
-        let is_empty = |state: &ClassState| {
-            state.current.get().is_null() && state.partial.is_empty() && state.full.is_empty()
-        };
+        let is_empty =
+            |state: &ClassState| state.current.get().is_null() && state.partial.is_empty() && state.full.is_empty();
         self.classes.iter().all(is_empty)
     }
 

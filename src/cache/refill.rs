@@ -1,6 +1,6 @@
 //! Filling a slot that ran empty.
 
-use super::record::Cache;
+use super::record::{Cache, ClassState};
 use crate::central::Central;
 use crate::config::CARVE_BYTES;
 use crate::os::Os;
@@ -48,41 +48,44 @@ impl Cache {
         if let Some(span) = unsafe { state.current.get().as_ref() } {
             // What this thread freed is warm. Next best is what came home: only then is the inbox looked at,
             // whose cache line belongs to those who send. Memory never used comes last.
-            let mut hand = self.take_freed(span);
-            if hand.is_empty() && self.drain(central) {
-                hand = self.take_freed(span);
+            if !span.free.get().is_null() || self.drain(central) && !span.free.get().is_null() {
+                return self.take_freed(state, span);
             }
-            if hand.is_empty() {
-                hand = self.take_uncarved(span);
+            if span.carved.get() < span.objects() {
+                return self.take_uncarved(state, span);
             }
-            if !hand.is_empty() {
-                return hand;
-            }
-            state.current.set(core::ptr::null());
-            self.count_frees(span);
             set_full(span);
             state.full.push(span);
         }
-        let Some(span) = self.next_span(central, class) else { return Hand::EMPTY };
+        let span = match state.partial.pop() {
+            // SAFETY: a listed span is alive.
+            Some(span) => unsafe { span.as_ref() },
+            None => match self.next_span(central, class) {
+                Some(span) => span,
+                None => {
+                    state.current.set(core::ptr::null());
+                    return Hand::EMPTY;
+                }
+            },
+        };
         span.place.set(Place::Current);
         state.current.set(span);
-        let hand = self.take_freed(span);
-        if hand.is_empty() { self.take_uncarved(span) } else { hand }
+        if span.free.get().is_null() { self.take_uncarved(state, span) } else { self.take_freed(state, span) }
     }
 
-    /// A span of `class` with room, in no list: a partial one, or one from the central list or the heap.
-    #[inline(always)]
+    /// A span of `class` with room, in no list, where this cache lists none: from the central list or the heap.
+    #[inline(never)]
     fn next_span<'a, O: Os>(&self, central: &'a Central<O>, class: Class) -> Option<&'a Span> {
-        let partial = || {
-            // SAFETY: a listed span is alive.
-            self.classes[class.index()].partial.pop().map(|span| unsafe { span.as_ref() })
-        };
         let take = || self.watched(central, central.take(self.client(), class, self.as_owner(), self.span_token())?);
-        partial().or_else(take).or_else(|| {
+        take().or_else(|| {
             // Before there is no memory, what is on its way comes home, and may give spans back.
             self.send_all(central);
             self.drain(central);
-            partial().or_else(take)
+            match self.classes[class.index()].partial.pop() {
+                // SAFETY: a listed span is alive.
+                Some(span) => Some(unsafe { span.as_ref() }),
+                None => take(),
+            }
         })
     }
 
@@ -97,34 +100,28 @@ impl Cache {
         Some(span)
     }
 
-    /// Takes the objects freed into `span`. Empty: there are none.
+    /// Takes the objects freed into `span`, of which there are some.
     #[inline(always)]
-    fn take_freed(&self, span: &Span) -> Hand {
+    fn take_freed(&self, state: &ClassState, span: &Span) -> Hand {
         let first = span.free.get();
-        if first.is_null() {
-            return Hand::EMPTY;
-        }
-        let count = span.take_back();
-        self.classes[span.class().index()].fresh.set(false);
+        let (count, uncounted) = span.take_back();
+        self.count_taken(state, uncounted);
+        state.fresh.set(false);
         Hand { first, count }
     }
 
-    /// Makes objects of memory of `span` that was never handed out. Empty: there is none.
-    #[inline]
-    fn take_uncarved(&self, span: &Span) -> Hand {
-        let class = span.class();
+    /// Makes objects of memory of `span` that was never handed out, of which there is some.
+    #[inline(never)]
+    fn take_uncarved(&self, state: &ClassState, span: &Span) -> Hand {
         let carved = span.carved.get();
-        let count = (span.objects() - carved).min((CARVE_BYTES / class.size()).max(1) as u32);
-        if count == 0 {
-            return Hand::EMPTY;
-        }
+        let count = (span.objects() - carved).min((CARVE_BYTES / span.object_size()).max(1) as u32);
         // SAFETY: objects `carved` to `carved + count` lie in the span and were never handed out.
         let first = unsafe { carve(span, carved, count) };
         let (all, made) = (span.all.get(), span.sum_of_first(carved + count));
         span.carved.set(carved + count);
         span.all.set(made);
         span.out.set(span.out.get().wrapping_add(made - all));
-        self.classes[class.index()].fresh.set(span.zero());
+        state.fresh.set(span.zero());
         Hand { first, count }
     }
 }

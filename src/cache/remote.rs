@@ -9,6 +9,7 @@ use super::checked::tell_changed;
 use super::inbox::{Owner, Ways, forward};
 use super::record::Cache;
 use crate::central::{Central, receive};
+use crate::local::NOTHING_BYTES;
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 use crate::span::{Kind, Object, Place, Span};
@@ -17,8 +18,9 @@ use crate::units::{Addr, KIB};
 /// A batch of free objects.
 type Batch = crate::span::Batch<Object>;
 
-/// How many spans an outbox gathers for at a time: as many as a word has bits.
-const PARCELS: usize = u64::BITS as usize;
+/// How many spans an outbox gathers for at a time: as many as a word has bits. With half as many, two spans at a time
+/// meet in one parcel too often where objects of all classes come by turns.
+const PARCELS: usize = u128::BITS as usize;
 /// How many bytes of objects make a full batch: large objects do not wait for company.
 const FULL_BYTES: usize = 4 * KIB;
 /// Every how many refills a cache empties its outbox and its inbox whatever else it does.
@@ -40,6 +42,7 @@ const fn full() -> [u16; CLASSES] {
 
 /// Objects of one span, not sent yet. All-zero bytes are none, of no span.
 struct Parcel {
+    /// The span; where frees are validated, one byte behind its record, so that [`Cache::free_gathered`] finds nothing.
     span: *const Span,
     head: *mut Object,
     tail: *mut Object,
@@ -54,15 +57,50 @@ struct Parcel {
 pub(super) struct Outbox {
     parcels: [Parcel; PARCELS],
     /// Which parcels are begun, one bit each.
-    begun: u64,
+    begun: u128,
     /// Refills since it was emptied.
     refills: u32,
 }
 
 impl Parcel {
-    const EMPTY: Parcel =
-        Parcel { span: core::ptr::null(), head: null_mut(), tail: null_mut(), sum: 0, room: 0 };
+    const EMPTY: Parcel = Parcel { span: core::ptr::null(), head: null_mut(), tail: null_mut(), sum: 0, room: 0 };
 }
+
+/// What became of an object that was to join a parcel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gathered {
+    /// It did, and there is room for more.
+    More,
+    /// It did, and the parcel is to be sent.
+    Full,
+    /// It did not: the parcel is another span's, or the object is the one that came last.
+    Not,
+}
+
+impl Parcel {
+    /// # Safety
+    /// `object` is an object of the parcel's span, and the caller's to free.
+    #[inline(always)]
+    unsafe fn gather(&mut self, object: *mut Object) -> Gathered {
+        if self.head == object {
+            return Gathered::Not;
+        }
+        // SAFETY: the object's memory is ours from now on.
+        unsafe { (*object).next.set(self.head) };
+        self.head = object;
+        self.sum = self.sum.wrapping_add(object.addr() as u64);
+        self.room = self.room.wrapping_sub(1);
+        if self.room == 0 { Gathered::Full } else { Gathered::More }
+    }
+}
+
+/// The number of a span's parcel. Records are 128 bytes, so the bits above tell them apart.
+#[inline(always)]
+fn parcel_of(span: &Span) -> usize {
+    (Addr::of(span).0 >> 7) % PARCELS
+}
+
+const _: () = assert!(core::mem::offset_of!(Cache, classes) <= NOTHING_BYTES, "zero bytes are a cache to free through");
 
 impl Outbox {
     pub(super) const fn new() -> Outbox {
@@ -104,29 +142,51 @@ impl Cache {
     ///
     /// # Safety
     /// `object` is an object of `span`, and the caller's to free.
-    #[inline(always)]
     pub unsafe fn free_remote<O: Os>(&self, central: &Central<O>, span: &Span, object: *mut Object) -> bool {
-        // Records are 128 bytes, so the bits above tell them apart.
-        let index = (Addr::of(span).0 >> 7) % PARCELS;
+        let index = parcel_of(span);
         // SAFETY: the outbox is the owner's, who is running this.
         let parcel = unsafe { &mut (*self.outbox.get()).parcels[index] };
-        if !core::ptr::eq(parcel.span, span) {
+        if parcel.span != self.parcel_span(span) {
             // SAFETY: the caller's promise.
             unsafe { self.begin_parcel(central, index, span, object) };
             return true;
         }
-        if parcel.head == object {
-            return false;
-        }
-        // SAFETY: the object's memory is ours from now on.
-        unsafe { (*object).next.set(parcel.head) };
-        parcel.head = object;
-        parcel.sum += object.addr() as u64;
-        parcel.room -= 1;
-        if parcel.room == 0 {
-            self.send(central, index);
+        // SAFETY: the caller's promise.
+        match unsafe { parcel.gather(object) } {
+            Gathered::More => {}
+            Gathered::Full => self.send(central, index),
+            Gathered::Not => return false,
         }
         true
+    }
+
+    /// Frees an object of `span`, for which this cache gathers already: the rest of [`Cache::free_remote`] was done then.
+    ///
+    /// # Safety
+    /// `object` is an object of `span`, and the caller's to free; `this` is the calling thread's cache, or
+    /// [`NOTHING_BYTES`] zero bytes.
+    #[inline(always)]
+    pub unsafe fn free_gathered(this: *const Cache, span: &Span, object: *mut Object) -> Gathered {
+        // SAFETY: the outbox lies in the bytes that `this` has at least, and is the calling thread's. In zero bytes no
+        // parcel is the span's, and nothing is written.
+        let parcel = unsafe { &mut (*(*(&raw const (*this).outbox)).get()).parcels[parcel_of(span)] };
+        if !core::ptr::eq(parcel.span, span) {
+            return Gathered::Not;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { parcel.gather(object) }
+    }
+
+    /// Sends what is gathered of `span`, after [`Cache::free_gathered`] filled it.
+    #[cold]
+    #[inline(never)]
+    pub fn send_gathered_of<O: Os>(&self, central: &Central<O>, span: &Span) {
+        self.send(central, parcel_of(span));
+    }
+
+    /// The span as its parcel has it.
+    fn parcel_span(&self, span: &Span) -> *const Span {
+        core::ptr::from_ref(span).wrapping_byte_add(usize::from(self.is_checked()))
     }
 
     /// Sends the parcel `index`, if there is one, and begins another with `object` of `span`.
@@ -142,7 +202,9 @@ impl Cache {
         let room = usize::from(FULL[span.class().index()]) - 1;
         // SAFETY: the object's memory is ours from now on.
         unsafe { (*object).next.set(null_mut()) };
-        outbox.parcels[index] = Parcel { span, head: object, tail: object, sum: object.addr() as u64, room };
+        let as_parcels = self.parcel_span(span);
+        outbox.parcels[index] =
+            Parcel { span: as_parcels, head: object, tail: object, sum: object.addr() as u64, room };
         outbox.begun |= 1 << index;
         if room == 0 {
             self.send(central, index);
@@ -156,6 +218,7 @@ impl Cache {
         let outbox = unsafe { &mut *self.outbox.get() };
         outbox.begun &= !(1 << index);
         let Parcel { span, head, tail, sum, .. } = core::mem::replace(&mut outbox.parcels[index], Parcel::EMPTY);
+        let span = span.map_addr(|addr| addr & !(align_of::<Span>() - 1));
         // SAFETY: the parcel's objects are outstanding, so their span is alive.
         let Some(span) = (unsafe { span.as_ref() }) else { return };
         // Posted before the owner can post them as received.

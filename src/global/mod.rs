@@ -23,12 +23,13 @@ mod trim;
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
-use crate::api;
+use crate::api::{self, Other};
 use crate::arch;
 use crate::boot::Kernel;
 use crate::cache::{Cache, Freed};
 use crate::os::Linux;
 use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
+use crate::span::{Place, Span};
 use crate::{central::Central, local};
 
 pub use exit::{at_exit, at_exit_of_any, crossfoot};
@@ -145,8 +146,34 @@ fn free_last(p: *mut u8) {
     api::free_last(central(), p);
 }
 
+/// The second step of [`free`]: objects that another thread allocated, and objects of full spans.
 #[inline(never)]
 unsafe fn free_other(p: *mut u8) {
+    // SAFETY: the caller's promise.
+    match unsafe { api::free_gathered(central(), local::cache_or_nothing(), p) } {
+        Other::Done => {}
+        Other::Send(cache, span) => cache.send_gathered_of(central(), span),
+        // SAFETY: as above.
+        Other::Own(cache, span) => unsafe { free_own(cache, span, p) },
+        // SAFETY: as above.
+        Other::Rest => unsafe { free_rest(p) },
+    }
+}
+
+#[inline(never)]
+unsafe fn free_own(cache: &Cache, span: &Span, p: *mut u8) {
+    // SAFETY: the caller's promise, and the cache is this thread's and owns the span.
+    unsafe {
+        match span.place.get() {
+            Place::Full if !cache.is_checked() => cache.free_into_full(central(), span, p.cast()),
+            _ => free_rest(p),
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn free_rest(p: *mut u8) {
     // SAFETY: the thread's word is null or its cache.
     match unsafe { local::cache::<Cache>().as_ref() } {
         // SAFETY: the caller's promise.

@@ -132,9 +132,8 @@ pub struct Own {
     pub all: Cell<u64>,
     /// Objects made of the span's memory so far.
     pub carved: Cell<u32>,
-    /// `carved - outstanding - accounted` is how many frees by the owner its cache has not counted yet. Raised by what
-    /// is counted, and by objects that came back without a free of the owner (came home, never handed out); lowered,
-    /// below zero with wrapping, when free objects are taken to be handed out again.
+    /// How many objects on the list are accounted for: frees that the owner's cache has counted, and objects that came
+    /// back without a free of the owner (came home, never handed out).
     pub accounted: Cell<u32>,
     /// Which list of its owner the span stands in.
     pub place: Cell<Place>,
@@ -307,8 +306,8 @@ impl Span {
     #[inline]
     pub fn is_object(&self, addr: Addr) -> bool {
         let distance = addr.0.wrapping_sub(self.base().0);
-        let bytes = self.pages().bytes();
-        distance < bytes && self.is_multiple(distance as u64) && distance + self.object_size() <= bytes
+        // Of a distance that is far too large a product may be anything.
+        self.is_multiple(distance as u64) && distance <= self.pages().bytes().wrapping_sub(self.object_size())
     }
 
     /// Whether `addr` lies in the span's pages.

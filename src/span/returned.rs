@@ -60,15 +60,15 @@ impl Span {
         uncounted
     }
 
-    /// Takes the free objects off the list, to be allocated again: they stay frees that are not counted. Returns how
-    /// many they are. Ends the process where one of them is no object. Owner only.
+    /// Takes the free objects off the list, to be allocated again. Returns how many they are, and how many of them are
+    /// frees that were not counted, which the caller counts. Ends the process where one of them is no object. Owner only.
     #[inline(always)]
-    pub fn take_back(&self) -> u32 {
+    pub fn take_back(&self) -> (u32, u32) {
         let freed = self.carved.get().wrapping_sub(self.refuse_interior());
-        self.accounted.set(self.accounted.get().wrapping_sub(freed));
+        let uncounted = freed.wrapping_sub(self.accounted.replace(0));
         self.free.set(core::ptr::null_mut());
         self.out.set(self.all.get());
-        freed
+        (freed, uncounted)
     }
 
     /// Ends the process where a free by the owner was of an address inside an object, or of one that was free. Returns
