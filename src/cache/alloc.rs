@@ -47,7 +47,7 @@ impl Cache {
         // SAFETY: offsets and slots lie in the bytes that `this` has at least. The index is inside the table, since `size`
         // is at most QUICK_MAX, and the table holds offsets of slots: zero, that of the first one, if it is zero bytes.
         unsafe {
-            let offset = (*(&raw const (*this).offsets)).get_unchecked(granules(size));
+            let offset = (*this).offsets.get_unchecked(granules(size));
             pop(&*this.cast::<u8>().add(*offset as usize).cast::<Slot>())
         }
     }
@@ -59,7 +59,7 @@ impl Cache {
     #[inline(always)]
     pub unsafe fn pop_of(this: *const Cache, class: Class) -> *mut u8 {
         // SAFETY: the slots lie in the bytes that `this` has at least.
-        unsafe { pop(&(&(*(&raw const (*this).slots)))[class.index()]) }
+        unsafe { pop(&(*this).slots[class.index()]) }
     }
 
     /// Pops an object that holds `size` bytes, at most [`QUICK_MAX`]; null where none is in hand.

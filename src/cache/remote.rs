@@ -169,7 +169,7 @@ impl Cache {
     pub unsafe fn free_gathered(this: *const Cache, span: &Span, object: *mut Object) -> Gathered {
         // SAFETY: the outbox lies in the bytes that `this` has at least, and is the calling thread's. In zero bytes no
         // parcel is the span's, and nothing is written.
-        let parcel = unsafe { &mut (*(*(&raw const (*this).outbox)).get()).parcels[parcel_of(span)] };
+        let parcel = unsafe { &mut (*(*this).outbox.get()).parcels[parcel_of(span)] };
         if !core::ptr::eq(parcel.span, span) {
             return Gathered::Not;
         }
