@@ -33,6 +33,8 @@ pub fn crossfoot() -> Option<Balance> {
 #[unsafe(link_section = ".fini_array")]
 static FINI: extern "C" fn() = fini;
 
+// Where compilers put what runs at the start: a process that never allocates maps nothing else of the code.
+#[unsafe(link_section = ".text.startup")]
 extern "C" fn fini() {
     // A process that never allocated here may have linked the crate for something else.
     if KERNEL.is_ready() {
@@ -47,6 +49,7 @@ static INIT: unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_c
 
 /// # Safety
 /// Where [`passes_environment`] says so, `environment` is null or a list of C strings that a null ends.
+#[unsafe(link_section = ".text.startup")]
 unsafe extern "C" fn init(_count: c_int, _arguments: *const *const c_char, environment: *const *const c_char) {
     // Tests of kernels hold locks of theirs around a fork.
     if !cfg!(feature = "testing") {
@@ -75,7 +78,16 @@ static EXITED: AtomicI32 = AtomicI32::new(0);
 
 /// As [`at_exit`], for a face that is the process's allocator for sure, and so reports on a process that never
 /// allocated.
+#[inline]
 pub fn at_exit_of_any() {
+    if OPTIONS.get().is_none_or(wants_exit) {
+        at_exit_wanted();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn at_exit_wanted() {
     settings::read_options();
     if OPTIONS.get().is_some_and(wants_exit) && !KERNEL.is_ready() {
         let _ = adopt();
