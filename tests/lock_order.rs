@@ -389,7 +389,9 @@ fn a_wait_yields_and_is_counted() {
     assert!(YIELDS.load(Ordering::SeqCst) > 0, "the waiter kept its CPU");
     // Two looks at the clock, one step between them; a lock that is free costs neither.
     assert_eq!((lock.contended(), lock.waited_nanos(), *lock.lock()), (1, 1, 1));
-    assert_eq!((CLOCK.load(Ordering::SeqCst), lock.rank()), (2, Rank::Heap));
+    assert_eq!(CLOCK.load(Ordering::SeqCst), 2);
+    #[cfg(debug_assertions)]
+    assert_eq!(lock.rank(), Rank::Heap);
 }
 
 #[test]

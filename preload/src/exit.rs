@@ -1,5 +1,6 @@
 //! What runs when the process exits by `exit`.
 
+#[unsafe(link_section = ".text.startup")]
 extern "C" fn fini() {
     kernel::global::at_exit_of_any();
 }

@@ -26,7 +26,7 @@ impl Cache {
         self.send_all(central);
         self.drain(central);
         central.heap().settle(self.client());
-        for class in Class::all() {
+        for class in Class::all().filter(|&class| self.has_anything(class)) {
             self.hand_over(central, class);
         }
         self.close_inbox(central);
@@ -37,6 +37,15 @@ impl Cache {
     /// Sends what was freed for other caches and not sent yet. Owner only.
     pub fn send_gathered<O: Os>(&self, central: &Central<O>) {
         self.send_all(central);
+    }
+
+    /// Whether there is a span of `class`, or something to be posted about it. Most threads use few classes.
+    #[inline]
+    fn has_anything(&self, class: Class) -> bool {
+        let state = &self.classes[class.index()];
+        let owns = !state.current.get().is_null() || !state.partial.is_empty() || !state.full.is_empty();
+        let counted = self.unposted_frees(class) | self.unposted_received(class);
+        owns || counted != 0 || self.allocs(class) != self.posted(class)
     }
 
     fn hand_over<O: Os>(&self, central: &Central<O>, class: Class) {
@@ -56,9 +65,22 @@ impl Cache {
             span.place.set(Place::Partial);
             state.partial.push(span);
         }
-        // Whoever gets a span must find everything about it posted.
+        // Whoever gets a span must find everything about it posted: before it is handed over, or with the end of an empty
+        // one, which most threads leave.
         state.partial.each(|span| self.count_frees(span));
-        self.post_any(central, class);
+        let empty = state.partial.first().filter(|span| {
+            // SAFETY: a listed span is alive.
+            unsafe { span.as_ref() }.out.get() == 0
+        });
+        match empty {
+            Some(span) => {
+                // SAFETY: as above.
+                let span = unsafe { span.as_ref() };
+                state.partial.remove(span);
+                central.retire(self.client(), span, self.counted(class));
+            }
+            None => self.post_any(central, class),
+        }
         for list in [&state.partial, &state.full] {
             while let Some(span) = list.pop() {
                 // SAFETY: a listed span is alive.
@@ -73,13 +95,17 @@ impl Cache {
 /// # Safety
 /// The objects from `hand` on are free ones of `span`, in the owner's hand.
 unsafe fn put_back(span: &Span, hand: *mut Object) {
-    let mut object = hand;
-    while !object.is_null() {
-        // SAFETY: objects in hand are free memory with a link.
-        let next = unsafe { (*object).next.replace(span.free.get()) };
-        span.free.set(object);
-        span.out.set(span.out.get().wrapping_sub(object.addr() as u64));
-        span.accounted.set(span.accounted.get().wrapping_add(1));
-        object = next;
+    // SAFETY: objects in hand are free memory with a link.
+    let Some(mut last) = (unsafe { hand.as_ref() }) else { return };
+    let (mut count, mut sum) = (1, hand.addr() as u64);
+    // The list goes over as it is: its objects are looked at, and one of them is written to.
+    // SAFETY: as above.
+    while let Some(next) = unsafe { last.next.get().as_ref() } {
+        last = next;
+        count += 1;
+        sum = sum.wrapping_add(core::ptr::from_ref(next).addr() as u64);
     }
+    last.next.set(span.free.replace(hand));
+    span.out.set(span.out.get().wrapping_sub(sum));
+    span.accounted.set(span.accounted.get().wrapping_add(count));
 }

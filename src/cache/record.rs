@@ -85,12 +85,12 @@ const fn offsets() -> [u16; QUICK_MAX / MIN_ALIGN + 1] {
 }
 
 impl Cache {
-    /// A cache that owns nothing.
+    /// A cache that owns nothing and never allocates: no size finds its slot, which would make it other than zero bytes.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Cache {
         Cache {
             slots: [const { Slot { head: Cell::new(null_mut()), allocs: Tally::new() } }; CLASSES],
-            offsets: offsets(),
+            offsets: [0; QUICK_MAX / MIN_ALIGN + 1],
             classes: [const {
                 ClassState {
                     current: Cell::new(core::ptr::null()),

@@ -1,11 +1,11 @@
 //! What happens when the process starts and exits.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_char, c_int, c_void};
 use core::fmt::{self, Write};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicI32, Ordering};
 
-use super::settings::OPTIONS;
+use super::settings::{self, OPTIONS};
 use super::{KERNEL, adopt};
 use crate::account;
 use crate::arch;
@@ -33,9 +33,11 @@ pub fn crossfoot() -> Option<Balance> {
 #[unsafe(link_section = ".fini_array")]
 static FINI: extern "C" fn() = fini;
 
+// Where compilers put what runs at the start: a process that never allocates maps nothing else of the code.
+#[unsafe(link_section = ".text.startup")]
 extern "C" fn fini() {
     // A process that never allocated here may have linked the crate for something else.
-    if OPTIONS.get().is_some() {
+    if KERNEL.is_ready() {
         at_exit();
     }
 }
@@ -43,13 +45,26 @@ extern "C" fn fini() {
 /// The loader or the libc runs this when the process starts, before constructors without a number as low.
 #[used]
 #[unsafe(link_section = ".init_array.00050")]
-static INIT: extern "C" fn() = init;
+static INIT: unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char) = init;
 
-extern "C" fn init() {
+/// # Safety
+/// Where [`passes_environment`] says so, `environment` is null or a list of C strings that a null ends.
+#[unsafe(link_section = ".text.startup")]
+unsafe extern "C" fn init(_count: c_int, _arguments: *const *const c_char, environment: *const *const c_char) {
     // Tests of kernels hold locks of theirs around a fork.
     if !cfg!(feature = "testing") {
         super::life::at_start();
+        if passes_environment() && !environment.is_null() {
+            // SAFETY: the caller's promise.
+            unsafe { settings::look(environment) };
+        }
     }
+}
+
+/// Whether functions that run at the start get the arguments of `main`: those of glibc do, and other libcs' that have
+/// its function for forks. POSIX says nothing of such functions.
+fn passes_environment() -> bool {
+    !arch::register_atfork().is_null()
 }
 
 /// Keeps [`INIT`] and [`FINI`] in the program: a linker takes an object file from a library only if something names it.
@@ -63,21 +78,35 @@ static EXITED: AtomicI32 = AtomicI32::new(0);
 
 /// As [`at_exit`], for a face that is the process's allocator for sure, and so reports on a process that never
 /// allocated.
+#[inline]
 pub fn at_exit_of_any() {
-    if OPTIONS.get().is_none() {
+    if OPTIONS.get().is_none_or(wants_exit) {
+        at_exit_wanted();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn at_exit_wanted() {
+    settings::read_options();
+    if OPTIONS.get().is_some_and(wants_exit) && !KERNEL.is_ready() {
         let _ = adopt();
     }
     at_exit();
 }
 
+/// Whether anything happens at the exit.
+fn wants_exit(options: &Options) -> bool {
+    options.check || options.exit_report != Report::Off
+}
+
 /// What happens when the process exits: the report that was asked for, and the check. Once for each process.
 pub fn at_exit() {
-    let Some(options) = OPTIONS.get() else { return };
+    let Some(options) = OPTIONS.get().filter(|options| wants_exit(options)) else { return };
     let pid = Linux::pid();
-    if (!options.check && options.exit_report == Report::Off) || EXITED.swap(pid, Ordering::Relaxed) == pid {
-        return;
+    if EXITED.swap(pid, Ordering::Relaxed) != pid {
+        exit_with(options, pid);
     }
-    exit_with(options, pid);
 }
 
 /// Kept out of [`at_exit`], which runs on whatever stack the program exits on: this needs some 40 KiB.

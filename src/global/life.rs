@@ -42,8 +42,10 @@ fn die() -> ! {
 
 /// When the process starts, before the program's own constructors: handlers of fork that are registered later may
 /// allocate.
+///
+/// Nothing that could find misuse runs before [`begin`] has: no lock is taken where nobody allocates.
+#[inline(always)]
 pub(super) fn at_start() {
-    begin();
     watch_fork();
 }
 
@@ -97,6 +99,7 @@ pub(super) fn adopt() -> Result<&'static Cache, OsError> {
 }
 
 /// Asks the libc to tell of forks, where there is one.
+#[inline(always)]
 fn watch_fork() {
     if WATCHED.swap(true, Ordering::Relaxed) {
         return;

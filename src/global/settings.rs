@@ -1,6 +1,7 @@
 //! The process's options, read once.
 
 use core::cell::UnsafeCell;
+use core::ffi::c_char;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use super::KERNEL;
@@ -10,6 +11,8 @@ use crate::report;
 
 /// The options, set once. No lock: a fork could leave it held.
 pub(super) static OPTIONS: Settings = Settings { state: AtomicU8::new(UNSET), options: UnsafeCell::new(None) };
+/// The variable's name.
+const NAME: &str = "CROSSFOOT";
 /// Nobody has set the options.
 const UNSET: u8 = 0;
 /// A thread is setting them.
@@ -52,6 +55,39 @@ impl Settings {
     }
 }
 
+/// Looks for the variable in the environment that the process starts with. Where it is not there, which is nearly always,
+/// nothing needs to be read in the first allocation.
+///
+/// Says nothing about a variable that is there: this process may have linked the crate for something else.
+///
+/// # Safety
+/// `environment` is a list of C strings that a null ends.
+pub(super) unsafe fn look(environment: *const *const c_char) {
+    let mut at = environment;
+    loop {
+        // SAFETY: the caller's promise: up to the null, there is an entry behind each.
+        let string = unsafe { *at };
+        if string.is_null() {
+            return OPTIONS.set(Options::default());
+        }
+        // SAFETY: an entry is a C string.
+        if unsafe { names(string.cast(), NAME.as_bytes()) } {
+            return;
+        }
+        // SAFETY: as above.
+        at = unsafe { at.add(1) };
+    }
+}
+
+/// Whether a C string begins with `name` and an equals sign.
+///
+/// # Safety
+/// It is a C string.
+unsafe fn names(string: *const u8, name: &[u8]) -> bool {
+    // SAFETY: no byte is looked at behind one that differs, as the string's end does.
+    name.iter().chain(b"=").enumerate().all(|(i, &byte)| unsafe { *string.add(i) } == byte)
+}
+
 /// Reads the options once, without memory. Threads that come here together read them together; the first to finish
 /// sets them.
 pub(super) fn read_options() {
@@ -59,7 +95,7 @@ pub(super) fn read_options() {
         return;
     }
     let mut buffer = [0; options::LONGEST];
-    let parsed = match Linux::environment("CROSSFOOT", &mut buffer) {
+    let parsed = match Linux::environment(NAME, &mut buffer) {
         Ok(Some(_)) | Err(_) if Linux::secure() => Options::default(),
         Ok(Some(text)) => Options::parse(text, |wrong| report::line(format_args!("{wrong}"))),
         Ok(None) => Options::default(),

@@ -1,18 +1,16 @@
 //! Memory for the page allocator's arrays.
 
 use crate::account::{Account, Entry};
-use crate::config::SUMMARY_LEVELS;
 use crate::meta::Linear;
 use crate::os::{Os, OsError};
 use crate::page::Backing;
 use crate::units::{Addr, align_up};
 use crate::vm::Vm;
 
-/// Ranges that the page allocator may reserve: one for each level, one for the chunks, two for its index of
-/// what may be released.
-const RANGES: usize = SUMMARY_LEVELS + 3;
+/// Ranges that the page allocator may reserve: it cuts all its tables from one.
+const RANGES: usize = 1;
 
-/// The arrays' ranges. Protected by the page heap's lock.
+/// The arrays' range, once it is reserved. Protected by the page heap's lock.
 pub(super) struct Records {
     ranges: heapless::Vec<(Addr, usize, Linear), RANGES>,
 }

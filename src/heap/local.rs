@@ -105,11 +105,14 @@ impl<O: Os> Heap<O> {
         let mut guard = self.state.lock();
         // SAFETY: the owner is running this, with the heap's lock held.
         let hand = unsafe { &mut *client.hand.get() };
-        self.fill(client, &mut guard, hand, pages, &mut entry);
-        let span = match self.take_from(client, hand, pages, what, &mut entry) {
-            Some(span) => Some(span),
-            None => self.take_locked(&mut guard, pages, 1, what, &mut entry),
-        };
+        self.fill_records(client, &mut guard, hand, &mut entry);
+        // It may be that only records were missing.
+        let mut span = self.take_from(client, hand, pages, what, &mut entry);
+        if span.is_none() {
+            self.fill_pages(client, &mut guard, hand, pages, &mut entry);
+            span = self.take_from(client, hand, pages, what, &mut entry);
+        }
+        let span = span.or_else(|| self.take_locked(&mut guard, pages, 1, what, &mut entry));
         self.books.post(client.writer(), &entry);
         span
     }
@@ -135,8 +138,8 @@ impl<O: Os> Heap<O> {
         Some(unsafe { self.install(record, base, pages, what, zero == pages) })
     }
 
-    /// Takes records in hand, and a block with a run of `pages` free pages instead of what is left of the last one.
-    fn fill(&self, client: &Client, state: &mut State, hand: &mut Hand, pages: Pages, entry: &mut Entry) {
+    /// Takes records in hand.
+    fn fill_records(&self, client: &Client, state: &mut State, hand: &mut Hand, entry: &mut Entry) {
         self.state.assert_held();
         self.vm.accounts().settle(&client.moved);
         while hand.count < RECORDS {
@@ -145,6 +148,12 @@ impl<O: Os> Heap<O> {
                 None => break,
             };
         }
+    }
+
+    /// Takes a block with a run of `pages` free pages in hand instead of what is left of the last one.
+    fn fill_pages(&self, client: &Client, state: &mut State, hand: &mut Hand, pages: Pages, entry: &mut Entry) {
+        self.state.assert_held();
+        self.vm.accounts().settle(&client.moved);
         // What was in hand had no such run. It goes back, or one page that fits nothing would keep the hand full.
         hand.pages.flush(&mut state.pages);
         hand.pages = state.pages.allocate_to_cache(pages);

@@ -23,7 +23,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use crate::account::{Account, Books, ClassEntry, Entry, Moved, Total, Writer};
 use crate::config::SUMMARY_LEVELS;
 use crate::lock::{Mutex, Rank, hold_row, let_go_row};
-use crate::meta::Fixed;
+use crate::meta::{Charge, Fixed};
 use crate::os::{Os, OsError};
 use crate::page::PageAlloc;
 use crate::size_class::Class;
@@ -75,11 +75,19 @@ fn account_of(kind: Kind) -> Account {
     }
 }
 
+/// Records of spans are charged with their own memory.
+struct OfSpans;
+
+impl Charge for OfSpans {
+    const ACCOUNT: Account = Account::SpanSys;
+    const FREE: Total = Total::SpanFree;
+}
+
 /// What the heap's lock protects.
 struct State {
     pages: PageAlloc<SUMMARY_LEVELS>,
     records: Records,
-    spans: Fixed<Span>,
+    spans: Fixed<Span, OfSpans>,
     growth: Growth,
     bitmaps: Bitmaps,
     /// Pages that are taken out while they are being released; still counted as free.
@@ -112,7 +120,7 @@ impl<O: Os> Heap<O> {
                 State {
                     pages: PageAlloc::new(),
                     records: Records::new(),
-                    spans: Fixed::new(Account::SpanSys, Total::SpanFree),
+                    spans: Fixed::new(),
                     growth: Growth::new(),
                     bitmaps: Bitmaps::new(),
                     releasing: Pages(0),

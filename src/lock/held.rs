@@ -142,10 +142,19 @@ impl Drop for Token {
     }
 }
 
+/// What a lock knows of its rank.
+pub type Known = Rank;
+
+/// What a lock of this rank knows.
+#[inline(always)]
+pub const fn known(rank: Rank) -> Known {
+    rank
+}
+
 /// Notes that this thread holds, or waits for, the lock at `address`; fatal where the order does not
 /// allow it. Called before waiting, so that what would be a deadlock is a message.
 #[inline]
-pub fn acquire(rank: Rank, address: usize) -> Token {
+pub fn acquire(rank: Known, address: usize) -> Token {
     obey(|held| held.acquire(rank, address));
     Token { rank, address, thread_bound: PhantomData }
 }
@@ -153,19 +162,19 @@ pub fn acquire(rank: Rank, address: usize) -> Token {
 /// Notes that this thread holds the lock at `address` until [`release`], in a line with others; fatal
 /// where it does not stand behind all that are held.
 #[inline]
-pub fn note_in_line(rank: Rank, address: usize) {
+pub fn note_in_line(rank: Known, address: usize) {
     obey(|held| held.acquire_in_line(rank, address));
 }
 
 /// Strikes out a note; fatal if there is none.
 #[inline]
-pub fn release(rank: Rank, address: usize) {
+pub fn release(rank: Known, address: usize) {
     obey(|held| held.release(rank, address));
 }
 
 /// Fatal if a lock of this rank must not be acquired now. For places that sometimes acquire it.
 #[inline]
-pub fn may_acquire(rank: Rank) {
+pub fn may_acquire(rank: Known) {
     obey(|held| held.may_acquire(rank));
 }
 
@@ -177,7 +186,7 @@ pub fn assert_held(rank: Rank) {
 
 /// Fatal unless this thread holds the lock at `address`.
 #[inline]
-pub fn assert_held_at(rank: Rank, address: usize) {
+pub fn assert_held_at(rank: Known, address: usize) {
     obey(|held| if held.holds_at(rank, address) { Ok(()) } else { Err(Violation::Missing(rank, held.ranks())) });
 }
 

@@ -10,7 +10,7 @@
 //!
 //! Invariants: no rank comes before itself, or the crate does not compile. A thread takes a lock only
 //! while each lock it holds comes before it, so no circle of threads waits for each other. A release
-//! build carries nothing of the checker but the rank, one byte in a mutex.
+//! build carries nothing of the checker, and a new mutex is as zero as what it protects.
 
 mod draw;
 #[cfg(debug_assertions)]

@@ -1,6 +1,6 @@
 //! The mutex with a rank: a short spin, then a yield, and two counters of waiting.
 
-use super::held::{self, Token};
+use super::held::{self, Known, Token};
 use super::rank::Rank;
 use crate::local;
 use crate::os::Platform;
@@ -24,7 +24,7 @@ pub struct Mutex<P: Platform, T> {
     /// instruction; anybody may read them.
     contended: AtomicU64,
     waited_nanos: AtomicU64,
-    rank: Rank,
+    rank: Known,
     inner: SpinMutex<T>,
     platform: PhantomData<fn() -> P>,
 }
@@ -44,7 +44,7 @@ impl<P: Platform, T> Mutex<P, T> {
         Mutex {
             contended: AtomicU64::new(0),
             waited_nanos: AtomicU64::new(0),
-            rank,
+            rank: held::known(rank),
             inner: SpinMutex::new(value),
             platform: PhantomData,
         }
@@ -104,9 +104,9 @@ impl<P: Platform, T> Mutex<P, T> {
         held::may_acquire(self.rank);
     }
 
-    /// The lock's rank.
+    /// What the lock knows of its rank.
     #[inline]
-    pub const fn rank(&self) -> Rank {
+    pub const fn rank(&self) -> Known {
         self.rank
     }
 
@@ -216,5 +216,5 @@ pub struct RankGuard {
 /// time.
 #[inline]
 pub fn acquire_rank(rank: Rank) -> RankGuard {
-    RankGuard { _token: held::acquire(rank, 0) }
+    RankGuard { _token: held::acquire(held::known(rank), 0) }
 }

@@ -3,8 +3,8 @@
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
-use super::persistent::Persistent;
-use crate::account::{Account, Entry, Total};
+use super::persistent::{Charge, Persistent};
+use crate::account::Entry;
 use crate::os::{Os, OsError};
 use crate::units::Addr;
 use crate::vm::Vm;
@@ -18,22 +18,23 @@ struct Free {
 }
 
 /// Hands out records of type `T`, each in memory that never holds anything else, so that a stale
-/// pointer to a record still points to a record.
-pub struct Fixed<T> {
-    source: Persistent,
+/// pointer to a record still points to a record. `C` is charged.
+pub struct Fixed<T, C> {
+    source: Persistent<C>,
     free: *mut Free,
     in_use: usize,
     records: PhantomData<*mut T>,
 }
 
 // SAFETY: the list is reached through `&mut self` only.
-unsafe impl<T> Send for Fixed<T> {}
+unsafe impl<T, C> Send for Fixed<T, C> {}
 
-impl<T> Fixed<T> {
-    /// An allocator of records that charges `account`, and `free` with what no record is made of yet.
-    pub const fn new(account: Account, free: Total) -> Fixed<T> {
+impl<T, C: Charge> Fixed<T, C> {
+    /// An allocator that has no records.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> Fixed<T, C> {
         const { assert!(size_of::<T>() >= size_of::<Free>() && align_of::<T>() >= align_of::<Free>()) };
-        Fixed { source: Persistent::new(account, free), free: core::ptr::null_mut(), in_use: 0, records: PhantomData }
+        Fixed { source: Persistent::new(), free: core::ptr::null_mut(), in_use: 0, records: PhantomData }
     }
 
     /// Memory for a record. Its content is unspecified.

@@ -6,7 +6,7 @@ use crate::units::{Addr, align_up};
 use crate::vm::Vm;
 
 /// How many separate Ready parts are kept apart; past that the nearest ones are joined.
-const PARTS: usize = 8;
+const PARTS: usize = 64;
 
 /// A range `[start, end)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

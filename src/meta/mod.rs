@@ -15,4 +15,4 @@ mod persistent;
 
 pub use fixed::Fixed;
 pub use linear::Linear;
-pub use persistent::Persistent;
+pub use persistent::{Charge, Persistent};

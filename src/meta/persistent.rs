@@ -1,5 +1,7 @@
 //! Records that are never freed.
 
+use core::marker::PhantomData;
+
 use crate::account::{Account, Entry, Total};
 use crate::os::{Os, OsError};
 use crate::units::{Addr, KIB, align_up};
@@ -8,19 +10,27 @@ use crate::vm::Vm;
 /// How much is asked from the system at a time; larger requests get what they need.
 const CHUNK: usize = 64 * KIB;
 
-/// Hands out pieces of chunks and never takes one back.
-pub struct Persistent {
-    account: Account,
-    free: Total,
-    next: Addr,
-    end: Addr,
+/// Who pays for records. A type, so that an allocator of records that has nothing yet is zero bytes.
+pub trait Charge {
+    /// The account of every chunk.
+    const ACCOUNT: Account;
+    /// The total that gets every new chunk. The caller takes from it what it uses, so that what is left of chunks stays
+    /// there.
+    const FREE: Total;
 }
 
-impl Persistent {
-    /// An allocator that charges `account`, and `free` with every new chunk. The caller takes from `free` what it
-    /// uses, so that what is left of chunks stays there.
-    pub const fn new(account: Account, free: Total) -> Persistent {
-        Persistent { account, free, next: Addr::NULL, end: Addr::NULL }
+/// Hands out pieces of chunks and never takes one back. `C` is charged.
+pub struct Persistent<C> {
+    next: Addr,
+    end: Addr,
+    charge: PhantomData<fn() -> C>,
+}
+
+impl<C: Charge> Persistent<C> {
+    /// An allocator that has no chunk.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> Persistent<C> {
+        Persistent { next: Addr::NULL, end: Addr::NULL, charge: PhantomData }
     }
 
     /// Takes `size` bytes from `start`, which the caller accounted for, to hand out from now on. They need not be
@@ -39,8 +49,8 @@ impl Persistent {
         if self.next == Addr::NULL || !fits {
             let page = vm.os().physical_page_size();
             let chunk = align_up(size.max(CHUNK), page);
-            let start = vm.alloc(chunk, self.account, entry)?;
-            entry.add(self.free, chunk as isize);
+            let start = vm.alloc(chunk, C::ACCOUNT, entry)?;
+            entry.add(C::FREE, chunk as isize);
             self.next = start.plus(size);
             self.end = start.plus(chunk);
             return Ok(start);

@@ -228,6 +228,10 @@ unsafe impl Os for Linux {
     const SPARSE_FROM_ZERO: bool = true;
 
     fn physical_page_size(&self) -> usize {
+        if cfg!(target_arch = "x86_64") {
+            // It has no other.
+            return 4 * KIB;
+        }
         match PHYSICAL_PAGE.load(Ordering::Relaxed) {
             0 => probe_physical_page(),
             known => known,

@@ -3,6 +3,7 @@
 use super::chunk::{CHUNK_LOG, CHUNK_PAGES};
 use super::release::ReleaseIndex;
 use super::summary::Summary;
+use super::table::Ground;
 use super::tree::{Spot, Tree};
 use super::{Backing, CHUNK_BYTES, GrowError, NoAddressSpace};
 use crate::bits::WORD;
@@ -26,9 +27,8 @@ pub struct PageAlloc<const LEVELS: usize> {
     pub(super) release: ReleaseIndex,
     /// The window's first address.
     base: Addr,
-    /// No free page lies below this one, and its chunk is grown; or [`NOWHERE`] where
-    /// no page is free.
-    lowest: usize,
+    /// One more than [`PageAlloc::lowest`], so that zero is what a new allocator has.
+    after_lowest: usize,
 }
 
 impl<const LEVELS: usize> Default for PageAlloc<LEVELS> {
@@ -41,7 +41,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
     /// An allocator with an empty window: nothing can be grown before
     /// [`PageAlloc::init`].
     pub const fn new() -> Self {
-        PageAlloc { tree: Tree::empty(), release: ReleaseIndex::empty(), base: Addr::NULL, lowest: NOWHERE }
+        PageAlloc { tree: Tree::empty(), release: ReleaseIndex::empty(), base: Addr::NULL, after_lowest: 0 }
     }
 
     /// Makes `[base, base + size)` the window in which the heap may grow, `base` aligned
@@ -52,9 +52,11 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         debug_assert!(base.is_aligned(WINDOW_ALIGN), "page: window base {base:?} misaligned");
         debug_assert!(self.tree.pages() == 0, "page: window set twice");
         let chunks = size.div_ceil(CHUNK_BYTES);
-        let tree = Tree::reserve(backing, chunks).ok_or(NoAddressSpace)?;
-        let release = ReleaseIndex::reserve(backing, chunks).ok_or(NoAddressSpace)?;
-        *self = PageAlloc { tree, release, base, lowest: NOWHERE };
+        let need = Tree::<LEVELS>::need(chunks).and_then(|need| need.and(ReleaseIndex::need(chunks)));
+        let mut ground = need.and_then(|need| Ground::reserve(backing, need)).ok_or(NoAddressSpace)?;
+        let tree = Tree::cut(&mut ground, chunks).ok_or(NoAddressSpace)?;
+        let release = ReleaseIndex::cut(&mut ground, chunks).ok_or(NoAddressSpace)?;
+        *self = PageAlloc { tree, release, base, after_lowest: 0 };
         Ok(())
     }
 
@@ -73,7 +75,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         // a failure stay unseen.
         self.release.grow(backing, &chunks).map_err(GrowError::Backing)?;
         self.tree.grow(backing, chunks)?;
-        self.lowest = self.lowest.min(page);
+        self.set_lowest(self.lowest().min(page));
         Ok(())
     }
 
@@ -170,10 +172,10 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
             .tree
             .next_chunk(0, Summary::has_free)
             .and_then(|c| Some(c << CHUNK_LOG | self.tree.chunk(c).taken().find_zeros(1, 0)?.start));
-        if lowest.unwrap_or(NOWHERE) < self.lowest {
+        if lowest.unwrap_or(NOWHERE) < self.lowest() {
             return false;
         }
-        if self.lowest != NOWHERE && !self.tree.is_grown(self.lowest >> CHUNK_LOG) {
+        if self.lowest() != NOWHERE && !self.tree.is_grown(self.lowest() >> CHUNK_LOG) {
             return false;
         }
         let mut from = 0;
@@ -187,6 +189,18 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
             from = c + 1;
         }
         true
+    }
+
+    /// No free page lies below this one, and its chunk is grown; or [`NOWHERE`] where
+    /// no page is free.
+    #[inline]
+    fn lowest(&self) -> usize {
+        self.after_lowest.wrapping_sub(1)
+    }
+
+    #[inline]
+    fn set_lowest(&mut self, page: usize) {
+        self.after_lowest = page.wrapping_add(1);
     }
 
     /// The address of `page`.
@@ -222,20 +236,20 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
     /// The lowest run of `n` free pages. Moves the place where searches begin.
     #[inline]
     pub(super) fn find(&mut self, n: usize) -> Option<usize> {
-        if n == 0 || self.lowest == NOWHERE {
+        if n == 0 || self.lowest() == NOWHERE {
             return None;
         }
         if let Some(page) = self.find_near(n) {
             return Some(page);
         }
-        match self.tree.find(n, self.lowest) {
+        match self.tree.find(n, self.lowest()) {
             Some(Spot { page, lowest }) => {
-                self.lowest = self.lowest.max(lowest);
+                self.set_lowest(self.lowest().max(lowest));
                 Some(page)
             }
             None => {
                 if n == 1 {
-                    self.lowest = NOWHERE;
+                    self.set_lowest(NOWHERE);
                 }
                 None
             }
@@ -245,14 +259,14 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
     /// The lowest run of `n` free pages, if it lies in the chunk where searches begin.
     #[inline]
     fn find_near(&mut self, n: usize) -> Option<usize> {
-        let (c, from) = (self.lowest >> CHUNK_LOG, self.lowest & (CHUNK_PAGES - 1));
+        let (c, from) = (self.lowest() >> CHUNK_LOG, self.lowest() & (CHUNK_PAGES - 1));
         // All free pages of the chunk lie at or above `from`.
         if self.tree.leaf(c).max() < n {
             return None;
         }
         let zeros = self.tree.chunk(c).taken().find_zeros(n, from)?;
         let base = c << CHUNK_LOG;
-        self.lowest = base + zeros.first_zero;
+        self.set_lowest(base + zeros.first_zero);
         Some(base + zeros.start)
     }
 
@@ -271,7 +285,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
     pub(super) fn refresh_freed(&mut self, page: usize, n: usize) {
         let last = page + n - 1;
         self.tree.refresh(page >> CHUNK_LOG, last >> CHUNK_LOG, Summary::free(CHUNK_LOG));
-        self.lowest = self.lowest.min(page);
+        self.set_lowest(self.lowest().min(page));
     }
 
     /// Takes all free pages of the aligned block of 64 that holds the lowest run of `n`, if one does. Gives
@@ -285,9 +299,9 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         let (c, i) = (page >> CHUNK_LOG, page & (CHUNK_PAGES - 1));
         let (pages, released) = self.tree.chunk_mut(c).take_block(i);
         self.tree.refresh(c, c, Summary::FULL);
-        if self.lowest >= block {
+        if self.lowest() >= block {
             // The block's last page, not the one after it, whose chunk may not be grown.
-            self.lowest = self.lowest.max(block + WORD - 1);
+            self.set_lowest(self.lowest().max(block + WORD - 1));
         }
         Some((block, pages, released))
     }
@@ -304,7 +318,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
             self.release.mark(c);
         }
         self.tree.refresh(c, c, Summary::free(CHUNK_LOG));
-        self.lowest = self.lowest.min(page);
+        self.set_lowest(self.lowest().min(page));
     }
 }
 

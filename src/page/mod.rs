@@ -28,6 +28,7 @@ mod alloc;
 mod cache;
 mod chunk;
 mod hints;
+mod layout;
 mod peek;
 mod release;
 mod summary;
@@ -66,10 +67,10 @@ pub unsafe trait Backing {
     /// Why no memory could be had.
     type Error;
 
-    /// Reserves `bytes` of address space. Called only in [`PageAlloc::init`].
+    /// Reserves `bytes` of address space. Called once, in [`PageAlloc::init`].
     fn reserve(&mut self, bytes: usize) -> Option<Addr>;
 
-    /// Makes `bytes` from `addr`, a part of one reserved range, readable and writable.
+    /// Makes `bytes` from `addr`, a part of the reserved range, readable and writable.
     /// Neither needs to be a multiple of anything. Parts that are ready already stay as
     /// they are. Called only in [`PageAlloc::grow`].
     fn ready(&mut self, addr: Addr, bytes: usize) -> Result<(), Self::Error>;

@@ -6,13 +6,15 @@
 use super::alloc::PageAlloc;
 use super::chunk::CHUNK_LOG;
 use super::summary::Summary;
-use super::table::Table;
+use super::table::{Ground, Need, Table};
 use super::{Backing, ReleaseShape};
 use crate::units::{Addr, Pages};
 use core::ops::Range;
 
 /// Binary logarithm of the bits of a word.
 const WORD_LOG: u32 = 6;
+/// How many words, and how many of the words over them, stand in the head of the tables.
+const FIRST: usize = 8;
 /// How many chunks one search looks at before it lets others have the lock.
 const VISITS: usize = 64;
 
@@ -48,11 +50,24 @@ impl ReleaseIndex {
         ReleaseIndex { words: Table::empty(), tops: Table::empty(), first: 0, end: 0, above: 0 }
     }
 
-    pub(super) fn reserve<B: Backing>(backing: &mut B, chunks: usize) -> Option<ReleaseIndex> {
+    /// The words and the tops for a window of `chunks` chunks.
+    fn lengths(chunks: usize) -> (usize, usize) {
         let words = chunks.div_ceil(1 << WORD_LOG);
+        (words, words.div_ceil(1 << WORD_LOG))
+    }
+
+    /// What the tables for a window of `chunks` chunks need.
+    pub(super) fn need(chunks: usize) -> Option<Need> {
+        let (words, tops) = Self::lengths(chunks);
+        Table::<u64>::need(words, FIRST)?.and(Table::<u64>::need(tops, FIRST))
+    }
+
+    /// Cuts the tables for a window of `chunks` chunks.
+    pub(super) fn cut(ground: &mut Ground, chunks: usize) -> Option<ReleaseIndex> {
+        let (words, tops) = Self::lengths(chunks);
         Some(ReleaseIndex {
-            words: Table::reserve(backing, words)?,
-            tops: Table::reserve(backing, words.div_ceil(1 << WORD_LOG))?,
+            words: Table::cut(ground, words, FIRST)?,
+            tops: Table::cut(ground, tops, FIRST)?,
             ..ReleaseIndex::empty()
         })
     }

@@ -18,8 +18,8 @@ use super::{Backing, GrowError};
 use core::ops::Range;
 
 /// Binary logarithm of the children of a node.
-const FAN_LOG: u32 = 3;
-const FAN: usize = 1 << FAN_LOG;
+pub(super) const FAN_LOG: u32 = 3;
+pub(super) const FAN: usize = 1 << FAN_LOG;
 
 // SAFETY: zero is `Summary::NONE`.
 unsafe impl Record for Summary {}
@@ -65,10 +65,10 @@ impl Scan {
 
 /// The bits and summaries of a window of pages.
 pub(super) struct Tree<const LEVELS: usize> {
-    levels: [Table<Summary>; LEVELS],
-    chunks: Table<Chunk>,
+    pub(super) levels: [Table<Summary>; LEVELS],
+    pub(super) chunks: Table<Chunk>,
     /// Chunks in the window.
-    limit: usize,
+    pub(super) limit: usize,
     /// The readable entries of the root.
     first: usize,
     end: usize,
@@ -95,7 +95,7 @@ impl<const LEVELS: usize> Tree<LEVELS> {
 
     /// Binary logarithm of the chunks of a node of `level`.
     #[inline]
-    const fn log_chunks(level: usize) -> u32 {
+    pub(super) const fn log_chunks(level: usize) -> u32 {
         (LEVELS - 1 - level) as u32 * FAN_LOG
     }
 
@@ -103,18 +103,6 @@ impl<const LEVELS: usize> Tree<LEVELS> {
     #[inline]
     const fn log_pages(level: usize) -> u32 {
         CHUNK_LOG + Self::log_chunks(level)
-    }
-
-    /// Reserves the tables for a window of `chunks` chunks.
-    pub(super) fn reserve<B: Backing>(backing: &mut B, chunks: usize) -> Option<Self> {
-        let mut tree = Self::empty();
-        let root = chunks.div_ceil(1 << Self::log_chunks(0));
-        for (level, table) in tree.levels.iter_mut().enumerate() {
-            *table = Table::reserve(backing, root << (level as u32 * FAN_LOG))?;
-        }
-        tree.chunks = Table::reserve(backing, chunks)?;
-        tree.limit = chunks;
-        Some(tree)
     }
 
     /// Pages in the window.

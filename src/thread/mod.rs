@@ -16,13 +16,21 @@ use crate::account::{Account, Entry, Total};
 use crate::cache::Cache;
 use crate::central::Central;
 use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
-use crate::meta::Persistent;
+use crate::meta::{Charge, Persistent};
 use crate::os::{Os, OsError};
+
+/// Caches are charged with their own memory.
+struct OfCaches;
+
+impl Charge for OfCaches {
+    const ACCOUNT: Account = Account::CacheSys;
+    const FREE: Total = Total::CacheFree;
+}
 
 /// What the caches' lock protects.
 struct Pool {
     idle: Cell<*mut Cache>,
-    memory: Persistent,
+    memory: Persistent<OfCaches>,
 }
 
 // SAFETY: idle caches belong to the pool, which is touched under its mutex only.
@@ -67,10 +75,7 @@ impl<O: Os> Caches<O> {
     pub const fn new(os: O) -> Caches<O> {
         Caches {
             central: Central::new(os),
-            pool: Mutex::new(
-                Rank::Caches,
-                Pool { idle: Cell::new(null_mut()), memory: Persistent::new(Account::CacheSys, Total::CacheFree) },
-            ),
+            pool: Mutex::new(Rank::Caches, Pool { idle: Cell::new(null_mut()), memory: Persistent::new() }),
             all: AtomicPtr::new(null_mut()),
             made: AtomicUsize::new(0),
             shared: Mutex::new(Rank::Shared, Cache::new()),

@@ -327,19 +327,42 @@ fn siblings_become_ready_together() {
     // backing with large physical pages hides a mistake in this.
     let mut world = World::<5>::new(BASE, 1 << 47);
     let eight = 8 * size_of::<Summary>();
-    for (c, n) in [(9, 1), (21, 6), (4095, 2), (99, 1234)] {
+    for (c, n) in [(9, 1), (21, 6), (4095, 2), (99, 1234), (1, 7)] {
         world.backing.calls.clear();
         world.grow(c, n);
-        for (level, &(at, size)) in (1..).zip(&world.backing.reservations[1..5]) {
-            let is_here = |call: &&(Addr, usize)| call.0 >= at && call.0 < at.plus(size);
-            let &(from, bytes) = world.backing.calls.iter().find(is_here).expect("a call");
+        for level in 1..5 {
             let log = 3 * (4 - level);
-            let (lo, hi) = (c >> log, (c + n - 1) >> log);
-            let first = (from.since(at)) / eight;
-            assert_eq!((from.since(at) % eight, bytes % eight), (0, 0), "level {level}");
-            assert_eq!((first, first + bytes / eight), (lo / 8, hi / 8 + 1), "level {level}");
+            let blocks = c >> log >> 3..=(c + n - 1) >> log >> 3;
+            for block in blocks.start().saturating_sub(1)..=blocks.end() + 1 {
+                let at = world.heap.tree.place_of_node(level, 8 * block);
+                let ready = world.backing.calls.iter().map(|&(from, bytes)| {
+                    let (lo, hi) = (from.max(at), from.plus(bytes).min(at.plus(eight)));
+                    hi.0.saturating_sub(lo.0)
+                });
+                let wanted = if blocks.contains(&block) { eight } else { 0 };
+                assert_eq!(ready.max(), Some(wanted), "chunks {c} and {n}, level {level}, block {block}");
+            }
         }
     }
+}
+
+#[test]
+fn tables_of_a_small_heap_stand_on_one_page() {
+    let mut world = World::<5>::new(BASE, 1 << 44);
+    world.grow(0, 1);
+    assert!(world.heap.alloc(Pages(1)).is_some());
+    world.grow(1, 15);
+    for c in 0..16 {
+        assert!(world.heap.alloc_range_at(BASE.plus(c * CHUNK_BYTES + PAGE_SIZE), Pages(1)).is_some());
+        world.heap.free(BASE.plus(c * CHUNK_BYTES + PAGE_SIZE), Pages(1));
+    }
+    assert!(world.heap.is_valid());
+    let &[tables] = world.backing.reservations.as_slice() else { panic!("one reservation") };
+    assert_eq!(resident_pages((tables.0, super::PHYSICAL)), 1);
+    let rest = (tables.0.plus(super::PHYSICAL), tables.1 - super::PHYSICAL);
+    assert_eq!(resident_pages(rest), 0);
+    world.grow(16, 1);
+    assert!(resident_pages(rest) > 0);
 }
 
 #[test]
@@ -383,13 +406,13 @@ fn a_fresh_heap_touches_no_bitmap() {
     // What a chunk needs is zeros, so that a large heap costs the summaries only.
     let mut world = World::<5>::new(BASE, 1 << 40);
     world.grow(0, 1 << 18);
-    assert!(world.backing.calls.len() <= 8, "one call per table");
-    let chunks: Vec<_> = world.backing.reservations.iter().filter(|r| r.1 == 128 << 18).collect();
-    assert_eq!(chunks.len(), 1);
-    let resident = resident_pages(*chunks[0]);
-    assert_eq!(resident, 0);
-    assert!(world.heap.alloc(Pages(1)).is_some());
-    assert_eq!(resident_pages(*chunks[0]), 1);
+    assert!(world.backing.calls.len() <= 15, "two calls per table, one for the root");
+    // The first chunks' bitmaps share a page with their summaries.
+    let beyond = world.heap.tree.place_of_chunk(64).align_up(super::PHYSICAL);
+    let bitmaps = (beyond, world.heap.tree.place_of_chunk((1 << 18) - 64).align_down(super::PHYSICAL).since(beyond));
+    assert_eq!(resident_pages(bitmaps), 0);
+    assert!(world.heap.alloc_range_at(BASE.plus(128 * CHUNK_BYTES), Pages(1)).is_some());
+    assert_eq!(resident_pages(bitmaps), 1);
 }
 
 /// How many physical pages of a mapping have memory.

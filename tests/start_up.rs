@@ -1,0 +1,104 @@
+//! What the shared object costs a process that it is preloaded into, beside the same process without: system calls,
+//! memory of its own, and the part of the file that is loaded. `docs/decisions/0012-start-up.md` says what became of
+//! each, and what it was before. No times: those are in the bench.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use object::elf;
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
+use object::{Endianness, Object, ObjectSection};
+
+use common::{artifacts, installed, root, run, scratch, text};
+
+/// What a process does, how many system calls more it may make than without the object, and how many KiB more memory of
+/// its own it may have. A page or two above what was seen: libcs differ, and stacks begin where they like.
+const BARS: [(&str, i64, i64); 3] = [("nothing", 11, 24), ("objects", 21, 72), ("threads", 0, 160)];
+
+/// How many bytes of the file may be loaded, and how many of them as data that is written to.
+const LOADED: u64 = 244 * 1024;
+const WRITTEN: u64 = 1024;
+
+/// The program, without the object or with it.
+fn command(program: &Path, what: &str, preload: Option<&Path>) -> Command {
+    let mut command = Command::new(program);
+    command.arg(what).env_clear();
+    if let Some(object) = preload {
+        command.env("LD_PRELOAD", object);
+    }
+    command
+}
+
+fn compile() -> Option<PathBuf> {
+    let compiler = installed("gcc")?;
+    let out = scratch().join("start-up");
+    let mut command = Command::new(compiler);
+    command.args(["-O1", "-pthread", "-fno-builtin-malloc", "-o"]).arg(&out);
+    let output = run(command.arg(root().join("tests/start_up/program.c")));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    Some(out)
+}
+
+/// KiB of pages that are the process's own.
+fn own_memory(program: &Path, what: &str, preload: Option<&Path>) -> i64 {
+    let output = run(&mut command(program, what, preload));
+    assert!(output.status.success(), "{what}: {output:?}");
+    text(&output.stdout).parse().expect("a number")
+}
+
+/// How many system calls the process makes. `None`: nobody may look, which was said aloud.
+fn calls(tracer: &Path, program: &Path, what: &str, preload: Option<&Path>) -> Option<i64> {
+    let log = scratch().join("start-up.calls");
+    let mut traced = Command::new(tracer);
+    traced.args(["-f", "-qq", "-e", "signal=none", "-o"]).arg(&log).env_clear();
+    if let Some(object) = preload {
+        traced.arg("-E").arg(format!("LD_PRELOAD={}", object.display()));
+    }
+    let output = run(traced.arg(program).arg(what));
+    if !output.status.success() {
+        common::skipped("a system on which strace may trace");
+        return None;
+    }
+    let log = std::fs::read_to_string(log).expect("strace wrote its log");
+    // A call that another thread interrupted stands on two lines.
+    Some(log.lines().filter(|line| !line.contains(" resumed>") && line.contains('(')).count() as i64)
+}
+
+#[test]
+fn a_process_makes_few_system_calls_more() {
+    let (Some(tracer), Some(program)) = (installed("strace"), compile()) else { return };
+    for (what, most, _) in BARS {
+        let object = Some(artifacts().so.as_path());
+        let Some(plain) = calls(&tracer, &program, what, None) else { return };
+        let Some(with) = calls(&tracer, &program, what, object) else { return };
+        assert!(what != "nothing" || with > plain, "{with} system calls, {plain} without: the object was not loaded");
+        assert!(with - plain <= most, "{what}: {} system calls more than without, at most {most}", with - plain);
+    }
+}
+
+#[test]
+fn a_process_has_little_more_memory_of_its_own() {
+    let Some(program) = compile() else { return };
+    for (what, _, most) in BARS {
+        // The least of a few: a process's stack has a page more or less.
+        let least = |preload| (0..5).map(|_| own_memory(&program, what, preload)).min().unwrap_or_default();
+        let (plain, with) = (least(None), least(Some(artifacts().so.as_path())));
+        assert!(with > plain, "{what}: {with} KiB, {plain} KiB without: the object was not loaded");
+        assert!(with - plain <= most, "{what}: {} KiB more than without, at most {most}", with - plain);
+    }
+}
+
+#[test]
+fn little_of_the_file_is_loaded_and_a_new_kernel_is_zeros() {
+    let bytes = std::fs::read(&artifacts().so).expect("the shared object was built");
+    let file = ElfFile64::<Endianness>::parse(&*bytes).expect("a 64-bit ELF file");
+    let headers = file.elf_header().program_headers(file.endian(), &*bytes).expect("program headers");
+    let parts = headers.iter().filter(|header| header.p_type(file.endian()) == elf::PT_LOAD);
+    let loaded: u64 = parts.map(|part| part.p_filesz(file.endian())).sum();
+    assert!((1..=LOADED).contains(&loaded), "{loaded} bytes of the file are loaded, at most {LOADED}");
+    let size = |name: &str| file.section_by_name(name).map_or(0, |section| section.size());
+    assert!(size(".bss") > 32 * 1024, "the kernel is not among what is zero at first");
+    assert!(size(".data") <= WRITTEN, "{} bytes are copied from the file, at most {WRITTEN}", size(".data"));
+}
