@@ -60,9 +60,5 @@ fn main() -> Result<ExitCode> {
 
 /// The exit code: whether every run did what it should.
 fn verdict(clean: bool) -> ExitCode {
-    if clean {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -34,12 +34,7 @@ pub struct Sample {
 pub fn command(program: &Path, object: Option<&Path>) -> Command {
     let mut command = Command::new(program);
     // Settings for one allocator must not leak in from the caller's shell.
-    for name in [
-        "LD_PRELOAD",
-        "MALLOC_CONF",
-        "MALLOC_ARENA_MAX",
-        "GLIBC_TUNABLES",
-    ] {
+    for name in ["LD_PRELOAD", "MALLOC_CONF", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"] {
         command.env_remove(name);
     }
     if let Some(object) = object {
@@ -53,10 +48,7 @@ pub fn command(program: &Path, object: Option<&Path>) -> Command {
 /// The peak is the one that the child names in a line `peak<TAB>KiB`, if it
 /// does, or else `ru_maxrss`, which is never less than this process's own size.
 pub fn run(mut command: Command) -> Result<(Sample, String)> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // SAFETY: alarm may be called between fork and exec. It outlives the exec
     // and ends a child that hangs, without a thread or timer in this process.
     unsafe {
@@ -115,15 +107,9 @@ fn wait(child: &Child) -> Result<(libc::c_int, libc::rusage)> {
 /// What the child wrote: its output, and the first line of its complaints.
 fn outputs(child: Child) -> Result<(String, String)> {
     let mut output = Vec::new();
-    child
-        .stdout
-        .context("the output is piped")?
-        .read_to_end(&mut output)?;
+    child.stdout.context("the output is piped")?.read_to_end(&mut output)?;
     let mut complaint = Vec::new();
-    child
-        .stderr
-        .context("the complaints are piped")?
-        .read_to_end(&mut complaint)?;
+    child.stderr.context("the complaints are piped")?.read_to_end(&mut complaint)?;
     let complaint = String::from_utf8_lossy(&complaint);
     let first = complaint.lines().find(|line| !line.trim().is_empty());
     let output = String::from_utf8_lossy(&output).into_owned();

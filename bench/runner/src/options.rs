@@ -5,16 +5,8 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Names of everything that can be compared, in the order of the tables.
-pub const KNOWN: &[&str] = &[
-    "crossfoot",
-    "mimalloc3",
-    "mimalloc2",
-    "jemalloc",
-    "snmalloc",
-    "glibc",
-    "rpmalloc",
-    "tcmalloc",
-];
+pub const KNOWN: &[&str] =
+    &["crossfoot", "mimalloc3", "mimalloc2", "jemalloc", "snmalloc", "glibc", "rpmalloc", "tcmalloc"];
 
 /// How many of [`KNOWN`] quick mode compares.
 const QUICK: usize = 6;
@@ -100,9 +92,7 @@ impl Options {
 /// Reads `NAME=PATH`.
 fn named_path(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !path.is_empty() => {
-            Ok((name.to_owned(), PathBuf::from(path)))
-        }
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), PathBuf::from(path))),
         _ => Err("expected NAME=PATH".to_owned()),
     }
 }

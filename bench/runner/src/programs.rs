@@ -34,35 +34,18 @@ pub struct Candidate {
 
 /// Every program that has a row. A new one is a function and a line here.
 pub const TABLE: &[Candidate] = &[
-    Candidate {
-        name: "python3",
-        prepare: python,
-    },
-    Candidate {
-        name: "perl",
-        prepare: perl,
-    },
-    Candidate {
-        name: "gcc",
-        prepare: gcc,
-    },
-    Candidate {
-        name: "g++",
-        prepare: gpp,
-    },
-    Candidate {
-        name: "sqlite3",
-        prepare: sqlite,
-    },
+    Candidate { name: "python3", prepare: python },
+    Candidate { name: "perl", prepare: perl },
+    Candidate { name: "gcc", prepare: gcc },
+    Candidate { name: "g++", prepare: gpp },
+    Candidate { name: "sqlite3", prepare: sqlite },
 ];
 
 impl Program {
     /// The command that does the work, with the allocator in `object`, if any.
     pub fn command(&self, object: Option<&Path>) -> Command {
         let mut command = measure::command(&self.binary, object);
-        command
-            .args(&self.arguments)
-            .envs(self.environment.iter().copied());
+        command.args(&self.arguments).envs(self.environment.iter().copied());
         command
     }
 
@@ -70,12 +53,8 @@ impl Program {
     pub fn prove(&self, workspace: &Workspace, object: &Path) -> Result<()> {
         let log = workspace.inputs()?.join("bindings");
         let mut command = measure::command(&self.binary, Some(object));
-        command
-            .args(&self.trifle)
-            .envs(self.environment.iter().copied());
-        command
-            .env("LD_DEBUG", "bindings")
-            .env("LD_DEBUG_OUTPUT", &log);
+        command.args(&self.trifle).envs(self.environment.iter().copied());
+        command.env("LD_DEBUG", "bindings").env("LD_DEBUG_OUTPUT", &log);
         let outcome = measure::run(command);
         let mut bound = false;
         for entry in fs::read_dir(workspace.inputs()?)? {
@@ -96,16 +75,12 @@ impl Program {
 /// libraries, other than the C library, got `malloc` from the object.
 fn binds_malloc(log: &str, object: &Path) -> bool {
     let target = format!("{} [", object.display());
-    log.lines()
-        .filter(|line| line.contains("symbol `malloc'"))
-        .any(|line| {
-            let Some((caller, provider)) = line.split_once(" to ") else {
-                return false;
-            };
-            provider.starts_with(&target)
-                && !caller.contains(&target)
-                && !caller.contains("libc.so")
-        })
+    log.lines().filter(|line| line.contains("symbol `malloc'")).any(|line| {
+        let Some((caller, provider)) = line.split_once(" to ") else {
+            return false;
+        };
+        provider.starts_with(&target) && !caller.contains(&target) && !caller.contains("libc.so")
+    })
 }
 
 /// The path of a program in `PATH`.
@@ -134,13 +109,7 @@ fn scaled(full: u32, percent: u32) -> String {
 fn python(workspace: &Workspace, percent: u32) -> Result<Program> {
     // The name may be a wrapper script; what counts is what runs in the end.
     let wrapper = find_program("python3")?;
-    let binary = ask(
-        &wrapper,
-        &[
-            "-c",
-            "import sys, os; print(os.path.realpath(sys.executable))",
-        ],
-    )?;
+    let binary = ask(&wrapper, &["-c", "import sys, os; print(os.path.realpath(sys.executable))"])?;
     let script = workspace.root.join("runner/programs/words.py");
     Ok(Program {
         binary,
@@ -177,19 +146,12 @@ fn gpp(workspace: &Workspace, percent: u32) -> Result<Program> {
     let mut driver = measure::command(&find_program("g++")?, None);
     driver.args(["-E", "-o"]).args([&preprocessed, &source]);
     measure::run(driver).context("preprocessing")?;
-    compiler(
-        "cc1plus",
-        &preprocessed,
-        &["-quiet", "-fpreprocessed", "-fsyntax-only"],
-    )
+    compiler("cc1plus", &preprocessed, &["-quiet", "-fpreprocessed", "-fsyntax-only"])
 }
 
 /// A compiler proper, without driver, assembler and linker.
 fn compiler(name: &str, source: &Path, options: &[&str]) -> Result<Program> {
-    let binary = ask(
-        &find_program("gcc")?,
-        &[&format!("-print-prog-name={name}")],
-    )?;
+    let binary = ask(&find_program("gcc")?, &[&format!("-print-prog-name={name}")])?;
     ensure!(binary.is_file(), "gcc has no {name}");
     let options = options.iter().map(|option| (*option).to_owned());
     Ok(Program {
@@ -239,10 +201,7 @@ fn c_source(functions: u32) -> String {
 fn sqlite(workspace: &Workspace, percent: u32) -> Result<Program> {
     let template = fs::read_to_string(workspace.root.join("runner/programs/tables.sql"))?;
     let script = workspace.inputs()?.join("tables.sql");
-    fs::write(
-        &script,
-        template.replace("@ROWS@", &scaled(150_000, percent)),
-    )?;
+    fs::write(&script, template.replace("@ROWS@", &scaled(150_000, percent)))?;
     Ok(Program {
         binary: find_program("sqlite3")?,
         arguments: vec![":memory:".into(), format!(".read '{}'", script.display())],

@@ -57,11 +57,7 @@ impl Measured {
 
 /// A row's name with the number of threads, where the row has one.
 pub fn label(name: &str, threads: usize) -> String {
-    if threads == 0 {
-        name.to_owned()
-    } else {
-        format!("{name}/{threads}")
-    }
+    if threads == 0 { name.to_owned() } else { format!("{name}/{threads}") }
 }
 
 /// Writes everything that was found out as JSON.
@@ -75,11 +71,7 @@ impl Record {
     pub fn load(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
         let record: Record = serde_json::from_str(&text).context("not a file of this bench")?;
-        ensure!(
-            record.format == FORMAT,
-            "the file has format {}, not {FORMAT}",
-            record.format
-        );
+        ensure!(record.format == FORMAT, "the file has format {}, not {FORMAT}", record.format);
         Ok(record)
     }
 }

@@ -54,44 +54,20 @@ fn table(record: &Record, measure: Measure) -> String {
         "\n{}: medians, divided by {reference}'s; less is better, * is the best of the row\n",
         measure.title(),
     );
-    let width = record
-        .rows
-        .iter()
-        .map(|row| row.label().len())
-        .max()
-        .unwrap_or(0)
-        .max(14);
-    let names = record
-        .allocators
-        .iter()
-        .map(|one| format!("{:>COLUMN$}", one.name));
+    let width = record.rows.iter().map(|row| row.label().len()).max().unwrap_or(0).max(14);
+    let names = record.allocators.iter().map(|one| format!("{:>COLUMN$}", one.name));
     let names: String = names.collect();
-    line(
-        &mut text,
-        &format!("{:<width$} {:>12}{names}", "row/threads", "reference"),
-    );
+    line(&mut text, &format!("{:<width$} {:>12}{names}", "row/threads", "reference"));
     for row in &record.rows {
         let absolute = median_of(row, reference, measure).map(|value| measure.show(value));
         let absolute = absolute.unwrap_or_else(|| "-".to_owned());
-        let cells = record
-            .allocators
-            .iter()
-            .map(|one| cell(record, row, &one.name, measure));
+        let cells = record.allocators.iter().map(|one| cell(record, row, &one.name, measure));
         let cells: String = cells.map(|cell| format!("{cell:>COLUMN$}")).collect();
-        line(
-            &mut text,
-            &format!("{:<width$} {absolute:>12}{cells}", row.label()),
-        );
+        line(&mut text, &format!("{:<width$} {absolute:>12}{cells}", row.label()));
     }
-    let means = record
-        .allocators
-        .iter()
-        .map(|one| mean_cell(record, &one.name, measure));
+    let means = record.allocators.iter().map(|one| mean_cell(record, &one.name, measure));
     let means: String = means.map(|cell| format!("{cell:>COLUMN$}")).collect();
-    line(
-        &mut text,
-        &format!("{:<width$} {:>12}{means}", "geometric mean", ""),
-    );
+    line(&mut text, &format!("{:<width$} {:>12}{means}", "geometric mean", ""));
     text
 }
 
@@ -126,17 +102,10 @@ fn wins(record: &Record) -> String {
                 let own = ratio(record, row, &one.name, measure);
                 own.is_some() && own == best(record, row, measure)
             };
-            format!(
-                "{} {}",
-                one.name,
-                record.rows.iter().filter(is_best).count()
-            )
+            format!("{} {}", one.name, record.rows.iter().filter(is_best).count())
         });
         let counts: Vec<String> = counts.collect();
-        line(
-            &mut text,
-            &format!("  {:<9} {}", measure.title(), counts.join(", ")),
-        );
+        line(&mut text, &format!("  {:<9} {}", measure.title(), counts.join(", ")));
     }
     text
 }
@@ -149,10 +118,7 @@ fn absences(record: &Record) -> String {
     }
     for row in &record.rows {
         for (name, reason) in &row.failures {
-            line(
-                &mut text,
-                &format!("failed: {name} in {}: {reason}", row.label()),
-            );
+            line(&mut text, &format!("failed: {name} in {}: {reason}", row.label()));
         }
     }
     text

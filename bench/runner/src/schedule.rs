@@ -28,14 +28,8 @@ pub fn measure_all(
     allocators: Vec<Allocator>,
     rows: &[Row],
 ) -> Result<Record> {
-    let present: Vec<&Allocator> = allocators
-        .iter()
-        .filter(|one| one.missing.is_none())
-        .collect();
-    let reference = present
-        .iter()
-        .find(|one| one.name == REFERENCE)
-        .or(present.first());
+    let present: Vec<&Allocator> = allocators.iter().filter(|one| one.missing.is_none()).collect();
+    let reference = present.iter().find(|one| one.name == REFERENCE).or(present.first());
     let Some(reference) = reference.map(|one| one.name.clone()) else {
         bail!("no allocator can be measured");
     };
@@ -53,10 +47,7 @@ pub fn measure_all(
         let begun = start.elapsed().as_secs_f64();
         if let Work::Missing(reason) = &row.work {
             missing.insert(label, reason.clone());
-        } else if options
-            .budget()
-            .is_some_and(|budget| begun + dearest > budget as f64)
-        {
+        } else if options.budget().is_some_and(|budget| begun + dearest > budget as f64) {
             missing.insert(label, "cut: the time budget is used up".to_owned());
         } else {
             eprintln!("{begun:6.1} s  {label}");
@@ -82,20 +73,12 @@ pub fn measure_all(
 }
 
 /// Runs one row. An allocator that fails once is left out of the row.
-fn measure_row(
-    workspace: &Workspace,
-    options: &Options,
-    allocators: &[&Allocator],
-    row: &Row,
-) -> Measured {
+fn measure_row(workspace: &Workspace, options: &Options, allocators: &[&Allocator], row: &Row) -> Measured {
     let mut samples: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
     let mut failures = BTreeMap::new();
     if let Work::Program(program) = &row.work {
         for allocator in allocators {
-            let proof = allocator
-                .object
-                .as_ref()
-                .map(|object| program.prove(workspace, object));
+            let proof = allocator.object.as_ref().map(|object| program.prove(workspace, object));
             if let Some(Err(error)) = proof {
                 failures.insert(allocator.name.clone(), format!("{error:#}"));
             }
@@ -108,10 +91,7 @@ fn measure_row(
                 continue;
             }
             match one_run(workspace, options, allocator, row, &mut expected) {
-                Ok(sample) => samples
-                    .entry(allocator.name.clone())
-                    .or_default()
-                    .push(sample),
+                Ok(sample) => samples.entry(allocator.name.clone()).or_default().push(sample),
                 Err(error) => {
                     samples.remove(&allocator.name);
                     failures.insert(allocator.name.clone(), format!("{error:#}"));
@@ -120,17 +100,9 @@ fn measure_row(
         }
     }
     for (name, reason) in &failures {
-        eprintln!(
-            "failed: {name} in {}: {reason}",
-            label(&row.name, row.threads)
-        );
+        eprintln!("failed: {name} in {}: {reason}", label(&row.name, row.threads));
     }
-    Measured {
-        name: row.name.clone(),
-        threads: row.threads,
-        samples,
-        failures,
-    }
+    Measured { name: row.name.clone(), threads: row.threads, samples, failures }
 }
 
 /// One run; a whole program must print what it printed first.
@@ -142,9 +114,7 @@ fn one_run(
     expected: &mut Option<String>,
 ) -> Result<Sample> {
     let command = row.command(workspace, options.percent(), allocator.object.as_deref());
-    let Some(command) = command else {
-        bail!("nothing to run")
-    };
+    let Some(command) = command else { bail!("nothing to run") };
     let (sample, output) = measure::run(command)?;
     if let Work::Program(_) = row.work {
         let first = expected.get_or_insert_with(|| output.clone());

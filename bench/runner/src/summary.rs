@@ -63,10 +63,7 @@ pub fn ratio(record: &Record, row: &Measured, allocator: &str, measure: Measure)
 /// The geometric mean of an allocator's ratios over all rows in which it has
 /// one, and the number of those rows.
 pub fn overall(record: &Record, allocator: &str, measure: Measure) -> Option<(f64, usize)> {
-    let ratios = record
-        .rows
-        .iter()
-        .filter_map(|row| ratio(record, row, allocator, measure));
+    let ratios = record.rows.iter().filter_map(|row| ratio(record, row, allocator, measure));
     let ratios: Vec<f64> = ratios.filter(|ratio| *ratio > 0.0).collect();
     Some((geometric_mean(&ratios)?, ratios.len()))
 }
@@ -74,9 +71,7 @@ pub fn overall(record: &Record, allocator: &str, measure: Measure) -> Option<(f6
 /// The smallest ratio of a row.
 pub fn best(record: &Record, row: &Measured, measure: Measure) -> Option<f64> {
     let names = row.samples.keys();
-    names
-        .filter_map(|name| ratio(record, row, name, measure))
-        .min_by(f64::total_cmp)
+    names.filter_map(|name| ratio(record, row, name, measure)).min_by(f64::total_cmp)
 }
 
 /// The middle value; the mean of the two middle ones of an even number.
@@ -84,11 +79,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     let upper = *values.get(middle)?;
-    if values.len().is_multiple_of(2) {
-        Some((values[middle - 1] + upper) / 2.0)
-    } else {
-        Some(upper)
-    }
+    if values.len().is_multiple_of(2) { Some((values[middle - 1] + upper) / 2.0) } else { Some(upper) }
 }
 
 /// The n-th root of the product.

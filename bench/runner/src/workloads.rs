@@ -32,12 +32,7 @@ pub enum Work {
 
 impl Row {
     /// The command of this row with the allocator in `object`, if any.
-    pub fn command(
-        &self,
-        workspace: &Workspace,
-        percent: u32,
-        object: Option<&Path>,
-    ) -> Option<Command> {
+    pub fn command(&self, workspace: &Workspace, percent: u32, object: Option<&Path>) -> Option<Command> {
         match &self.work {
             Work::Missing(_) => None,
             Work::Program(program) => Some(program.command(object)),
@@ -63,19 +58,12 @@ pub fn gather(workspace: &Workspace, options: &Options) -> Result<Vec<Row>> {
                 Ok(program) => Work::Program(program),
                 Err(error) => Work::Missing(format!("{error:#}")),
             };
-            rows.push(Row {
-                name: candidate.name.to_owned(),
-                threads: 0,
-                work,
-            });
+            rows.push(Row { name: candidate.name.to_owned(), threads: 0, work });
         }
     }
     let names: HashSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     for name in &options.only {
-        ensure!(
-            names.contains(name.as_str()),
-            "no pattern or program is called {name}"
-        );
+        ensure!(names.contains(name.as_str()), "no pattern or program is called {name}");
     }
     Ok(rows)
 }
@@ -91,18 +79,11 @@ pub fn smallest(workspace: &Workspace, only: &[String]) -> Result<Vec<Row>> {
         let fewest = counts.split(',').next().context("a pattern has no threads")?;
         if only.is_empty() || only.iter().any(|wanted| wanted == name) {
             let threads = fewest.parse().context("the list of patterns is garbled")?;
-            rows.push(Row {
-                name: name.to_owned(),
-                threads,
-                work: Work::Pattern,
-            });
+            rows.push(Row { name: name.to_owned(), threads, work: Work::Pattern });
         }
     }
     for name in only {
-        ensure!(
-            rows.iter().any(|row| row.name == *name),
-            "no pattern is called {name}"
-        );
+        ensure!(rows.iter().any(|row| row.name == *name), "no pattern is called {name}");
     }
     Ok(rows)
 }
@@ -125,20 +106,12 @@ fn pattern_rows(line: &str, options: &Options) -> Result<Vec<Row>> {
     if !wanted {
         return Ok(Vec::new());
     }
-    let counts = if options.quick && options.only.is_empty() {
-        quick
-    } else {
-        all
-    };
+    let counts = if options.quick && options.only.is_empty() { quick } else { all };
     let counts = counts.split(',').filter(|count| !count.is_empty());
     counts
         .map(|count| {
             let threads = count.parse().context("the list of patterns is garbled")?;
-            Ok(Row {
-                name: name.to_owned(),
-                threads,
-                work: Work::Pattern,
-            })
+            Ok(Row { name: name.to_owned(), threads, work: Work::Pattern })
         })
         .collect()
 }

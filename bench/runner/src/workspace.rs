@@ -36,24 +36,14 @@ impl Workspace {
         eprintln!("building {package}");
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
-            .args([
-                "build",
-                "--quiet",
-                "--release",
-                "--locked",
-                "--package",
-                package,
-            ])
+            .args(["build", "--quiet", "--release", "--locked", "--package", package])
             .current_dir(&self.root)
             .output()
             .context("cargo cannot be started")?;
         if !output.status.success() {
             let text = String::from_utf8_lossy(&output.stderr);
             let said = text.lines().rfind(|line| line.starts_with("error"));
-            bail!(
-                "{package} does not build: {}",
-                said.unwrap_or("no error given")
-            );
+            bail!("{package} does not build: {}", said.unwrap_or("no error given"));
         }
         Ok(())
     }

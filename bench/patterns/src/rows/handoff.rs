@@ -37,11 +37,7 @@ fn consume(index: usize, arrivals: &Receiver<Vec<Block>>) -> Books {
 /// xmalloc-test, with the object size that mimalloc-bench gives it.
 pub fn producer_consumer(job: &Job) -> Books {
     let pairs = job.threads / 2;
-    let rounds = Job {
-        threads: pairs,
-        ..*job
-    }
-    .share(5000);
+    let rounds = Job { threads: pairs, ..*job }.share(5000);
     thread::scope(|scope| {
         let mut crew = Vec::new();
         for index in 0..pairs {
@@ -50,8 +46,7 @@ pub fn producer_consumer(job: &Job) -> Books {
                 let mut books = Books::new(index);
                 for _ in 0..rounds {
                     let blocks = batch(&mut books, || 64);
-                    send.send(blocks)
-                        .expect("the consumer outlives the producer");
+                    send.send(blocks).expect("the consumer outlives the producer");
                 }
                 books
             }));
@@ -80,8 +75,7 @@ pub fn asymmetric(job: &Job) -> Books {
             for round in 0..rounds {
                 let blocks = batch(&mut books, || random.between(16, 512));
                 let door = &doors[round as usize % doors.len()];
-                door.send(blocks)
-                    .expect("the consumers outlive the producer");
+                door.send(blocks).expect("the consumers outlive the producer");
             }
             books
         }));
@@ -102,10 +96,7 @@ impl Queue {
     fn push(&self, blocks: Vec<Block>) {
         let places = self.places.lock().expect("no thread panics");
         let full = |places: &mut VecDeque<_>| places.len() >= Self::BOUND;
-        let mut places = self
-            .changed
-            .wait_while(places, full)
-            .expect("no thread panics");
+        let mut places = self.changed.wait_while(places, full).expect("no thread panics");
         places.push_back(blocks);
         self.changed.notify_all();
     }
@@ -113,10 +104,7 @@ impl Queue {
     fn pop(&self) -> Vec<Block> {
         let places = self.places.lock().expect("no thread panics");
         let empty = |places: &mut VecDeque<_>| places.is_empty();
-        let mut places = self
-            .changed
-            .wait_while(places, empty)
-            .expect("no thread panics");
+        let mut places = self.changed.wait_while(places, empty).expect("no thread panics");
         let blocks = places.pop_front().expect("the queue is not empty");
         self.changed.notify_all();
         blocks
@@ -128,15 +116,8 @@ impl Queue {
 /// queues of message-passing programs, as in snmalloc's paper.
 pub fn queues(job: &Job) -> Books {
     let half = job.threads / 2;
-    let rounds = Job {
-        threads: half,
-        ..*job
-    }
-    .share(180_000);
-    let queue = Queue {
-        places: Mutex::default(),
-        changed: Condvar::new(),
-    };
+    let rounds = Job { threads: half, ..*job }.share(180_000);
+    let queue = Queue { places: Mutex::default(), changed: Condvar::new() };
     thread::scope(|scope| {
         let mut crew = Vec::new();
         for index in 0..half {
@@ -145,9 +126,7 @@ pub fn queues(job: &Job) -> Books {
                 let mut books = Books::new(index);
                 let mut random = Random::new(index as u64);
                 for _ in 0..rounds {
-                    let message = (0..64)
-                        .map(|_| books.take(random.power_law(16, 6)))
-                        .collect();
+                    let message = (0..64).map(|_| books.take(random.power_law(16, 6))).collect();
                     queue.push(message);
                 }
                 books

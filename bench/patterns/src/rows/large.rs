@@ -24,9 +24,7 @@ pub fn first_touch(job: &Job) -> Books {
             block.touch_pages();
             live[slot] = Some(block);
         }
-        live.into_iter()
-            .flatten()
-            .for_each(|block| books.give(block));
+        live.into_iter().flatten().for_each(|block| books.give(block));
         books
     })
 }
@@ -47,10 +45,7 @@ pub fn grow_many(job: &Job) -> Books {
                 let size = if size > 64 << 10 { 16 } else { size + size / 2 };
                 buffers[slot] = Some(books.resize(buffer, size));
             }
-            buffers
-                .into_iter()
-                .flatten()
-                .for_each(|block| books.give(block));
+            buffers.into_iter().flatten().for_each(|block| books.give(block));
         }
         books
     })
@@ -81,9 +76,7 @@ pub fn calloc_fresh(job: &Job) -> Books {
         let mut books = Books::new(index);
         let mut random = Random::new(index as u64);
         let count = job.share(1_600_000);
-        let live: Vec<_> = (0..count)
-            .map(|_| books.take_zeroed(random.power_law(16, 12), 512))
-            .collect();
+        let live: Vec<_> = (0..count).map(|_| books.take_zeroed(random.power_law(16, 12), 512)).collect();
         live.into_iter().for_each(|block| books.give(block));
         books
     })

@@ -22,9 +22,7 @@ pub fn server(job: &Job) -> Books {
     job.run(|index| {
         let mut books = Books::new(index);
         let mut random = Random::new(4141 + index as u64);
-        let mut live: Vec<_> = (0..SLOTS)
-            .map(|_| books.take(random.between(8, 1000)))
-            .collect();
+        let mut live: Vec<_> = (0..SLOTS).map(|_| books.take(random.between(8, 1000))).collect();
         for round in 0..job.share(800) {
             let seed = round << 8 | index as u64;
             let next = thread::spawn(move || generation(seed, live));
@@ -60,9 +58,7 @@ pub fn thread_churn(job: &Job) -> Books {
             let part = thread::spawn(move || {
                 let mut books = Books::new(seed as usize);
                 let mut random = Random::new(seed);
-                let blocks: Vec<_> = (0..200)
-                    .map(|_| books.take(random.between(8, 512)))
-                    .collect();
+                let blocks: Vec<_> = (0..200).map(|_| books.take(random.between(8, 512))).collect();
                 blocks.into_iter().for_each(|block| books.give(block));
                 books
             });

@@ -26,18 +26,8 @@ pub struct Row {
     pub run: fn(&Job) -> Books,
 }
 
-const fn row(
-    name: &'static str,
-    threads: &'static [usize],
-    quick: &'static [usize],
-    run: fn(&Job) -> Books,
-) -> Row {
-    Row {
-        name,
-        threads,
-        quick,
-        run,
-    }
+const fn row(name: &'static str, threads: &'static [usize], quick: &'static [usize], run: fn(&Job) -> Books) -> Row {
+    Row { name, threads, quick, run }
 }
 
 /// Every pattern, the ones that quick mode must not miss first.
@@ -80,11 +70,7 @@ mod tests {
     fn every_row_runs_and_its_books_close() {
         for row in TABLE {
             for &threads in row.threads {
-                (row.run)(&Job {
-                    threads,
-                    percent: 1,
-                })
-                .close();
+                (row.run)(&Job { threads, percent: 1 }).close();
             }
         }
     }
@@ -92,11 +78,7 @@ mod tests {
     #[test]
     fn quick_rows_are_rows() {
         for row in TABLE {
-            assert!(
-                row.quick.iter().all(|count| row.threads.contains(count)),
-                "{}",
-                row.name
-            );
+            assert!(row.quick.iter().all(|count| row.threads.contains(count)), "{}", row.name);
         }
     }
 }
