@@ -41,12 +41,12 @@ fn main() {
     }
 }
 
-/// Prints the table, one row per line: name, thread counts, quick thread counts.
+/// Prints the table, one row per line: name, thread counts, quick thread counts, group.
 fn list() -> io::Result<()> {
     let counts = |counts: &[usize]| counts.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
     let mut out = io::stdout().lock();
     for row in rows::TABLE {
-        writeln!(out, "{}\t{}\t{}", row.name, counts(row.threads), counts(row.quick))?;
+        writeln!(out, "{}\t{}\t{}\t{}", row.name, counts(row.threads), counts(row.quick), row.group.name())?;
     }
     Ok(())
 }

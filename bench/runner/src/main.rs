@@ -4,7 +4,7 @@
 //! The way of a run: [`options`] says what is wanted; [`workspace`] builds the
 //! patterns and each peer; [`allocators`] finds out which of them really take
 //! over `malloc`; [`workloads`] and [`programs`] list the rows; [`schedule`]
-//! runs them interleaved through [`measure`]; [`record`] keeps every sample and
+//! runs them interleaved through [`measure`], which has [`watch`] look at each process; [`record`] keeps every sample and
 //! is what the JSON file holds; [`report`] prints the tables that [`summary`]
 //! computes, and [`draw`] draws them.
 //!
@@ -24,6 +24,7 @@ mod record;
 mod report;
 mod schedule;
 mod summary;
+mod watch;
 mod workloads;
 mod workspace;
 

@@ -42,6 +42,9 @@ pub struct Measured {
     pub name: String,
     /// Threads at work; 0 for a whole program.
     pub threads: usize,
+    /// The kind of row, which has a mean of its own; empty in files of before there were kinds.
+    #[serde(default)]
+    pub group: String,
     /// By allocator, in the order of the runs.
     pub samples: BTreeMap<String, Vec<Sample>>,
     /// Why an allocator has no samples here.
@@ -73,5 +76,25 @@ impl Record {
         let record: Record = serde_json::from_str(&text).context("not a file of this bench")?;
         ensure!(record.format == FORMAT, "the file has format {}, not {FORMAT}", record.format);
         Ok(record)
+    }
+}
+
+#[cfg(test)]
+impl Record {
+    /// A record of nothing.
+    pub fn empty() -> Self {
+        Record {
+            format: FORMAT,
+            date: String::new(),
+            arguments: Vec::new(),
+            machine: Machine::read(),
+            percent: 100,
+            repetitions: 1,
+            seconds: 0.0,
+            reference: String::new(),
+            allocators: Vec::new(),
+            rows: Vec::new(),
+            missing: BTreeMap::new(),
+        }
     }
 }

@@ -102,7 +102,7 @@ fn measure_row(workspace: &Workspace, options: &Options, allocators: &[&Allocato
     for (name, reason) in &failures {
         eprintln!("failed: {name} in {}: {reason}", label(&row.name, row.threads));
     }
-    Measured { name: row.name.clone(), threads: row.threads, samples, failures }
+    Measured { name: row.name.clone(), threads: row.threads, group: row.group.clone(), samples, failures }
 }
 
 /// One run; a whole program must print what it printed first.

@@ -1,8 +1,10 @@
 //! The tables as text.
 
+mod distances;
+
 use crate::{
     record::{Measured, Record},
-    summary::{Measure, best, median_of, overall, ratio},
+    summary::{Measure, best, mean_over, means, median_of, ratio},
 };
 use std::fmt::Write;
 
@@ -15,6 +17,7 @@ pub fn render(record: &Record) -> String {
     for measure in Measure::ALL {
         text += &table(record, measure);
     }
+    text += &distances::render(record);
     text += &wins(record);
     text += &absences(record);
     text
@@ -47,6 +50,18 @@ fn header(record: &Record) -> String {
     text
 }
 
+/// Width of the column of labels: the longest label's.
+fn label_width(record: &Record) -> usize {
+    let rows = record.rows.iter().map(|row| row.label().len());
+    let means = means(record, Measure::Peak).into_iter().map(|(title, _)| title.len());
+    rows.chain(means).max().unwrap_or(0)
+}
+
+/// The names of all allocators, or what there is to say about each, as columns.
+fn columns(record: &Record, cell: impl Fn(&str) -> String) -> String {
+    record.allocators.iter().map(|one| format!("{:>COLUMN$}", cell(&one.name))).collect()
+}
+
 /// One table of ratios.
 fn table(record: &Record, measure: Measure) -> String {
     let reference = &record.reference;
@@ -54,20 +69,20 @@ fn table(record: &Record, measure: Measure) -> String {
         "\n{}: medians, divided by {reference}'s; less is better, * is the best of the row\n",
         measure.title(),
     );
-    let width = record.rows.iter().map(|row| row.label().len()).max().unwrap_or(0).max(14);
-    let names = record.allocators.iter().map(|one| format!("{:>COLUMN$}", one.name));
-    let names: String = names.collect();
+    let width = label_width(record);
+    let names = columns(record, str::to_owned);
     line(&mut text, &format!("{:<width$} {:>12}{names}", "row/threads", "reference"));
     for row in &record.rows {
         let absolute = median_of(row, reference, measure).map(|value| measure.show(value));
         let absolute = absolute.unwrap_or_else(|| "-".to_owned());
-        let cells = record.allocators.iter().map(|one| cell(record, row, &one.name, measure));
-        let cells: String = cells.map(|cell| format!("{cell:>COLUMN$}")).collect();
+        let cells = columns(record, |name| cell(record, row, name, measure));
         line(&mut text, &format!("{:<width$} {absolute:>12}{cells}", row.label()));
     }
-    let means = record.allocators.iter().map(|one| mean_cell(record, &one.name, measure));
-    let means: String = means.map(|cell| format!("{cell:>COLUMN$}")).collect();
-    line(&mut text, &format!("{:<width$} {:>12}{means}", "geometric mean", ""));
+    for (title, rows) in means(record, measure) {
+        let count = format!("{} rows", rows.len());
+        let cells = columns(record, |name| mean_cell(record, &rows, name, measure));
+        line(&mut text, &format!("{title:<width$} {count:>12}{cells}"));
+    }
     text
 }
 
@@ -78,34 +93,36 @@ pub fn cell(record: &Record, row: &Measured, allocator: &str, measure: Measure) 
     }
     match ratio(record, row, allocator, measure) {
         None => "missing ".to_owned(),
-        Some(value) if Some(value) == best(record, row, measure) => format!("{value:.2}*"),
+        Some(value) if is_best(record, row, allocator, measure) => format!("{value:.2}*"),
         Some(value) => format!("{value:.2} "),
     }
 }
 
-/// The mean of an allocator; in brackets the number of rows, if not all.
-pub fn mean_cell(record: &Record, allocator: &str, measure: Measure) -> String {
-    match overall(record, allocator, measure) {
+/// Whether nobody has a smaller ratio in this row.
+fn is_best(record: &Record, row: &Measured, allocator: &str, measure: Measure) -> bool {
+    let own = ratio(record, row, allocator, measure);
+    own.is_some() && own == best(record, row, measure).map(|(ratio, _)| ratio)
+}
+
+/// The mean of an allocator over these rows; in brackets the number of rows, if not all.
+pub fn mean_cell(record: &Record, rows: &[&Measured], allocator: &str, measure: Measure) -> String {
+    match mean_over(record, rows, allocator, measure) {
         None => "missing ".to_owned(),
-        Some((mean, rows)) if rows == record.rows.len() => format!("{mean:.3} "),
-        Some((mean, rows)) => format!("{mean:.3}({rows})"),
+        Some((mean, count)) if count == rows.len() => format!("{mean:.3} "),
+        Some((mean, count)) => format!("{mean:.3}({count})"),
     }
 }
 
 /// How often each allocator is the best of a row.
 fn wins(record: &Record) -> String {
-    let mut text = "\nbest of the row, out of ".to_owned();
-    line(&mut text, &format!("{}:", record.rows.len()));
+    let mut text = format!("\nbest of the row, out of {}:\n", record.rows.len());
     for measure in Measure::ALL {
         let counts = record.allocators.iter().map(|one| {
-            let is_best = |row: &&Measured| {
-                let own = ratio(record, row, &one.name, measure);
-                own.is_some() && own == best(record, row, measure)
-            };
-            format!("{} {}", one.name, record.rows.iter().filter(is_best).count())
+            let wins = record.rows.iter().filter(|row| is_best(record, row, &one.name, measure));
+            format!("{} {}", one.name, wins.count())
         });
         let counts: Vec<String> = counts.collect();
-        line(&mut text, &format!("  {:<9} {}", measure.title(), counts.join(", ")));
+        line(&mut text, &format!("  {:<11} {}", measure.title(), counts.join(", ")));
     }
     text
 }
