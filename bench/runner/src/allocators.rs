@@ -4,8 +4,8 @@ use crate::{measure, options::Options, workspace::Workspace};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::{
-    ffi::CStr,
-    fs,
+    ffi::{CStr, c_void},
+    fs, mem,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -134,6 +134,8 @@ fn version(workspace: &Workspace, name: &str, object: Option<&Path>) -> Option<S
         "jemalloc" => "tikv-jemalloc-sys",
         "snmalloc" => "snmalloc-sys",
         "rpmalloc" => "rpmalloc-sys",
+        // The file's own name has the version, the one that programs look for has not.
+        "tcmalloc" => return Some(absolute(object?).ok()?.file_name()?.to_string_lossy().into_owned()),
         _ => return Some(object?.file_name()?.to_string_lossy().into_owned()),
     };
     let locked = workspace.locked_version(package)?;
@@ -153,6 +155,18 @@ fn mimalloc_version(object: &Path) -> Option<String> {
         digits.contains('.') && digits.chars().all(|c| c == '.' || c.is_ascii_digit())
     };
     text.split_whitespace().find(is_version).map(str::to_owned)
+}
+
+/// The path of the C library of this process, and so of every program that is measured.
+pub fn c_library() -> Result<PathBuf> {
+    // SAFETY: all-zero is a valid value of this plain C structure.
+    let mut found: libc::Dl_info = unsafe { mem::zeroed() };
+    // SAFETY: the out pointer is valid for the call; any address may be asked for.
+    let known = unsafe { libc::dladdr(libc::gnu_get_libc_version as *const c_void, &raw mut found) };
+    ensure!(known != 0 && !found.dli_fname.is_null(), "the C library is not found");
+    // SAFETY: dladdr stored the path of a loaded object, a C string.
+    let path = unsafe { CStr::from_ptr(found.dli_fname) };
+    Ok(PathBuf::from(path.to_string_lossy().into_owned()))
 }
 
 /// The version of the C library of this process.

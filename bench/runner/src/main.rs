@@ -15,6 +15,7 @@
 mod allocators;
 mod books;
 mod draw;
+mod locks;
 mod machine;
 mod measure;
 mod options;

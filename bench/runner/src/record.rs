@@ -1,6 +1,6 @@
 //! Everything that one call of the bench found out: what the JSON file holds.
 
-use crate::{allocators::Allocator, machine::Machine, measure::Sample};
+use crate::{allocators::Allocator, locks::Locks, machine::Machine, measure::Sample};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fs, path::Path};
@@ -47,8 +47,17 @@ pub struct Measured {
     pub group: String,
     /// By allocator, in the order of the runs.
     pub samples: BTreeMap<String, Vec<Sample>>,
-    /// Why an allocator has no samples here.
+    /// What went wrong with an allocator, which therefore has no samples here.
     pub failures: BTreeMap<String, String>,
+    /// Why the row cannot be had with an allocator.
+    #[serde(default)]
+    pub absences: BTreeMap<String, String>,
+    /// What is unlike the other columns with an allocator.
+    #[serde(default)]
+    pub notes: BTreeMap<String, String>,
+    /// Where threads waited for Crossfoot's locks, in a run of its own.
+    #[serde(default)]
+    pub locks: Option<Locks>,
 }
 
 impl Measured {

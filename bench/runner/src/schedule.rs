@@ -4,9 +4,11 @@
 
 use crate::{
     allocators::Allocator,
+    locks,
     machine::Machine,
-    measure::{self, Sample},
+    measure::Sample,
     options::Options,
+    programs::AS_INSTALLED,
     record::{FORMAT, Measured, Record, label},
     workloads::{Row, Work},
     workspace::Workspace,
@@ -74,35 +76,70 @@ pub fn measure_all(
 
 /// Runs one row. An allocator that fails once is left out of the row.
 fn measure_row(workspace: &Workspace, options: &Options, allocators: &[&Allocator], row: &Row) -> Measured {
-    let mut samples: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
-    let mut failures = BTreeMap::new();
-    if let Work::Program(program) = &row.work {
-        for allocator in allocators {
-            let proof = allocator.object.as_ref().map(|object| program.prove(workspace, object));
-            if let Some(Err(error)) = proof {
-                failures.insert(allocator.name.clone(), format!("{error:#}"));
-            }
-        }
+    let mut measured = Measured {
+        name: row.name.clone(),
+        threads: row.threads,
+        group: row.group.clone(),
+        samples: BTreeMap::new(),
+        failures: BTreeMap::new(),
+        absences: BTreeMap::new(),
+        notes: BTreeMap::new(),
+        locks: None,
+    };
+    let baseline = as_installed(row, &mut measured);
+    let entrants: Vec<&Allocator> = allocators.iter().copied().chain(&baseline).collect();
+    for allocator in &entrants {
+        admit(workspace, options, allocator, row, &mut measured);
     }
     let mut expected: Option<String> = None;
     for _ in 0..options.repetitions() {
-        for allocator in allocators {
-            if failures.contains_key(&allocator.name) {
+        for allocator in &entrants {
+            if measured.failures.contains_key(&allocator.name) || measured.absences.contains_key(&allocator.name) {
                 continue;
             }
             match one_run(workspace, options, allocator, row, &mut expected) {
-                Ok(sample) => samples.entry(allocator.name.clone()).or_default().push(sample),
+                Ok(sample) => measured.samples.entry(allocator.name.clone()).or_default().push(sample),
                 Err(error) => {
-                    samples.remove(&allocator.name);
-                    failures.insert(allocator.name.clone(), format!("{error:#}"));
+                    measured.samples.remove(&allocator.name);
+                    measured.failures.insert(allocator.name.clone(), format!("{error:#}"));
                 }
             }
         }
     }
-    for (name, reason) in &failures {
-        eprintln!("failed: {name} in {}: {reason}", label(&row.name, row.threads));
+    if let Some(own) =
+        allocators.iter().find(|one| measured.samples.contains_key(&one.name) && one.name == locks::KNOWS)
+    {
+        match locks::read(workspace, options.percent(), row, own) {
+            Ok(found) => measured.locks = Some(found),
+            Err(error) => eprintln!("no lock waits of {}: {error:#}", measured.label()),
+        }
     }
-    Measured { name: row.name.clone(), threads: row.threads, group: row.group.clone(), samples, failures }
+    for (name, reason) in &measured.failures {
+        eprintln!("failed: {name} in {}: {reason}", measured.label());
+    }
+    measured
+}
+
+/// For a program that the distribution links to an allocator: that, as one more to measure.
+fn as_installed(row: &Row, measured: &mut Measured) -> Option<Allocator> {
+    let Work::Program(program) = &row.work else { return None };
+    let own = program.own?;
+    measured.notes.insert(AS_INSTALLED.to_owned(), format!("with nothing preloaded it runs on {own}"));
+    let allocator = Allocator { name: AS_INSTALLED.to_owned(), version: own.to_owned(), object: None, missing: None };
+    Some(allocator)
+}
+
+/// Finds out whether a program can be had with the allocator, and runs on it.
+fn admit(workspace: &Workspace, options: &Options, allocator: &Allocator, row: &Row, measured: &mut Measured) {
+    let Work::Program(program) = &row.work else { return };
+    let name = allocator.name.clone();
+    if let Err(error) = row.command(workspace, options.percent(), allocator) {
+        measured.absences.insert(name, format!("{error:#}"));
+    } else if let Err(error) = program.prove(workspace, allocator) {
+        measured.failures.insert(name, format!("{error:#}"));
+    } else if let Some(note) = program.note(allocator) {
+        measured.notes.insert(name, note.to_owned());
+    }
 }
 
 /// One run; a whole program must print what it printed first.
@@ -113,9 +150,7 @@ fn one_run(
     row: &Row,
     expected: &mut Option<String>,
 ) -> Result<Sample> {
-    let command = row.command(workspace, options.percent(), allocator.object.as_deref());
-    let Some(command) = command else { bail!("nothing to run") };
-    let (sample, output) = measure::run(command)?;
+    let (sample, output) = row.run(row.command(workspace, options.percent(), allocator)?)?;
     if let Work::Program(_) = row.work {
         let first = expected.get_or_insert_with(|| output.clone());
         if *first != output {

@@ -201,6 +201,9 @@ mod tests {
                 ("b".to_owned(), vec![sample(times[1], peak << 9)]),
             ]),
             failures: BTreeMap::new(),
+            absences: BTreeMap::new(),
+            notes: BTreeMap::new(),
+            locks: None,
         };
         let rows = vec![
             row("one", "x", [1.0, 2.0], 10),

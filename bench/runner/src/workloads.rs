@@ -2,13 +2,14 @@
 //! whole programs.
 
 use crate::{
-    measure,
+    allocators::Allocator,
+    measure::{self, Sample},
     options::Options,
     programs::{self, Program},
     workspace::Workspace,
 };
-use anyhow::{Context, Result, ensure};
-use std::{collections::HashSet, path::Path, process::Command};
+use anyhow::{Context, Result, bail, ensure};
+use std::{collections::HashSet, process::Command};
 
 /// The kind of row that whole programs are.
 const PROGRAMS: &str = "whole programs";
@@ -36,17 +37,25 @@ pub enum Work {
 }
 
 impl Row {
-    /// The command of this row with the allocator in `object`, if any.
-    pub fn command(&self, workspace: &Workspace, percent: u32, object: Option<&Path>) -> Option<Command> {
+    /// The command of this row with the allocator; an error if it cannot be had with it.
+    pub fn command(&self, workspace: &Workspace, percent: u32, allocator: &Allocator) -> Result<Command> {
         match &self.work {
-            Work::Missing(_) => None,
-            Work::Program(program) => Some(program.command(object)),
+            Work::Missing(reason) => bail!(reason.clone()),
+            Work::Program(program) => program.command(allocator),
             Work::Pattern => {
-                let mut command = measure::command(&workspace.patterns(), object);
+                let mut command = measure::command(&workspace.patterns(), allocator.object.as_deref());
                 command.args(["run", &self.name]);
                 command.args([self.threads.to_string(), percent.to_string()]);
-                Some(command)
+                Ok(command)
             }
+        }
+    }
+
+    /// One run of such a command.
+    pub fn run(&self, command: Command) -> Result<(Sample, String)> {
+        match &self.work {
+            Work::Program(program) => program.run(command),
+            _ => measure::run(command),
         }
     }
 }
@@ -61,7 +70,7 @@ pub fn gather(workspace: &Workspace, options: &Options) -> Result<Vec<Row>> {
         rows.extend(counts.iter().map(|threads| pattern.row(*threads)));
     }
     for candidate in programs::TABLE.iter().filter(|candidate| is_wanted(candidate.name)) {
-        let work = match (candidate.prepare)(workspace, options.percent()) {
+        let work = match (candidate.prepare)(workspace, options) {
             Ok(program) => Work::Program(program),
             Err(error) => Work::Missing(format!("{error:#}")),
         };

@@ -3,6 +3,7 @@
 mod distances;
 
 use crate::{
+    locks,
     record::{Measured, Record},
     summary::{Measure, best, mean_over, means, median_of, ratio},
 };
@@ -19,6 +20,7 @@ pub fn render(record: &Record) -> String {
     }
     text += &distances::render(record);
     text += &wins(record);
+    text += &lock_waits(record);
     text += &absences(record);
     text
 }
@@ -127,18 +129,55 @@ fn wins(record: &Record) -> String {
     text
 }
 
-/// Rows and cells that have no figures, with the reasons.
+/// Where threads waited for Crossfoot's locks.
+fn lock_waits(record: &Record) -> String {
+    let rows: Vec<_> = record.rows.iter().filter_map(|row| Some((row, row.locks?))).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\nwaiting for locks, {} alone, in one more run that is not timed\n", locks::KNOWS);
+    let width = label_width(record);
+    line(
+        &mut text,
+        &format!("{:<width$} {:>12}{:>14}{:>20}", "row/threads", "contended", "ns waited", "of its CPU time"),
+    );
+    for (row, found) in rows {
+        let seconds = median_of(row, locks::KNOWS, Measure::Cpu).unwrap_or(f64::INFINITY);
+        let share = found.nanoseconds as f64 / 1e7 / seconds;
+        let figures = format!("{:>12}{:>14}{share:>18.2} %", found.contended, found.nanoseconds);
+        line(&mut text, &format!("{:<width$} {figures}", row.label()));
+    }
+    text
+}
+
+/// Rows and cells that have no figures, or others than the rest, with the reasons.
 fn absences(record: &Record) -> String {
-    let mut text = String::new();
+    let mut text = "\n".to_owned();
     for (label, reason) in &record.missing {
         line(&mut text, &format!("missing row: {label}: {reason}"));
     }
     for row in &record.rows {
-        for (name, reason) in &row.failures {
-            line(&mut text, &format!("failed: {name} in {}: {reason}", row.label()));
+        let kinds = [("failed", &row.failures), ("missing", &row.absences), ("note", &row.notes)];
+        for (kind, reasons) in kinds {
+            for (name, reason) in reasons {
+                let figures = beside_columns(record, row, name);
+                line(&mut text, &format!("{kind}: {name} in {}: {reason}{figures}", row.label()));
+            }
         }
     }
     text
+}
+
+/// The ratios of samples that have no column.
+fn beside_columns(record: &Record, row: &Measured, name: &str) -> String {
+    if !row.samples.contains_key(name) || record.allocators.iter().any(|one| one.name == name) {
+        return String::new();
+    }
+    let figures = Measure::ALL.into_iter().filter_map(|measure| {
+        let ratio = ratio(record, row, name, measure)?;
+        Some(format!("{} {ratio:.2}", measure.title()))
+    });
+    format!(": {}", figures.collect::<Vec<_>>().join(", "))
 }
 
 /// Appends a line without trailing spaces.
