@@ -265,13 +265,15 @@ unsafe extern "C" fn free_ignoring_size(address: *mut c_void, _size: usize) {
     unsafe { free(address) };
 }
 
-/// `free_sized` of the allocator under test, or plain `free`.
+/// `free_sized` of the allocator under test, or what gperftools calls it, or plain `free`.
 pub fn sized_free() -> SizedFree {
-    // SAFETY: the name is a C string; asking for a symbol has no effect.
-    let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"free_sized".as_ptr()) };
-    if symbol.is_null() {
-        return free_ignoring_size;
+    for name in [c"free_sized", c"tc_free_sized"] {
+        // SAFETY: the name is a C string; asking for a symbol has no effect.
+        let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+        if !symbol.is_null() {
+            // SAFETY: the symbol of this name is a function of this type.
+            return unsafe { std::mem::transmute::<*mut c_void, SizedFree>(symbol) };
+        }
     }
-    // SAFETY: the symbol of this name is C23's function of this type.
-    unsafe { std::mem::transmute::<*mut c_void, SizedFree>(symbol) }
+    free_ignoring_size
 }

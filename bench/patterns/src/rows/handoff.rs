@@ -83,6 +83,49 @@ pub fn asymmetric(job: &Job) -> Books {
     })
 }
 
+/// Objects of a burst, all alive at once.
+const BURST: usize = 100_000;
+
+/// Objects that the thread with the bursts keeps for itself, and replaces
+/// between two bursts.
+const KEPT: usize = 2_000;
+
+/// As [`asymmetric`], in bursts: one thread works with objects of its own for a
+/// while, and then allocates 100,000 at once, which one of the others frees while
+/// the next burst is prepared. Sizes from 16 bytes to 4 KiB by a power law: a
+/// service that now and then gets a large answer. What was freed elsewhere must
+/// come back, or each burst costs memory of its own.
+pub fn bursts(job: &Job) -> Books {
+    let rounds = Job { threads: 1, ..*job }.share(48);
+    thread::scope(|scope| {
+        let mut crew = Vec::new();
+        let mut doors: Vec<SyncSender<_>> = Vec::new();
+        for index in 1..job.threads {
+            let (send, receive) = sync_channel(0);
+            doors.push(send);
+            crew.push(scope.spawn(move || consume(index, &receive)));
+        }
+        crew.push(scope.spawn(move || {
+            let mut books = Books::new(0);
+            let mut random = Random::new(0);
+            let mut kept: Vec<_> = (0..KEPT).map(|_| books.take(random.power_law(16, 7))).collect();
+            for round in 0..rounds {
+                for _ in 0..BURST {
+                    let fresh = books.take(random.power_law(16, 7));
+                    let slot = random.below(KEPT);
+                    books.give(std::mem::replace(&mut kept[slot], fresh));
+                }
+                let burst = (0..BURST).map(|_| books.take(random.power_law(16, 7))).collect();
+                let door = &doors[round as usize % doors.len()];
+                door.send(burst).expect("the consumers outlive the producer");
+            }
+            kept.into_iter().for_each(|block| books.give(block));
+            books
+        }));
+        gather(crew)
+    })
+}
+
 /// A bounded queue that any thread may fill and any thread may empty.
 struct Queue {
     places: Mutex<VecDeque<Vec<Block>>>,

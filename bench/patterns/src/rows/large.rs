@@ -29,6 +29,31 @@ pub fn first_touch(job: &Job) -> Books {
     })
 }
 
+/// Objects of 64 KiB to 32 MiB by a power law, each octave half as frequent as
+/// the one below, so that all octaves have the same share of the bytes; 64 live
+/// at a time in all, each touched once per page. The idea is that of malloc-large,
+/// over the whole range of sizes that allocators serve neither from their classes
+/// nor, all of them, from the system.
+pub fn large_range(job: &Job) -> Books {
+    job.run(|index| {
+        let mut books = Books::new(index);
+        let mut random = Random::new(index as u64);
+        let mut live: Vec<Option<Block>> = Vec::new();
+        live.resize_with(64 / job.threads, || None);
+        for _ in 0..job.share(16_000) {
+            let slot = random.below(live.len());
+            if let Some(old) = live[slot].take() {
+                books.give(old);
+            }
+            let block = books.take(random.power_law(64 << 10, 8));
+            block.touch_pages();
+            live[slot] = Some(block);
+        }
+        live.into_iter().flatten().for_each(|block| books.give(block));
+        books
+    })
+}
+
 /// Buffers that grow by half their size until they have 64 KiB, 64 of them side
 /// by side, so that none finds its neighbourhood free by luck: vectors and
 /// string builders under construction.

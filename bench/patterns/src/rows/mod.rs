@@ -3,6 +3,7 @@
 //! A new pattern is a function from a [`Job`] to [`Books`] and a line in
 //! [`TABLE`]; the runner reads the table from the binary.
 
+mod algebra;
 mod churn;
 mod handoff;
 mod large;
@@ -70,7 +71,7 @@ pub const TABLE: &[Row] = &[
     row("larson",              Threads, &[1, 2, 8], &[2, 8],    larson::server),
     row("producer-consumer",   Threads, &[2, 8],    &[2, 8],    handoff::producer_consumer),
     row("asymmetric",          Threads, &[2, 8],    &[2, 8],    handoff::asymmetric),
-    row("large-touch",         Large,   &[1, 2],    &[1, 2],    large::first_touch),
+    row("large-touch",         Large,   &[1, 2, 8], &[1, 2],    large::first_touch),
     row("realloc-many",        Large,   &[1, 2, 8], &[1, 8],    large::grow_many),
     row("realloc-one",         Large,   &[1],       &[1],       large::grow_one),
     row("power-law",           Small,   &[1, 2, 8], &[1, 8],    churn::power_law),
@@ -78,18 +79,23 @@ pub const TABLE: &[Row] = &[
     row("stages",              Threads, &[1, 2, 8], &[2, 8],    stress::stages),
     row("tree",                Small,   &[1, 2, 8], &[1],       programs::tree),
     row("key-value",           Small,   &[1, 2, 8], &[1],       programs::key_value),
-    row("strings",             Small,   &[1, 2],    &[1],       programs::strings),
-    row("long-numbers",        Small,   &[1],       &[1],       programs::long_numbers),
+    row("strings",             Small,   &[1, 2, 8], &[1],       programs::strings),
+    row("long-numbers",        Small,   &[1, 2, 8], &[1],       programs::long_numbers),
     row("ping-pong",           Small,   &[1, 2, 8], &[1],       small::ping_pong),
-    row("batches",             Small,   &[1, 2],    &[1],       small::batches),
-    row("sized-free",          Small,   &[1, 2],    &[],        small::sized),
+    row("batches",             Small,   &[1, 2, 8], &[1],       small::batches),
+    row("sized-free",          Small,   &[1, 2, 8], &[],        small::sized),
     row("queues",              Threads, &[2, 8],    &[8],       handoff::queues),
-    row("windows",             Small,   &[1, 8],    &[1],       stress::windows),
+    row("windows",             Small,   &[1, 2, 8], &[1],       stress::windows),
     row("crossing-windows",    Threads, &[2, 8],    &[8],       stress::crossing_windows),
     row("thread-churn",        Threads, &[1, 2, 8], &[2],       larson::thread_churn),
-    row("calloc-fresh",        Large,   &[1],       &[1],       large::calloc_fresh),
-    row("calloc-recycled",     Large,   &[1, 8],    &[1],       large::calloc_recycled),
+    row("calloc-fresh",        Large,   &[1, 2, 8], &[1],       large::calloc_fresh),
+    row("calloc-recycled",     Large,   &[1, 2, 8], &[1],       large::calloc_recycled),
     row("aligned",             Large,   &[1, 2, 8], &[1],       large::aligned),
+    row("algebra",             Small,   &[1, 2, 8], &[1],       algebra::derivatives),
+    row("larson-sized",        Threads, &[1, 2, 8], &[8],       larson::sized_server),
+    row("bursts",              Threads, &[2, 8],    &[2],       handoff::bursts),
+    row("large-range",         Large,   &[1, 2, 8], &[1],       large::large_range),
+    row("thread-waves",        Threads, &[64],      &[],        larson::thread_waves),
     row("sharing-active",      Threads, &[2, 8],    &[],        sharing::active),
     row("sharing-passive",     Threads, &[2, 8],    &[2],       sharing::passive),
 ];
