@@ -2,9 +2,9 @@
 //! build the next, and most objects are small and live as long as the function that is compiled.
 //!
 //! It is built once for each allocator, with that as its `#[global_allocator]`: see `src/bin`. The language and the
-//! compiler are made for this; what they do is what every compiler's front end and middle do. [`source`] writes a
-//! program, [`lexer`] and [`parser`] make a [`tree`] of it, [`fold`] rewrites that, [`code`] is made of it, [`improve`]
-//! rewrites the code, and [`text`] prints it. The tree that was parsed and the code in the end must compute the same.
+//! compiler are made for this; what they do is what every compiler's front end and middle do. `source` writes a
+//! program, `lexer` and `parser` make a `tree` of it, `fold` rewrites that, `code` is made of it, `improve` rewrites the
+//! code, and `text` prints it. The tree that was parsed and the code in the end must compute the same.
 
 mod code;
 mod fold;

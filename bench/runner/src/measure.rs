@@ -4,6 +4,7 @@ use crate::watch::{Ended, Watch};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::{
+    env,
     io::Read,
     os::unix::process::CommandExt,
     path::Path,
@@ -35,12 +36,17 @@ pub struct Sample {
     pub minor_faults: u64,
 }
 
+/// Beginnings of the names of settings for an allocator, other than Crossfoot's.
+const SETTINGS: &[&str] = &["LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_", "_RJEM_MALLOC_", "MIMALLOC_", "TCMALLOC_"];
+
 /// A command that runs `program` with the allocator in `object`, if any.
 pub fn command(program: &Path, object: Option<&Path>) -> Command {
     let mut command = Command::new(program);
     // Settings for one allocator must not leak in from the caller's shell.
-    for name in ["LD_PRELOAD", "MALLOC_CONF", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"] {
-        command.env_remove(name);
+    for (name, _) in env::vars_os() {
+        if SETTINGS.iter().any(|beginning| name.as_encoded_bytes().starts_with(beginning.as_bytes())) {
+            command.env_remove(name);
+        }
     }
     if let Some(object) = object {
         command.env("LD_PRELOAD", object);
@@ -123,4 +129,24 @@ fn outputs(child: Child) -> Result<(String, String)> {
 /// Seconds of a C time value.
 fn to_seconds(time: libc::timeval) -> f64 {
     time.tv_sec as f64 + time.tv_usec as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_ends_with_its_server_and_its_failure_ends_the_server() {
+        let sleep = |seconds: &str| {
+            let mut command = Command::new("sleep");
+            command.arg(seconds);
+            command
+        };
+        let (sample, output) = run_beside(sleep("0.05"), false, Some(&|| Ok("answer".to_owned()))).expect("both end");
+        assert!(output == "answer" && sample.seconds > 0.04, "{output} after {} s", sample.seconds);
+        let start = Instant::now();
+        let failed = run_beside(sleep("60"), false, Some(&|| bail!("no answer")));
+        assert!(format!("{:#}", failed.expect_err("the driver failed")).contains("no answer"));
+        assert!(start.elapsed().as_secs() < 30, "the server was waited for");
+    }
 }

@@ -36,7 +36,7 @@ pub struct Options {
     /// Work per run in percent [default: 100; quick: 33].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub percent: Option<u32>,
-    /// Seconds after which the remaining rows are cut [default: none; quick: 170].
+    /// Seconds after which the remaining rows are cut [default: 1400; quick: 170].
     #[arg(long, value_name = "SECONDS")]
     pub budget: Option<u64>,
     /// Crossfoot's shared object [default: target/release/libcrossfoot.so of the project].
@@ -84,8 +84,8 @@ impl Options {
     }
 
     /// Seconds for all rows together.
-    pub fn budget(&self) -> Option<u64> {
-        self.budget.or(self.quick.then_some(170))
+    pub fn budget(&self) -> u64 {
+        self.budget.unwrap_or(if self.quick { 170 } else { 1400 })
     }
 }
 

@@ -17,6 +17,9 @@ pub struct Record {
     pub date: String,
     /// The arguments of the call.
     pub arguments: Vec<String>,
+    /// Crossfoot's settings, if the environment has any; everything else is at its defaults.
+    #[serde(default)]
+    pub settings: Option<String>,
     /// The machine.
     pub machine: Machine,
     /// Work per run in percent of the full mode's.
@@ -96,6 +99,7 @@ impl Record {
             format: FORMAT,
             date: String::new(),
             arguments: Vec::new(),
+            settings: None,
             machine: Machine::read(),
             percent: 100,
             repetitions: 1,

@@ -49,7 +49,7 @@ pub fn measure_all(
         let begun = start.elapsed().as_secs_f64();
         if let Work::Missing(reason) = &row.work {
             missing.insert(label, reason.clone());
-        } else if options.budget().is_some_and(|budget| begun + dearest > budget as f64) {
+        } else if begun + dearest > options.budget() as f64 {
             missing.insert(label, "cut: the time budget is used up".to_owned());
         } else {
             eprintln!("{begun:6.1} s  {label}");
@@ -63,6 +63,7 @@ pub fn measure_all(
         format: FORMAT,
         date,
         arguments: env::args().skip(1).collect(),
+        settings: env::var("CROSSFOOT").ok(),
         machine,
         percent: options.percent(),
         repetitions: options.repetitions(),

@@ -42,6 +42,9 @@ fn header(record: &Record) -> String {
         record.repetitions,
         record.seconds,
     );
+    if let Some(settings) = &record.settings {
+        line(&mut text, &format!("not at its defaults: CROSSFOOT={settings}"));
+    }
     for allocator in &record.allocators {
         let state = match &allocator.missing {
             Some(reason) => format!("missing: {reason}"),
