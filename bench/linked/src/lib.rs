@@ -102,4 +102,15 @@ mod tests {
         assert_eq!(code.run(&[4, 9], &|_, _| 0), tree.evaluate(&[4, 9], &|_, _| 0));
         assert!(text.contains("= 5") && !text.contains("= 7"), "{text}");
     }
+
+    #[test]
+    fn a_variable_that_is_written_again_is_read_anew() {
+        let mut names = Names::default();
+        let source = "fn f(first, second) { let old = first; let sum = first + second; first = second; \
+                      return old * 100 + sum * 10 + (first + second); }";
+        let tree = parser::parse(lexer::tokens(source, &mut names)).remove(0);
+        let code = improve::improve(code::lower(&tree));
+        let nobody = |_, _: &[i64]| 0;
+        assert_eq!((tree.evaluate(&[4, 9], &nobody), code.run(&[4, 9], &nobody)), (548, 548));
+    }
 }
