@@ -18,7 +18,7 @@ pub struct Options {
     /// Something else than measuring.
     #[command(subcommand)]
     pub action: Option<Action>,
-    /// Fewer rows, a third of the work, 3 repetitions, at most 3 minutes.
+    /// Fewer rows, less work, 3 repetitions, at most 3 minutes.
     #[arg(long)]
     pub quick: bool,
     /// Only these patterns or programs, in all their thread counts.
@@ -33,7 +33,7 @@ pub struct Options {
     /// Runs per row and allocator [default: 5; quick: 3].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub reps: Option<u32>,
-    /// Work per run in percent [default: 100; quick: 33].
+    /// Work per run in percent of what the patterns are made for [default: 60; quick: 25].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub percent: Option<u32>,
     /// Seconds after which the remaining rows are cut [default: 1400; quick: 170].
@@ -78,9 +78,9 @@ impl Options {
         self.reps.unwrap_or(if self.quick { 3 } else { 5 })
     }
 
-    /// Work per run in percent of the full mode's.
+    /// Work per run in percent of what the patterns are made for.
     pub fn percent(&self) -> u32 {
-        self.percent.unwrap_or(if self.quick { 33 } else { 100 })
+        self.percent.unwrap_or(if self.quick { 25 } else { 60 })
     }
 
     /// Seconds for all rows together.

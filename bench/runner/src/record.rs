@@ -22,7 +22,7 @@ pub struct Record {
     pub settings: Option<String>,
     /// The machine.
     pub machine: Machine,
-    /// Work per run in percent of the full mode's.
+    /// Work per run in percent of what the patterns are made for.
     pub percent: u32,
     /// Runs per row and allocator.
     pub repetitions: u32,

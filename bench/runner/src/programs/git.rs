@@ -10,7 +10,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Commits of the history in full mode.
+/// Commits of the history at 100 %.
 const COMMITS: u32 = 1_000;
 
 /// Files of the tree, and how many of them a commit changes.

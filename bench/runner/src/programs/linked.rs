@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 /// Allocators that a crate links in, as the package's features and binaries are named.
 const BUILDS: &[&str] = &["crossfoot", "mimalloc3", "mimalloc2", "jemalloc", "snmalloc", "glibc", "rpmalloc"];
 
-/// Programs that are compiled in full mode.
-const PROGRAMS: u32 = 3;
+/// Programs that are compiled at 100 %.
+const PROGRAMS: u32 = 5;
 
 /// The compiler. An allocator without a build of its own is preloaded to the one with the C library's.
 pub fn compiler(workspace: &Workspace, options: &Options) -> Result<Program> {

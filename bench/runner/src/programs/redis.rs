@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Requests of each command in full mode.
+/// Requests of each command at 100 %.
 const REQUESTS: u32 = 120_000;
 
 /// Seconds until the server must answer.
