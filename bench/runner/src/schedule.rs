@@ -41,10 +41,11 @@ pub fn measure_all(
     let date = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let machine = Machine::read();
     let start = Instant::now();
-    let mut measured = Vec::new();
+    let mut measured: Vec<(usize, Measured)> = Vec::new();
     let mut missing = BTreeMap::new();
     let mut dearest: f64 = 0.0;
-    for row in rows {
+    for place in by_turns(rows) {
+        let row = &rows[place];
         let label = label(&row.name, row.threads);
         let begun = start.elapsed().as_secs_f64();
         if let Work::Missing(reason) = &row.work {
@@ -53,12 +54,14 @@ pub fn measure_all(
             missing.insert(label, "cut: the time budget is used up".to_owned());
         } else {
             eprintln!("{begun:6.1} s  {label}");
-            measured.push(measure_row(workspace, options, &present, row));
+            measured.push((place, measure_row(workspace, options, &present, row)));
             // A row may take as long as an average one and half as much again.
             let average = start.elapsed().as_secs_f64() / measured.len() as f64;
             dearest = average * 1.5;
         }
     }
+    measured.sort_by_key(|(place, _)| *place);
+    let measured = measured.into_iter().map(|(_, row)| row).collect();
     Ok(Record {
         format: FORMAT,
         date,
@@ -73,6 +76,15 @@ pub fn measure_all(
         rows: measured,
         missing,
     })
+}
+
+/// The places of the rows in the order in which they are measured: the first row of each pattern and each program, then
+/// the second rows, and so on. If the time does not suffice, every pattern and program has a row nevertheless.
+fn by_turns(rows: &[Row]) -> Vec<usize> {
+    let turn = |place: &usize| rows[..*place].iter().filter(|earlier| earlier.name == rows[*place].name).count();
+    let mut places: Vec<usize> = (0..rows.len()).collect();
+    places.sort_by_key(turn);
+    places
 }
 
 /// Runs one row. An allocator that fails once is left out of the row.
@@ -159,4 +171,17 @@ fn one_run(
         }
     }
     Ok(sample)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_its_turn_before_any_has_two() {
+        let row =
+            |name: &str, threads| Row { name: name.to_owned(), threads, group: String::new(), work: Work::Pattern };
+        let rows = [row("a", 1), row("a", 2), row("a", 8), row("b", 2), row("b", 8), row("c", 0)];
+        assert_eq!(by_turns(&rows), [0, 3, 5, 1, 4, 2]);
+    }
 }
