@@ -87,7 +87,7 @@ pub fn thread_churn(job: &Job) -> Books {
 pub fn thread_waves(job: &Job) -> Books {
     let mut total = Books::new(usize::MAX);
     let everybody = Barrier::new(job.threads);
-    for wave in 0..job.share(1_920) {
+    for wave in 0..job.share(3_840) {
         let seed = |index| wave << 8 | index as u64;
         thread::scope(|scope| {
             let everybody = &everybody;
