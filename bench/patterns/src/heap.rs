@@ -113,11 +113,7 @@ impl Block {
         let size = self.size();
         if size > SMALLEST + 1 {
             // SAFETY: the range lies inside the block, which is ours alone.
-            unsafe {
-                self.0
-                    .add(SMALLEST)
-                    .write_bytes(size as u8, size - SMALLEST - 1)
-            };
+            unsafe { self.0.add(SMALLEST).write_bytes(size as u8, size - SMALLEST - 1) };
             escape(self.0);
         }
     }
@@ -149,12 +145,7 @@ impl Books {
     /// those of other threads.
     pub fn new(thread: usize) -> Self {
         let serial = (thread as u32).wrapping_mul(0x9E37_79B9);
-        Books {
-            serial,
-            born: 0,
-            died: 0,
-            live: 0,
-        }
+        Books { serial, born: 0, died: 0, live: 0 }
     }
 
     /// Adds the books of another thread to these.
@@ -167,10 +158,7 @@ impl Books {
     /// Ends the run unless every block that was born has died unharmed.
     pub fn close(&self) {
         demand(self.live == 0, "blocks were lost");
-        demand(
-            self.born == self.died,
-            "blocks came back with other contents",
-        );
+        demand(self.born == self.died, "blocks came back with other contents");
     }
 
     /// Enters a fresh allocation, or ends the run if there was no memory.
@@ -226,10 +214,7 @@ impl Books {
         // SAFETY: the out pointer is valid; alignments are powers of two ≥ 8.
         let code = unsafe { posix_memalign(&raw mut address, alignment, size) };
         demand(code == 0, "posix_memalign failed");
-        demand(
-            address.addr().is_multiple_of(alignment),
-            "posix_memalign misaligned",
-        );
+        demand(address.addr().is_multiple_of(alignment), "posix_memalign misaligned");
         self.enter(address, size)
     }
 
@@ -280,13 +265,15 @@ unsafe extern "C" fn free_ignoring_size(address: *mut c_void, _size: usize) {
     unsafe { free(address) };
 }
 
-/// `free_sized` of the allocator under test, or plain `free`.
+/// `free_sized` of the allocator under test, or what gperftools calls it, or plain `free`.
 pub fn sized_free() -> SizedFree {
-    // SAFETY: the name is a C string; asking for a symbol has no effect.
-    let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"free_sized".as_ptr()) };
-    if symbol.is_null() {
-        return free_ignoring_size;
+    for name in [c"free_sized", c"tc_free_sized"] {
+        // SAFETY: the name is a C string; asking for a symbol has no effect.
+        let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+        if !symbol.is_null() {
+            // SAFETY: the symbol of this name is a function of this type.
+            return unsafe { std::mem::transmute::<*mut c_void, SizedFree>(symbol) };
+        }
     }
-    // SAFETY: the symbol of this name is C23's function of this type.
-    unsafe { std::mem::transmute::<*mut c_void, SizedFree>(symbol) }
+    free_ignoring_size
 }

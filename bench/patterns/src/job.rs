@@ -8,7 +8,7 @@ use std::{sync::Barrier, thread};
 pub struct Job {
     /// Threads that work at the same time.
     pub threads: usize,
-    /// Work in percent of the full mode's.
+    /// Work in percent of what the pattern is made for.
     pub percent: u64,
 }
 

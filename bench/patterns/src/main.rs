@@ -41,24 +41,12 @@ fn main() {
     }
 }
 
-/// Prints the table, one row per line: name, thread counts, quick thread counts.
+/// Prints the table, one row per line: name, thread counts, quick thread counts, group.
 fn list() -> io::Result<()> {
-    let counts = |counts: &[usize]| {
-        counts
-            .iter()
-            .map(usize::to_string)
-            .collect::<Vec<_>>()
-            .join(",")
-    };
+    let counts = |counts: &[usize]| counts.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
     let mut out = io::stdout().lock();
     for row in rows::TABLE {
-        writeln!(
-            out,
-            "{}\t{}\t{}",
-            row.name,
-            counts(row.threads),
-            counts(row.quick)
-        )?;
+        writeln!(out, "{}\t{}\t{}\t{}", row.name, counts(row.threads), counts(row.quick), row.group.name())?;
     }
     Ok(())
 }
@@ -84,20 +72,14 @@ fn provider(name: &CStr) -> String {
         return "unknown".to_owned();
     }
     // SAFETY: dladdr stored the path of a loaded object, a C string.
-    unsafe { CStr::from_ptr(found.dli_fname) }
-        .to_string_lossy()
-        .into_owned()
+    unsafe { CStr::from_ptr(found.dli_fname) }.to_string_lossy().into_owned()
 }
 
 /// Runs one pattern and prints the peak of the resident memory in KiB.
 fn run(name: &str, threads: &str, percent: &str) -> io::Result<()> {
     let row = rows::TABLE.iter().find(|row| row.name == name);
-    let Some(row) = row else {
-        fail("no pattern has this name; see `patterns list`")
-    };
-    let (Ok(threads), Ok(percent)) = (threads.parse(), percent.parse()) else {
-        fail(USAGE)
-    };
+    let Some(row) = row else { fail("no pattern has this name; see `patterns list`") };
+    let (Ok(threads), Ok(percent)) = (threads.parse(), percent.parse()) else { fail(USAGE) };
     if !row.threads.contains(&threads) {
         fail("this pattern does not run with so many threads; see `patterns list`");
     }

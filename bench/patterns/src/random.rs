@@ -44,9 +44,7 @@ impl Random {
     #[inline(always)]
     pub fn power_law(&mut self, low: usize, doublings: u32) -> usize {
         let bits = self.next();
-        let octave = ((bits as u32) | 1 << doublings)
-            .trailing_zeros()
-            .min(doublings);
+        let octave = ((bits as u32) | 1 << doublings).trailing_zeros().min(doublings);
         let base = low << octave;
         base + (((bits >> 32) * base as u64) >> 32) as usize
     }

@@ -1,5 +1,5 @@
 //! Exports the C allocation functions of snmalloc.
 
 fn main() {
-    peer_link::export(Some("sn_"), &["reallocarray", "cfree"]);
+    peer_link::export(Some("sn_"), &["reallocarray", "cfree", "free_sized"]);
 }

@@ -4,8 +4,8 @@ use crate::{measure, options::Options, workspace::Workspace};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::{
-    ffi::CStr,
-    fs,
+    ffi::{CStr, c_void},
+    fs, mem,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -14,13 +14,8 @@ use std::{
 const CROSSFOOT: &str = "target/release/libcrossfoot.so";
 
 /// Directories in which distributions keep shared objects.
-const LIBRARIES: &[&str] = &[
-    "/usr/lib/x86_64-linux-gnu",
-    "/usr/lib/aarch64-linux-gnu",
-    "/usr/lib64",
-    "/usr/lib",
-    "/usr/local/lib",
-];
+const LIBRARIES: &[&str] =
+    &["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib"];
 
 /// File names of gperftools' allocator without its profilers.
 const TCMALLOC: &[&str] = &["libtcmalloc_minimal.so.4", "libtcmalloc_minimal.so"];
@@ -48,10 +43,7 @@ pub fn gather(workspace: &Workspace, options: &Options) -> Result<Vec<Allocator>
         found.push(admit(workspace, name, object));
     }
     for (name, path) in &options.object {
-        ensure!(
-            found.iter().all(|other| other.name != *name),
-            "two allocators named {name}"
-        );
+        ensure!(found.iter().all(|other| other.name != *name), "two allocators named {name}");
         let object = absolute(path).map(Some);
         found.push(admit(workspace, name, object));
     }
@@ -60,10 +52,7 @@ pub fn gather(workspace: &Workspace, options: &Options) -> Result<Vec<Allocator>
             eprintln!("missing: {}: {reason}", allocator.name);
         }
     }
-    ensure!(
-        found.iter().any(|one| one.missing.is_none()),
-        "no allocator can be measured"
-    );
+    ensure!(found.iter().any(|one| one.missing.is_none()), "no allocator can be measured");
     Ok(found)
 }
 
@@ -79,12 +68,7 @@ pub fn admit(workspace: &Workspace, name: &str, object: Result<Option<PathBuf>>)
     };
     let version = version(workspace, name, object.as_deref());
     let version = version.unwrap_or_else(|| "unknown".to_owned());
-    Allocator {
-        name: name.to_owned(),
-        version,
-        object,
-        missing,
-    }
+    Allocator { name: name.to_owned(), version, object, missing }
 }
 
 /// The shared object of a known allocator, built if it is a peer of ours.
@@ -96,9 +80,7 @@ fn locate(workspace: &Workspace, options: &Options, name: &str) -> Result<Option
             None => {
                 let project = workspace.root.parent().context("the bench has no parent")?;
                 let usual = absolute(&project.join(CROSSFOOT)).ok();
-                Ok(Some(
-                    usual.with_context(|| format!("{CROSSFOOT} is not built"))?,
-                ))
+                Ok(Some(usual.with_context(|| format!("{CROSSFOOT} is not built"))?))
             }
         },
         "tcmalloc" => {
@@ -114,9 +96,7 @@ fn locate(workspace: &Workspace, options: &Options, name: &str) -> Result<Option
 
 /// A shared object that the distribution installed, by its possible names.
 pub fn installed(files: &[&str]) -> Option<PathBuf> {
-    let mut places = LIBRARIES
-        .iter()
-        .flat_map(|directory| files.iter().map(|file| Path::new(directory).join(file)));
+    let mut places = LIBRARIES.iter().flat_map(|directory| files.iter().map(|file| Path::new(directory).join(file)));
     places.find(|path| path.exists())
 }
 
@@ -142,9 +122,7 @@ fn prove(workspace: &Workspace, object: Option<&Path>) -> Result<()> {
     }
     let mut trial = measure::command(&workspace.patterns(), object);
     trial.args(["run", "short-lived", "2", "1"]);
-    measure::run(trial)
-        .context("the first pattern fails")
-        .map(drop)
+    measure::run(trial).context("the first pattern fails").map(drop)
 }
 
 /// What is known about the version of an allocator.
@@ -156,12 +134,12 @@ fn version(workspace: &Workspace, name: &str, object: Option<&Path>) -> Option<S
         "jemalloc" => "tikv-jemalloc-sys",
         "snmalloc" => "snmalloc-sys",
         "rpmalloc" => "rpmalloc-sys",
+        // The file's own name has the version, the one that programs look for has not.
+        "tcmalloc" => return Some(absolute(object?).ok()?.file_name()?.to_string_lossy().into_owned()),
         _ => return Some(object?.file_name()?.to_string_lossy().into_owned()),
     };
     let locked = workspace.locked_version(package)?;
-    let own = object
-        .filter(|_| package == "libmimalloc-sys")
-        .and_then(mimalloc_version);
+    let own = object.filter(|_| package == "libmimalloc-sys").and_then(mimalloc_version);
     let own = own.map_or(String::new(), |version| format!("{version}, "));
     Some(format!("{own}{package} {locked}"))
 }
@@ -177,6 +155,18 @@ fn mimalloc_version(object: &Path) -> Option<String> {
         digits.contains('.') && digits.chars().all(|c| c == '.' || c.is_ascii_digit())
     };
     text.split_whitespace().find(is_version).map(str::to_owned)
+}
+
+/// The path of the C library of this process, and so of every program that is measured.
+pub fn c_library() -> Result<PathBuf> {
+    // SAFETY: all-zero is a valid value of this plain C structure.
+    let mut found: libc::Dl_info = unsafe { mem::zeroed() };
+    // SAFETY: the out pointer is valid for the call; any address may be asked for.
+    let known = unsafe { libc::dladdr(libc::gnu_get_libc_version as *const c_void, &raw mut found) };
+    ensure!(known != 0 && !found.dli_fname.is_null(), "the C library is not found");
+    // SAFETY: dladdr stored the path of a loaded object, a C string.
+    let path = unsafe { CStr::from_ptr(found.dli_fname) };
+    Ok(PathBuf::from(path.to_string_lossy().into_owned()))
 }
 
 /// The version of the C library of this process.

@@ -4,7 +4,7 @@
 use crate::{
     record::Record,
     report::mean_cell,
-    summary::{Measure, ratio},
+    summary::{Measure, means, ratio},
 };
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
@@ -22,7 +22,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 /// Writes the picture as SVG.
 pub fn draw(record: &Record, out: &Path) -> Result<()> {
     let columns = record.allocators.len() as i32;
-    let lines = record.rows.len() as i32 + 1;
+    let lines = record.rows.len() as i32 + means(record, Measure::Peak).len() as i32;
     let panel = columns * CELL.0 + GAP;
     let width = LABELS + panel * Measure::ALL.len() as i32;
     let height = TOP + lines * CELL.1 + GAP;
@@ -40,16 +40,10 @@ type Painted = std::result::Result<(), Box<dyn std::error::Error>>;
 /// Paints labels and panels.
 fn paint(area: &Area<'_>, record: &Record, panel: i32) -> Painted {
     area.fill(&WHITE)?;
-    let title = format!(
-        "ratios to {}, {}",
-        record.reference, record.machine.processor
-    );
+    let title = format!("ratios to {}, {}", record.reference, record.machine.processor);
     write(area, &title, (8, 6), 15)?;
-    let labels = record
-        .rows
-        .iter()
-        .map(|row| row.label())
-        .chain(["geometric mean".to_owned()]);
+    let sets = means(record, Measure::Peak).into_iter().map(|(title, _)| title);
+    let labels = record.rows.iter().map(|row| row.label()).chain(sets);
     for (place, label) in labels.enumerate() {
         write(area, &label, (8, TOP + place as i32 * CELL.1 + 3), 12)?;
     }
@@ -75,13 +69,10 @@ fn paint_panel(area: &Area<'_>, record: &Record, measure: Measure, left: i32) ->
             ))?;
             write(area, &text, (corner.0 + 16, corner.1 + 3), 11)?;
         }
-        let y = TOP + record.rows.len() as i32 * CELL.1;
-        write(
-            area,
-            &mean_cell(record, &allocator.name, measure),
-            (x + 14, y + 3),
-            12,
-        )?;
+        for (place, (_, rows)) in means(record, measure).iter().enumerate() {
+            let y = TOP + (record.rows.len() + place) as i32 * CELL.1;
+            write(area, &mean_cell(record, rows, &allocator.name, measure), (x + 14, y + 3), 12)?;
+        }
     }
     Ok(())
 }
@@ -93,11 +84,7 @@ fn shade(ratio: Option<f64>) -> RGBColor {
     };
     let strength = ratio.log2().clamp(-1.0, 1.0);
     let fade = (255.0 - strength.abs() * 110.0) as u8;
-    if strength > 0.0 {
-        RGBColor(255, fade, fade)
-    } else {
-        RGBColor(fade, 255, fade)
-    }
+    if strength > 0.0 { RGBColor(255, fade, fade) } else { RGBColor(fade, 255, fade) }
 }
 
 /// Writes text with its upper left corner at a point.

@@ -26,30 +26,20 @@ impl Machine {
         let text = |path| fs::read_to_string(path).unwrap_or_default();
         let after = |text: &str, key: &str| {
             let line = text.lines().find(|line| line.starts_with(key));
-            let value = line
-                .and_then(|line| line.split_once(':'))
-                .map(|(_, value)| value.trim());
+            let value = line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim());
             value.unwrap_or("unknown").to_owned()
         };
         let load = text("/proc/loadavg");
-        let load = load
-            .split_whitespace()
-            .next()
-            .and_then(|number| number.parse().ok());
+        let load = load.split_whitespace().next().and_then(|number| number.parse().ok());
         let memory = after(&text("/proc/meminfo"), "MemTotal");
-        let memory = memory
-            .split_whitespace()
-            .next()
-            .and_then(|number| number.parse().ok());
+        let memory = memory.split_whitespace().next().and_then(|number| number.parse().ok());
         Machine {
             processor: after(&text("/proc/cpuinfo"), "model name"),
             processors: thread::available_parallelism().map_or(1, usize::from),
             memory_kib: memory.unwrap_or(0),
             kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
             load: load.unwrap_or(0.0),
-            huge_pages: text("/sys/kernel/mm/transparent_hugepage/enabled")
-                .trim()
-                .to_owned(),
+            huge_pages: text("/sys/kernel/mm/transparent_hugepage/enabled").trim().to_owned(),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! The way of a run: [`options`] says what is wanted; [`workspace`] builds the
 //! patterns and each peer; [`allocators`] finds out which of them really take
 //! over `malloc`; [`workloads`] and [`programs`] list the rows; [`schedule`]
-//! runs them interleaved through [`measure`]; [`record`] keeps every sample and
+//! runs them interleaved through [`measure`], which has [`watch`] look at each process; [`record`] keeps every sample and
 //! is what the JSON file holds; [`report`] prints the tables that [`summary`]
 //! computes, and [`draw`] draws them.
 //!
@@ -15,6 +15,7 @@
 mod allocators;
 mod books;
 mod draw;
+mod locks;
 mod machine;
 mod measure;
 mod options;
@@ -24,6 +25,7 @@ mod record;
 mod report;
 mod schedule;
 mod summary;
+mod watch;
 mod workloads;
 mod workspace;
 
@@ -60,9 +62,5 @@ fn main() -> Result<ExitCode> {
 
 /// The exit code: whether every run did what it should.
 fn verdict(clean: bool) -> ExitCode {
-    if clean {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

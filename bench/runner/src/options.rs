@@ -5,16 +5,8 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Names of everything that can be compared, in the order of the tables.
-pub const KNOWN: &[&str] = &[
-    "crossfoot",
-    "mimalloc3",
-    "mimalloc2",
-    "jemalloc",
-    "snmalloc",
-    "glibc",
-    "rpmalloc",
-    "tcmalloc",
-];
+pub const KNOWN: &[&str] =
+    &["crossfoot", "mimalloc3", "mimalloc2", "jemalloc", "snmalloc", "glibc", "rpmalloc", "tcmalloc"];
 
 /// How many of [`KNOWN`] quick mode compares.
 const QUICK: usize = 6;
@@ -26,7 +18,7 @@ pub struct Options {
     /// Something else than measuring.
     #[command(subcommand)]
     pub action: Option<Action>,
-    /// Fewer rows, a third of the work, 3 repetitions, at most 3 minutes.
+    /// Fewer rows, less work, 3 repetitions, at most 3 minutes.
     #[arg(long)]
     pub quick: bool,
     /// Only these patterns or programs, in all their thread counts.
@@ -41,10 +33,10 @@ pub struct Options {
     /// Runs per row and allocator [default: 5; quick: 3].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub reps: Option<u32>,
-    /// Work per run in percent [default: 100; quick: 33].
+    /// Work per run in percent of what the patterns are made for [default: 60; quick: 25].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub percent: Option<u32>,
-    /// Seconds after which the remaining rows are cut [default: none; quick: 170].
+    /// Seconds after which the remaining rows are cut [default: 1400; quick: 170].
     #[arg(long, value_name = "SECONDS")]
     pub budget: Option<u64>,
     /// Crossfoot's shared object [default: target/release/libcrossfoot.so of the project].
@@ -86,23 +78,21 @@ impl Options {
         self.reps.unwrap_or(if self.quick { 3 } else { 5 })
     }
 
-    /// Work per run in percent of the full mode's.
+    /// Work per run in percent of what the patterns are made for.
     pub fn percent(&self) -> u32 {
-        self.percent.unwrap_or(if self.quick { 33 } else { 100 })
+        self.percent.unwrap_or(if self.quick { 25 } else { 60 })
     }
 
     /// Seconds for all rows together.
-    pub fn budget(&self) -> Option<u64> {
-        self.budget.or(self.quick.then_some(170))
+    pub fn budget(&self) -> u64 {
+        self.budget.unwrap_or(if self.quick { 170 } else { 1400 })
     }
 }
 
 /// Reads `NAME=PATH`.
 fn named_path(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !path.is_empty() => {
-            Ok((name.to_owned(), PathBuf::from(path)))
-        }
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), PathBuf::from(path))),
         _ => Err("expected NAME=PATH".to_owned()),
     }
 }

@@ -4,9 +4,11 @@
 
 use crate::{
     allocators::Allocator,
+    locks,
     machine::Machine,
-    measure::{self, Sample},
+    measure::Sample,
     options::Options,
+    programs::AS_INSTALLED,
     record::{FORMAT, Measured, Record, label},
     workloads::{Row, Work},
     workspace::Workspace,
@@ -28,14 +30,8 @@ pub fn measure_all(
     allocators: Vec<Allocator>,
     rows: &[Row],
 ) -> Result<Record> {
-    let present: Vec<&Allocator> = allocators
-        .iter()
-        .filter(|one| one.missing.is_none())
-        .collect();
-    let reference = present
-        .iter()
-        .find(|one| one.name == REFERENCE)
-        .or(present.first());
+    let present: Vec<&Allocator> = allocators.iter().filter(|one| one.missing.is_none()).collect();
+    let reference = present.iter().find(|one| one.name == REFERENCE).or(present.first());
     let Some(reference) = reference.map(|one| one.name.clone()) else {
         bail!("no allocator can be measured");
     };
@@ -45,31 +41,32 @@ pub fn measure_all(
     let date = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let machine = Machine::read();
     let start = Instant::now();
-    let mut measured = Vec::new();
+    let mut measured: Vec<(usize, Measured)> = Vec::new();
     let mut missing = BTreeMap::new();
     let mut dearest: f64 = 0.0;
-    for row in rows {
+    for place in by_turns(rows) {
+        let row = &rows[place];
         let label = label(&row.name, row.threads);
         let begun = start.elapsed().as_secs_f64();
         if let Work::Missing(reason) = &row.work {
             missing.insert(label, reason.clone());
-        } else if options
-            .budget()
-            .is_some_and(|budget| begun + dearest > budget as f64)
-        {
+        } else if begun + dearest > options.budget() as f64 {
             missing.insert(label, "cut: the time budget is used up".to_owned());
         } else {
             eprintln!("{begun:6.1} s  {label}");
-            measured.push(measure_row(workspace, options, &present, row));
+            measured.push((place, measure_row(workspace, options, &present, row)));
             // A row may take as long as an average one and half as much again.
             let average = start.elapsed().as_secs_f64() / measured.len() as f64;
             dearest = average * 1.5;
         }
     }
+    measured.sort_by_key(|(place, _)| *place);
+    let measured = measured.into_iter().map(|(_, row)| row).collect();
     Ok(Record {
         format: FORMAT,
         date,
         arguments: env::args().skip(1).collect(),
+        settings: env::var("CROSSFOOT").ok(),
         machine,
         percent: options.percent(),
         repetitions: options.repetitions(),
@@ -81,55 +78,80 @@ pub fn measure_all(
     })
 }
 
+/// The places of the rows in the order in which they are measured: the first row of each pattern and each program, then
+/// the second rows, and so on. If the time does not suffice, every pattern and program has a row nevertheless.
+fn by_turns(rows: &[Row]) -> Vec<usize> {
+    let turn = |place: &usize| rows[..*place].iter().filter(|earlier| earlier.name == rows[*place].name).count();
+    let mut places: Vec<usize> = (0..rows.len()).collect();
+    places.sort_by_key(turn);
+    places
+}
+
 /// Runs one row. An allocator that fails once is left out of the row.
-fn measure_row(
-    workspace: &Workspace,
-    options: &Options,
-    allocators: &[&Allocator],
-    row: &Row,
-) -> Measured {
-    let mut samples: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
-    let mut failures = BTreeMap::new();
-    if let Work::Program(program) = &row.work {
-        for allocator in allocators {
-            let proof = allocator
-                .object
-                .as_ref()
-                .map(|object| program.prove(workspace, object));
-            if let Some(Err(error)) = proof {
-                failures.insert(allocator.name.clone(), format!("{error:#}"));
-            }
-        }
+fn measure_row(workspace: &Workspace, options: &Options, allocators: &[&Allocator], row: &Row) -> Measured {
+    let mut measured = Measured {
+        name: row.name.clone(),
+        threads: row.threads,
+        group: row.group.clone(),
+        samples: BTreeMap::new(),
+        failures: BTreeMap::new(),
+        absences: BTreeMap::new(),
+        notes: BTreeMap::new(),
+        locks: None,
+    };
+    let baseline = as_installed(row, &mut measured);
+    let entrants: Vec<&Allocator> = allocators.iter().copied().chain(&baseline).collect();
+    for allocator in &entrants {
+        admit(workspace, options, allocator, row, &mut measured);
     }
     let mut expected: Option<String> = None;
     for _ in 0..options.repetitions() {
-        for allocator in allocators {
-            if failures.contains_key(&allocator.name) {
+        for allocator in &entrants {
+            if measured.failures.contains_key(&allocator.name) || measured.absences.contains_key(&allocator.name) {
                 continue;
             }
             match one_run(workspace, options, allocator, row, &mut expected) {
-                Ok(sample) => samples
-                    .entry(allocator.name.clone())
-                    .or_default()
-                    .push(sample),
+                Ok(sample) => measured.samples.entry(allocator.name.clone()).or_default().push(sample),
                 Err(error) => {
-                    samples.remove(&allocator.name);
-                    failures.insert(allocator.name.clone(), format!("{error:#}"));
+                    measured.samples.remove(&allocator.name);
+                    measured.failures.insert(allocator.name.clone(), format!("{error:#}"));
                 }
             }
         }
     }
-    for (name, reason) in &failures {
-        eprintln!(
-            "failed: {name} in {}: {reason}",
-            label(&row.name, row.threads)
-        );
+    if let Some(own) =
+        allocators.iter().find(|one| measured.samples.contains_key(&one.name) && one.name == locks::KNOWS)
+    {
+        match locks::read(workspace, options.percent(), row, own) {
+            Ok(found) => measured.locks = Some(found),
+            Err(error) => eprintln!("no lock waits of {}: {error:#}", measured.label()),
+        }
     }
-    Measured {
-        name: row.name.clone(),
-        threads: row.threads,
-        samples,
-        failures,
+    for (name, reason) in &measured.failures {
+        eprintln!("failed: {name} in {}: {reason}", measured.label());
+    }
+    measured
+}
+
+/// For a program that the distribution links to an allocator: that, as one more to measure.
+fn as_installed(row: &Row, measured: &mut Measured) -> Option<Allocator> {
+    let Work::Program(program) = &row.work else { return None };
+    let own = program.own?;
+    measured.notes.insert(AS_INSTALLED.to_owned(), format!("with nothing preloaded it runs on {own}"));
+    let allocator = Allocator { name: AS_INSTALLED.to_owned(), version: own.to_owned(), object: None, missing: None };
+    Some(allocator)
+}
+
+/// Finds out whether a program can be had with the allocator, and runs on it.
+fn admit(workspace: &Workspace, options: &Options, allocator: &Allocator, row: &Row, measured: &mut Measured) {
+    let Work::Program(program) = &row.work else { return };
+    let name = allocator.name.clone();
+    if let Err(error) = row.command(workspace, options.percent(), allocator) {
+        measured.absences.insert(name, format!("{error:#}"));
+    } else if let Err(error) = program.prove(workspace, allocator) {
+        measured.failures.insert(name, format!("{error:#}"));
+    } else if let Some(note) = program.note(allocator) {
+        measured.notes.insert(name, note.to_owned());
     }
 }
 
@@ -141,11 +163,7 @@ fn one_run(
     row: &Row,
     expected: &mut Option<String>,
 ) -> Result<Sample> {
-    let command = row.command(workspace, options.percent(), allocator.object.as_deref());
-    let Some(command) = command else {
-        bail!("nothing to run")
-    };
-    let (sample, output) = measure::run(command)?;
+    let (sample, output) = row.run(row.command(workspace, options.percent(), allocator)?)?;
     if let Work::Program(_) = row.work {
         let first = expected.get_or_insert_with(|| output.clone());
         if *first != output {
@@ -153,4 +171,17 @@ fn one_run(
         }
     }
     Ok(sample)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_its_turn_before_any_has_two() {
+        let row =
+            |name: &str, threads| Row { name: name.to_owned(), threads, group: String::new(), work: Work::Pattern };
+        let rows = [row("a", 1), row("a", 2), row("a", 8), row("b", 2), row("b", 8), row("c", 0)];
+        assert_eq!(by_turns(&rows), [0, 3, 5, 1, 4, 2]);
+    }
 }

@@ -30,30 +30,33 @@ impl Workspace {
         Ok(Workspace { root, release })
     }
 
-    /// Builds one package in release mode; the error holds the compiler's last
-    /// words. Runs inside the workspace, so that `.cargo/config.toml` applies.
+    /// Builds one package in release mode.
     pub fn build(&self, package: &str) -> Result<()> {
-        eprintln!("building {package}");
+        self.cargo(package, &[])
+    }
+
+    /// Builds the compiler of the package `linked` with this allocator; gives the binary.
+    pub fn build_linked(&self, allocator: &str) -> Result<PathBuf> {
+        let binary = format!("linked-{allocator}");
+        self.cargo("linked", &["--features", allocator, "--bin", &binary])?;
+        Ok(self.release.join(binary))
+    }
+
+    /// Runs cargo inside the workspace, so that `.cargo/config.toml` applies; the error holds the compiler's last
+    /// words.
+    fn cargo(&self, package: &str, more: &[&str]) -> Result<()> {
+        eprintln!("building {}", more.last().unwrap_or(&package));
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
-            .args([
-                "build",
-                "--quiet",
-                "--release",
-                "--locked",
-                "--package",
-                package,
-            ])
+            .args(["build", "--quiet", "--release", "--locked", "--package", package])
+            .args(more)
             .current_dir(&self.root)
             .output()
             .context("cargo cannot be started")?;
         if !output.status.success() {
             let text = String::from_utf8_lossy(&output.stderr);
             let said = text.lines().rfind(|line| line.starts_with("error"));
-            bail!(
-                "{package} does not build: {}",
-                said.unwrap_or("no error given")
-            );
+            bail!("{package} does not build: {}", said.unwrap_or("no error given"));
         }
         Ok(())
     }

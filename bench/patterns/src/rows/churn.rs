@@ -23,9 +23,7 @@ fn replace(index: usize, slots: usize, turns: u64, size: impl Fn(&mut Random) ->
 pub fn even(job: &Job) -> Books {
     job.run(|index| {
         let slots = 20_000 / job.threads;
-        replace(index, slots, job.share(18_000_000), |random| {
-            random.between(8, 1000)
-        })
+        replace(index, slots, job.share(18_000_000), |random| random.between(8, 1000))
     })
 }
 
@@ -35,9 +33,7 @@ pub fn even(job: &Job) -> Books {
 pub fn power_law(job: &Job) -> Books {
     job.run(|index| {
         let slots = 100_000 / job.threads;
-        replace(index, slots, job.share(18_000_000), |random| {
-            random.power_law(8, 8)
-        })
+        replace(index, slots, job.share(18_000_000), |random| random.power_law(8, 8))
     })
 }
 
@@ -46,8 +42,6 @@ pub fn power_law(job: &Job) -> Books {
 pub fn medium(job: &Job) -> Books {
     job.run(|index| {
         let slots = 4_000 / job.threads;
-        replace(index, slots, job.share(6_000_000), |random| {
-            random.between(16, 16_000)
-        })
+        replace(index, slots, job.share(6_000_000), |random| random.between(16, 16_000))
     })
 }

@@ -37,11 +37,7 @@ fn consume(index: usize, arrivals: &Receiver<Vec<Block>>) -> Books {
 /// xmalloc-test, with the object size that mimalloc-bench gives it.
 pub fn producer_consumer(job: &Job) -> Books {
     let pairs = job.threads / 2;
-    let rounds = Job {
-        threads: pairs,
-        ..*job
-    }
-    .share(5000);
+    let rounds = Job { threads: pairs, ..*job }.share(5000);
     thread::scope(|scope| {
         let mut crew = Vec::new();
         for index in 0..pairs {
@@ -50,8 +46,7 @@ pub fn producer_consumer(job: &Job) -> Books {
                 let mut books = Books::new(index);
                 for _ in 0..rounds {
                     let blocks = batch(&mut books, || 64);
-                    send.send(blocks)
-                        .expect("the consumer outlives the producer");
+                    send.send(blocks).expect("the consumer outlives the producer");
                 }
                 books
             }));
@@ -80,9 +75,51 @@ pub fn asymmetric(job: &Job) -> Books {
             for round in 0..rounds {
                 let blocks = batch(&mut books, || random.between(16, 512));
                 let door = &doors[round as usize % doors.len()];
-                door.send(blocks)
-                    .expect("the consumers outlive the producer");
+                door.send(blocks).expect("the consumers outlive the producer");
             }
+            books
+        }));
+        gather(crew)
+    })
+}
+
+/// Objects of a burst, all alive at once.
+const BURST: usize = 100_000;
+
+/// Objects that the thread with the bursts keeps for itself, and replaces
+/// between two bursts.
+const KEPT: usize = 2_000;
+
+/// As [`asymmetric`], in bursts: one thread works with objects of its own for a
+/// while, and then allocates 100,000 at once, which one of the others frees while
+/// the next burst is prepared. Sizes from 16 bytes to 4 KiB by a power law: a
+/// service that now and then gets a large answer. What was freed elsewhere must
+/// come back, or each burst costs memory of its own.
+pub fn bursts(job: &Job) -> Books {
+    let rounds = Job { threads: 1, ..*job }.share(48);
+    thread::scope(|scope| {
+        let mut crew = Vec::new();
+        let mut doors: Vec<SyncSender<_>> = Vec::new();
+        for index in 1..job.threads {
+            let (send, receive) = sync_channel(0);
+            doors.push(send);
+            crew.push(scope.spawn(move || consume(index, &receive)));
+        }
+        crew.push(scope.spawn(move || {
+            let mut books = Books::new(0);
+            let mut random = Random::new(0);
+            let mut kept: Vec<_> = (0..KEPT).map(|_| books.take(random.power_law(16, 7))).collect();
+            for round in 0..rounds {
+                for _ in 0..BURST {
+                    let fresh = books.take(random.power_law(16, 7));
+                    let slot = random.below(KEPT);
+                    books.give(std::mem::replace(&mut kept[slot], fresh));
+                }
+                let burst = (0..BURST).map(|_| books.take(random.power_law(16, 7))).collect();
+                let door = &doors[round as usize % doors.len()];
+                door.send(burst).expect("the consumers outlive the producer");
+            }
+            kept.into_iter().for_each(|block| books.give(block));
             books
         }));
         gather(crew)
@@ -102,10 +139,7 @@ impl Queue {
     fn push(&self, blocks: Vec<Block>) {
         let places = self.places.lock().expect("no thread panics");
         let full = |places: &mut VecDeque<_>| places.len() >= Self::BOUND;
-        let mut places = self
-            .changed
-            .wait_while(places, full)
-            .expect("no thread panics");
+        let mut places = self.changed.wait_while(places, full).expect("no thread panics");
         places.push_back(blocks);
         self.changed.notify_all();
     }
@@ -113,10 +147,7 @@ impl Queue {
     fn pop(&self) -> Vec<Block> {
         let places = self.places.lock().expect("no thread panics");
         let empty = |places: &mut VecDeque<_>| places.is_empty();
-        let mut places = self
-            .changed
-            .wait_while(places, empty)
-            .expect("no thread panics");
+        let mut places = self.changed.wait_while(places, empty).expect("no thread panics");
         let blocks = places.pop_front().expect("the queue is not empty");
         self.changed.notify_all();
         blocks
@@ -128,15 +159,8 @@ impl Queue {
 /// queues of message-passing programs, as in snmalloc's paper.
 pub fn queues(job: &Job) -> Books {
     let half = job.threads / 2;
-    let rounds = Job {
-        threads: half,
-        ..*job
-    }
-    .share(180_000);
-    let queue = Queue {
-        places: Mutex::default(),
-        changed: Condvar::new(),
-    };
+    let rounds = Job { threads: half, ..*job }.share(180_000);
+    let queue = Queue { places: Mutex::default(), changed: Condvar::new() };
     thread::scope(|scope| {
         let mut crew = Vec::new();
         for index in 0..half {
@@ -145,9 +169,7 @@ pub fn queues(job: &Job) -> Books {
                 let mut books = Books::new(index);
                 let mut random = Random::new(index as u64);
                 for _ in 0..rounds {
-                    let message = (0..64)
-                        .map(|_| books.take(random.power_law(16, 6)))
-                        .collect();
+                    let message = (0..64).map(|_| books.take(random.power_law(16, 6))).collect();
                     queue.push(message);
                 }
                 books

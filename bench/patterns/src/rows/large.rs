@@ -24,9 +24,32 @@ pub fn first_touch(job: &Job) -> Books {
             block.touch_pages();
             live[slot] = Some(block);
         }
-        live.into_iter()
-            .flatten()
-            .for_each(|block| books.give(block));
+        live.into_iter().flatten().for_each(|block| books.give(block));
+        books
+    })
+}
+
+/// Objects of 64 KiB to 32 MiB by a power law, each octave half as frequent as
+/// the one below, so that all octaves have the same share of the bytes; 64 live
+/// at a time in all, each touched once per page. The idea is that of malloc-large,
+/// over the whole range of sizes that allocators serve neither from their classes
+/// nor, all of them, from the system.
+pub fn large_range(job: &Job) -> Books {
+    job.run(|index| {
+        let mut books = Books::new(index);
+        let mut random = Random::new(index as u64);
+        let mut live: Vec<Option<Block>> = Vec::new();
+        live.resize_with(64 / job.threads, || None);
+        for _ in 0..job.share(16_000) {
+            let slot = random.below(live.len());
+            if let Some(old) = live[slot].take() {
+                books.give(old);
+            }
+            let block = books.take(random.power_law(64 << 10, 8));
+            block.touch_pages();
+            live[slot] = Some(block);
+        }
+        live.into_iter().flatten().for_each(|block| books.give(block));
         books
     })
 }
@@ -47,10 +70,7 @@ pub fn grow_many(job: &Job) -> Books {
                 let size = if size > 64 << 10 { 16 } else { size + size / 2 };
                 buffers[slot] = Some(books.resize(buffer, size));
             }
-            buffers
-                .into_iter()
-                .flatten()
-                .for_each(|block| books.give(block));
+            buffers.into_iter().flatten().for_each(|block| books.give(block));
         }
         books
     })
@@ -81,9 +101,7 @@ pub fn calloc_fresh(job: &Job) -> Books {
         let mut books = Books::new(index);
         let mut random = Random::new(index as u64);
         let count = job.share(1_600_000);
-        let live: Vec<_> = (0..count)
-            .map(|_| books.take_zeroed(random.power_law(16, 12), 512))
-            .collect();
+        let live: Vec<_> = (0..count).map(|_| books.take_zeroed(random.power_law(16, 12), 512)).collect();
         live.into_iter().for_each(|block| books.give(block));
         books
     })

@@ -28,11 +28,7 @@ impl Node {
         let half = (1 << (depth - 1)) - 1;
         let left = Self::build(depth - 1, low);
         let right = Self::build(depth - 1, low + half + 1);
-        Some(Box::new(Node {
-            left,
-            right,
-            key: low + half,
-        }))
+        Some(Box::new(Node { left, right, key: low + half }))
     }
 
     /// The sum of all keys.
@@ -55,10 +51,7 @@ pub fn tree(job: &Job) -> Books {
             let goes = Node::build(depth, 0).expect("the depth is not zero");
             demand(goes.sum() == nodes * (nodes - 1) / 2, "a tree changed");
         }
-        demand(
-            stays.sum() == 65_535 * 65_534 / 2,
-            "the tree that stays changed",
-        );
+        demand(stays.sum() == 65_535 * 65_534 / 2, "the tree that stays changed");
         Books::new(index)
     })
 }
@@ -81,10 +74,7 @@ pub fn strings(job: &Job) -> Books {
             }
             let lines: Vec<Vec<String>> = text.lines().map(words).collect();
             let back: Vec<String> = lines.iter().map(|line| line.concat()).collect();
-            demand(
-                back.join("\n") + "\n" == text.to_lowercase(),
-                "a string changed",
-            );
+            demand(back.join("\n") + "\n" == text.to_lowercase(), "a string changed");
         }
         Books::new(index)
     })
@@ -92,9 +82,7 @@ pub fn strings(job: &Job) -> Books {
 
 /// The words of a line, in small letters, each with its separator.
 fn words(line: &str) -> Vec<String> {
-    line.split_inclusive(['=', ','])
-        .map(str::to_lowercase)
-        .collect()
+    line.split_inclusive(['=', ',']).map(str::to_lowercase).collect()
 }
 
 /// A length of a value by the mix that Atikoglu and others measured in
@@ -123,10 +111,7 @@ pub fn key_value(job: &Job) -> Books {
             match random.below(10) {
                 0..6 => {
                     let reply = store.get(key.as_str()).cloned().unwrap_or_default();
-                    demand(
-                        reply.iter().all(|byte| *byte == number as u8),
-                        "a value changed",
-                    );
+                    demand(reply.iter().all(|byte| *byte == number as u8), "a value changed");
                 }
                 6..9 => {
                     let value = vec![number as u8; value_size(&mut random)];
@@ -196,15 +181,8 @@ fn approximate(n: u64, root: u32) {
         let square = product(&p, &p);
         let scaled = multiply_add(&product(&q, &q), n as u32, &Number::new());
         let remainder = vec![rest as u32];
-        let (high, low) = if step % 2 == 0 {
-            (scaled, square)
-        } else {
-            (square, scaled)
-        };
-        demand(
-            multiply_add(&low, 1, &remainder) == high,
-            "a long number changed",
-        );
+        let (high, low) = if step % 2 == 0 { (scaled, square) } else { (square, scaled) };
+        demand(multiply_add(&low, 1, &remainder) == high, "a long number changed");
         let p_next = multiply_add(&p, term as u32, &p_before);
         p_before = std::mem::replace(&mut p, p_next);
         let q_next = multiply_add(&q, term as u32, &q_before);

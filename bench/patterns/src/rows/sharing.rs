@@ -46,9 +46,7 @@ pub fn active(job: &Job) -> Books {
 /// sharing).
 pub fn passive(job: &Job) -> Books {
     let mut main = Books::new(job.threads);
-    let gifts: Vec<_> = (0..job.threads)
-        .map(|_| Mutex::new(Some(main.take(SIZE))))
-        .collect();
+    let gifts: Vec<_> = (0..job.threads).map(|_| Mutex::new(Some(main.take(SIZE)))).collect();
     main.merge(&job.run(|index| {
         let mut books = Books::new(index);
         let gift = gifts[index].lock().expect("no thread panics").take();

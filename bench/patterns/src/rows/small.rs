@@ -23,10 +23,7 @@ pub fn short_lived(job: &Job) -> Books {
                 books.give(old);
             }
         }
-        recent
-            .into_iter()
-            .flatten()
-            .for_each(|block| books.give(block));
+        recent.into_iter().flatten().for_each(|block| books.give(block));
         books
     })
 }
@@ -79,10 +76,7 @@ pub fn sized(job: &Job) -> Books {
                 books.give_sized(old, release);
             }
         }
-        recent
-            .into_iter()
-            .flatten()
-            .for_each(|block| books.give(block));
+        recent.into_iter().flatten().for_each(|block| books.give(block));
         books
     })
 }

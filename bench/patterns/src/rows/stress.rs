@@ -20,9 +20,7 @@ impl Board {
 
     /// Puts a block into a random place and takes out what was there.
     fn exchange(&self, random: &mut Random, block: Option<Block>) -> Option<Block> {
-        let mut place = self.0[random.below(TRANSFERS)]
-            .lock()
-            .expect("no thread panics");
+        let mut place = self.0[random.below(TRANSFERS)].lock().expect("no thread panics");
         std::mem::replace(&mut place, block)
     }
 
@@ -63,9 +61,7 @@ pub fn stages(job: &Job) -> Books {
         }));
     }
     board.clear(&mut total);
-    kept.into_iter()
-        .flatten()
-        .for_each(|block| total.give(block));
+    kept.into_iter().flatten().for_each(|block| total.give(block));
     total
 }
 
@@ -125,9 +121,7 @@ fn window_pass(books: &mut Books, live: &mut Vec<Block>, round: usize) {
     if round.is_multiple_of(2) {
         live.drain(..third).for_each(|block| books.give(block));
     } else {
-        live.drain(third..2 * third)
-            .rev()
-            .for_each(|block| books.give(block));
+        live.drain(third..2 * third).rev().for_each(|block| books.give(block));
     }
     let keep = live.len() - third;
     live.drain(keep..).rev().for_each(|block| books.give(block));
@@ -143,9 +137,7 @@ pub fn crossing_windows(job: &Job) -> Books {
         for round in 0..job.share(24_000) {
             window_pass(&mut books, &mut live, round as usize);
             if round.is_multiple_of(2) {
-                let mut desk = desks[(index + 1) % job.threads]
-                    .lock()
-                    .expect("no thread panics");
+                let mut desk = desks[(index + 1) % job.threads].lock().expect("no thread panics");
                 std::mem::swap(&mut *desk, &mut live);
             } else {
                 let mut desk = desks[index].lock().expect("no thread panics");

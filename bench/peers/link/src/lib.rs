@@ -12,39 +12,35 @@ use std::{env, fs, path::PathBuf};
 
 /// The C names that a preloaded allocator must replace together, or else a
 /// block of one allocator would reach `free` of another.
-const REQUIRED: &[&str] = &[
-    "malloc",
-    "calloc",
-    "realloc",
-    "free",
-    "posix_memalign",
-    "aligned_alloc",
-    "memalign",
-    "malloc_usable_size",
-];
+const REQUIRED: &[&str] =
+    &["malloc", "calloc", "realloc", "free", "posix_memalign", "aligned_alloc", "memalign", "malloc_usable_size"];
 
 /// Links `REQUIRED` and the names of `extra` as exports of the shared object.
 ///
-/// With a `prefix`, `malloc` is made another name of `<prefix>malloc`, and so on.
+/// With a `prefix`, `malloc` is made another name of `<prefix>malloc`, and so on. An extra `name=symbol` is made another
+/// name of that symbol.
 ///
 /// # Panics
 ///
 /// When not called from a build script, or if the script cannot be written.
 pub fn export(prefix: Option<&str>, extra: &[&str]) {
-    let names: Vec<&str> = REQUIRED.iter().chain(extra).copied().collect();
+    let prefixed = |name: &&str| (name.to_string(), format!("{}{name}", prefix.unwrap_or("")));
+    let names = REQUIRED.iter().chain(extra).map(|name| match name.split_once('=') {
+        Some((name, symbol)) => (name.to_owned(), symbol.to_owned()),
+        None => prefixed(name),
+    });
+    let names: Vec<(String, String)> = names.collect();
     let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts");
     let script = PathBuf::from(out).join("exports.map");
-    fs::write(&script, format!("{{ global: {}; }};\n", names.join("; ")))
+    let exported: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+    fs::write(&script, format!("{{ global: {}; }};\n", exported.join("; ")))
         .expect("the version script can be written");
     argument(&format!("--version-script={}", script.display()));
-    for name in names {
-        match prefix {
-            Some(prefix) => {
-                // Pulls the library's object out of its archive.
-                argument(&format!("--undefined={prefix}{name}"));
-                argument(&format!("--defsym={name}={prefix}{name}"));
-            }
-            None => argument(&format!("--undefined={name}")),
+    for (name, symbol) in names {
+        // Pulls the library's object out of its archive.
+        argument(&format!("--undefined={symbol}"));
+        if name != symbol {
+            argument(&format!("--defsym={name}={symbol}"));
         }
     }
     println!("cargo::rerun-if-changed=build.rs");

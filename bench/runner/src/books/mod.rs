@@ -214,8 +214,7 @@ fn one_pair(
 
 fn one_run(setting: &Setting, row: &Row, is_on: bool) -> Result<Sample> {
     let allocator = if is_on { &setting.on } else { &setting.off };
-    let command = row.command(setting.workspace, setting.percent, allocator.object.as_deref());
-    let mut command = command.context("nothing to run")?;
+    let mut command = row.command(setting.workspace, setting.percent, allocator)?;
     // The books are compared as they are kept by default.
     command.env_remove("CROSSFOOT");
     let processor = setting.processor;

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     fn sample(cpu_seconds: f64) -> Sample {
-        Sample { seconds: 1.0, cpu_seconds, system_seconds: 0.4, peak_kib: 0, minor_faults: 0 }
+        Sample { seconds: 1.0, cpu_seconds, system_seconds: 0.4, peak_kib: 0, mean_kib: 0, minor_faults: 0 }
     }
 
     #[test]

@@ -1,0 +1,8 @@
+//! The compiler on mimalloc v3.
+
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    linked::main();
+}
