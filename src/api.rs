@@ -340,7 +340,7 @@ fn resize_large<O: Os>(central: &Central<O>, cache: &Cache, span: &Span, size: u
         }
         core::cmp::Ordering::Greater => {
             let _inside = cache.enter(|| ("realloc", span.base().0));
-            central.heap().grow_in_place(cache.writer(), span, pages)
+            central.heap().grow_in_place(cache.client(), span, pages)
         }
     }
 }
