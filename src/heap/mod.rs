@@ -254,7 +254,7 @@ impl<O: Os> Heap<O> {
             Some(base) => base,
             None => {
                 let room = pages.0.checked_add(align.0 - 1)?;
-                self.grow(state, Pages(room), entry).ok()?;
+                self.grow(state, Pages(room), pages, entry).ok()?;
                 state.pages.find_run(pages, align)?
             }
         };

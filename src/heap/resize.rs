@@ -1,6 +1,6 @@
 //! Large objects that grow or shrink where they are, or move by their pages.
 
-use super::{Client, Heap, Use, mapped, move_in_use};
+use super::{Client, Heap, State, Use, mapped, move_in_use};
 use core::sync::atomic::Ordering;
 
 use crate::account::{Account, Entry, Total, Writer};
@@ -17,9 +17,7 @@ impl<O: Os> Heap<O> {
     ///
     /// The caller owns the live large object, and `client`.
     pub fn grow_in_place(&self, client: &Client, span: &Span, pages: Pages) -> bool {
-        let old = span.pages();
-        let more = Pages(pages.0 - old.0);
-        let behind = span.base().plus(old.bytes());
+        let behind = span.base().plus(span.pages().bytes());
         // Mostly the next page is somebody's, which the map says without the lock. Where that is changing, either
         // answer will do.
         if self.span_of(behind).is_some_and(|next| next.kind() != Kind::Dead) {
@@ -30,16 +28,27 @@ impl<O: Os> Heap<O> {
         }
         let mut entry = Entry::new();
         let mut guard = self.state.lock();
-        let state = &mut *guard;
-        if !state.pages.all_free(behind, more) {
+        let taken = self.take_behind(&mut guard, span, pages, &mut entry);
+        // The heap may have grown, also in vain.
+        if !entry.is_empty() {
+            self.books.post(client.writer(), &entry);
+        }
+        taken
+    }
+
+    /// Takes the pages behind a large object's span, so that it has `pages` pages, if they are free or the heap can grow
+    /// there.
+    fn take_behind(&self, state: &mut State, span: &Span, pages: Pages, entry: &mut Entry) -> bool {
+        self.state.assert_held();
+        let (behind, more) = (span.base().plus(span.pages().bytes()), Pages(pages.0 - span.pages().0));
+        if !state.pages.all_free(behind, more) && !self.grow_behind(state, behind, more, pages, entry) {
             return false;
         }
-        let Ok(released) = self.make_used(state, behind, more, &mut entry) else {
+        let Ok(released) = self.make_used(state, behind, more, entry) else {
             return false;
         };
         state.pages.take_run(behind, more);
-        self.grown(span, pages, released, &mut entry);
-        self.books.post(client.writer(), &entry);
+        self.grown(span, pages, released, entry);
         true
     }
 
