@@ -20,7 +20,7 @@ const FAR_TRIES: usize = 20;
 const HUGE_FROM: usize = 2 * MIB;
 /// And up to how many: a larger object may be a table that is touched here and there, where every touch would
 /// cost a huge page.
-const HUGE_TO: usize = 32 * MIB;
+pub(super) const HUGE_TO: usize = 32 * MIB;
 
 /// From how many bytes in use on all growth may get huge pages: the heap is filled from below, so a new chunk
 /// will be dense, and its last huge page, half used, is little beside what is in use.

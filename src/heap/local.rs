@@ -15,7 +15,7 @@ use crate::span::Span;
 use crate::units::Pages;
 
 /// Spans of more pages go to the heap: they would empty a block of 64 pages at once.
-const LOCAL_PAGES: usize = 32;
+pub(super) const LOCAL_PAGES: usize = 32;
 /// How many blocks of pages a cache has in hand at the most: what a thread frees in one of them it gets again,
 /// warm and without the lock.
 const BLOCKS: usize = 4;
@@ -134,7 +134,7 @@ impl<O: Os> Heap<O> {
         self.fill(client, &mut guard, hand, pages, &mut entry);
         let span = match self.take_from(client, hand, pages, what, &mut entry) {
             Some(span) => Some(span),
-            None => self.take_locked(&mut guard, pages, 1, what, &mut entry),
+            None => self.take_locked(&mut guard, pages, 1, what, &mut entry).map(|(span, _)| span),
         };
         self.books.post(client.writer(), &entry);
         span
