@@ -69,12 +69,17 @@ struct Search {
 impl<O: Os> Heap<O> {
     /// Takes a span for a large object of `pages` pages aligned to `align`, a power of two. `zero`: it should read as zero
     /// if that costs nothing, and its record says whether it does; where it need not, the record's word means nothing.
-    /// `None`: no memory.
+    /// `None`: no memory. The caller owns the client.
     pub fn take_large(&self, client: &Client, pages: Pages, align: usize, zero: bool) -> Option<&Span> {
         if align <= PAGE_SIZE && pages.0 <= LOCAL_PAGES {
             return self.take_near(client, pages, Use::Large);
         }
-        let (span, mut fresh) = self.take_noting(client.writer(), pages, align, Use::Large)?;
+        let take = || self.take_noting(client.writer(), pages, align, Use::Large);
+        let (span, mut fresh) = take().or_else(|| {
+            // Before there is no memory, what is in hand goes back, and may be the rest of a run.
+            self.empty_hand(client);
+            take()
+        })?;
         if fresh.pieces == 0 {
             return Some(span);
         }

@@ -174,10 +174,16 @@ impl<O: Os> Heap<O> {
         if hand.has(pages) {
             return;
         }
-        // What was used longest ago goes back, or pages that fit nothing would keep the hand full.
-        let [.., block] = &mut hand.blocks;
-        block.flush(&mut state.pages);
-        *block = state.pages.allocate_to_cache(pages);
+        // Free pages that fit nothing go back. The blocks stay, but for the one used longest ago: what is freed in them is
+        // warm, and comes here.
+        hand.blocks.iter_mut().for_each(|block| block.give_back(&mut state.pages));
+        let fresh = state.pages.allocate_to_cache(pages);
+        if fresh.is_empty() {
+            return;
+        }
+        let place = hand.blocks.iter().position(|block| block.is_same_block(&fresh)).unwrap_or(BLOCKS - 1);
+        let Some(block) = hand.blocks.get_mut(place) else { return };
+        *block = fresh;
         // SAFETY: the pages are ours, and exactly these runs of them are Prepared. A physical page is
         // released as a whole or not at all, and does not cross a block.
         let used = |at, run: Pages| unsafe { self.vm.used(at, run.bytes(), run.bytes(), entry) }.is_ok();
@@ -224,7 +230,7 @@ impl<O: Os> Heap<O> {
         unsafe { self.give_back_with(client.writer(), Some(&client.moved), span, what, counted) };
     }
 
-    /// Gives the block that was used longest ago back to the heap.
+    /// Gives the pages of the block that was used longest ago back to the heap.
     #[cold]
     fn lessen(&self, client: &Client) {
         let mut guard = self.state.lock();
@@ -232,7 +238,7 @@ impl<O: Os> Heap<O> {
         // SAFETY: the owner is running this, with the heap's lock held.
         let hand = unsafe { &mut *client.hand.get() };
         if let Some(block) = hand.blocks.iter_mut().rev().find(|block| !block.is_empty()) {
-            block.flush(&mut guard.pages);
+            block.give_back(&mut guard.pages);
         }
     }
 

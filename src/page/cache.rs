@@ -124,6 +124,19 @@ impl PageCache {
         true
     }
 
+    /// Whether both are of the same block.
+    pub fn is_same_block(&self, other: &PageCache) -> bool {
+        self.base == other.base
+    }
+
+    /// Gives every page back to `heap`, where they came from. The cache stays one of its block: pages that are freed there
+    /// may be put back here. The caller holds the page heap's lock.
+    pub fn give_back<const LEVELS: usize>(&mut self, heap: &mut PageAlloc<LEVELS>) {
+        let base = self.base;
+        self.flush(heap);
+        self.base = base;
+    }
+
     /// Gives every page back to `heap`, where they came from, and leaves the cache empty,
     /// without a block. The caller holds the page heap's lock.
     pub fn flush<const LEVELS: usize>(&mut self, heap: &mut PageAlloc<LEVELS>) {

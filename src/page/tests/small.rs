@@ -179,6 +179,28 @@ fn a_page_cache_gives_exactly_these_pages() {
 }
 
 #[test]
+fn a_page_cache_that_gives_back_stays_one_of_its_block() {
+    let mut world = World::<5>::with_chunks(1, &[0]);
+    let mut cache = world.heap.allocate_to_cache(Pages(1));
+    assert!(cache.make_resident(|_, _| true).1);
+    let (base, _) = cache.alloc(Pages(2)).expect("the block is free");
+    cache.give_back(&mut world.heap);
+    world.check();
+    assert!(cache.is_empty() && cache.alloc(Pages(1)).is_none());
+    assert_eq!(world.heap.count(), (Pages(62), Pages(448)));
+    let other = world.heap.allocate_to_cache(Pages(63));
+    assert!(!other.is_same_block(&cache), "63 pages are free in the next block only");
+    let mut same = world.heap.allocate_to_cache(Pages(1));
+    assert!(same.is_same_block(&cache));
+    same.flush(&mut world.heap);
+    assert!(cache.free(base, Pages(2)));
+    assert_eq!(cache.alloc(Pages(2)), Some((base, Pages(0))), "what is put back comes again");
+    assert!(cache.free(base, Pages(2)));
+    cache.flush(&mut world.heap);
+    world.check();
+}
+
+#[test]
 fn a_page_cache_becomes_resident_run_by_run() {
     let mut world = World::<5>::with_chunks(1, &[0]);
     world.take(0, 4, 6);
