@@ -97,10 +97,10 @@ fn several_blocks_are_in_hand() {
     let kernel = kernel::kernel(Sim::new());
     let cache = adopt(&kernel);
     let heap = kernel.caches().central().heap();
-    let size = 24 * PAGE_SIZE;
+    let size = 32 * PAGE_SIZE;
     let objects: Vec<_> = (0..6).map(|_| allocate(&kernel, cache, size)).collect();
     let still = heap.hold_still();
-    // Two of 24 pages are in a block of 64, so the first and the last are of different ones.
+    // Two of them fill a block, so the first and the last are of different ones.
     for at in [objects[0], objects[5]] {
         free(&kernel, cache, at);
         assert_eq!(allocate(&kernel, cache, size), at);
@@ -121,6 +121,21 @@ fn a_hand_does_not_keep_too_much() {
     let (pages, _) = unsafe { cache.client().in_hand() };
     assert!(pages.0 <= 128, "{} pages are in hand", pages.0);
     all_freed(&kernel, cache, &[]);
+}
+
+/// Before there is no memory for an object, what is in hand goes back and is a part of its run.
+#[test]
+fn a_hand_is_emptied_before_there_is_no_memory() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let objects: Vec<_> = (0..16).map(|_| allocate(&kernel, cache, 32 * PAGE_SIZE)).collect();
+    objects.into_iter().for_each(|at| free(&kernel, cache, at));
+    // SAFETY: this thread owns the cache.
+    assert_ne!(unsafe { cache.client().in_hand() }.0, Pages(0));
+    kernel.os().fail_from(1);
+    let all = allocate(&kernel, cache, 4 * MIB);
+    kernel.os().fail_never();
+    all_freed(&kernel, cache, &[all]);
 }
 
 /// A fresh large object gets the memory of free pages that do not fit it; one that must be zero gets new memory.
