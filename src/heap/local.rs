@@ -14,7 +14,7 @@ use crate::page::{CACHE_PAGES, PageCache};
 use crate::span::Span;
 use crate::units::Pages;
 
-/// Spans of more pages go to the heap: they would empty a block of 64 pages at once.
+/// Spans of more pages go to the heap: two of so many empty a block of 64 pages.
 pub(super) const LOCAL_PAGES: usize = 32;
 /// How many blocks of pages a cache has in hand at the most: what a thread frees in one of them it gets again,
 /// warm and without the lock.
