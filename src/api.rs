@@ -20,7 +20,7 @@ use crate::os::Os;
 use crate::report;
 use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
 use crate::span::{Kind, Object, Place, Span};
-use crate::units::{Addr, KIB, PAGE_SIZE, Pages};
+use crate::units::{Addr, KIB, Pages};
 
 /// What is found of an object that was freed before.
 const FREED: &str = "already freed";
@@ -48,7 +48,7 @@ pub fn allocate_slow<O: Os>(central: &Central<O>, cache: &Cache, size: usize) ->
     if size <= SMALL_MAX {
         allocate_class(central, cache, Class::of(size))
     } else {
-        allocate_large(central, cache, size, 1).0
+        allocate_large(central, cache, size, 1, false).0
     }
 }
 
@@ -57,20 +57,20 @@ fn allocate_class<O: Os>(central: &Central<O>, cache: &Cache, class: Class) -> *
     if p.is_null() { cache.refill(central, class) } else { p }
 }
 
-/// A large object and whether it reads as zero.
-fn allocate_large<O: Os>(central: &Central<O>, cache: &Cache, size: usize, align: usize) -> (*mut u8, bool) {
+/// A large object, and where that is asked for by `zero`, whether it reads as zero.
+fn allocate_large<O: Os>(
+    central: &Central<O>,
+    cache: &Cache,
+    size: usize,
+    align: usize,
+    zero: bool,
+) -> (*mut u8, bool) {
     if size > MAX_REQUEST {
         return (null_mut(), false);
     }
     let Some(pages) = Pages::holding(size) else { return (null_mut(), false) };
     let _inside = cache.enter(|| ("malloc", 0));
-    let heap = central.heap();
-    let taken = if align <= PAGE_SIZE {
-        heap.take_near(cache.client(), pages, Use::Large)
-    } else {
-        heap.take(cache.writer(), pages, align, Use::Large)
-    };
-    match taken {
+    match central.heap().take_large(cache.client(), pages, align, zero) {
         Some(span) => (span.base().ptr(), span.zero()),
         None => (null_mut(), false),
     }
@@ -88,14 +88,14 @@ pub fn allocate_aligned<O: Os>(central: &Central<O>, cache: &Cache, size: usize,
     }
     match Class::of_aligned(size, align) {
         Some(class) => allocate_class(central, cache, class),
-        None => allocate_large(central, cache, size.max(1), align).0,
+        None => allocate_large(central, cache, size.max(1), align, false).0,
     }
 }
 
 /// Allocates `size` zero bytes aligned to 16. Memory that is known to be zero is not written again.
 pub fn allocate_zeroed<O: Os>(central: &Central<O>, cache: &Cache, size: usize) -> *mut u8 {
     if size > SMALL_MAX {
-        let (p, zero) = allocate_large(central, cache, size, 1);
+        let (p, zero) = allocate_large(central, cache, size, 1, true);
         if !p.is_null() && !zero {
             // SAFETY: a fresh object of at least `size` bytes.
             unsafe { p.write_bytes(0, size) };
@@ -412,7 +412,7 @@ fn resize_large<O: Os>(central: &Central<O>, cache: &Cache, span: &Span, size: u
         }
         core::cmp::Ordering::Greater => {
             let _inside = cache.enter(|| ("realloc", span.base().0));
-            central.heap().grow_in_place(cache.writer(), span, pages)
+            central.heap().grow_in_place(cache.client(), span, pages)
         }
     }
 }
@@ -429,7 +429,7 @@ unsafe fn move_large<O: Os>(
     size: usize,
     align: usize,
 ) -> *mut u8 {
-    let (new, _) = allocate_large(central, cache, size, align.max(1));
+    let (new, _) = allocate_large(central, cache, size, align.max(1), true);
     if new.is_null() {
         return new;
     }

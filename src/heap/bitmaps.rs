@@ -62,7 +62,7 @@ impl<O: Os> Heap<O> {
     /// Makes bitmaps of a page; none, where there is no memory.
     fn make_bitmaps(&self, state: &mut State, entry: &mut Entry) {
         self.state.assert_held();
-        let Some(span) = self.take_locked(state, Pages(1), 1, Use::Manual(Kind::Bitmap), entry) else { return };
+        let Some((span, _)) = self.take_locked(state, Pages(1), 1, Use::Manual(Kind::Bitmap), entry) else { return };
         let first = span.base().ptr::<LiveBits>();
         for i in 0..PAGE_SIZE / size_of::<LiveBits>() {
             // SAFETY: inside the span, which is the heap's; any bytes are a bitmap.

@@ -8,7 +8,7 @@ use crate::config::ARENA_SIZE;
 use crate::os::{Os, OsError, Window};
 use crate::page::CHUNK_BYTES;
 use crate::size_class::{CLASSES, Class};
-use crate::units::{Addr, MIB, Pages, checked_align_up};
+use crate::units::{Addr, MIB, PAGE_SIZE, Pages, checked_align_up};
 
 /// How many places are tried, one arena after the other, before larger steps.
 const NEAR_TRIES: usize = 64;
@@ -20,7 +20,7 @@ const FAR_TRIES: usize = 20;
 const HUGE_FROM: usize = 2 * MIB;
 /// And up to how many: a larger object may be a table that is touched here and there, where every touch would
 /// cost a huge page.
-const HUGE_TO: usize = 32 * MIB;
+pub(super) const HUGE_TO: usize = 32 * MIB;
 
 /// From how many bytes in use on all growth may get huge pages: the heap is filled from below, so a new chunk
 /// will be dense, and its last huge page, half used, is little beside what is in use.
@@ -85,10 +85,11 @@ impl Growth {
 }
 
 impl<O: Os> Heap<O> {
-    /// Adds at least `need` pages in one run, in whole chunks, as free and released pages.
-    pub(super) fn grow(&self, state: &mut State, need: Pages, entry: &mut Entry) -> Result<(), OsError> {
+    /// Adds at least `need` pages in one run, in whole chunks, as free and released pages. They are wanted for a run of
+    /// `run` pages, which may have begun before.
+    pub(super) fn grow(&self, state: &mut State, need: Pages, run: Pages, entry: &mut Entry) -> Result<(), OsError> {
         self.state.assert_held();
-        let bytes = need.0.checked_mul(crate::units::PAGE_SIZE).ok_or(OsError::OutOfMemory)?;
+        let bytes = need.0.checked_mul(PAGE_SIZE).ok_or(OsError::OutOfMemory)?;
         let ask = checked_align_up(bytes, CHUNK_BYTES).ok_or(OsError::OutOfMemory)?;
         if state.growth.end.since(state.growth.current) < ask {
             // Whole arenas where there is address space for them, else only what is needed.
@@ -98,12 +99,33 @@ impl<O: Os> Heap<O> {
         let start = state.growth.current;
         self.add(state, ask, entry)?;
         let sparse = DENSE_FROM.max(DENSE_PER_CACHE * self.clients.load(Ordering::Relaxed));
-        let dense = bytes >= HUGE_FROM || self.vm.accounts().get(Account::HeapInUse) >= sparse;
+        let dense = run.0 >= HUGE_FROM / PAGE_SIZE || self.vm.accounts().get(Account::HeapInUse) >= sparse;
         if dense && bytes <= HUGE_TO {
             // SAFETY: mapped just now, and the heap's.
             unsafe { self.vm.huge_page(start, ask) };
         }
         Ok(())
+    }
+
+    /// Makes `more` pages from `behind` free pages of the heap, where the free ones there are its last ones and it can
+    /// grow behind them: for a large object that grows at the heap's end to `whole` pages, where it need not move.
+    pub(super) fn grow_behind(
+        &self,
+        state: &mut State,
+        behind: Addr,
+        more: Pages,
+        whole: Pages,
+        entry: &mut Entry,
+    ) -> bool {
+        self.state.assert_held();
+        let (end, wanted) = (state.growth.current, behind.0.checked_add(more.bytes()));
+        let missing = wanted.map_or(0, |wanted| wanted.saturating_sub(end.0.max(behind.0)));
+        let free = Pages(end.0.saturating_sub(behind.0) / PAGE_SIZE);
+        let last = free.0 == 0 || state.pages.all_free(behind, free);
+        if missing == 0 || behind > end || !last {
+            return false;
+        }
+        self.grow(state, Pages(missing.div_ceil(PAGE_SIZE)), whole, entry).is_ok() && state.pages.all_free(behind, more)
     }
 
     /// Reserves address space until `ask` bytes are ahead, in multiples of `unit`: behind what there is, or else

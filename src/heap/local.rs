@@ -10,14 +10,21 @@ use core::ptr::NonNull;
 use super::{Heap, State, Use, mapped, move_in_use, move_out_of_use, record_in_use};
 use crate::account::{Account, ClassEntry, Entry, Moved, Total, Writer};
 use crate::os::Os;
-use crate::page::PageCache;
+use crate::page::{CACHE_PAGES, PageCache};
 use crate::span::Span;
 use crate::units::Pages;
 
-/// Spans of more pages go to the heap: they would empty a block of 64 pages at once.
-const LOCAL_PAGES: usize = 16;
-/// How many records a cache takes at a time and keeps at the most.
-const RECORDS: usize = 8;
+/// Spans of more pages go to the heap: two of so many empty a block of 64 pages.
+pub(super) const LOCAL_PAGES: usize = 32;
+/// How many blocks of pages a cache has in hand at the most: what a thread frees in one of them it gets again,
+/// warm and without the lock.
+const BLOCKS: usize = 4;
+/// How many free pages a cache keeps at the most when it gets more back: others may need them.
+const FREE_PAGES: usize = 2 * CACHE_PAGES;
+/// How many records a cache takes at a time.
+const RECORDS_TAKEN: usize = 8;
+/// How many records a cache keeps at the most.
+const RECORDS: usize = 16;
 
 /// What a cache is to the page heap. All-zero bytes are a new one.
 pub struct Client {
@@ -31,12 +38,32 @@ pub struct Client {
 /// Touched by the owner only, inside a section of the books or with the heap's lock held; read by a reader
 /// that has closed the books and holds the heap's lock.
 struct Hand {
-    pages: PageCache,
+    /// The block used last first.
+    blocks: [PageCache; BLOCKS],
     records: [*mut Span; RECORDS],
     count: usize,
 }
 
 impl Hand {
+    /// The first block for which `f` gives something becomes the one used last.
+    fn find<T>(&mut self, mut f: impl FnMut(&mut PageCache) -> Option<T>) -> Option<T> {
+        let (i, found) = self.blocks.iter_mut().enumerate().find_map(|(i, block)| Some((i, f(block)?)))?;
+        if i != 0 {
+            // A slice of an index that was found.
+            self.blocks.get_mut(..=i)?.rotate_right(1);
+        }
+        Some(found)
+    }
+
+    fn has(&self, pages: Pages) -> bool {
+        self.blocks.iter().any(|block| block.has(pages))
+    }
+
+    /// How many pages are free and not released, and how many are released.
+    fn free(&self) -> Pages {
+        Pages(self.blocks.iter().map(|block| block.free_pages().0).sum())
+    }
+
     fn record(&mut self) -> Option<NonNull<Span>> {
         self.count = self.count.checked_sub(1)?;
         NonNull::new(*self.records.get(self.count)?)
@@ -58,7 +85,7 @@ impl Client {
     /// A client with nothing in hand.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Client {
-        let hand = Hand { pages: PageCache::EMPTY, records: [core::ptr::null_mut(); RECORDS], count: 0 };
+        let hand = Hand { blocks: [PageCache::EMPTY; BLOCKS], records: [core::ptr::null_mut(); RECORDS], count: 0 };
         Client { writer: Writer::new(), moved: Moved::new(), hand: UnsafeCell::new(hand) }
     }
 
@@ -79,8 +106,7 @@ impl Client {
     pub unsafe fn in_hand(&self) -> (Pages, usize) {
         // SAFETY: nobody writes at the same time, by the caller's promise.
         let hand = unsafe { &*self.hand.get() };
-        let (free, released) = hand.pages.count();
-        (Pages(free.0 + released.0), hand.count)
+        (hand.free(), hand.count)
     }
 }
 
@@ -105,14 +131,11 @@ impl<O: Os> Heap<O> {
         let mut guard = self.state.lock();
         // SAFETY: the owner is running this, with the heap's lock held.
         let hand = unsafe { &mut *client.hand.get() };
-        self.fill_records(client, &mut guard, hand, &mut entry);
-        // It may be that only records were missing.
-        let mut span = self.take_from(client, hand, pages, what, &mut entry);
-        if span.is_none() {
-            self.fill_pages(client, &mut guard, hand, pages, &mut entry);
-            span = self.take_from(client, hand, pages, what, &mut entry);
-        }
-        let span = span.or_else(|| self.take_locked(&mut guard, pages, 1, what, &mut entry));
+        self.fill(client, &mut guard, hand, pages, &mut entry);
+        let span = match self.take_from(client, hand, pages, what, &mut entry) {
+            Some(span) => Some(span),
+            None => self.take_locked(&mut guard, pages, 1, what, &mut entry).map(|(span, _)| span),
+        };
         self.books.post(client.writer(), &entry);
         span
     }
@@ -122,7 +145,7 @@ impl<O: Os> Heap<O> {
         if hand.count == 0 {
             return None;
         }
-        let (base, zero) = hand.pages.alloc(pages)?;
+        let (base, zero) = hand.find(|block| block.alloc(pages))?;
         let record = hand.record()?;
         match what {
             Use::Small(_) => client.moved.move_free_in_use(pages.bytes() as isize, entry),
@@ -138,34 +161,38 @@ impl<O: Os> Heap<O> {
         Some(unsafe { self.install(record, base, pages, what, zero == pages) })
     }
 
-    /// Takes records in hand.
-    fn fill_records(&self, client: &Client, state: &mut State, hand: &mut Hand, entry: &mut Entry) {
+    /// Takes records in hand, and where no block has a run of `pages` free pages, one that has.
+    fn fill(&self, client: &Client, state: &mut State, hand: &mut Hand, pages: Pages, entry: &mut Entry) {
         self.state.assert_held();
         self.vm.accounts().settle(&client.moved);
-        while hand.count < RECORDS {
+        while hand.count < RECORDS_TAKEN {
             match self.take_record(state, entry) {
                 Some(record) => hand.keep(record),
                 None => break,
             };
         }
-    }
-
-    /// Takes a block with a run of `pages` free pages in hand instead of what is left of the last one.
-    fn fill_pages(&self, client: &Client, state: &mut State, hand: &mut Hand, pages: Pages, entry: &mut Entry) {
-        self.state.assert_held();
-        self.vm.accounts().settle(&client.moved);
-        // What was in hand had no such run. It goes back, or one page that fits nothing would keep the hand full.
-        hand.pages.flush(&mut state.pages);
-        hand.pages = state.pages.allocate_to_cache(pages);
+        if hand.has(pages) {
+            return;
+        }
+        // Free pages that fit nothing go back. The blocks stay, but for the one used longest ago: what is freed in them is
+        // warm, and comes here.
+        hand.blocks.iter_mut().for_each(|block| block.give_back(&mut state.pages));
+        let fresh = state.pages.allocate_to_cache(pages);
+        if fresh.is_empty() {
+            return;
+        }
+        let place = hand.blocks.iter().position(|block| block.is_same_block(&fresh)).unwrap_or(BLOCKS - 1);
+        let Some(block) = hand.blocks.get_mut(place) else { return };
+        *block = fresh;
         // SAFETY: the pages are ours, and exactly these runs of them are Prepared. A physical page is
         // released as a whole or not at all, and does not cross a block.
         let used = |at, run: Pages| unsafe { self.vm.used(at, run.bytes(), run.bytes(), entry) }.is_ok();
-        let (done, all) = hand.pages.make_resident(used);
+        let (done, all) = block.make_resident(used);
         self.vm.accounts().transfer(Account::HeapReleased, Account::HeapFree, done.bytes(), entry);
         entry.add(Total::Committed, done.bytes() as isize);
         entry.add(Total::Released, -(done.bytes() as isize));
         if !all {
-            hand.pages.flush(&mut state.pages);
+            block.flush(&mut state.pages);
         }
     }
 
@@ -179,7 +206,7 @@ impl<O: Os> Heap<O> {
         if let Some(section) = self.books.enter(client.writer()) {
             // SAFETY: the owner is running this, inside a section.
             let hand = unsafe { &mut *client.hand.get() };
-            if hand.count < RECORDS && hand.pages.free(base, pages) {
+            if hand.count < RECORDS && hand.find(|block| block.free(base, pages).then_some(())).is_some() {
                 let mut entry = Entry::new();
                 span.end();
                 // SAFETY: the pages were the span's, so the map has entries for them.
@@ -191,11 +218,45 @@ impl<O: Os> Heap<O> {
                 }
                 move_out_of_use(pages, what, counted, &mut entry);
                 record_in_use(-1, &mut entry);
-                return section.post(&entry);
+                let too_many = hand.free().0 > FREE_PAGES;
+                section.post(&entry);
+                if too_many {
+                    self.lessen(client);
+                }
+                return;
             }
         }
         // SAFETY: the caller's promise.
         unsafe { self.give_back_with(client.writer(), Some(&client.moved), span, what, counted) };
+    }
+
+    /// Gives the pages of the block that was used longest ago back to the heap.
+    #[cold]
+    fn lessen(&self, client: &Client) {
+        let mut guard = self.state.lock();
+        self.vm.accounts().settle(&client.moved);
+        // SAFETY: the owner is running this, with the heap's lock held.
+        let hand = unsafe { &mut *client.hand.get() };
+        if let Some(block) = hand.blocks.iter_mut().rev().find(|block| !block.is_empty()) {
+            block.give_back(&mut guard.pages);
+        }
+    }
+
+    /// Grows a large object's span by the pages behind it, if they are free and in hand.
+    pub(super) fn grow_near(&self, client: &Client, span: &Span, pages: Pages) -> bool {
+        let (behind, more) = (span.base().plus(span.pages().bytes()), Pages(pages.0 - span.pages().0));
+        let Some(section) = self.books.enter(client.writer()) else { return false };
+        // SAFETY: the owner is running this, inside a section.
+        let hand = unsafe { &mut *client.hand.get() };
+        if hand.find(|block| block.take_at(behind, more).then_some(())).is_none() {
+            return false;
+        }
+        let mut entry = Entry::new();
+        // The accounts may lack free pages that only this cache knows of.
+        self.vm.accounts().settle(&client.moved);
+        self.grown(span, pages, Pages(0), &mut entry);
+        section.post(&entry);
+        true
     }
 
     /// Gives the accounts what the owner moved. The caller owns the client, and hands no span over before.
@@ -210,7 +271,7 @@ impl<O: Os> Heap<O> {
         self.vm.accounts().settle(&client.moved);
         // SAFETY: the owner is running this, with the heap's lock held.
         let hand = unsafe { &mut *client.hand.get() };
-        hand.pages.flush(&mut guard.pages);
+        hand.blocks.iter_mut().for_each(|block| block.flush(&mut guard.pages));
         while let Some(record) = hand.record() {
             // SAFETY: records in hand came from these records, and nobody uses them.
             unsafe { guard.spans.free(record) };

@@ -11,6 +11,7 @@
 
 mod backing;
 mod bitmaps;
+mod furnish;
 mod grow;
 mod local;
 mod release;
@@ -33,6 +34,7 @@ use crate::vm::Vm;
 
 use backing::Records;
 use bitmaps::Bitmaps;
+use furnish::Fresh;
 use grow::Growth;
 pub use local::Client;
 pub use walk::{Still, Walked};
@@ -202,6 +204,11 @@ impl<O: Os> Heap<O> {
     /// Takes a span of `pages` pages whose first byte is aligned to `align`, a power of two. `None`: no
     /// memory; nothing changed but that the heap may have grown.
     pub fn take(&self, writer: &Writer, pages: Pages, align: usize, what: Use) -> Option<&Span> {
+        self.take_noting(writer, pages, align, what).map(|(span, _)| span)
+    }
+
+    /// As [`Heap::take`], with a note of which parts of the span were released.
+    fn take_noting(&self, writer: &Writer, pages: Pages, align: usize, what: Use) -> Option<(&Span, Fresh)> {
         let mut entry = Entry::new();
         let mut guard = self.state.lock();
         let span = self.take_locked(&mut guard, pages, align, what, &mut entry);
@@ -212,6 +219,7 @@ impl<O: Os> Heap<O> {
         span
     }
 
+    /// The span, and which parts of it were released.
     fn take_locked(
         &self,
         state: &mut State,
@@ -219,10 +227,10 @@ impl<O: Os> Heap<O> {
         align: usize,
         what: Use,
         entry: &mut Entry,
-    ) -> Option<&Span> {
+    ) -> Option<(&Span, Fresh)> {
         let record = self.take_record(state, entry)?;
         let taken = self.take_pages(state, pages, align, entry);
-        let Some((base, released)) = taken else {
+        let Some((base, released, fresh)) = taken else {
             // SAFETY: the record was taken above and nobody has seen it.
             unsafe { state.spans.free(record) };
             return None;
@@ -231,7 +239,7 @@ impl<O: Os> Heap<O> {
         move_in_use(pages, what, entry);
         record_in_use(1, entry);
         // SAFETY: the record and the pages were taken above.
-        Some(unsafe { self.install(record, base, pages, what, released == pages) })
+        Some((unsafe { self.install(record, base, pages, what, released == pages) }, fresh))
     }
 
     /// Makes a record that of a span, and the page map say so.
@@ -270,21 +278,28 @@ impl<O: Os> Heap<O> {
         state.spans.alloc(&self.vm, entry).ok()
     }
 
-    /// Finds pages, growing the heap if need be, makes them Ready and takes them. Returns the first byte and
-    /// how many of the pages had been released.
-    fn take_pages(&self, state: &mut State, pages: Pages, align: usize, entry: &mut Entry) -> Option<(Addr, Pages)> {
+    /// Finds pages, growing the heap if need be, makes them Ready and takes them. Returns the first byte, how many of the
+    /// pages had been released, and which parts.
+    fn take_pages(
+        &self,
+        state: &mut State,
+        pages: Pages,
+        align: usize,
+        entry: &mut Entry,
+    ) -> Option<(Addr, Pages, Fresh)> {
         let align = Pages((align / PAGE_SIZE).max(1));
         let base = match state.pages.find_run(pages, align) {
             Some(base) => base,
             None => {
                 let room = pages.0.checked_add(align.0 - 1)?;
-                self.grow(state, Pages(room), entry).ok()?;
+                self.grow(state, Pages(room), pages, entry).ok()?;
                 state.pages.find_run(pages, align)?
             }
         };
+        let fresh = Fresh::of(state, base, pages);
         let released = self.make_used(state, base, pages, entry).ok()?;
         state.pages.take_run(base, pages);
-        Some((base, released))
+        Some((base, released, fresh))
     }
 
     /// Makes free pages Ready; on failure nothing has changed. Returns how many of them were released.

@@ -1,11 +1,11 @@
 //! Large objects that grow or shrink where they are, or move by their pages.
 
-use super::{Heap, Use, mapped, move_in_use};
+use super::{Client, Heap, State, Use, mapped, move_in_use};
 use core::sync::atomic::Ordering;
 
 use crate::account::{Account, Entry, Total, Writer};
 use crate::os::{Os, OsError};
-use crate::span::Span;
+use crate::span::{Kind, Span};
 use crate::units::{Addr, Pages};
 
 /// How many moves by pages a process may make. Each can leave the system with two mappings more, of which
@@ -15,28 +15,52 @@ const MOVES: usize = 8_192;
 impl<O: Os> Heap<O> {
     /// Grows a large object's span to `pages` pages in place, if the pages behind it are free.
     ///
-    /// The caller owns the live large object.
-    pub fn grow_in_place(&self, writer: &Writer, span: &Span, pages: Pages) -> bool {
-        let old = span.pages();
-        let more = Pages(pages.0 - old.0);
-        let behind = span.base().plus(old.bytes());
-        let mut entry = Entry::new();
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-        if !state.pages.all_free(behind, more) {
+    /// The caller owns the live large object, and `client`.
+    pub fn grow_in_place(&self, client: &Client, span: &Span, pages: Pages) -> bool {
+        let behind = span.base().plus(span.pages().bytes());
+        // Mostly the next page is somebody's, which the map says without the lock. Where that is changing, either
+        // answer will do.
+        if self.span_of(behind).is_some_and(|next| next.kind() != Kind::Dead) {
             return false;
         }
-        let Ok(released) = self.make_used(state, behind, more, &mut entry) else {
+        if self.grow_near(client, span, pages) {
+            return true;
+        }
+        let mut entry = Entry::new();
+        let mut guard = self.state.lock();
+        let taken = self.take_behind(&mut guard, span, pages, &mut entry);
+        // The heap may have grown, also in vain.
+        if !entry.is_empty() {
+            self.books.post(client.writer(), &entry);
+        }
+        taken
+    }
+
+    /// Takes the pages behind a large object's span, so that it has `pages` pages, if they are free or the heap can grow
+    /// there.
+    fn take_behind(&self, state: &mut State, span: &Span, pages: Pages, entry: &mut Entry) -> bool {
+        self.state.assert_held();
+        let (behind, more) = (span.base().plus(span.pages().bytes()), Pages(pages.0 - span.pages().0));
+        if !state.pages.all_free(behind, more) && !self.grow_behind(state, behind, more, pages, entry) {
+            return false;
+        }
+        let Ok(released) = self.make_used(state, behind, more, entry) else {
             return false;
         };
         state.pages.take_run(behind, more);
-        self.move_accounts(more, released, Use::Large, &mut entry);
-        move_in_use(more, Use::Large, &mut entry);
+        self.grown(span, pages, released, entry);
+        true
+    }
+
+    /// Notes that a large object's span has grown to `pages` pages in place: by pages that are the caller's, of which
+    /// `released` were released.
+    pub(super) fn grown(&self, span: &Span, pages: Pages, released: Pages, entry: &mut Entry) {
+        let more = Pages(pages.0 - span.pages().0);
+        self.move_accounts(more, released, Use::Large, entry);
+        move_in_use(more, Use::Large, entry);
         // The object is the same one: only its bytes grow.
         entry.add(Total::LargeAllocs, -1);
         self.remap(span, pages);
-        self.books.post(writer, &entry);
-        true
     }
 
     /// Shrinks a large object's span to `pages` pages and frees the rest.
@@ -54,9 +78,8 @@ impl<O: Os> Heap<O> {
         self.books.post(writer, &entry);
     }
 
-    /// Changes the span's pages and, where they differ, the page map's entries. The heap's lock is held.
+    /// Changes the span's pages and, where they differ, the page map's entries. The pages between are the caller's.
     fn remap(&self, span: &Span, pages: Pages) {
-        self.state.assert_held();
         let first = span.base().page();
         let (old, new) = (mapped(span.pages()), mapped(pages));
         span.set_pages(pages);

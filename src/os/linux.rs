@@ -226,6 +226,7 @@ impl Platform for Linux {
 // zero when it is first touched and after MADV_DONTNEED.
 unsafe impl Os for Linux {
     const SPARSE_FROM_ZERO: bool = true;
+    const MOVES_CHEAPLY: bool = true;
 
     fn physical_page_size(&self) -> usize {
         if cfg!(target_arch = "x86_64") {

@@ -85,6 +85,9 @@ pub unsafe trait Os: Platform + Sync {
     /// map needs no lower bound check.
     const SPARSE_FROM_ZERO: bool;
 
+    /// Whether [`Os::move_pages`] moves memory without touching it, so that moving is cheaper than memory from the system.
+    const MOVES_CHEAPLY: bool = false;
+
     /// The size of a physical page in bytes: a power of two, 4 to 64 KiB.
     fn physical_page_size(&self) -> usize;
 

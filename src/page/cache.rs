@@ -40,6 +40,16 @@ impl PageCache {
         (Pages(self.pages.count_ones() as usize - released), Pages(released))
     }
 
+    /// How many pages are free.
+    pub const fn free_pages(&self) -> Pages {
+        Pages(self.pages.count_ones() as usize)
+    }
+
+    /// Whether a run of `pages` pages is free.
+    pub const fn has(&self, pages: Pages) -> bool {
+        pages.0 != 0 && pages.0 <= CACHE_PAGES && find_ones(self.pages, pages.0).is_some()
+    }
+
     /// Calls `used` for each run of released pages, lowest first, and counts those for which it succeeds as
     /// resident from then on. Stops at the first error. Returns how many pages became resident, and whether
     /// all did.
@@ -78,22 +88,53 @@ impl PageCache {
         Some((self.base.plus(i << PAGE_SHIFT), Pages(released)))
     }
 
+    /// Takes exactly the `pages` pages from `addr`, any address, if all of them are free pages of the block; says
+    /// whether they are. Without a lock.
+    #[inline]
+    #[must_use = "pages that are taken must be given back"]
+    pub fn take_at(&mut self, addr: Addr, pages: Pages) -> bool {
+        let Some(run) = self.run(addr, pages).filter(|run| self.pages & run == *run) else { return false };
+        self.pages &= !run;
+        self.released &= !run;
+        self.zero &= !run;
+        true
+    }
+
+    /// The bits of `pages` pages from `addr`, if they lie in the block.
+    #[inline]
+    fn run(&self, addr: Addr, pages: Pages) -> Option<u64> {
+        let n = pages.0;
+        // Below the base this wraps to a number that is in no block.
+        let i = addr.0.wrapping_sub(self.base.0) >> PAGE_SHIFT;
+        if self.base == Addr::NULL || n == 0 || i >= WORD || n > WORD - i {
+            return None;
+        }
+        debug_assert!(addr.is_aligned(PAGE_SIZE));
+        Some(u64::MAX >> (WORD - n) << i)
+    }
+
     /// Puts back pages that are taken, if they lie in the block; says whether they do.
     /// They count as not released. Without a lock.
     #[inline]
     #[must_use = "pages of another block go to the page heap"]
     pub fn free(&mut self, addr: Addr, pages: Pages) -> bool {
-        let n = pages.0;
-        // Below the base this wraps to a number that is in no block.
-        let i = addr.0.wrapping_sub(self.base.0) >> PAGE_SHIFT;
-        if self.base == Addr::NULL || n == 0 || i >= WORD || n > WORD - i {
-            return false;
-        }
-        debug_assert!(addr.is_aligned(PAGE_SIZE));
-        let run = u64::MAX >> (WORD - n) << i;
+        let Some(run) = self.run(addr, pages) else { return false };
         debug_assert_eq!(self.pages & run, 0, "page: freed while free");
         self.pages |= run;
         true
+    }
+
+    /// Whether both are of the same block.
+    pub fn is_same_block(&self, other: &PageCache) -> bool {
+        self.base == other.base
+    }
+
+    /// Gives every page back to `heap`, where they came from. The cache stays one of its block: pages that are freed there
+    /// may be put back here. The caller holds the page heap's lock.
+    pub fn give_back<const LEVELS: usize>(&mut self, heap: &mut PageAlloc<LEVELS>) {
+        let base = self.base;
+        self.flush(heap);
+        self.base = base;
     }
 
     /// Gives every page back to `heap`, where they came from, and leaves the cache empty,

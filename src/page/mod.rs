@@ -8,8 +8,8 @@
 //! mpagecache.go). Five levels cover 2^47 bytes; with one level the root is the chunks'
 //! level, the flat form for 32-bit.
 //!
-//! **Who calls it.** The page heap, which owns one [`PageAlloc`] and gives every cache a
-//! [`PageCache`]; the scavenger, through the page heap. Memory for the tables comes from
+//! **Who calls it.** The page heap, which owns one [`PageAlloc`] and gives every cache some
+//! of [`PageCache`]; the scavenger, through the page heap. Memory for the tables comes from
 //! a [`Backing`] that the page heap hands in.
 //!
 //! **What it may not do.** It takes no lock: the page heap's lock is held around every

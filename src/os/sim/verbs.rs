@@ -40,6 +40,7 @@ impl Platform for Sim {
 // puts fresh zero pages wherever content is lost.
 unsafe impl Os for Sim {
     const SPARSE_FROM_ZERO: bool = false;
+    const MOVES_CHEAPLY: bool = true;
 
     fn physical_page_size(&self) -> usize {
         self.shape.physical_page

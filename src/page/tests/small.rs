@@ -155,6 +155,52 @@ fn a_page_cache_gives_and_takes() {
 }
 
 #[test]
+fn a_page_cache_gives_exactly_these_pages() {
+    let mut world = World::<5>::with_chunks(1, &[0]);
+    world.take(0, 10, 1);
+    let at = |i| world.at(0, i);
+    let (p8, p20, p62, p64) = (at(8), at(20), at(62), at(64));
+    let mut cache = world.heap.allocate_to_cache(Pages(1));
+    assert_eq!(cache.free_pages(), Pages(63));
+    assert!(cache.has(Pages(53)) && !cache.has(Pages(54)) && !cache.has(Pages(0)) && !cache.has(Pages(65)));
+    assert!(!cache.take_at(p8, Pages(3)), "one of them is taken");
+    assert!(!cache.take_at(p62, Pages(3)), "across the block's end");
+    assert!(!cache.take_at(p64, Pages(1)) && !cache.take_at(Addr(PAGE_SIZE), Pages(1)), "of no block");
+    assert!(!cache.take_at(p20, Pages(0)), "none");
+    assert_eq!(cache.free_pages(), Pages(63), "nothing was taken");
+    assert!(cache.make_resident(|_, _| true).1);
+    assert!(cache.take_at(p20, Pages(4)) && !cache.take_at(p20, Pages(1)));
+    assert_eq!(cache.free_pages(), Pages(59));
+    assert!(cache.free(p20, Pages(4)));
+    assert_eq!(cache.alloc(Pages(53)), Some((world.at(0, 11), Pages(49))), "four of them do not read as zero");
+    cache.flush(&mut world.heap);
+    world.check();
+    assert!(!cache.take_at(p8, Pages(1)) && !cache.has(Pages(1)), "no block");
+}
+
+#[test]
+fn a_page_cache_that_gives_back_stays_one_of_its_block() {
+    let mut world = World::<5>::with_chunks(1, &[0]);
+    let mut cache = world.heap.allocate_to_cache(Pages(1));
+    assert!(cache.make_resident(|_, _| true).1);
+    let (base, _) = cache.alloc(Pages(2)).expect("the block is free");
+    cache.give_back(&mut world.heap);
+    world.check();
+    assert!(cache.is_empty() && cache.alloc(Pages(1)).is_none());
+    assert_eq!(world.heap.count(), (Pages(62), Pages(448)));
+    let other = world.heap.allocate_to_cache(Pages(63));
+    assert!(!other.is_same_block(&cache), "63 pages are free in the next block only");
+    let mut same = world.heap.allocate_to_cache(Pages(1));
+    assert!(same.is_same_block(&cache));
+    same.flush(&mut world.heap);
+    assert!(cache.free(base, Pages(2)));
+    assert_eq!(cache.alloc(Pages(2)), Some((base, Pages(0))), "what is put back comes again");
+    assert!(cache.free(base, Pages(2)));
+    cache.flush(&mut world.heap);
+    world.check();
+}
+
+#[test]
 fn a_page_cache_becomes_resident_run_by_run() {
     let mut world = World::<5>::with_chunks(1, &[0]);
     world.take(0, 4, 6);

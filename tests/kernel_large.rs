@@ -1,0 +1,208 @@
+//! Large objects: where they grow without a lock and without moving, and whose memory they get.
+
+mod kernel;
+
+use crossfoot::account::Account;
+use crossfoot::api;
+use crossfoot::boot::Kernel;
+use crossfoot::cache::Cache;
+use crossfoot::heap::Use;
+use crossfoot::os::sim::Sim;
+use crossfoot::units::{Addr, KIB, MIB, PAGE_SIZE, Pages};
+
+use kernel::{adopt, balanced_with_machine, empty, free, reallocate, retire};
+
+fn allocate(kernel: &Kernel<Sim>, cache: &Cache, size: usize) -> usize {
+    let at = api::allocate(kernel.caches().central(), cache, size) as usize;
+    assert_ne!(at, 0, "there is memory");
+    at
+}
+
+/// Writes or reads the words at both ends of an object.
+fn ends(at: usize, size: usize) -> [*mut usize; 2] {
+    [at as *mut usize, (at + size - size_of::<usize>()) as *mut usize]
+}
+
+fn all_freed(kernel: &Kernel<Sim>, cache: &Cache, objects: &[usize]) {
+    objects.iter().for_each(|&at| free(kernel, cache, at));
+    balanced_with_machine(kernel, Some(cache));
+    retire(kernel, cache);
+    empty(kernel);
+    balanced_with_machine(kernel, None);
+}
+
+/// The heap grows behind its last object, from 1 MiB past the end of its first arena, and nothing moves.
+#[test]
+fn the_last_object_grows_with_the_heap() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let mut size = MIB;
+    let at = allocate(&kernel, cache, size);
+    while size <= 64 * MIB {
+        // SAFETY: the object has so many bytes.
+        ends(at, size).into_iter().for_each(|p| unsafe { p.write(size) });
+        let before = kernel.os().ready_bytes();
+        assert_eq!(reallocate(&kernel, cache, at, size * 2, 1), at, "to {} bytes", size * 2);
+        // SAFETY: as above, of before.
+        ends(at, size).into_iter().for_each(|p| assert_eq!(unsafe { p.read() }, size));
+        let more = kernel.os().ready_bytes() - before;
+        assert!(more <= size + MIB, "{more} bytes more for {size}");
+        balanced_with_machine(&kernel, Some(cache));
+        size *= 2;
+    }
+    all_freed(&kernel, cache, &[at]);
+}
+
+/// An object that is not the last one moves, whatever is free at the heap's end.
+#[test]
+fn an_object_before_another_does_not_grow_over_it() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let (first, second) = (allocate(&kernel, cache, 5 * MIB), allocate(&kernel, cache, 5 * MIB));
+    let (low, high) = (first.min(second), first.max(second));
+    let moved = reallocate(&kernel, cache, low, 20 * MIB, 1);
+    assert!(moved > high, "{moved:#x} is not behind {high:#x}");
+    all_freed(&kernel, cache, &[moved, high]);
+}
+
+/// Whether an object can grow is found out without the lock, which this thread has: pages in hand, or somebody's.
+#[test]
+fn growing_from_the_hand_takes_no_lock() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let heap = kernel.caches().central().heap();
+    // The first one makes the heap grow; then there is a block to have in hand.
+    let (first, at) = (allocate(&kernel, cache, 40 * KIB), allocate(&kernel, cache, 40 * KIB));
+    // SAFETY: the object has so many bytes.
+    ends(at, 40 * KIB).into_iter().for_each(|p| unsafe { p.write(40) });
+    let still = heap.hold_still();
+    assert_eq!(reallocate(&kernel, cache, at, 60 * KIB, 1), at);
+    drop(still);
+    // SAFETY: as above.
+    ends(at, 40 * KIB).into_iter().for_each(|p| assert_eq!(unsafe { p.read() }, 40));
+    balanced_with_machine(&kernel, Some(cache));
+    let behind = allocate(&kernel, cache, 40 * KIB);
+    assert_eq!(behind, at + Pages::holding(60 * KIB).expect("some").bytes());
+    let span = heap.span_of(Addr(at)).expect("an object's");
+    let still = heap.hold_still();
+    assert!(!heap.grow_in_place(cache.client(), span, Pages(9)), "somebody is behind");
+    drop(still);
+    assert_eq!(span.usable(), Pages::holding(60 * KIB).expect("some").bytes());
+    all_freed(&kernel, cache, &[first, at, behind]);
+}
+
+/// What a thread frees in one of its blocks it gets again without the lock, also when it used others since.
+#[test]
+fn several_blocks_are_in_hand() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let heap = kernel.caches().central().heap();
+    let size = 32 * PAGE_SIZE;
+    let objects: Vec<_> = (0..6).map(|_| allocate(&kernel, cache, size)).collect();
+    let still = heap.hold_still();
+    // Two of them fill a block, so the first and the last are of different ones.
+    for at in [objects[0], objects[5]] {
+        free(&kernel, cache, at);
+        assert_eq!(allocate(&kernel, cache, size), at);
+    }
+    drop(still);
+    balanced_with_machine(&kernel, Some(cache));
+    all_freed(&kernel, cache, &objects);
+}
+
+/// A thread that gets much back does not keep it.
+#[test]
+fn a_hand_does_not_keep_too_much() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let objects: Vec<_> = (0..8).map(|_| allocate(&kernel, cache, 32 * PAGE_SIZE)).collect();
+    objects.into_iter().for_each(|at| free(&kernel, cache, at));
+    // SAFETY: this thread owns the cache.
+    let (pages, _) = unsafe { cache.client().in_hand() };
+    assert!(pages.0 <= 128, "{} pages are in hand", pages.0);
+    all_freed(&kernel, cache, &[]);
+}
+
+/// Before there is no memory for an object, what is in hand goes back and is a part of its run.
+#[test]
+fn a_hand_is_emptied_before_there_is_no_memory() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let objects: Vec<_> = (0..16).map(|_| allocate(&kernel, cache, 32 * PAGE_SIZE)).collect();
+    objects.into_iter().for_each(|at| free(&kernel, cache, at));
+    // SAFETY: this thread owns the cache.
+    assert_ne!(unsafe { cache.client().in_hand() }.0, Pages(0));
+    kernel.os().fail_from(1);
+    let all = allocate(&kernel, cache, 4 * MIB);
+    kernel.os().fail_never();
+    all_freed(&kernel, cache, &[all]);
+}
+
+/// A fresh large object gets the memory of free pages that do not fit it; one that must be zero gets new memory.
+#[test]
+fn free_memory_moves_under_a_fresh_object() {
+    for zero in [false, true] {
+        let kernel = kernel::kernel(Sim::new());
+        let cache = adopt(&kernel);
+        let central = kernel.caches().central();
+        let (a, behind) = (allocate(&kernel, cache, 8 * MIB), allocate(&kernel, cache, 3 * MIB));
+        // SAFETY: the object has so many bytes.
+        unsafe { (a as *mut u8).write_bytes(0xa5, 8 * MIB) };
+        free(&kernel, cache, a);
+        let before = balanced_with_machine(&kernel, Some(cache)).snapshot;
+        let ready = kernel.os().ready_bytes();
+        let size = 16 * MIB;
+        let at =
+            if zero { api::allocate_zeroed(central, cache, size) as usize } else { allocate(&kernel, cache, size) };
+        assert!(at > behind, "it does not fit where there is memory");
+        let after = balanced_with_machine(&kernel, Some(cache)).snapshot;
+        let more = kernel.os().ready_bytes() - ready;
+        let free_less = before.account(Account::HeapFree) - after.account(Account::HeapFree);
+        if zero {
+            assert_eq!((more, free_less), (size, 0), "all of it is new memory");
+            // SAFETY: the object has so many bytes.
+            assert!(unsafe { core::slice::from_raw_parts(at as *const u8, size) }.iter().all(|&b| b == 0));
+        } else {
+            let moved = size - more;
+            assert!(moved >= 6 * MIB && moved.is_multiple_of(2 * MIB), "{moved} bytes moved");
+            assert_eq!(free_less, moved as i64);
+            // SAFETY: as above. All of it is there.
+            unsafe { (at as *mut u8).write_bytes(0x5a, size) };
+        }
+        // What moved away is there again, zero.
+        let again = api::allocate_zeroed(central, cache, 8 * MIB) as usize;
+        assert_eq!(again, a);
+        // SAFETY: as above.
+        assert!(unsafe { core::slice::from_raw_parts(again as *const u8, 8 * MIB) }.iter().all(|&b| b == 0));
+        all_freed(&kernel, cache, &[at, behind, again]);
+    }
+}
+
+/// Where the system refuses one of the calls, the object has new memory, and nothing is lost.
+#[test]
+fn a_refused_move_loses_nothing() {
+    for nth in 1..8 {
+        let kernel = kernel::kernel(Sim::new());
+        let cache = adopt(&kernel);
+        let heap = kernel.caches().central().heap();
+        let (a, behind) = (allocate(&kernel, cache, 8 * MIB), allocate(&kernel, cache, 3 * MIB));
+        free(&kernel, cache, a);
+        // The heap has grown before, so that only moves are left to be refused.
+        let large = heap.take_large(cache.client(), Pages::holding(16 * MIB).expect("some"), 1, true);
+        let large = large.expect("there is memory");
+        assert!(large.end_large());
+        // SAFETY: nobody uses the span.
+        unsafe { heap.give_back_near(cache.client(), large, Use::Large, Default::default()) };
+        heap.release(cache.writer(), Pages(16 * MIB / PAGE_SIZE));
+        kernel.os().fail_nth(nth);
+        let at = api::allocate(kernel.caches().central(), cache, 16 * MIB) as usize;
+        kernel.os().fail_never();
+        balanced_with_machine(&kernel, Some(cache));
+        if at != 0 {
+            // SAFETY: the object has so many bytes.
+            unsafe { (at as *mut u8).write_bytes(0x5a, 16 * MIB) };
+            free(&kernel, cache, at);
+        }
+        all_freed(&kernel, cache, &[behind]);
+    }
+}
