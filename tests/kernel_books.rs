@@ -60,7 +60,7 @@ impl World {
         // Some come home to an inbox, some stay in an outbox.
         objects[100..200].iter().for_each(|&at| free(&kernel, other, at));
         api::allocate(central, cache, 100_000);
-        let large = api::allocate(central, cache, 200_000) as usize;
+        let large = api::allocate(central, cache, 400_000) as usize;
         for kind in [Kind::Stack, Kind::WorkBuf, Kind::Bitmap] {
             central.heap().take(writer, Pages(2), 1, Use::Manual(kind)).expect("there is room");
         }
@@ -352,13 +352,13 @@ fn an_entry_that_was_forgotten() {
 fn a_span_that_covers_another() {
     let world = World::new();
     let heap = world.kernel.caches().central().heap();
-    let take = || heap.take(world.cache().writer(), Pages(40), 1, Use::Manual(Kind::Stack)).expect("there is room");
+    let take = || heap.take(world.cache().writer(), Pages(60), 1, Use::Manual(Kind::Stack)).expect("there is room");
     let (one, two): (&Span, &Span) = (take(), take());
     assert_eq!(one.base().plus(one.pages().bytes()), two.base(), "the lowest room comes first");
     world.is_balanced();
-    one.set_pages(Pages(80));
+    one.set_pages(Pages(120));
     world.fails(true, &[RECORDS]);
-    one.set_pages(Pages(40));
+    one.set_pages(Pages(60));
     world.is_balanced();
 }
 
@@ -420,7 +420,7 @@ fn both_ways_of_adding_up_agree() {
     let row = fast.by_size[CLASS.index()];
     assert_eq!((row.size, row.mallocs), (CLASS.size() as u64, 500));
     assert_eq!((fast.mallocs, fast.heap_objects + fast.frees), (502, 502));
-    assert_eq!(fast.total_alloc, 500 * 48 + 106_496 + 204_800, "large objects have whole pages");
+    assert_eq!(fast.total_alloc, 500 * 48 + 106_496 + 401_408, "large objects have whole pages");
     assert_eq!(fast.frees, row.frees + 1);
     assert!((1..=100).contains(&fast.in_transit), "{}", fast.in_transit);
     assert_eq!((fast.stack_inuse, fast.heap_alloc), (2 * PAGE_SIZE as u64, fast.alloc));

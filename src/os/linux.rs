@@ -230,8 +230,7 @@ unsafe impl Os for Linux {
 
     fn physical_page_size(&self) -> usize {
         if cfg!(target_arch = "x86_64") {
-            // It has no other.
-            return 4 * KIB;
+            return 4 * KIB; // It has no other.
         }
         match PHYSICAL_PAGE.load(Ordering::Relaxed) {
             0 => probe_physical_page(),
