@@ -24,7 +24,7 @@ pub(super) const HUGE_TO: usize = 32 * MIB;
 
 /// From how many bytes in use on all growth may get huge pages: the heap is filled from below, so a new chunk
 /// will be dense, and its last huge page, half used, is little beside what is in use.
-const DENSE_FROM: usize = 32 * MIB;
+const DENSE_FROM: usize = 4 * MIB;
 /// And how many for each cache: of a thread's spans, one of each class is hardly used, and many threads with few objects
 /// make a heap that is not dense.
 const DENSE_PER_CACHE: usize = one_span_of_each();

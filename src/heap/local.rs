@@ -59,9 +59,15 @@ impl Hand {
         self.blocks.iter().any(|block| block.has(pages))
     }
 
-    /// How many pages are free and not released, and how many are released.
+    /// How many pages are free.
     fn free(&self) -> Pages {
         Pages(self.blocks.iter().map(|block| block.free_pages().0).sum())
+    }
+
+    /// Whether more than [`FREE_PAGES`] pages are free. Mostly so few blocks have any that nothing needs to be counted.
+    fn has_too_many(&self) -> bool {
+        let blocks = self.blocks.iter().filter(|block| !block.is_empty()).count();
+        blocks > FREE_PAGES / CACHE_PAGES && self.free().0 > FREE_PAGES
     }
 
     fn record(&mut self) -> Option<NonNull<Span>> {
@@ -218,7 +224,7 @@ impl<O: Os> Heap<O> {
                 }
                 move_out_of_use(pages, what, counted, &mut entry);
                 record_in_use(-1, &mut entry);
-                let too_many = hand.free().0 > FREE_PAGES;
+                let too_many = hand.has_too_many();
                 section.post(&entry);
                 if too_many {
                     self.lessen(client);
