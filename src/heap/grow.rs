@@ -22,8 +22,8 @@ const HUGE_FROM: usize = 2 * MIB;
 /// cost a huge page.
 pub(super) const HUGE_TO: usize = 32 * MIB;
 
-/// From how many bytes in use on all growth may get huge pages: the heap is filled from below, so a new chunk
-/// will be dense, and its last huge page, half used, is little beside what is in use.
+/// From how many bytes in use on all growth may get huge pages: all chunks but the first, which is all that a small
+/// program has. The heap is filled from below, so a new chunk will be dense.
 const DENSE_FROM: usize = 4 * MIB;
 /// And how many for each cache: of a thread's spans, one of each class is hardly used, and many threads with few objects
 /// make a heap that is not dense.
