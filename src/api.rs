@@ -58,6 +58,9 @@ fn allocate_class<O: Os>(central: &Central<O>, cache: &Cache, class: Class) -> *
 }
 
 /// A large object, and where that is asked for by `zero`, whether it reads as zero.
+///
+/// A call of its own: small objects' slow path would save registers for it each time.
+#[inline(never)]
 fn allocate_large<O: Os>(
     central: &Central<O>,
     cache: &Cache,

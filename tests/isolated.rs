@@ -169,7 +169,7 @@ fn a_limit_holds_and_is_no_dead_end() {
             all.push(p);
         }
         let total = all.len() * bytes;
-        assert!(total <= 8 * MIB && total >= 6 * MIB, "{total} bytes in objects of {bytes}");
+        assert!((6 * MIB..=8 * MIB).contains(&total), "{total} bytes in objects of {bytes}");
         // SAFETY: each is live, and forgotten here.
         all.into_iter().for_each(|p| unsafe { heap.free(p) });
         assert_eq!(balanced(&heap).heap_objects, 0);
