@@ -72,16 +72,19 @@ impl Busy {
 struct Holders([u64; MOST / 64]);
 
 impl Holders {
+    #[inline(always)]
     fn only(cpu: usize) -> Holders {
         let mut holders = Holders::default();
         holders.add(cpu);
         holders
     }
 
+    #[inline(always)]
     fn has(&self, cpu: usize) -> bool {
         self.0[cpu / 64] >> (cpu % 64) & 1 == 1
     }
 
+    #[inline(always)]
     fn add(&mut self, cpu: usize) {
         self.0[cpu / 64] |= 1 << (cpu % 64);
     }
@@ -91,16 +94,53 @@ impl Holders {
     }
 }
 
-#[derive(Default)]
+/// What the directory knows of a line. All zero: nobody touched it.
+#[derive(Clone, Copy)]
 struct Line {
-    writer: Option<u16>,
     holders: Holders,
+    /// Who wrote it last, and one more; 0: nobody.
+    writer: u16,
+}
+
+impl Line {
+    const NEW: Line = Line { holders: Holders([0; MOST / 64]), writer: 0 };
+}
+
+/// Every line of the kernel's memory, by its number: in blocks that are made when one of their lines is touched.
+#[derive(Default)]
+struct Lines {
+    /// Which block has the lines; 0: none yet.
+    index: Vec<u32>,
+    blocks: Vec<[Line; BLOCK]>,
+}
+
+/// Lines of a block.
+const BLOCK: usize = 64;
+
+impl Lines {
+    fn new(memory: &[Range<usize>; 2]) -> Lines {
+        let lines: usize = memory.iter().map(|range| (range.len() >> LINE_SHIFT) + 2).sum();
+        // Zero pages, as long as nobody writes there.
+        Lines { index: vec![0; lines / BLOCK + 2], blocks: vec![[Line::NEW; BLOCK]] }
+    }
+
+    #[inline(always)]
+    fn line(&mut self, number: usize) -> &mut Line {
+        let block = &mut self.index[number / BLOCK];
+        if *block == 0 {
+            *block = self.blocks.len() as u32;
+            self.blocks.push([Line::NEW; BLOCK]);
+        }
+        &mut self.blocks[*block as usize][number % BLOCK]
+    }
 }
 
 impl Line {
     /// Touches it. Whether it moves.
+    #[inline(always)]
     fn touch(&mut self, cpu: usize, access: Access) -> bool {
-        let (me, foreign) = (cpu as u16, self.writer.is_some_and(|writer| usize::from(writer) != cpu));
+        let me = cpu as u16 + 1;
+        let foreign = self.writer != 0 && self.writer != me;
         match access {
             Access::Read => {
                 let moves = foreign && !self.holders.has(cpu);
@@ -111,7 +151,7 @@ impl Line {
                 let only = Holders::only(cpu);
                 let none = self.holders == Holders::default();
                 let moves = if none { foreign } else { self.holders != only };
-                (self.holders, self.writer) = (only, Some(me));
+                (self.holders, self.writer) = (only, me);
                 moves
             }
         }
@@ -190,7 +230,7 @@ pub type Table<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
 /// The machine. See the [module](self).
 #[derive(Default)]
 pub struct Model {
-    lines: Table<usize, Line>,
+    lines: Lines,
     /// Lines on their way.
     busy: Table<usize, Busy>,
     /// The kernel's locks.
@@ -201,8 +241,8 @@ pub struct Model {
     pub words: Table<usize, u64>,
     /// What was counted since the last [`Model::begin`].
     pub counts: Counts,
-    /// Memory of the kernel. Everything else, the stack above all, is not looked at.
-    pub memory: [Range<usize>; 2],
+    /// Memory of the kernel, itself first. Everything else, the stack above all, is not looked at.
+    memory: [Range<usize>; 2],
     /// The CPU whose turn it is.
     pub cpu: usize,
     /// Whether time passes.
@@ -220,14 +260,16 @@ unsafe impl Sync for Global {}
 static MODEL: Global = Global(UnsafeCell::new(None));
 
 /// The machine of the moment.
+#[inline(always)]
 pub fn model() -> &'static mut Model {
     // SAFETY: one thread; the hooks are off while somebody has the result, and nobody keeps it.
     unsafe { (*MODEL.0.get()).get_or_insert_with(Model::default) }
 }
 
-/// Begins with a new machine.
-pub fn renew(cpus: usize, timed: bool) {
-    let new = Model { clocks: vec![0; cpus], timed, ..Model::default() };
+/// Begins with a new machine of so many CPUs. `memory` is the kernel's.
+pub fn renew(cpus: usize, timed: bool, memory: [Range<usize>; 2]) {
+    let lines = Lines::new(&memory);
+    let new = Model { clocks: vec![0; cpus], timed, memory, lines, ..Model::default() };
     // SAFETY: as in `model`.
     unsafe { *MODEL.0.get() = Some(new) };
 }
@@ -246,9 +288,9 @@ impl Model {
         self.begun = latest;
     }
 
-    /// Cycles since the count began, of the CPU that came furthest.
+    /// Cycles since the count began, up to which every CPU has come.
     pub fn elapsed(&self) -> u64 {
-        self.clocks.iter().copied().max().unwrap_or(0) - self.begun
+        self.past.saturating_sub(self.begun)
     }
 
     /// The CPU whose clock is behind the others', of the first `among`.
@@ -280,14 +322,28 @@ impl Model {
         self.pass(LOCKED);
     }
 
-    /// An access of the kernel from this place in the code.
-    pub fn access(&mut self, address: usize, access: Access, from: usize) {
-        if !self.memory.iter().any(|range| range.contains(&address)) {
-            return;
+    /// The number of the line at an address of the kernel's memory.
+    #[inline(always)]
+    fn number(&self, address: usize) -> Option<usize> {
+        let [itself, heap] = &self.memory;
+        if heap.contains(&address) {
+            let first = (itself.len() >> LINE_SHIFT) + 2;
+            Some(first + (address >> LINE_SHIFT) - (heap.start >> LINE_SHIFT))
+        } else if itself.contains(&address) {
+            Some((address >> LINE_SHIFT) - (itself.start >> LINE_SHIFT))
+        } else {
+            None
         }
+    }
+
+    /// An access of the kernel from this place in the code.
+    #[inline(always)]
+    pub fn access(&mut self, address: usize, access: Access, from: usize) {
+        let Some(number) = self.number(address) else { return };
         self.counts.accesses += 1;
-        self.pass(HIT);
-        if self.touch(address >> LINE_SHIFT, access) {
+        self.clocks[self.cpu] += HIT;
+        if self.lines.line(number).touch(self.cpu, access) {
+            self.moved(number);
             self.counts.moved += 1;
             *self.moves.entry((address & !7, from)).or_default() += 1;
         }
@@ -302,28 +358,29 @@ impl Model {
 
     /// An access of the program to an object of its own.
     pub fn by_program(&mut self, address: usize, access: Access) {
-        if self.touch(address >> LINE_SHIFT, access) {
+        let Some(number) = self.number(address) else { return };
+        if self.lines.line(number).touch(self.cpu, access) {
+            self.moved(number);
             self.counts.by_program += 1;
         }
     }
 
-    fn touch(&mut self, number: usize, access: Access) -> bool {
-        let now = self.clocks[self.cpu];
-        let moves = self.lines.entry(number).or_default().touch(self.cpu, access);
-        if moves && self.timed {
+    /// A line moves to the CPU of this turn, which waits for it.
+    fn moved(&mut self, number: usize) {
+        if self.timed {
+            let now = self.now();
             let busy = self.busy.entry(number).or_default();
             let start = busy.free_from(now);
             busy.take(start..start + TRANSFER, self.past);
             self.counts.line_wait += start - now;
             self.clocks[self.cpu] = start + TRANSFER;
         }
-        moves
     }
 
     /// What an atomic operation made of a word of `bytes` bytes. A byte that goes from 0 to 1 is a lock that is taken,
     /// and it is released when it is set to 0.
     pub fn atomic(&mut self, address: usize, bytes: usize, old: u64, new: u64, locked: bool) {
-        if !self.memory.iter().any(|range| range.contains(&address)) {
+        if self.number(address).is_none() {
             return;
         }
         if locked {

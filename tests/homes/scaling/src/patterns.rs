@@ -39,21 +39,42 @@ pub const TABLE: &[Row] = &[
         heavy: 10,
         ..row("large", 1, |n| Churn::new(n, 4, large), "own objects of 64 KiB to 1 MiB, 4 alive, the same")
     },
-    row("exchange", 2, |n| Exchange::new(n), "as churn, and every fourth object is freed by another thread, any one"),
-    row("producer-consumer", 2, |n| Pairs::new(n), "pairs: one allocates objects of 64 bytes, the other frees them"),
-    row("asymmetric", 2, |n| Fan::new(n), "one thread allocates 16 to 512 bytes for all others, which free"),
-    row(
-        "larson",
-        1,
-        |n| Lines::new(n),
-        "150 objects; after 400 replacements the thread ends, and the next one has them",
-    ),
+    Row {
+        heavy: 2,
+        ..row("exchange", 2, |n| Exchange::new(n), "as churn, and every fourth object is freed by any other thread")
+    },
+    Row {
+        heavy: 2,
+        ..row(
+            "producer-consumer",
+            2,
+            |n| Pairs::new(n),
+            "pairs: one allocates objects of 64 bytes, the other frees them",
+        )
+    },
+    Row {
+        heavy: 4,
+        ..row("asymmetric", 2, |n| Fan::new(n), "one thread allocates 16 to 512 bytes for all others, which free")
+    },
+    Row {
+        heavy: 2,
+        ..row(
+            "larson",
+            1,
+            |n| Lines::new(n),
+            "150 objects; after 400 replacements the thread ends, and the next has them",
+        )
+    },
     Row { heavy: 3, ..row("thread-churn", 1, |n| Short::new(n), "threads of 200 objects, one after the other") },
     Row {
         reader: true,
         ..row("churn, read", 1, |n| Churn::new(n, 300, small), "churn, and one more reads statistics")
     },
-    Row { reader: true, ..row("exchange, read", 2, |n| Exchange::new(n), "exchange, and one more reads statistics") },
+    Row {
+        reader: true,
+        heavy: 2,
+        ..row("exchange, read", 2, |n| Exchange::new(n), "exchange, and one more reads statistics")
+    },
 ];
 
 /// How many objects a step of a pair allocates or frees.

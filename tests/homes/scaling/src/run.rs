@@ -112,7 +112,7 @@ impl Outcome {
             self.elapsed
         );
         for (name, rank) in &self.ranks {
-            line += &format!("\t{name}={}/{}/{}/{}", rank.taken, rank.sharers, rank.waits, rank.waited);
+            line += &format!("\t{name}={}/{}/{}/{}/{}", rank.taken, rank.sharers, rank.waits, rank.waited, rank.held);
         }
         line
     }

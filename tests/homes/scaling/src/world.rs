@@ -7,7 +7,7 @@ use crossfoot::api;
 use crossfoot::boot::Kernel;
 use crossfoot::cache::Cache;
 use crossfoot::os::sim::Sim;
-use crossfoot::units::Addr;
+use crossfoot::units::{Addr, GIB};
 
 use crate::hooks;
 use crate::machine::{self, Machine};
@@ -31,6 +31,9 @@ impl Rng {
         from + (self.next() % (to - from + 1) as u64) as usize
     }
 }
+
+/// What lies behind the simulated system's window: its other memory.
+const BEHIND: usize = 8 * GIB;
 
 /// A live object.
 #[derive(Clone, Copy)]
@@ -63,10 +66,9 @@ impl World {
         let sim = machine::renew();
         // Both stay: the kernel's memory is named after the run.
         let kernel: &'static Kernel<Machine> = Box::leak(Box::new(Kernel::new(Machine)));
-        model::renew(cpus + readers, timed);
         let (place, itself) = (sim.place(), std::ptr::from_ref(kernel).addr());
-        let end = place.base.0 + place.size + (8 << 30);
-        model().memory = [itself..itself + size_of_val(kernel), place.base.0..end];
+        let end = place.base.0 + place.size + BEHIND;
+        model::renew(cpus + readers, timed, [itself..itself + size_of_val(kernel), place.base.0..end]);
         let caches = vec![None; cpus + readers];
         let (rng, snapshot) = (Rng(seed), Box::new(Snapshot::new()));
         World { kernel, sim, cpus, rng, records: BTreeSet::new(), reads: 0, caches, snapshot }
