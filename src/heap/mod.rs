@@ -90,7 +90,8 @@ struct State {
 /// The page heap of one kernel.
 pub struct Heap<O: Os> {
     vm: Vm<O>,
-    books: Books<O>,
+    /// Apart, because every entry reads the generation, and the accounts change.
+    books: Apart<Books<O>>,
     /// Apart, because every free reads where it is, and its neighbours change.
     map: Apart<PageMap>,
     /// How many caches there are that take spans here.
@@ -106,7 +107,7 @@ impl<O: Os> Heap<O> {
     pub const fn new(os: O) -> Heap<O> {
         Heap {
             vm: Vm::new(os),
-            books: Books::new(),
+            books: Apart::new(Books::new()),
             map: Apart::new(PageMap::new()),
             clients: AtomicUsize::new(0),
             moves: AtomicUsize::new(0),

@@ -31,7 +31,11 @@ fn line() -> Result<Line, String> {
     let mut line = Line { quick: false, plain: false, only: None, threads: Vec::new(), top: 0 };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+        let (word, mut given) = match word.split_once('=') {
+            Some((word, value)) => (word.to_owned(), Some(value.to_owned())),
+            None => (word, None),
+        };
+        let mut value = || given.take().or_else(|| words.next()).ok_or(format!("{word} needs a value"));
         match word.as_str() {
             "--quick" => line.quick = true,
             "--plain" => line.plain = true,
