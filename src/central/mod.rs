@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::account::ClassEntry;
 use crate::heap::{Client, Heap, Use};
-use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
+use crate::lock::{Apart, Mutex, Rank, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 use crate::span::{Batch, Object, Place, Span, SpanList};
@@ -28,10 +28,25 @@ struct Spans {
 // SAFETY: the list and its spans are touched only through the mutex around them.
 unsafe impl Send for Spans {}
 
+/// One class.
+struct Row<O: Os> {
+    spans: Mutex<O, Spans>,
+    /// Whether a span is listed: who needs a span looks here first, and takes no lock where there is none. Written under
+    /// the lock. Whoever reads it late takes a span of the page heap instead.
+    listed: AtomicBool,
+}
+
+impl<O: Os> Row<O> {
+    /// Says whether a span is listed, after a change of the list.
+    fn note(&self, spans: &Spans) {
+        self.listed.store(!spans.partial.is_empty(), Ordering::Relaxed);
+    }
+}
+
 /// The central lists of one kernel, and the page heap behind them.
 pub struct Central<O: Os> {
     heap: Heap<O>,
-    classes: [Mutex<O, Spans>; CLASSES],
+    classes: [Apart<Row<O>>; CLASSES],
     /// Whether an object ever stayed larger than its size became, for want of memory for a smaller one.
     larger: AtomicBool,
 }
@@ -41,7 +56,10 @@ impl<O: Os> Central<O> {
     pub const fn new(os: O) -> Central<O> {
         Central {
             heap: Heap::new(os),
-            classes: [const { Mutex::new(Rank::Central, Spans { partial: SpanList::new() }) }; CLASSES],
+            classes: [const {
+                let spans = Mutex::new(Rank::Central, Spans { partial: SpanList::new() });
+                Apart::new(Row { spans, listed: AtomicBool::new(false) })
+            }; CLASSES],
             larger: AtomicBool::new(false),
         }
     }
@@ -62,15 +80,30 @@ impl<O: Os> Central<O> {
         self.larger.load(Ordering::Relaxed)
     }
 
-    fn lock(&self, class: Class) -> Guard<'_, O, Spans> {
-        self.classes[class.index()].lock()
+    fn row(&self, class: Class) -> &Row<O> {
+        &self.classes[class.index()]
+    }
+
+    fn locks(&self) -> impl Iterator<Item = &Mutex<O, Spans>> {
+        self.classes.iter().map(|row| &row.spans)
+    }
+
+    /// A span of the class's list, for `owner`.
+    fn take_listed(&self, class: Class, owner: *mut (), token: usize) -> Option<NonNull<Span>> {
+        let row = self.row(class);
+        if !row.listed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let spans = row.spans.lock();
+        let span = spans.take(owner, token);
+        row.note(&spans);
+        span
     }
 
     /// A span of `class` with room, for `owner`, whose thread frees with `token`: from the list, else from the page
     /// heap. `None`: no memory.
     pub fn take(&self, client: &Client, class: Class, owner: *mut (), token: usize) -> Option<&Span> {
-        let listed = self.lock(class).take(owner, token);
-        if let Some(span) = listed {
+        if let Some(span) = self.take_listed(class, owner, token) {
             // SAFETY: records of spans in use are alive; the span is the caller's now.
             return Some(unsafe { span.as_ref() });
         }
@@ -87,19 +120,23 @@ impl<O: Os> Central<O> {
         if span.refuse_interior() == 0 {
             return self.retire(client, span, ClassEntry::default());
         }
-        let spans = self.lock(span.class());
+        let row = self.row(span.class());
+        let spans = row.spans.lock();
         span.disown();
         spans.list(span);
+        row.note(&spans);
     }
 
     /// Gives `span` to `owner`, whose thread frees with `token`, if no cache owns it. It stands in no list then.
     pub fn adopt(&self, span: &Span, owner: *mut (), token: usize) -> bool {
-        let spans = self.lock(span.class());
+        let row = self.row(span.class());
+        let spans = row.spans.lock();
         if !span.owner().is_null() {
             return false;
         }
         if span.has_room() {
             spans.partial.remove(span);
+            row.note(&spans);
         }
         span.set_owner(owner, token);
         true
@@ -119,7 +156,8 @@ impl<O: Os> Central<O> {
     /// The objects were posted as sent, and count as received by whoever frees them.
     pub fn free(&self, client: &Client, span: &Span, batch: &Batch<Object>) -> bool {
         let class = span.class();
-        let spans = self.lock(class);
+        let row = self.row(class);
+        let spans = row.spans.lock();
         if !span.owner().is_null() {
             return false;
         }
@@ -130,6 +168,7 @@ impl<O: Os> Central<O> {
         if span.out.get() == 0 {
             if had_room {
                 spans.partial.remove(span);
+                row.note(&spans);
             }
             drop(spans);
             self.retire(client, span, entry);
@@ -137,6 +176,7 @@ impl<O: Os> Central<O> {
             self.heap.books().post_class(client.writer(), class, &entry);
             if !had_room {
                 spans.list(span);
+                row.note(&spans);
             }
         }
         true
@@ -144,7 +184,7 @@ impl<O: Os> Central<O> {
 
     /// Takes the locks of all classes and the heap's for a fork.
     pub fn hold_for_fork(&self) {
-        hold_row(&self.classes);
+        hold_row(self.locks());
         self.heap.hold_for_fork();
     }
 
@@ -156,13 +196,13 @@ impl<O: Os> Central<O> {
         // SAFETY: the caller's promise.
         unsafe {
             self.heap.release_after_fork();
-            let_go_row(&self.classes);
+            let_go_row(self.locks());
         }
     }
 
     /// How often locks of central lists were contended, and how long they were waited for, in nanoseconds.
     pub fn contention(&self) -> (u64, u64) {
-        self.classes.iter().fold((0, 0), |(n, t), m| (n + m.contended(), t + m.waited_nanos()))
+        self.locks().fold((0, 0), |(n, t), m| (n + m.contended(), t + m.waited_nanos()))
     }
 }
 

@@ -23,7 +23,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::account::{Account, Books, ClassEntry, Entry, Moved, Total, Writer};
 use crate::config::SUMMARY_LEVELS;
-use crate::lock::{Mutex, Rank, hold_row, let_go_row};
+use crate::lock::{Apart, Mutex, Rank, hold_row, let_go_row};
 use crate::meta::{Charge, Fixed};
 use crate::os::{Os, OsError};
 use crate::page::PageAlloc;
@@ -85,11 +85,12 @@ impl Charge for OfSpans {
     const FREE: Total = Total::SpanFree;
 }
 
-/// What the heap's lock protects.
+/// What the heap's lock protects: in this order, so that the records of spans lie beside the lock.
+#[repr(C)]
 struct State {
+    spans: Fixed<Span, OfSpans>,
     pages: PageAlloc<SUMMARY_LEVELS>,
     records: Records,
-    spans: Fixed<Span, OfSpans>,
     growth: Growth,
     bitmaps: Bitmaps,
     /// Pages that are taken out while they are being released; still counted as free.
@@ -99,13 +100,16 @@ struct State {
 /// The page heap of one kernel.
 pub struct Heap<O: Os> {
     vm: Vm<O>,
-    books: Books<O>,
-    map: PageMap,
+    /// Apart, because every entry reads the generation, and the accounts change.
+    books: Apart<Books<O>>,
+    /// Apart, because every free reads where it is, and its neighbours change.
+    map: Apart<PageMap>,
     /// How many caches there are that take spans here.
     clients: AtomicUsize,
     /// Moves of large objects by their pages so far.
     moves: AtomicUsize,
-    state: Mutex<O, State>,
+    /// Apart, so that the lock lies in one line with what every holder needs.
+    state: Apart<Mutex<O, State>>,
 }
 
 impl<O: Os> Heap<O> {
@@ -113,11 +117,11 @@ impl<O: Os> Heap<O> {
     pub const fn new(os: O) -> Heap<O> {
         Heap {
             vm: Vm::new(os),
-            books: Books::new(),
-            map: PageMap::new(),
+            books: Apart::new(Books::new()),
+            map: Apart::new(PageMap::new()),
             clients: AtomicUsize::new(0),
             moves: AtomicUsize::new(0),
-            state: Mutex::new(
+            state: Apart::new(Mutex::new(
                 Rank::Heap,
                 State {
                     pages: PageAlloc::new(),
@@ -127,7 +131,7 @@ impl<O: Os> Heap<O> {
                     bitmaps: Bitmaps::new(),
                     releasing: Pages(0),
                 },
-            ),
+            )),
         }
     }
 
@@ -170,7 +174,7 @@ impl<O: Os> Heap<O> {
 
     /// Takes the heap's lock for a fork.
     pub fn hold_for_fork(&self) {
-        hold_row([&self.state]);
+        hold_row([&*self.state]);
     }
 
     /// Releases what [`Heap::hold_for_fork`] took.
@@ -179,7 +183,7 @@ impl<O: Os> Heap<O> {
     /// This thread, or in the child the one that forked, holds the lock by that call.
     pub unsafe fn release_after_fork(&self) {
         // SAFETY: the caller's promise.
-        unsafe { let_go_row([&self.state]) };
+        unsafe { let_go_row([&*self.state]) };
     }
 
     /// Reserves what the heap needs before its first page. Called by `boot`, until it succeeds once.

@@ -12,6 +12,7 @@
 //! while each lock it holds comes before it, so no circle of threads waits for each other. A release
 //! build carries nothing of the checker, and a new mutex is as zero as what it protects.
 
+mod apart;
 mod draw;
 #[cfg(debug_assertions)]
 pub mod held;
@@ -24,6 +25,7 @@ mod row;
 #[cfg(debug_assertions)]
 mod violation;
 
+pub use apart::Apart;
 pub use draw::{dot, mermaid, reasons, table};
 pub use mutex::{Guard, Mutex, RankGuard, acquire_rank};
 pub use rank::{COUNT, EVALUATED, Edge, ORDER, Order, Rank, Ranks};

@@ -49,6 +49,17 @@ pub fn home(name: &str) -> PathBuf {
     scratch().join(target).join("release")
 }
 
+/// The model of many threads, `tests/homes/scaling`, built so that it sees every access to memory.
+pub fn scaling() -> PathBuf {
+    // Named, so that neither build scripts nor macros get the flags.
+    const TARGET: &str = "x86_64-unknown-linux-gnu";
+    let folder = root().join("tests/homes/scaling");
+    let flags = std::fs::read_to_string(folder.join("flags.txt")).expect("the flags lie beside it");
+    let flags: Vec<&str> = flags.split_whitespace().collect();
+    build("home-scaling", &folder, &["--target", TARGET], &flags.join(" "));
+    scratch().join("home-scaling").join(TARGET).join("release/scaling")
+}
+
 /// The C face built without books, which exists to measure what they cost.
 pub fn without_books() -> PathBuf {
     build("books-off", root(), &["-p", "crossfoot-preload"], "--cfg crossfoot_books_off");

@@ -4,6 +4,7 @@ mod cargo;
 mod install;
 mod programs;
 mod sanitize;
+mod scaling;
 mod soak;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +43,8 @@ enum Task {
     Model,
     /// Run the long tests and append what they print to docs/soak.md.
     Soak,
+    /// Count the lines and locks that up to 256 threads share, on paper, by the real code: docs/scaling.md.
+    Scaling(scaling::Wanted),
     /// Run the kernel's tests under the address and the thread sanitizer, and append what came of it to docs/soak.md.
     Sanitize,
     /// Build the release and install it: the command, both libraries, the header, the manual page, for pkg-config.
@@ -73,6 +76,7 @@ fn main() -> Result<()> {
         Task::Bench { arguments } => bench(&arguments),
         Task::Model => model(),
         Task::Soak => soak::run(),
+        Task::Scaling(wanted) => scaling::run(&wanted),
         Task::Sanitize => sanitize::run(),
         Task::Install { prefix, destdir } => install::install(&prefix, destdir.as_deref()),
         Task::Dist => install::dist(),

@@ -19,7 +19,7 @@ const HEAD: &str =
     "# Long runs\n\nWhat `cargo xtask soak` and `cargo xtask programs` printed, run by run. They append here.\n";
 
 /// The first line of what a program prints, or `unknown`.
-fn first_line(program: &str, arguments: &[&str]) -> String {
+pub fn first_line(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).current_dir(root()).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     text.lines().next().unwrap_or("unknown").to_owned()
