@@ -14,7 +14,7 @@ struct ThreadBlock {
 }
 
 /// How many zero bytes [`NOTHING`] has.
-pub const NOTHING_BYTES: usize = 8192;
+pub const NOTHING_BYTES: usize = 16 * 1024;
 
 /// Zero bytes, which nobody writes.
 #[repr(align(128))]

@@ -45,8 +45,8 @@ pub struct Cache {
     pub(super) slots: [Slot; CLASSES],
     /// Where a size's slot is: the byte offset into this record, by 16-byte granules. One load finds it.
     pub(super) offsets: [u16; QUICK_MAX / MIN_ALIGN + 1],
-    pub(super) outbox: UnsafeCell<Outbox>,
     pub(super) classes: [ClassState; CLASSES],
+    pub(super) outbox: UnsafeCell<Outbox>,
     pub(super) inbox: Inbox<Object>,
     client: Client,
     /// The class that is posted next when it is nobody's turn. Owner only.

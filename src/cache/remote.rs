@@ -100,7 +100,7 @@ fn parcel_of(span: &Span) -> usize {
     (Addr::of(span).0 >> 7) % PARCELS
 }
 
-const _: () = assert!(core::mem::offset_of!(Cache, classes) <= NOTHING_BYTES, "zero bytes are a cache to free through");
+const _: () = assert!(core::mem::offset_of!(Cache, inbox) <= NOTHING_BYTES, "zero bytes are a cache to free through");
 
 impl Outbox {
     pub(super) const fn new() -> Outbox {
