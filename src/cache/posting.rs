@@ -13,22 +13,22 @@ use crate::units::KIB;
 
 /// After how many allocations of a class, or bytes of them, the next refill posts: a slot of large objects holds few,
 /// and each refill would post.
-const POST_OBJECTS: usize = 128;
-const POST_BYTES: usize = 128 * KIB;
+const POST_OBJECTS: usize = 256;
+const POST_BYTES: usize = 256 * KIB;
 
 /// Allocations of each class until the next post.
-const fn post_every() -> [u8; CLASSES] {
+const fn post_every() -> [u16; CLASSES] {
     let mut every = [0; CLASSES];
     let mut i = 0;
     while i < CLASSES {
         let objects = POST_BYTES / Class::from_index(i).size();
-        every[i] = if objects < POST_OBJECTS { objects as u8 } else { POST_OBJECTS as u8 };
+        every[i] = if objects < POST_OBJECTS { objects as u16 } else { POST_OBJECTS as u16 };
         i += 1;
     }
     every
 }
 
-static POST_EVERY: [u8; CLASSES] = post_every();
+static POST_EVERY: [u16; CLASSES] = post_every();
 
 /// How many objects a slot has handed out. Written by the owner only, read by anyone.
 pub(super) struct Tally(AtomicUsize);
