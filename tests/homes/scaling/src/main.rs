@@ -13,10 +13,7 @@ mod table;
 mod world;
 
 use places::Code;
-use run::{Order, Plan, run};
-
-/// The most threads that have their turns at random too.
-const AT_RANDOM: usize = 64;
+use run::{AT_RANDOM, Order, Plan, run};
 
 /// The arguments, as they were understood.
 struct Line {

@@ -288,9 +288,11 @@ impl Model {
         self.begun = latest;
     }
 
-    /// Cycles since the count began, up to which every CPU has come.
+    /// Cycles since the count began, up to which every CPU has come, but at least as long as a lock was held in them that
+    /// anybody waited for: where more wait than it can serve, those who do not need it run ahead for a while.
     pub fn elapsed(&self) -> u64 {
-        self.past.saturating_sub(self.begun)
+        let held = self.locks.values().filter(|lock| lock.waits > 0).map(|lock| lock.held).max().unwrap_or(0);
+        self.past.saturating_sub(self.begun).max(held)
     }
 
     /// The CPU whose clock is behind the others', of the first `among`.

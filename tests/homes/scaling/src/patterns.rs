@@ -33,47 +33,52 @@ const fn row(name: &'static str, least: usize, make: fn(usize) -> Box<dyn Patter
 
 /// Every pattern.
 pub const TABLE: &[Row] = &[
-    row("churn", 1, |n| Churn::new(n, 300, small), "own objects of 8 to 1,000 bytes, 300 alive, replaced at random"),
-    row("medium", 1, |n| Churn::new(n, 100, medium), "own objects of 16 to 16,000 bytes, 100 alive, the same"),
+    row(
+        "churn",
+        1,
+        |n| Churn::program(n, 300, small),
+        "own objects of 8 to 1,000 bytes, 300 alive, replaced at random",
+    ),
+    row("medium", 1, |n| Churn::program(n, 100, medium), "own objects of 16 to 16,000 bytes, 100 alive, the same"),
     Row {
-        heavy: 10,
-        ..row("large", 1, |n| Churn::new(n, 4, large), "own objects of 64 KiB to 1 MiB, 4 alive, the same")
+        heavy: 20,
+        ..row("large", 1, |n| Churn::program(n, 4, large), "own objects of 64 KiB to 1 MiB, 4 alive, the same")
     },
     Row {
-        heavy: 2,
-        ..row("exchange", 2, |n| Exchange::new(n), "as churn, and every fourth object is freed by any other thread")
+        heavy: 4,
+        ..row("exchange", 2, |n| Exchange::program(n), "as churn, and every fourth object is freed by any other thread")
     },
     Row {
-        heavy: 2,
+        heavy: 4,
         ..row(
             "producer-consumer",
             2,
-            |n| Pairs::new(n),
+            |n| Pairs::program(n),
             "pairs: one allocates objects of 64 bytes, the other frees them",
         )
     },
     Row {
-        heavy: 4,
-        ..row("asymmetric", 2, |n| Fan::new(n), "one thread allocates 16 to 512 bytes for all others, which free")
+        heavy: 6,
+        ..row("asymmetric", 2, |n| Fan::program(n), "one thread allocates 16 to 512 bytes for all others, which free")
     },
     Row {
-        heavy: 2,
+        heavy: 4,
         ..row(
             "larson",
             1,
-            |n| Lines::new(n),
+            |n| Lines::program(n),
             "150 objects; after 400 replacements the thread ends, and the next has them",
         )
     },
-    Row { heavy: 3, ..row("thread-churn", 1, |n| Short::new(n), "threads of 200 objects, one after the other") },
+    Row { heavy: 6, ..row("thread-churn", 1, |n| Short::program(n), "threads of 200 objects, one after the other") },
     Row {
         reader: true,
-        ..row("churn, read", 1, |n| Churn::new(n, 300, small), "churn, and one more reads statistics")
+        ..row("churn, read", 1, |n| Churn::program(n, 300, small), "churn, and one more reads statistics")
     },
     Row {
         reader: true,
-        heavy: 2,
-        ..row("exchange, read", 2, |n| Exchange::new(n), "exchange, and one more reads statistics")
+        heavy: 4,
+        ..row("exchange, read", 2, |n| Exchange::program(n), "exchange, and one more reads statistics")
     },
 ];
 
@@ -100,7 +105,7 @@ struct Churn {
 }
 
 impl Churn {
-    fn new(cpus: usize, alive: usize, size: fn(&mut Rng) -> usize) -> Box<dyn Pattern> {
+    fn program(cpus: usize, alive: usize, size: fn(&mut Rng) -> usize) -> Box<dyn Pattern> {
         Box::new(Churn { sets: (0..cpus).map(|_| Vec::new()).collect(), alive, size })
     }
 }
@@ -135,7 +140,7 @@ struct Exchange {
 }
 
 impl Exchange {
-    fn new(cpus: usize) -> Box<dyn Pattern> {
+    fn program(cpus: usize) -> Box<dyn Pattern> {
         let empty = || (0..cpus).map(|_| Vec::new()).collect();
         Box::new(Exchange { sets: empty(), mail: empty() })
     }
@@ -206,7 +211,7 @@ impl Queue {
 struct Pairs(Vec<Queue>);
 
 impl Pairs {
-    fn new(cpus: usize) -> Box<dyn Pattern> {
+    fn program(cpus: usize) -> Box<dyn Pattern> {
         Box::new(Pairs((0..cpus / 2).map(|_| Queue::default()).collect()))
     }
 }
@@ -234,7 +239,7 @@ struct Fan {
 }
 
 impl Fan {
-    fn new(cpus: usize) -> Box<dyn Pattern> {
+    fn program(cpus: usize) -> Box<dyn Pattern> {
         Box::new(Fan { queues: (1..cpus).map(|_| Queue::default()).collect(), next: 0 })
     }
 }
@@ -269,7 +274,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(cpus: usize) -> Box<dyn Pattern> {
+    fn program(cpus: usize) -> Box<dyn Pattern> {
         // Threads begin together and do not end together.
         let left = (0..cpus).map(|cpu| 200 + cpu * 197 % 400).collect();
         Box::new(Lines { sets: (0..cpus).map(|_| Vec::new()).collect(), left })
@@ -302,7 +307,7 @@ struct Short {
 }
 
 impl Short {
-    fn new(cpus: usize) -> Box<dyn Pattern> {
+    fn program(cpus: usize) -> Box<dyn Pattern> {
         Box::new(Short { sets: (0..cpus).map(|_| Vec::new()).collect(), growing: vec![true; cpus] })
     }
 }

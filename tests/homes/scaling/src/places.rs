@@ -34,7 +34,7 @@ impl Places {
     pub fn of(world: &World) -> Places {
         let (kernel, caches) = (world.kernel, world.kernel.caches());
         let (central, heap) = (caches.central(), caches.central().heap());
-        let shared = caches.with_shared(|cache| range::<Cache>(cache));
+        let shared = caches.with_shared(range::<Cache>);
         let mut named = vec![
             (range(heap.vm().accounts()), "accounts"),
             (range(heap.books()), "head of the books"),

@@ -29,14 +29,17 @@ impl Plan {
     /// The usual plan for a pattern with so many threads.
     pub fn new(row: &Row, threads: usize, order: Order, quick: bool) -> Plan {
         let (warm, counted) = match threads {
-            _ if quick => (6_000, 2_000),
-            0..32 => (16_000, 8_000),
-            32..128 => (6_000, 2_000),
-            _ => (6_000, 1_200),
+            _ if quick => (12_000, 4_000),
+            0..32 => (32_000, 16_000),
+            32..128 => (12_000, 4_000),
+            _ => (18_000, 1_200),
         };
         Plan { threads, order, warm: warm / row.heavy, counted: counted / row.heavy }
     }
 }
+
+/// The most threads that have their turns at random too, and whose reader reads more than once.
+pub const AT_RANDOM: usize = 64;
 
 /// A reader of statistics reads once in so many cycles.
 pub const READ_EVERY: u64 = 40_000;
@@ -125,7 +128,10 @@ pub fn run(row: &Row, plan: &Plan, code: &Code) -> Outcome {
     let mut program = (row.make)(plan.threads);
     let mut turns = Rng(2);
     let until = |world: &mut World, program: &mut dyn crate::patterns::Pattern, turns: &mut Rng, operations: u64| {
-        while model::model().counts.operations < operations * plan.threads as u64 {
+        // As many readings of the totals as of everything, and two of each, or one where they are long.
+        let least = if plan.threads > AT_RANDOM { 2 } else { 4 };
+        let halfway = |world: &World| readers > 0 && (world.reads < least || world.reads % 2 == 1);
+        while model::model().counts.operations < operations * plan.threads as u64 || halfway(world) {
             let cpu = match plan.order {
                 Order::Time => model::model().behind(plan.threads + readers),
                 Order::Random => turns.between(0, plan.threads + readers - 1),
