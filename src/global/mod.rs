@@ -143,7 +143,8 @@ pub unsafe fn free(p: *mut u8) {
 #[cold]
 #[inline(never)]
 fn free_last(p: *mut u8) {
-    api::free_last(central(), p);
+    // SAFETY: null or the thread's cache, which is never unmapped.
+    api::free_last(central(), unsafe { local::cache::<Cache>().as_ref() }, p);
 }
 
 /// The second step of [`free`]: objects that another thread allocated, and objects of full spans.

@@ -87,6 +87,20 @@ fn by_turns(rows: &[Row]) -> Vec<usize> {
     places
 }
 
+/// The entrants in the order of one repetition: each has another place and comes after another one than the time before.
+/// Memory that a process gave back to a virtual machine is slow to get for the one that comes next, whoever that is.
+fn in_turn<T>(entrants: &[T], repetition: usize) -> impl Iterator<Item = &T> {
+    let count = entrants.len();
+    let steps: Vec<usize> = (1..=count).filter(|&step| divisor(step, count) == 1).collect();
+    let step = steps.get(repetition % steps.len().max(1)).copied().unwrap_or(1);
+    (0..count).filter_map(move |place| entrants.get((repetition + place * step) % count))
+}
+
+/// The greatest common divisor of two numbers, the second one not zero.
+fn divisor(a: usize, b: usize) -> usize {
+    if a.is_multiple_of(b) { b } else { divisor(b, a % b) }
+}
+
 /// Runs one row. An allocator that fails once is left out of the row.
 fn measure_row(workspace: &Workspace, options: &Options, allocators: &[&Allocator], row: &Row) -> Measured {
     let mut measured = Measured {
@@ -105,8 +119,8 @@ fn measure_row(workspace: &Workspace, options: &Options, allocators: &[&Allocato
         admit(workspace, options, allocator, row, &mut measured);
     }
     let mut expected: Option<String> = None;
-    for _ in 0..options.repetitions() {
-        for allocator in &entrants {
+    for repetition in 0..options.repetitions() {
+        for allocator in in_turn(&entrants, repetition as usize) {
             if measured.failures.contains_key(&allocator.name) || measured.absences.contains_key(&allocator.name) {
                 continue;
             }
@@ -176,6 +190,26 @@ fn one_run(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn each_repetition_has_all_in_another_order() {
+        for count in 1..=9 {
+            let entrants: Vec<usize> = (0..count).collect();
+            let orders: Vec<Vec<usize>> = (0..4).map(|n| in_turn(&entrants, n).copied().collect()).collect();
+            for order in &orders {
+                let mut sorted = order.clone();
+                sorted.sort_unstable();
+                assert_eq!(sorted, entrants, "{order:?}");
+            }
+            assert!(count < 3 || orders[0] != orders[1], "{orders:?}");
+        }
+        // With eight, nobody follows the same one twice in a row of repetitions.
+        let eight: Vec<usize> = (0..8).collect();
+        let before = |n| in_turn(&eight, n).copied().collect::<Vec<_>>();
+        let pairs = |order: Vec<usize>| order.windows(2).map(|pair| (pair[0], pair[1])).collect::<HashSet<_>>();
+        assert!((0..3).all(|n| pairs(before(n)).is_disjoint(&pairs(before(n + 1)))));
+    }
 
     #[test]
     fn every_name_has_its_turn_before_any_has_two() {
