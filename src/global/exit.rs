@@ -22,7 +22,7 @@ const UNBALANCED: i32 = 70;
 
 /// Checks every identity of the process's books. `None` before the first allocation.
 pub fn crossfoot() -> Option<Balance> {
-    // SAFETY: the thread's word is null or its cache.
+    // SAFETY: it is null or this thread's cache.
     let cache = unsafe { local::cache::<Cache>().as_ref() };
     let _inside = cache.map(|cache| cache.enter(|| ("a check of the books", 0)));
     KERNEL.crossfoot(cache)

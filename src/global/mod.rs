@@ -147,6 +147,9 @@ fn free_last(p: *mut u8) {
 }
 
 /// The second step of [`free`]: objects that another thread allocated, and objects of full spans.
+///
+/// # Safety
+/// As for [`free`]; [`api::free_quick`] did nothing.
 #[inline(never)]
 unsafe fn free_other(p: *mut u8) {
     // SAFETY: the caller's promise.
@@ -160,6 +163,10 @@ unsafe fn free_other(p: *mut u8) {
     }
 }
 
+/// The third step, for an object of a span that `cache` owns, this thread's.
+///
+/// # Safety
+/// As for [`free_other`].
 #[inline(never)]
 unsafe fn free_own(cache: &Cache, span: &Span, p: *mut u8) {
     // SAFETY: the caller's promise, and the cache is this thread's and owns the span.
@@ -171,10 +178,14 @@ unsafe fn free_own(cache: &Cache, span: &Span, p: *mut u8) {
     }
 }
 
+/// The third step, for all others.
+///
+/// # Safety
+/// As for [`free_other`].
 #[cold]
 #[inline(never)]
 unsafe fn free_rest(p: *mut u8) {
-    // SAFETY: the thread's word is null or its cache.
+    // SAFETY: it is null or this thread's cache.
     match unsafe { local::cache::<Cache>().as_ref() } {
         // SAFETY: the caller's promise.
         Some(cache) => unsafe { api::free_other(central(), cache, p, "free") },
@@ -216,9 +227,13 @@ pub unsafe fn free_live(p: *mut u8, size: usize, align: usize, function: &'stati
     }
 }
 
+/// The second step of [`free_sized`] and [`free_live`].
+///
+/// # Safety
+/// As for [`free_sized`]; the first step did nothing.
 #[inline(never)]
 unsafe fn free_sized_other(p: *mut u8, size: usize, align: usize, function: &'static str) {
-    // SAFETY: the thread's word is null or its cache.
+    // SAFETY: it is null or this thread's cache.
     match unsafe { local::cache::<Cache>().as_ref() } {
         // SAFETY: the caller's promise.
         Some(cache) if !cache.is_checked() => unsafe { api::free_other(central(), cache, p, function) },
@@ -277,7 +292,7 @@ pub unsafe fn usable_size(p: *mut u8) -> usize {
 /// This thread's cache; adopts one if it has none. `None`: no memory for one.
 #[inline]
 fn cache() -> Option<&'static Cache> {
-    // SAFETY: the thread's word is null or its cache, which is never unmapped.
+    // SAFETY: it is null or this thread's cache, which is never unmapped.
     match unsafe { local::cache::<Cache>().as_ref() } {
         Some(cache) => Some(cache),
         None => adopt().ok(),
