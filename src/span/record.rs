@@ -200,12 +200,6 @@ impl Span {
         self.base() == Addr::NULL
     }
 
-    /// Whether the record's token is `token`, and not changed by a mark.
-    #[inline(always)]
-    pub fn has_token(&self, token: usize) -> bool {
-        self.token.load(Ordering::Relaxed) == token
-    }
-
     /// The cache that owns the span, or null.
     #[inline(always)]
     pub fn owner(&self) -> *mut () {
