@@ -167,14 +167,16 @@ impl Cache {
     /// [`NOTHING_BYTES`] zero bytes.
     #[inline(always)]
     pub unsafe fn free_gathered(this: *const Cache, span: &Span, object: *mut Object) -> Gathered {
-        // SAFETY: the outbox lies in the bytes that `this` has at least, and is the calling thread's. In zero bytes no
-        // parcel is the span's, and nothing is written.
-        let parcel = unsafe { &mut (*(*this).outbox.get()).parcels[parcel_of(span)] };
-        if !core::ptr::eq(parcel.span, span) {
-            return Gathered::Not;
+        // SAFETY: the outbox lies in the bytes that `this` has at least. In zero bytes, which other threads read too, no
+        // parcel is the span's; so a reference is made only to a parcel of the calling thread's. The rest is the caller's
+        // promise.
+        unsafe {
+            let parcel = &raw mut (*(*this).outbox.get()).parcels[parcel_of(span)];
+            if !core::ptr::eq((*parcel).span, span) {
+                return Gathered::Not;
+            }
+            (*parcel).gather(object)
         }
-        // SAFETY: the caller's promise.
-        unsafe { parcel.gather(object) }
     }
 
     /// Sends what is gathered of `span`, after [`Cache::free_gathered`] filled it.
