@@ -86,7 +86,7 @@ pub unsafe fn is_word(base: *const u8, distance: usize, value: usize) -> bool {
     true
 }
 
-/// Asks for the line of memory at `address`, because it is written soon. Any address may be asked for.
+/// Asks for the line of memory at `address`, because it is touched soon. Any address may be asked for.
 #[inline(always)]
 pub fn prefetch(address: *const u8) {
     // SAFETY: a prefetch of any address faults never and changes nothing.

@@ -1,5 +1,5 @@
-//! Freeing a small object whose span this cache owns: the fast path, and the two frees that change the span's place, the
-//! first one into a full span and that of the last object that was out.
+//! Freeing a small object whose span this cache owns: the fast path, and the two frees that change the span's place:
+//! the first one into a full span, and that of the last object that was out.
 
 use super::record::Cache;
 use crate::central::Central;
