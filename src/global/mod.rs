@@ -143,7 +143,10 @@ pub unsafe fn free(p: *mut u8) {
 #[cold]
 #[inline(never)]
 fn free_last(p: *mut u8) {
-    api::free_last(central(), p);
+    // SAFETY: it is null or this thread's cache.
+    if let Some(cache) = unsafe { local::cache::<Cache>().as_ref() } {
+        api::free_last(central(), cache, p);
+    }
 }
 
 /// The second step of [`free`]: objects that another thread allocated, and objects of full spans.
