@@ -144,9 +144,7 @@ pub unsafe fn free(p: *mut u8) {
 #[inline(never)]
 fn free_last(p: *mut u8) {
     // SAFETY: it is null or this thread's cache.
-    if let Some(cache) = unsafe { local::cache::<Cache>().as_ref() } {
-        api::free_last(central(), cache, p);
-    }
+    api::free_last(central(), || unsafe { local::cache::<Cache>().as_ref() }, p);
 }
 
 /// The second step of [`free`]: objects that another thread allocated, and objects of full spans.
