@@ -60,8 +60,8 @@ pub fn set_thread_word(word: usize) {
     }
 }
 
-/// What tells this thread from all others that run: the address that the ABI keeps at fs:[0], a multiple of eight and not
-/// zero. One instruction, where the word needs two.
+/// What tells this thread from all others that run: the address that the ABI keeps at `fs:[0]`, a multiple of eight and
+/// not zero. One instruction, where the word needs two.
 #[inline(always)]
 pub fn thread_token() -> usize {
     let token: usize;
