@@ -126,7 +126,7 @@ pub unsafe fn free<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8) {
     // SAFETY: the caller's promise.
     match unsafe { free_quick(central, cache.token(), p) } {
         Freed::Done => {}
-        Freed::Last => free_last(central, Some(cache), p),
+        Freed::Last => free_last(central, || Some(cache), p),
         // SAFETY: the caller's promise.
         Freed::Not => unsafe { free_other(central, cache, p, "free") },
     }
@@ -160,16 +160,17 @@ pub unsafe fn free_live<O: Os>(central: &Central<O>, token: usize, p: *mut u8) -
     }
 }
 
-/// What is left to do after [`free_quick`] or [`free_live`] answered [`Freed::Last`] to the same thread for this object.
-/// `cache` is the thread's, if it has one.
+/// What is left to do after [`free_quick`] or [`free_live`] answered [`Freed::Last`] for this object to the thread whose
+/// cache `cache` gives.
 ///
-/// A span of another cache that bears this thread's token is one of a thread that is gone without notice, whose
-/// address this one has since: as in a child of fork. Its lists may be half changed, so it stays where it is.
+/// A thread may have got the token of one that is gone: that one's spans stay where they are, since a fork may have come
+/// while it changed its lists.
 #[cold]
 #[inline(never)]
-pub fn free_last<O: Os>(central: &Central<O>, cache: Option<&Cache>, p: *mut u8) {
-    if let (Some(span), Some(cache)) = (central.heap().span_of(Addr::of(p)), cache)
-        && cache.owns(span)
+pub fn free_last<'a, O: Os>(central: &Central<O>, cache: impl FnOnce() -> Option<&'a Cache>, p: *mut u8) {
+    // Mostly it is the current one, which stays, and nobody needs to know whose.
+    if let Some(span) = central.heap().span_of(Addr::of(p)).filter(|span| span.place.get() == Place::Partial)
+        && let Some(cache) = cache().filter(|cache| cache.owns(span))
     {
         cache.freed_last(central, span);
     }

@@ -17,7 +17,7 @@ use crate::units::{KIB, PAGE_SIZE, Pages};
 
 /// The largest small object in bytes; what is larger gets a span of its own.
 pub const SMALL_MAX: usize = 32 * KIB;
-/// The largest size that [`Class::quick`] answers, in bytes: the fast path's table.
+/// The largest size whose slot a cache's own table has, in bytes: the fast path's.
 pub const QUICK_MAX: usize = KIB;
 /// How many classes there are.
 pub const CLASSES: usize = LINEAR + (15 - 7) * STEPS;
@@ -42,8 +42,6 @@ pub struct Class(u8);
 static SIZES: [u32; CLASSES] = sizes();
 /// Pages of a span, by class.
 static SPAN_PAGES: [u8; CLASSES] = span_pages();
-/// The class of a size of at most [`QUICK_MAX`], by its number of 16-byte granules.
-static QUICK: [u8; QUICK_MAX / MIN_ALIGN + 1] = quick();
 
 const fn size_by_rule(class: usize) -> usize {
     if class < LINEAR {
@@ -71,16 +69,6 @@ const fn sizes() -> [u32; CLASSES] {
     while c < CLASSES {
         t[c] = size_by_rule(c) as u32;
         c += 1;
-    }
-    t
-}
-
-const fn quick() -> [u8; QUICK_MAX / MIN_ALIGN + 1] {
-    let mut t = [0; QUICK_MAX / MIN_ALIGN + 1];
-    let mut i = 0;
-    while i < t.len() {
-        t[i] = class_by_rule(i * MIN_ALIGN) as u8;
-        i += 1;
     }
     t
 }
@@ -140,13 +128,6 @@ impl Class {
     pub const fn of(size: usize) -> Class {
         debug_assert!(size <= SMALL_MAX);
         Class::from_index(class_by_rule(size))
-    }
-
-    /// As [`Class::of`], by table, for sizes of at most [`QUICK_MAX`].
-    #[inline]
-    pub fn quick(size: usize) -> Class {
-        debug_assert!(size <= QUICK_MAX);
-        Class(QUICK[size.div_ceil(MIN_ALIGN)])
     }
 
     /// As [`Class::of`], by table, for sizes above [`QUICK_MAX`].
@@ -242,9 +223,7 @@ mod tests {
                 "{size} is not in the least class"
             );
             assert_eq!(SIZES[c.index()] as usize, c.size());
-            if size <= QUICK_MAX {
-                assert_eq!(Class::quick(size), c, "size {size}");
-            } else {
+            if size > QUICK_MAX {
                 assert_eq!(Class::middle(size), c, "size {size}");
             }
         }

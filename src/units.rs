@@ -71,12 +71,6 @@ impl Addr {
         Addr(self.0 + bytes)
     }
 
-    /// The address `bytes` further down.
-    #[inline]
-    pub const fn minus(self, bytes: usize) -> Addr {
-        Addr(self.0 - bytes)
-    }
-
     /// How many bytes this address lies above `lower`.
     #[inline]
     pub const fn since(self, lower: Addr) -> usize {

@@ -22,7 +22,7 @@ const BARS: [(&str, &str, u64); 6] = [
 ];
 /// What the books may cost a pair of calls: instructions on the fast path, and hundredths of them in the long run.
 ///
-/// In the long run, objects of 1 KiB are refilled by four, and cost most: 4.4 was measured, of 63. Why that is more than
+/// In the long run, objects of 1 KiB are refilled by four, and cost most: 4.3 was measured, of 62. Why that is more than
 /// before, while both builds execute less, stands in `docs/decisions/0014-fast-paths.md`.
 const BOOKS: u64 = 2;
 const BOOKS_MEAN: u64 = 450;

@@ -351,3 +351,23 @@ fn a_cache_that_retires_leaves_its_objects_to_the_next() {
     assert!(both.kernel.caches().made() <= CACHES, "a retired cache is adopted before another is made");
     both.finish();
 }
+
+/// In the child of a fork a new thread may have the token of one that is not there any more, and that was perhaps
+/// changing its lists: it frees into those spans and leaves the lists alone.
+#[test]
+fn a_thread_with_the_token_of_one_that_is_gone() {
+    let kernel = kernel::kernel(Sim::new());
+    let (gone, here) = (adopt(&kernel), adopt(&kernel));
+    here.set_token(gone.token());
+    let objects: Vec<usize> = (0..3_000).map(|_| misuse::allocate(&kernel, gone, 48)).collect();
+    // One of each 50, so that no span is full.
+    let (first, rest): (Vec<_>, Vec<_>) = objects.into_iter().enumerate().partition(|(i, _)| i % 50 == 0);
+    first.into_iter().for_each(|(_, at)| free(&kernel, gone, at));
+    let spans = balanced_with_machine(&kernel, None).walked.spans;
+    assert!(spans > 5, "{spans} spans");
+    rest.into_iter().for_each(|(_, at)| free(&kernel, here, at));
+    assert_eq!(balanced_with_machine(&kernel, None).walked.spans, spans, "nobody gave one back");
+    kernel::retire(&kernel, here);
+    kernel::retire(&kernel, gone);
+    empty(&kernel);
+}

@@ -100,7 +100,7 @@ fn threads_meet_only_where_they_must() {
                 run.nobody_meets(&[]);
                 run.at_most("moved", 600);
             }
-            // 500 objects of a thousand calls go home, 16 by one exchange.
+            // 500 objects of a thousand calls go home, 64 by one exchange unless a parcel has to make room.
             "producer-consumer" => {
                 run.nobody_meets(&[]);
                 run.at_most("locked", 500 / 16 + 15);

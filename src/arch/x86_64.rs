@@ -60,8 +60,8 @@ pub fn set_thread_word(word: usize) {
     }
 }
 
-/// What tells this thread from all others that run: the address that the ABI keeps at fs:[0], a multiple of eight and not
-/// zero. One instruction, where the word needs two.
+/// What tells this thread from all others that run: the address that the ABI keeps at `fs:[0]`, a multiple of eight and
+/// not zero. One instruction, where the word needs two.
 #[inline(always)]
 pub fn thread_token() -> usize {
     let token: usize;
@@ -86,7 +86,7 @@ pub unsafe fn is_word(base: *const u8, distance: usize, value: usize) -> bool {
     true
 }
 
-/// Asks for the line of memory at `address`, because it is written soon. Any address may be asked for.
+/// Asks for the line of memory at `address`, because it is touched soon. Any address may be asked for.
 #[inline(always)]
 pub fn prefetch(address: *const u8) {
     // SAFETY: a prefetch of any address faults never and changes nothing.
@@ -199,6 +199,9 @@ weak!(
 weak!(
     /// Where glibc's `__register_atfork` lies, or null without it.
     register_atfork, "__register_atfork");
+weak!(
+    /// Where glibc's `gnu_get_libc_version` lies, or null in a program without glibc.
+    gnu_get_libc_version, "gnu_get_libc_version");
 weak!(
     /// Where the libc's `pthread_atfork` lies, or null: glibc has it in programs that use it themselves.
     pthread_atfork, "pthread_atfork");

@@ -1,4 +1,5 @@
-//! Freeing a small object whose span this cache owns: the fast path, and its two events.
+//! Freeing a small object whose span this cache owns: the fast path, and the two frees that change the span's place:
+//! the first one into a full span, and that of the last object that was out.
 
 use super::record::Cache;
 use crate::central::Central;
@@ -66,10 +67,14 @@ impl Cache {
 
     /// Takes a span over that no cache owns, one of whose objects this cache is about to free: its objects are those of
     /// threads that have ended, and if one comes to this thread, more will. `false`: another cache owns it, or this one
-    /// has enough spans of its class with room.
+    /// has enough spans of its class with room, or allocates nothing of the class, or gathers for the span already.
     pub fn adopt<O: Os>(&self, central: &Central<O>, span: &Span) -> bool {
         let state = &self.classes[span.class().index()];
-        if state.partial.len() >= ADOPT_BELOW || !central.adopt(span, self.as_owner(), self.span_token()) {
+        // Not while a parcel is the span's: the object freed last is known there. And only where the thread allocates.
+        if state.partial.len() >= ADOPT_BELOW || state.current.get().is_null() || self.gathers(span) {
+            return false;
+        }
+        if !central.adopt(span, self.as_owner(), self.span_token()) {
             return false;
         }
         if span.has_room() {

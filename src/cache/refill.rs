@@ -60,13 +60,12 @@ impl Cache {
         let span = match state.partial.pop() {
             // SAFETY: a listed span is alive.
             Some(span) => unsafe { span.as_ref() },
-            None => match self.next_span(central, class) {
-                Some(span) => span,
-                None => {
-                    state.current.set(core::ptr::null());
-                    return Hand::EMPTY;
-                }
-            },
+            None => {
+                // What was current may be given back meanwhile.
+                state.current.set(core::ptr::null());
+                let Some(span) = self.next_span(central, class) else { return Hand::EMPTY };
+                span
+            }
         };
         span.place.set(Place::Current);
         state.current.set(span);

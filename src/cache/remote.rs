@@ -33,8 +33,8 @@ const fn full() -> [u16; CLASSES] {
     let mut t = [1; CLASSES];
     let mut i = 0;
     while i < CLASSES {
-        let objects = FULL_BYTES / Class::from_index(i).size();
-        t[i] = if objects == 0 { 1 } else { objects as u16 };
+        let objects = FULL_BYTES.div_ceil(Class::from_index(i).size());
+        t[i] = objects as u16;
         i += 1;
     }
     t
@@ -167,14 +167,16 @@ impl Cache {
     /// [`NOTHING_BYTES`] zero bytes.
     #[inline(always)]
     pub unsafe fn free_gathered(this: *const Cache, span: &Span, object: *mut Object) -> Gathered {
-        // SAFETY: the outbox lies in the bytes that `this` has at least, and is the calling thread's. In zero bytes no
-        // parcel is the span's, and nothing is written.
-        let parcel = unsafe { &mut (*(*this).outbox.get()).parcels[parcel_of(span)] };
-        if !core::ptr::eq(parcel.span, span) {
-            return Gathered::Not;
+        // SAFETY: the outbox lies in the bytes that `this` has at least. In zero bytes, which other threads read too, no
+        // parcel is the span's; so a reference is made only to a parcel of the calling thread's. The rest is the caller's
+        // promise.
+        unsafe {
+            let parcel = &raw mut (*(*this).outbox.get()).parcels[parcel_of(span)];
+            if !core::ptr::eq((*parcel).span, span) {
+                return Gathered::Not;
+            }
+            (*parcel).gather(object)
         }
-        // SAFETY: the caller's promise.
-        unsafe { parcel.gather(object) }
     }
 
     /// Sends what is gathered of `span`, after [`Cache::free_gathered`] filled it.
@@ -182,6 +184,12 @@ impl Cache {
     #[inline(never)]
     pub fn send_gathered_of<O: Os>(&self, central: &Central<O>, span: &Span) {
         self.send(central, parcel_of(span));
+    }
+
+    /// Whether objects of `span` are gathered and not sent yet. Owner only.
+    pub(super) fn gathers(&self, span: &Span) -> bool {
+        // SAFETY: the outbox is the owner's, who is running this.
+        unsafe { (&(*self.outbox.get()).parcels)[parcel_of(span)].span == self.parcel_span(span) }
     }
 
     /// The span as its parcel has it.

@@ -22,7 +22,7 @@ const UNBALANCED: i32 = 70;
 
 /// Checks every identity of the process's books. `None` before the first allocation.
 pub fn crossfoot() -> Option<Balance> {
-    // SAFETY: the thread's word is null or its cache.
+    // SAFETY: it is null or this thread's cache.
     let cache = unsafe { local::cache::<Cache>().as_ref() };
     let _inside = cache.map(|cache| cache.enter(|| ("a check of the books", 0)));
     KERNEL.crossfoot(cache)
@@ -61,10 +61,10 @@ unsafe extern "C" fn init(_count: c_int, _arguments: *const *const c_char, envir
     }
 }
 
-/// Whether functions that run at the start get the arguments of `main`: those of glibc do, and other libcs' that have
-/// its function for forks. POSIX says nothing of such functions.
+/// Whether functions that run at the start get the arguments of `main`: those of glibc do. POSIX says nothing of such
+/// functions.
 fn passes_environment() -> bool {
-    !arch::register_atfork().is_null()
+    !arch::gnu_get_libc_version().is_null()
 }
 
 /// Keeps [`INIT`] and [`FINI`] in the program: a linker takes an object file from a library only if something names it.
@@ -88,6 +88,7 @@ pub fn at_exit_of_any() {
 #[cold]
 #[inline(never)]
 fn at_exit_wanted() {
+    super::life::begin();
     settings::read_options();
     if OPTIONS.get().is_some_and(wants_exit) && !KERNEL.is_ready() {
         let _ = adopt();

@@ -208,7 +208,7 @@ unsafe extern "C" fn thread_exit(value: *mut c_void) {
 /// Gives this thread's cache back. A face without a libc calls it when a thread ends; a thread that
 /// allocates afterwards gets another.
 pub fn retire_cache() {
-    // SAFETY: the thread's word is null or its cache, which it owns and forgets here.
+    // SAFETY: it is null or this thread's cache, which is forgotten here.
     unsafe {
         if let Some(cache) = local::cache::<Cache>().as_ref() {
             let _busy = busy("a thread's end");

@@ -143,11 +143,14 @@ pub unsafe fn free(p: *mut u8) {
 #[cold]
 #[inline(never)]
 fn free_last(p: *mut u8) {
-    // SAFETY: null or the thread's cache, which is never unmapped.
-    api::free_last(central(), unsafe { local::cache::<Cache>().as_ref() }, p);
+    // SAFETY: it is null or this thread's cache.
+    api::free_last(central(), || unsafe { local::cache::<Cache>().as_ref() }, p);
 }
 
 /// The second step of [`free`]: objects that another thread allocated, and objects of full spans.
+///
+/// # Safety
+/// As for [`free`]; [`api::free_quick`] did nothing.
 #[inline(never)]
 unsafe fn free_other(p: *mut u8) {
     // SAFETY: the caller's promise.
@@ -161,6 +164,10 @@ unsafe fn free_other(p: *mut u8) {
     }
 }
 
+/// The third step, for an object of a span that `cache` owns, this thread's.
+///
+/// # Safety
+/// As for [`free_other`].
 #[inline(never)]
 unsafe fn free_own(cache: &Cache, span: &Span, p: *mut u8) {
     // SAFETY: the caller's promise, and the cache is this thread's and owns the span.
@@ -172,10 +179,14 @@ unsafe fn free_own(cache: &Cache, span: &Span, p: *mut u8) {
     }
 }
 
+/// The third step, for all others.
+///
+/// # Safety
+/// As for [`free_other`].
 #[cold]
 #[inline(never)]
 unsafe fn free_rest(p: *mut u8) {
-    // SAFETY: the thread's word is null or its cache.
+    // SAFETY: it is null or this thread's cache.
     match unsafe { local::cache::<Cache>().as_ref() } {
         // SAFETY: the caller's promise.
         Some(cache) => unsafe { api::free_other(central(), cache, p, "free") },
@@ -217,9 +228,23 @@ pub unsafe fn free_live(p: *mut u8, size: usize, align: usize, function: &'stati
     }
 }
 
+/// The second step of [`free_sized`] and [`free_live`].
+///
+/// # Safety
+/// As for [`free_sized`]; the first step did nothing.
 #[inline(never)]
 unsafe fn free_sized_other(p: *mut u8, size: usize, align: usize, function: &'static str) {
-    // SAFETY: the thread's word is null or its cache.
+    // SAFETY: the caller's promise. Where frees are validated, nothing is found here but what is the cache's own.
+    match unsafe { api::free_gathered(central(), local::cache_or_nothing(), p) } {
+        Other::Done => return,
+        Other::Send(cache, span) => return cache.send_gathered_of(central(), span),
+        Other::Own(cache, span) if span.place.get() == Place::Full && !cache.is_checked() => {
+            // SAFETY: as above, and the cache is this thread's and owns the span.
+            return unsafe { cache.free_into_full(central(), span, p.cast()) };
+        }
+        Other::Own(..) | Other::Rest => {}
+    }
+    // SAFETY: it is null or this thread's cache.
     match unsafe { local::cache::<Cache>().as_ref() } {
         // SAFETY: the caller's promise.
         Some(cache) if !cache.is_checked() => unsafe { api::free_other(central(), cache, p, function) },
@@ -278,7 +303,7 @@ pub unsafe fn usable_size(p: *mut u8) -> usize {
 /// This thread's cache; adopts one if it has none. `None`: no memory for one.
 #[inline]
 fn cache() -> Option<&'static Cache> {
-    // SAFETY: the thread's word is null or its cache, which is never unmapped.
+    // SAFETY: it is null or this thread's cache, which is never unmapped.
     match unsafe { local::cache::<Cache>().as_ref() } {
         Some(cache) => Some(cache),
         None => adopt().ok(),

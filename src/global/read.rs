@@ -16,7 +16,7 @@ pub fn read(out: &mut Snapshot) -> Option<Answer> {
 
 /// As [`read`], but what the calling thread has not posted is posted first.
 pub fn read_posted(out: &mut Snapshot) -> Option<Answer> {
-    // SAFETY: the thread's word is null or its cache.
+    // SAFETY: it is null or this thread's cache.
     if let Some(cache) = unsafe { local::cache::<Cache>().as_ref() } {
         let _inside = cache.enter(|| ("a reading of statistics", 0));
         cache.post_all(KERNEL.caches().central());
@@ -42,7 +42,7 @@ pub fn last(out: &mut Snapshot) -> Option<Answer> {
 /// Otherwise as [`read`], but what the calling thread has not posted is posted first. With `double_check:on` it takes
 /// the locks of a crossfoot, may wait a second for a movement, needs 40 KiB of stack, and prints what fails.
 pub fn mem_stats(out: &mut MemStats) -> Option<Answer> {
-    // SAFETY: the thread's word is null or its cache.
+    // SAFETY: it is null or this thread's cache.
     let cache = unsafe { local::cache::<Cache>().as_ref() };
     let _inside = cache.map(|cache| cache.enter(|| ("a reading of statistics", 0)));
     KERNEL.mem_stats(cache, out)

@@ -131,7 +131,7 @@ impl<O: Os> Heap<O> {
             if top.since(bottom) > HEAP_MOST {
                 return None;
             }
-            for _ in 0..LOOKS_AT_ONCE {
+            for _ in 0..LOOKS_AT_ONCE.min(search.looks) {
                 let at = Addr(search.below.min(top).0.checked_sub(PIECE.bytes())?).align_down(PIECE.bytes());
                 if at < bottom {
                     return None;

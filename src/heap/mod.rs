@@ -190,6 +190,10 @@ impl<O: Os> Heap<O> {
     pub fn boot(&self, writer: &Writer) -> Result<(), OsError> {
         let mut entry = Entry::new();
         let window = self.vm.os().window();
+        if u32::try_from(window.size / PAGE_SIZE).is_err() {
+            // A record counts pages in 32 bits.
+            return Err(OsError::OutOfMemory);
+        }
         let mut guard = self.state.lock();
         let state = &mut *guard;
         state.growth.init(window);

@@ -110,8 +110,7 @@ impl Walked {
             self.class_bytes[class] += span.pages().bytes();
             if objects {
                 // The owner's part of the record: nobody else writes it now, by the caller's promise.
-                let freed = span.carved.get().wrapping_sub(span.outstanding());
-                self.unposted_frees[class] += u64::from(freed.wrapping_sub(span.accounted.get()));
+                self.unposted_frees[class] += u64::from(span.uncounted());
                 self.places[class] += u64::from(span.objects());
                 self.vacant[class] += u64::from(span.objects() - span.carved.get()) + span.count_free();
             }

@@ -9,11 +9,14 @@ use crate::os::{Os, OsError};
 use crate::units::Addr;
 use crate::vm::Vm;
 
-/// A free record: the next one in the list. The record's first word stays as it was left, so that a stale
-/// pointer finds there what the record's last user wanted it to find.
+/// How many of a record's first words stay as they were left when it is free.
+const KEPT: usize = 2;
+
+/// A free record: the next one in the list, behind the words that stay, so that a stale pointer finds there what the
+/// record's last user wanted it to find.
 #[repr(C)]
 struct Free {
-    kept: usize,
+    kept: [usize; KEPT],
     next: *mut Free,
 }
 

@@ -141,14 +141,6 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         self.grown_range(addr.align_down(PAGE_SIZE), Pages(1)).is_some()
     }
 
-    /// How many pages of the chunk that holds `addr` are taken: how dense it is.
-    pub fn taken_in_chunk(&self, addr: Addr) -> Pages {
-        match self.grown_range(addr.align_down(PAGE_SIZE), Pages(1)) {
-            Some(page) => Pages(self.tree.chunk(page >> CHUNK_LOG).taken().count()),
-            None => Pages(0),
-        }
-    }
-
     /// Counts the free pages that are not released, and the released ones, bit by bit.
     pub fn count(&self) -> (Pages, Pages) {
         let (mut free, mut released) = (0, 0);

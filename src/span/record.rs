@@ -143,6 +143,7 @@ pub struct Own {
 }
 
 const _: () = assert!(core::mem::offset_of!(Span, token) == 0, "the fast path compares a record's first word");
+const _: () = assert!(core::mem::offset_of!(Span, owner) < 16, "a free record keeps its first two words: nobody's");
 const _: () = assert!(core::mem::offset_of!(Span, own) == 64, "what all read fills one line");
 const _: () = assert!(crate::size_class::MAX_OBJECTS <= u16::MAX as usize, "a number of objects fits 16 bits");
 
@@ -198,12 +199,6 @@ impl Span {
     #[inline]
     pub fn is_nothing(&self) -> bool {
         self.base() == Addr::NULL
-    }
-
-    /// Whether the record's token is `token`, and not changed by a mark.
-    #[inline(always)]
-    pub fn has_token(&self, token: usize) -> bool {
-        self.token.load(Ordering::Relaxed) == token
     }
 
     /// The cache that owns the span, or null.
