@@ -103,7 +103,7 @@ fn threads_meet_only_where_they_must() {
             // 500 objects of a thousand calls go home, 64 by one exchange unless a parcel has to make room.
             "producer-consumer" => {
                 run.nobody_meets(&[]);
-                run.at_most("locked", 500 / 16 + 15);
+                run.at_most("locked", 500 / 64 + 10);
                 run.at_most("moved", 1_100);
             }
             "asymmetric" => {
