@@ -11,12 +11,22 @@
 use super::record::Span;
 use crate::config::{ARENA_SIZE, MIN_ALIGN};
 use crate::report;
-use crate::size_class::MAX_OBJECTS;
-use crate::units::Addr;
+use crate::size_class::{CLASSES, Class, MAX_OBJECTS};
+use crate::units::{Addr, PAGE_SIZE};
 
 /// The most that all distances of a span's objects add up to: those of the most objects, the smallest ones. Spans with
-/// fewer, larger objects come to less; the tests see to it.
+/// fewer, larger objects come to less.
 const MOST_DISTANCE: usize = MAX_OBJECTS * (MAX_OBJECTS - 1) / 2 * MIN_ALIGN;
+
+const _: () = {
+    let mut i = 0;
+    while i < CLASSES {
+        let (class, pages) = (Class::from_index(i), Class::from_index(i).span_pages());
+        let objects = pages.0 * PAGE_SIZE / class.size();
+        assert!(objects * (objects - 1) / 2 * class.size() <= MOST_DISTANCE, "no class comes to more");
+        i += 1;
+    }
+};
 
 // The heap's window begins at a multiple of an arena that is not zero.
 #[cfg(target_pointer_width = "64")]
