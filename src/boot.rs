@@ -233,9 +233,15 @@ impl<O: Os> Kernel<O> {
     }
 
     /// What metrics are computed from, in the process `pid`.
-    pub fn reading<'a>(&self, balance: &'a Balance, pid: i32) -> Reading<'a> {
+    pub fn reading(&self, snapshot: &Snapshot, pid: i32) -> Reading {
         let (central, heap) = (self.caches.central().contention(), self.caches.central().heap().contention());
-        let contention = (central.0 + heap.0, central.1 + heap.1);
-        Reading { balance, pid, contention, stale: self.caches.central().heap().books().stale_reads() }
+        Reading {
+            snapshot: snapshot.clone(),
+            caches: self.caches.made() as u64,
+            contended: central.0 + heap.0,
+            waited: central.1 + heap.1,
+            stale: self.caches.central().heap().books().stale_reads(),
+            pid: pid.unsigned_abs().into(),
+        }
     }
 }

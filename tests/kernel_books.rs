@@ -118,8 +118,9 @@ impl World {
             assert_eq!(failure.class, of_class.then_some(CLASS.index()), "{failure}");
         }
         let (mut json, mut table) = (String::new(), String::new());
-        write_json(&mut json, &self.kernel.reading(&balance, 1)).expect("a string takes everything");
-        write_table(&mut table, &self.kernel.reading(&balance, 1)).expect("a string takes everything");
+        write_json(&mut json, &self.kernel.reading(&balance.snapshot, 1), &balance).expect("a string takes everything");
+        write_table(&mut table, &self.kernel.reading(&balance.snapshot, 1), &balance)
+            .expect("a string takes everything");
         assert_eq!(json.contains("\"crossfoot\": \"balanced\""), expected.is_empty(), "{json}");
         assert_eq!(table.contains(" balanced  crossfoot"), expected.is_empty(), "{table}");
         for failure in balance.failures.iter() {
@@ -395,7 +396,7 @@ fn the_walk_adds_up_to_what_the_books_say() {
     let live = class.live() - walked.unposted_frees[CLASS.index()] as i64;
     assert!((300..=400).contains(&live), "{live}");
     // Every metric of memory but the total adds up to the total.
-    let reading = world.kernel.reading(&balance, 1);
+    let reading = world.kernel.reading(&balance.snapshot, 1);
     let value = |name: &str| {
         let metric = crossfoot::metrics::TABLE.iter().find(|metric| metric.name == name).expect(name);
         (metric.value)(&reading)

@@ -93,6 +93,7 @@ impl Totals {
 
 /// One consistent reading of the books.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(transparent)]
 pub struct Snapshot {
     pub(super) sums: Sums,
 }

@@ -179,6 +179,7 @@ pub struct Writer<const T: usize, const F: usize, const C: usize> {
 
 /// What one or more writers said at one cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Sums<const T: usize, const F: usize, const C: usize> {
     /// The totals.
     pub totals: [i64; T],

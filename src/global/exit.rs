@@ -202,11 +202,11 @@ impl Buffered<'_> {
 }
 
 fn write_to(file: rustix::fd::BorrowedFd<'_>, format: Format, balance: &Balance, pid: i32) -> fmt::Result {
-    let reading = KERNEL.reading(balance, pid);
+    let reading = KERNEL.reading(&balance.snapshot, pid);
     let mut out = Buffered { file, text: heapless::Vec::new() };
     match format {
-        Format::Json => metrics::write_json(&mut out, &reading)?,
-        Format::Table => metrics::write_table(&mut out, &reading)?,
+        Format::Json => metrics::write_json(&mut out, &reading, balance)?,
+        Format::Table => metrics::write_table(&mut out, &reading, balance)?,
     }
     out.flush()
 }

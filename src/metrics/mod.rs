@@ -7,8 +7,10 @@
 //!
 //! Invariant: all `/memory/classes/…:bytes` but the total add up to the total.
 
+mod reading;
 mod report;
 mod table;
 
+pub use reading::{Reading, WORDS};
 pub use report::{write_json, write_table};
-pub use table::{Metric, Reading, TABLE};
+pub use table::{Metric, TABLE};

@@ -1,21 +1,9 @@
 //! The table of metrics.
 
-use crate::account::{Account, ClassTotals, Snapshot, Total};
-use crate::mem_stats::Balance;
+use super::reading::Reading;
+use crate::account::{Account, ClassTotals, Total};
 use crate::size_class::Class;
 use crate::span::Span;
-
-/// What metrics are computed from.
-pub struct Reading<'a> {
-    /// The books.
-    pub balance: &'a Balance,
-    /// The process.
-    pub pid: i32,
-    /// Contended acquisitions of all locks, and nanoseconds waited for them.
-    pub contention: (u64, u64),
-    /// Answers of the books that were stale.
-    pub stale: u64,
-}
 
 /// A row of the table.
 pub struct Metric {
@@ -24,21 +12,7 @@ pub struct Metric {
     /// What it says, in a sentence.
     pub help: &'static str,
     /// Its value.
-    pub value: fn(&Reading<'_>) -> i64,
-}
-
-impl Reading<'_> {
-    fn books(&self) -> &Snapshot {
-        &self.balance.snapshot
-    }
-
-    fn account(&self, account: Account) -> i64 {
-        self.books().account(account)
-    }
-
-    fn class_sum(&self, f: impl Fn(&ClassTotals, Class) -> i64) -> i64 {
-        self.books().classes().map(|(class, c)| f(&c, class)).sum()
-    }
+    pub value: fn(&Reading) -> i64,
 }
 
 /// Vacant places, and what each span has behind its last place.
@@ -56,31 +30,31 @@ macro_rules! metrics {
 
 metrics! {
     "/cache/made:caches", "Caches made since the start; threads that come later adopt them.",
-        |r| r.balance.caches as i64;
+        |r| r.caches as i64;
     "/gc/heap/allocs:bytes", "Cumulative bytes of objects allocated, by the size of their class or in whole pages.",
-        |r| r.class_sum(|c, class| c.allocs as i64 * class.size() as i64) + r.books().total(Total::LargeAllocBytes);
+        |r| r.class_sum(|c, class| c.allocs as i64 * class.size() as i64) + r.snapshot.total(Total::LargeAllocBytes);
     "/gc/heap/allocs:objects", "Cumulative number of objects allocated.",
-        |r| r.class_sum(|c, _| c.allocs as i64) + r.books().total(Total::LargeAllocs);
+        |r| r.class_sum(|c, _| c.allocs as i64) + r.snapshot.total(Total::LargeAllocs);
     "/gc/heap/frees:bytes", "Cumulative bytes of objects freed, those in transit not yet counted.",
-        |r| r.class_sum(|c, class| (c.frees + c.received) as i64 * class.size() as i64) + r.books().total(Total::LargeFreeBytes);
+        |r| r.class_sum(|c, class| (c.frees + c.received) as i64 * class.size() as i64) + r.snapshot.total(Total::LargeFreeBytes);
     "/gc/heap/frees:objects", "Cumulative number of objects freed, those in transit not yet counted.",
-        |r| r.class_sum(|c, _| (c.frees + c.received) as i64) + r.books().total(Total::LargeFrees);
+        |r| r.class_sum(|c, _| (c.frees + c.received) as i64) + r.snapshot.total(Total::LargeFrees);
     "/gc/heap/objects:objects", "Objects that are live or in transit.",
-        |r| r.class_sum(|c, _| c.live()) + r.books().total(Total::LargeAllocs) - r.books().total(Total::LargeFrees);
+        |r| r.class_sum(|c, _| c.live()) + r.snapshot.total(Total::LargeAllocs) - r.snapshot.total(Total::LargeFrees);
     "/heap/in-transit:objects", "Objects freed by a thread that does not own their span, and not home yet.",
         |r| r.class_sum(|c, _| c.in_transit());
     "/heap/large/allocs:objects", "Cumulative number of large objects allocated.",
-        |r| r.books().total(Total::LargeAllocs);
+        |r| r.snapshot.total(Total::LargeAllocs);
     "/heap/spans:spans", "Spans of every kind.",
-        |r| r.books().total(Total::SpanInUse) / size_of::<Span>() as i64;
+        |r| r.snapshot.total(Total::SpanInUse) / size_of::<Span>() as i64;
     "/lock/contended:acquisitions", "Acquisitions of a lock that another thread held.",
-        |r| r.contention.0 as i64;
+        |r| r.contended as i64;
     "/lock/wait:nanoseconds", "Time that threads waited for locks.",
-        |r| r.contention.1 as i64;
+        |r| r.waited as i64;
     "/memory/classes/heap/free:bytes", "Free pages that are backed by physical memory.",
         |r| r.account(Account::HeapFree);
     "/memory/classes/heap/objects:bytes", "Bytes of objects that are live or in transit.",
-        |r| r.books().live_bytes();
+        |r| r.snapshot.live_bytes();
     "/memory/classes/heap/released:bytes", "Free pages whose physical memory is with the system.",
         |r| r.account(Account::HeapReleased);
     "/memory/classes/heap/stacks:bytes", "Pages of spans that are stacks.",
@@ -88,13 +62,13 @@ metrics! {
     "/memory/classes/heap/unused:bytes", "Bytes of spans for objects that no object uses.",
         |r| r.class_sum(unused_bytes);
     "/memory/classes/metadata/mcache/free:bytes", "Memory obtained for caches and not used by one.",
-        |r| r.books().total(Total::CacheFree);
+        |r| r.snapshot.total(Total::CacheFree);
     "/memory/classes/metadata/mcache/inuse:bytes", "Memory of caches.",
-        |r| r.books().total(Total::CacheInUse);
+        |r| r.snapshot.total(Total::CacheInUse);
     "/memory/classes/metadata/mspan/free:bytes", "Memory obtained for span records and not used by one.",
-        |r| r.books().total(Total::SpanFree);
+        |r| r.snapshot.total(Total::SpanFree);
     "/memory/classes/metadata/mspan/inuse:bytes", "Memory of span records.",
-        |r| r.books().total(Total::SpanInUse);
+        |r| r.snapshot.total(Total::SpanInUse);
     "/memory/classes/metadata/other:bytes", "Memory of page bitmaps, summaries, work buffers and object bitmaps.",
         |r| r.account(Account::OtherSys) + r.account(Account::InWorkBufs) + r.account(Account::InBitmaps);
     "/memory/classes/os-stacks:bytes", "Stacks that are no spans.",
@@ -104,11 +78,11 @@ metrics! {
     "/memory/classes/profiling/buckets:bytes", "Buckets of the profiler.",
         |r| r.account(Account::ProfileBucketsSys);
     "/memory/classes/total:bytes", "Everything obtained from the system and not given back.",
-        |r| r.books().total(Total::TotalMapped);
+        |r| r.snapshot.total(Total::TotalMapped);
     "/memory/ready:bytes", "Of the total, what is in state Ready: all but released pages.",
-        |r| r.books().total(Total::MappedReady);
+        |r| r.snapshot.total(Total::MappedReady);
     "/process/id:pid", "The process that the figures are of.",
-        |r| i64::from(r.pid);
+        |r| r.pid as i64;
     "/stats/stale:reads", "Snapshots that were answered with an earlier one.",
         |r| r.stale as i64;
 }

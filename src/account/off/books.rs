@@ -22,6 +22,7 @@ impl Writer {
 
 /// Sums over nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Sums {
     /// All zero.
     pub totals: [i64; TOTALS],

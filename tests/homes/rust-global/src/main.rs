@@ -65,7 +65,7 @@ fn ring() -> Option<usize> {
 fn allocations() -> Option<i64> {
     let balance = balance()?;
     let metric = TABLE.iter().find(|metric| metric.name == "/gc/heap/allocs:objects")?;
-    Some((metric.value)(&KERNEL.reading(&balance, 0)))
+    Some((metric.value)(&KERNEL.reading(&balance.snapshot, 0)))
 }
 
 fn main() -> ExitCode {
