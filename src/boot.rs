@@ -12,13 +12,16 @@ use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::account::{self, Answer, Snapshot, Totals};
+use crate::audit::Places;
 use crate::cache::Cache;
 use crate::lock::{Mutex, Rank, hold_row, let_go_row};
 use crate::mem_stats::{self, Balance, MemStats};
 use crate::metrics::Reading;
 use crate::os::{Os, OsError};
 use crate::report::Line;
+use crate::span::Span;
 use crate::thread::Caches;
+use crate::units::PAGE_SHIFT;
 
 /// An allocator: everything, in one value. It takes no memory before its first allocation.
 pub struct Kernel<O: Os> {
@@ -230,6 +233,22 @@ impl<O: Os> Kernel<O> {
         let _trace = self.trace.lock();
         // SAFETY: the caller's promise.
         unsafe { mem_stats::read_slow(caches) }
+    }
+
+    /// Where its structures lie, for a reader in another process. Takes the heap's lock. After start-up.
+    pub fn places(&self) -> Places {
+        let (map, pages, accounts) = self.caches.central().heap().places();
+        Places {
+            form: Places::FORM,
+            page_shift: PAGE_SHIFT.into(),
+            physical_page: self.os().physical_page_size() as u64,
+            caches: self.caches.first_place(),
+            span: Span::PLACES,
+            map,
+            pages,
+            accounts,
+            cache: Cache::PLACES,
+        }
     }
 
     /// What metrics are computed from, in the process `pid`.

@@ -19,6 +19,7 @@ extern crate std;
 pub mod account;
 pub mod api;
 pub mod arch;
+pub mod audit;
 pub mod bits;
 pub mod boot;
 pub mod cache;

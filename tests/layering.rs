@@ -24,7 +24,7 @@ const FLOORS: &[&[&str]] = &[
     &["cache"],
     &["thread", "stack_pool"],
     &["api"],
-    &["metrics", "mem_stats", "scavenge", "trace", "profile"],
+    &["audit", "metrics", "mem_stats", "scavenge", "trace", "profile"],
     &["sysmon"],
     &["boot"],
     &["isolated"],

@@ -6,6 +6,7 @@ use super::entry::Entry;
 use super::kinds::{ACCOUNTS, Account, Total};
 use super::moved::Moved;
 use crate::report;
+use crate::units::Addr;
 
 /// One account's balance in bytes. An over- or underflow is fatal: the books are wrong.
 struct SysStat(AtomicUsize);
@@ -39,7 +40,23 @@ pub struct Accounts {
     mapped_ready: SysStat,
 }
 
+/// Where the accounts lie: for a reader in another process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct AccountPlaces {
+    /// The address of the first balance. Each has eight bytes, in the order of [`Account::ALL`].
+    pub balances: u64,
+    /// The address of how many bytes are Ready.
+    pub mapped_ready: u64,
+}
+
 impl Accounts {
+    /// Where they lie.
+    pub fn places(&self) -> AccountPlaces {
+        let (balances, ready) = (Addr::of(&raw const self.balances), Addr::of(&raw const self.mapped_ready));
+        AccountPlaces { balances: balances.0 as u64, mapped_ready: ready.0 as u64 }
+    }
+
     /// Empty accounts.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Accounts {

@@ -29,7 +29,7 @@ mod snapshot;
 #[cfg(not(crossfoot_books_off))]
 mod writer;
 
-pub use accounts::Accounts;
+pub use accounts::{AccountPlaces, Accounts};
 pub use books::{Books, Movement, Reader, Writer};
 pub use entry::Entry;
 pub use kinds::{ACCOUNTS, Account, ClassEntry, TOTALS, Total};

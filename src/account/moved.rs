@@ -8,6 +8,7 @@ use super::kinds::{Account, Total};
 /// What one cache moved from [`Account::HeapFree`] to [`Account::HeapInUse`] for spans of small objects, less what it
 /// moved back, and the accounts do not have yet: so its moves need no locked instruction. Written by the owner, read
 /// by anyone. All-zero bytes are nothing moved.
+#[repr(transparent)]
 pub struct Moved(AtomicIsize);
 
 impl Moved {

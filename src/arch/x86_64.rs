@@ -165,6 +165,8 @@ pub const SYS_EXIT_GROUP: usize = 231;
 pub const SYS_CLOCK_GETTIME: usize = 228;
 /// `madvise`.
 pub const SYS_MADVISE: usize = 28;
+/// `ioctl`: a descriptor, a request, an argument.
+pub const SYS_IOCTL: usize = 16;
 
 /// Stops this thread at once by an illegal instruction.
 pub fn trap() -> ! {

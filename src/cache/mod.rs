@@ -30,5 +30,5 @@ mod remote;
 
 pub use checked::Inside;
 pub use free::Freed;
-pub use record::Cache;
-pub use remote::Gathered;
+pub use record::{Cache, CachePlaces};
+pub use remote::{Gathered, OutboxPlaces};

@@ -1,13 +1,14 @@
 //! A cache's record. Fields are grouped by how often they are touched.
 
 use core::cell::{Cell, UnsafeCell};
+use core::mem::offset_of;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr};
 
 use super::inbox::Inbox;
 use super::posting::{Posted, Tally};
 use super::refill::Hand;
-use super::remote::Outbox;
+use super::remote::{Outbox, OutboxPlaces};
 use crate::account::Writer;
 use crate::config::MIN_ALIGN;
 use crate::heap::Client;
@@ -72,7 +73,7 @@ unsafe impl Sync for Cache {}
 unsafe impl Send for Cache {}
 
 const _: () = assert!(size_of::<Slot>() * CLASSES <= u16::MAX as usize, "a slot's offset fits 16 bits");
-const _: () = assert!(core::mem::offset_of!(Cache, slots) == 0, "a slot's offset is from the record's first byte");
+const _: () = assert!(offset_of!(Cache, slots) == 0, "a slot's offset is from the record's first byte");
 
 const fn offsets() -> [u16; QUICK_MAX / MIN_ALIGN + 1] {
     let mut t = [0; QUICK_MAX / MIN_ALIGN + 1];
@@ -84,7 +85,53 @@ const fn offsets() -> [u16; QUICK_MAX / MIN_ALIGN + 1] {
     t
 }
 
+/// Where a cache's parts lie, in bytes from its first one: for a reader in another process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct CachePlaces {
+    /// The address of the next cache that was ever made, eight bytes.
+    pub next: u64,
+    /// How many classes there are.
+    pub classes: u64,
+    /// The slot of the first class, whose first eight bytes are the list of objects in the cache's hand.
+    pub slots: u64,
+    /// Bytes of a slot.
+    pub slot_size: u64,
+    /// The state of the first class.
+    pub states: u64,
+    /// Bytes of a state.
+    pub state_size: u64,
+    /// In a state: the span that objects are taken from, eight bytes.
+    pub current: u64,
+    /// In a state: the list of objects in hand where frees are validated, eight bytes.
+    pub stock: u64,
+    /// What the accounts do not have yet of what the owner moved from free to in use, eight bytes, signed.
+    pub moved: u64,
+    /// The inbox: the tail of the last batch, eight bytes; 0 and 1 are none.
+    pub inbox: u64,
+    /// The outbox.
+    pub outbox: u64,
+    /// And its parts.
+    pub in_outbox: OutboxPlaces,
+}
+
 impl Cache {
+    /// Where its parts lie.
+    pub const PLACES: CachePlaces = CachePlaces {
+        next: offset_of!(Cache, next) as u64,
+        classes: CLASSES as u64,
+        slots: (offset_of!(Cache, slots) + offset_of!(Slot, head)) as u64,
+        slot_size: size_of::<Slot>() as u64,
+        states: offset_of!(Cache, classes) as u64,
+        state_size: size_of::<ClassState>() as u64,
+        current: offset_of!(ClassState, current) as u64,
+        stock: (offset_of!(ClassState, stock) + offset_of!(Hand, first)) as u64,
+        moved: (offset_of!(Cache, client) + Client::MOVED) as u64,
+        inbox: offset_of!(Cache, inbox) as u64,
+        outbox: offset_of!(Cache, outbox) as u64,
+        in_outbox: Outbox::PLACES,
+    };
+
     /// A cache that owns nothing and never allocates: no size finds its slot, which would make it other than zero bytes.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Cache {

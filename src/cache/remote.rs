@@ -3,6 +3,7 @@
 //! The freeing cache gathers them by span in its outbox and sends each batch to the owner's inbox by
 //! one atomic exchange. The owner takes the whole inbox when it next refills a slot.
 
+use core::mem::offset_of;
 use core::ptr::null_mut;
 
 use super::checked::tell_changed;
@@ -100,9 +101,36 @@ fn parcel_of(span: &Span) -> usize {
     (Addr::of(span).0 >> 7) % PARCELS
 }
 
-const _: () = assert!(core::mem::offset_of!(Cache, inbox) <= NOTHING_BYTES, "zero bytes are a cache to free through");
+const _: () = assert!(offset_of!(Cache, inbox) <= NOTHING_BYTES, "zero bytes are a cache to free through");
+
+/// Where the parts of an outbox lie, in bytes from its first one: for a reader in another process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct OutboxPlaces {
+    /// Which parcels are begun: sixteen bytes, a bit for each.
+    pub begun: u64,
+    /// The first parcel.
+    pub parcels: u64,
+    /// How many there are.
+    pub count: u64,
+    /// Bytes of a parcel.
+    pub size: u64,
+    /// In a parcel: the address of the span's record, and one more where frees are validated.
+    pub span: u64,
+    /// In a parcel: the sum of the addresses of the objects in it.
+    pub sum: u64,
+}
 
 impl Outbox {
+    pub(super) const PLACES: OutboxPlaces = OutboxPlaces {
+        begun: offset_of!(Outbox, begun) as u64,
+        parcels: offset_of!(Outbox, parcels) as u64,
+        count: PARCELS as u64,
+        size: size_of::<Parcel>() as u64,
+        span: offset_of!(Parcel, span) as u64,
+        sum: offset_of!(Parcel, sum) as u64,
+    };
+
     pub(super) const fn new() -> Outbox {
         Outbox { parcels: [Parcel::EMPTY; PARCELS], begun: 0, refills: 0 }
     }

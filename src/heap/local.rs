@@ -100,6 +100,9 @@ impl Client {
         &self.writer
     }
 
+    /// Where [`Client::moved`] lies, in bytes from the first one.
+    pub const MOVED: usize = core::mem::offset_of!(Client, moved);
+
     /// What the accounts do not have yet of what the owner moved.
     pub fn moved(&self) -> isize {
         self.moved.get()

@@ -21,14 +21,14 @@ mod walk;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::account::{Account, Books, ClassEntry, Entry, Moved, Total, Writer};
+use crate::account::{Account, AccountPlaces, Books, ClassEntry, Entry, Moved, Total, Writer};
 use crate::config::SUMMARY_LEVELS;
 use crate::lock::{Apart, Mutex, Rank, hold_row, let_go_row};
 use crate::meta::{Charge, Fixed};
 use crate::os::{Os, OsError};
-use crate::page::PageAlloc;
+use crate::page::{PageAlloc, PagePlaces};
 use crate::size_class::Class;
-use crate::span::{Kind, PageMap, Span};
+use crate::span::{Kind, MapPlaces, PageMap, Span};
 use crate::units::{Addr, PAGE_SIZE, Pages};
 use crate::vm::Vm;
 
@@ -170,6 +170,11 @@ impl<O: Os> Heap<O> {
     pub unsafe fn span_of_live(&self, addr: Addr, token: usize) -> Option<&Span> {
         // SAFETY: the caller's promise.
         unsafe { self.map.lookup_live_of::<O>(addr, token) }
+    }
+
+    /// Where the page map, the bits of pages and the accounts lie: for a reader in another process. Takes the heap's lock.
+    pub fn places(&self) -> (MapPlaces, PagePlaces, AccountPlaces) {
+        (self.map.places(), self.state.lock().pages.places(), self.vm.accounts().places())
     }
 
     /// Takes the heap's lock for a fork.

@@ -67,7 +67,7 @@ fn probe_physical_page() -> usize {
     page
 }
 
-fn error(e: Errno) -> OsError {
+pub(super) fn error(e: Errno) -> OsError {
     match e {
         Errno::NOMEM | Errno::AGAIN => OsError::OutOfMemory,
         Errno::EXIST => OsError::Taken,

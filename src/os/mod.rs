@@ -24,6 +24,8 @@
 mod enclosure;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+mod process;
 mod region;
 #[cfg(feature = "testing")]
 pub mod sim;
@@ -32,6 +34,8 @@ pub mod sim;
 pub use enclosure::{Enclosure, Extent};
 #[cfg(target_os = "linux")]
 pub use linux::Linux;
+#[cfg(target_os = "linux")]
+pub use process::{Process, Run, Runs, Where};
 pub use region::Region;
 
 use crate::units::Addr;

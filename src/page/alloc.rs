@@ -1,6 +1,6 @@
 //! The page allocator's door: grow, take, give back.
 
-use super::chunk::{CHUNK_LOG, CHUNK_PAGES};
+use super::chunk::{CHUNK_LOG, CHUNK_PAGES, Chunk};
 use super::release::ReleaseIndex;
 use super::summary::Summary;
 use super::table::Ground;
@@ -18,6 +18,29 @@ const WINDOW_ALIGN: usize = if usize::BITS == 64 { 64 << 20 } else { CHUNK_BYTES
 const NOWHERE: usize = usize::MAX;
 
 const _: () = assert!(CHUNK_BYTES == 1 << CHUNK_SHIFT);
+
+/// Where the bits of pages lie: a table of chunks, each with two bits for each of its pages. The chunks up to `in_head`
+/// lie side by side from `head` on, the others as if chunk 0 lay at `rest`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct PagePlaces {
+    /// The address of the first chunk's first page.
+    pub base: u64,
+    /// Pages of a chunk.
+    pub chunk_pages: u64,
+    /// Bytes of a chunk's bits.
+    pub chunk_size: u64,
+    /// Where the bits of chunk 0 are.
+    pub head: u64,
+    /// Where they would be beside those of the chunks from `in_head` on.
+    pub rest: u64,
+    /// How many chunks have their bits in the head.
+    pub in_head: u64,
+    /// In a chunk: the bits of the pages that are taken.
+    pub taken: u64,
+    /// In a chunk: the bits of the pages that are not released.
+    pub resident: u64,
+}
 
 /// Which pages of a window of addresses are free, and how much of that is released.
 ///
@@ -58,6 +81,14 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         let release = ReleaseIndex::cut(&mut ground, chunks).ok_or(NoAddressSpace)?;
         *self = PageAlloc { tree, release, base, after_lowest: 0 };
         Ok(())
+    }
+
+    /// Where the bits of pages lie: for a reader in another process. The caller holds the page heap's lock.
+    pub fn places(&self) -> PagePlaces {
+        let ((head, rest, in_head), (taken, resident)) = (self.tree.chunks.places(), Chunk::PLACES);
+        let words = [self.base.0, CHUNK_PAGES, size_of::<Chunk>(), head.0, rest.0, in_head, taken, resident];
+        let [base, chunk_pages, chunk_size, head, rest, in_head, taken, resident] = words.map(|word| word as u64);
+        PagePlaces { base, chunk_pages, chunk_size, head, rest, in_head, taken, resident }
     }
 
     /// Adds `size` bytes from `addr`, both multiples of [`CHUNK_BYTES`], to the heap: free

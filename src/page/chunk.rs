@@ -34,6 +34,10 @@ pub(super) struct Chunk {
 unsafe impl Record for Chunk {}
 
 impl Chunk {
+    /// Where [`Chunk::taken`] and the bits of resident pages lie, in bytes from the first one.
+    pub(super) const PLACES: (usize, usize) =
+        (core::mem::offset_of!(Chunk, taken), core::mem::offset_of!(Chunk, resident));
+
     /// The free runs.
     #[inline]
     pub(super) fn summary(&self) -> Summary {

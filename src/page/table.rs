@@ -90,6 +90,12 @@ impl<T: Record> Table<T> {
         Some(Table { head, rest: Addr(rest.0.wrapping_sub(first * size_of::<T>())), first, len, entries: PhantomData })
     }
 
+    /// Where it lies: the address of entry 0, where that would lie if all stood beside those behind the head, and how many
+    /// stand in the head.
+    pub(super) fn places(&self) -> (Addr, Addr, usize) {
+        (self.head, self.rest, self.first)
+    }
+
     /// Makes the entries `range` readable and writable; those that were not are zero.
     pub(super) fn ready<B: Backing>(&self, backing: &mut B, range: Range<usize>) -> Result<(), B::Error> {
         debug_assert!(range.end <= self.len);

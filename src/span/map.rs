@@ -22,6 +22,19 @@ const HEAD: usize = size_of::<Span>() / size_of::<Entry>();
 /// [`MIN_ALIGN`]-sized granules of a page, as a power of two.
 const GRANULE_SHIFT: u32 = PAGE_SHIFT - MIN_ALIGN.trailing_zeros();
 
+/// Where a page map lies: an entry of eight bytes for each page, which holds how far the record of the page's span lies
+/// from the first entry, or zero.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct MapPlaces {
+    /// The address of the first entry.
+    pub entries: u64,
+    /// The number of the page that it stands for.
+    pub first: u64,
+    /// How many entries there are.
+    pub length: u64,
+}
+
 /// One entry for each page of the window, in sparse memory.
 ///
 /// Where the home can reserve for every address from zero up, the map starts at address zero, and one
@@ -158,6 +171,15 @@ impl PageMap {
         let bytes = (size / PAGE_SIZE) * size_of::<Entry>();
         // SAFETY: the entries of pages of the window lie inside the sparse range.
         unsafe { vm.sparse_map_ready(Addr::of(from), bytes) }
+    }
+
+    /// Where the map lies: for a reader in another process. After `boot`.
+    pub fn places(&self) -> MapPlaces {
+        MapPlaces {
+            entries: Addr::of(self.entries.get()).0 as u64,
+            first: self.first.get() as u64,
+            length: (self.granules.get() >> GRANULE_SHIFT) as u64,
+        }
     }
 
     fn entry(&self, page: PageNumber) -> *const Entry {

@@ -18,5 +18,5 @@ mod returned;
 pub use batch::{Batch, Link};
 pub use list::SpanList;
 pub use live::LiveBits;
-pub use map::PageMap;
-pub use record::{Kind, NO_TOKEN, Object, Place, Span};
+pub use map::{MapPlaces, PageMap};
+pub use record::{Kind, NO_TOKEN, Object, Place, Span, SpanPlaces};

@@ -1,6 +1,7 @@
 //! A span's record.
 
 use core::cell::Cell;
+use core::mem::offset_of;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
@@ -142,9 +143,9 @@ pub struct Own {
     pub(super) prev: Cell<*mut Span>,
 }
 
-const _: () = assert!(core::mem::offset_of!(Span, token) == 0, "the fast path compares a record's first word");
-const _: () = assert!(core::mem::offset_of!(Span, owner) < 16, "a free record keeps its first two words: nobody's");
-const _: () = assert!(core::mem::offset_of!(Span, own) == 64, "what all read fills one line");
+const _: () = assert!(offset_of!(Span, token) == 0, "the fast path compares a record's first word");
+const _: () = assert!(offset_of!(Span, owner) < 16, "a free record keeps its first two words: nobody's");
+const _: () = assert!(offset_of!(Span, own) == 64, "what all read fills one line");
 const _: () = assert!(crate::size_class::MAX_OBJECTS <= u16::MAX as usize, "a number of objects fits 16 bits");
 
 /// The owner's part is reached through the span: whoever names a field of it is the owner, or holds the lock
@@ -358,6 +359,57 @@ impl Span {
             && freed <= self.carved.get()
             && freed.wrapping_sub(self.accounted.get()) as i32 >= 0
     }
+}
+
+/// Where a record's parts lie, in bytes from its first one: for a reader in another process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SpanPlaces {
+    /// Bytes of a record.
+    pub size: u64,
+    /// The address of the span, eight bytes.
+    pub base: u64,
+    /// How many pages, four bytes.
+    pub pages: u64,
+    /// Bytes of each object, four bytes.
+    pub object_size: u64,
+    /// Objects that fit, two bytes.
+    pub objects: u64,
+    /// The [`Kind`], a byte.
+    pub kind: u64,
+    /// The size class's number, a byte.
+    pub class: u64,
+    /// The cache that owns it, eight bytes.
+    pub owner: u64,
+    /// The list of free objects, eight bytes.
+    pub free: u64,
+    /// The sum of the addresses of all objects that are out, eight bytes.
+    pub out: u64,
+    /// How many objects were made so far, four bytes.
+    pub carved: u64,
+    /// In an object: the next one of its list, eight bytes.
+    pub object_next: u64,
+    /// In an object: the word beside it.
+    pub object_extra: u64,
+}
+
+impl Span {
+    /// Where its parts lie.
+    pub const PLACES: SpanPlaces = SpanPlaces {
+        size: size_of::<Span>() as u64,
+        base: offset_of!(Span, base) as u64,
+        pages: offset_of!(Span, pages) as u64,
+        object_size: offset_of!(Span, size) as u64,
+        objects: offset_of!(Span, objects) as u64,
+        kind: offset_of!(Span, kind) as u64,
+        class: offset_of!(Span, class) as u64,
+        owner: offset_of!(Span, owner) as u64,
+        free: offset_of!(Span, own.free) as u64,
+        out: offset_of!(Span, own.out) as u64,
+        carved: offset_of!(Span, own.carved) as u64,
+        object_next: offset_of!(Object, next) as u64,
+        object_extra: offset_of!(Object, extra) as u64,
+    };
 }
 
 /// What a sum of addresses in a span at `base` is multiplied by to be divided by that: see [`Span::count_of`].

@@ -18,6 +18,7 @@ use crate::central::Central;
 use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
 use crate::meta::{Charge, Persistent};
 use crate::os::{Os, OsError};
+use crate::units::Addr;
 
 /// Caches are charged with their own memory.
 struct OfCaches;
@@ -202,6 +203,11 @@ impl<O: Os> Caches<O> {
             f(cache);
             p = cache.next.load(Ordering::Relaxed);
         }
+    }
+
+    /// The address of the word that leads to the cache made last: for a reader in another process.
+    pub fn first_place(&self) -> u64 {
+        Addr::of(&raw const self.all).0 as u64
     }
 
     /// How many caches were made.

@@ -1,0 +1,187 @@
+//! What the system says of each mapping.
+
+use super::Range;
+use super::residency::Residency;
+use crate::os::{OsError, Process};
+
+/// What is not the allocator's, and the process as a whole. Bytes, but for counts.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Outside {
+    /// In memory: programs, libraries and other files.
+    pub files: u64,
+    /// In memory: what `brk` gave.
+    pub brk: u64,
+    /// In memory: the stack of the first thread.
+    pub stack: u64,
+    /// In memory: other mappings without a file, stacks of other threads among them, and what the system made one mapping
+    /// of with the allocator's.
+    pub anonymous: u64,
+    /// In memory: what the kernel maps for itself, and shared memory.
+    pub other: u64,
+    /// In memory: the process.
+    pub process: u64,
+    /// The same without what others share: each page by how many processes map it.
+    pub proportional: u64,
+    /// In swap.
+    pub swapped: u64,
+    /// In huge pages that have no file.
+    pub huge: u64,
+    /// In memory until the system wants it (`MADV_FREE`).
+    pub lazily_freed: u64,
+    /// How many mappings there are.
+    pub mappings: u64,
+}
+
+/// One reading of `smaps`.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Seen {
+    /// In memory, of the mappings that are the allocator's, or in part.
+    pub(super) resident: u64,
+    /// Of that, what lies outside the allocator's ranges.
+    pub(super) foreign: u64,
+    pub(super) outside: Outside,
+}
+
+/// A mapping, while its lines are read.
+#[derive(Clone, Copy)]
+struct Mapping {
+    start: usize,
+    end: usize,
+    place: Place,
+    resident: u64,
+}
+
+/// Where memory that is not the allocator's is counted.
+#[derive(Clone, Copy)]
+enum Place {
+    Files,
+    Brk,
+    Stack,
+    Anonymous,
+    Other,
+}
+
+impl Place {
+    fn of(name: &[u8]) -> Place {
+        match name {
+            b"" => Place::Anonymous,
+            b"[heap]" => Place::Brk,
+            b"[stack]" => Place::Stack,
+            _ if name.starts_with(b"[anon") => Place::Anonymous,
+            _ if name.starts_with(b"/SYSV") || name.starts_with(b"/memfd:") || name.starts_with(b"/dev/zero") => {
+                Place::Other
+            }
+            _ if name.starts_with(b"/") => Place::Files,
+            _ => Place::Other,
+        }
+    }
+}
+
+impl Outside {
+    fn place(&mut self, place: Place) -> &mut u64 {
+        match place {
+            Place::Files => &mut self.files,
+            Place::Brk => &mut self.brk,
+            Place::Stack => &mut self.stack,
+            Place::Anonymous => &mut self.anonymous,
+            Place::Other => &mut self.other,
+        }
+    }
+}
+
+impl Seen {
+    pub(super) fn of(process: &Process, range: &impl Fn(usize) -> Option<Range>) -> Result<Seen, OsError> {
+        let (mut seen, mut current, mut failed) = (Seen::default(), None, None);
+        process.each_line("smaps", |line| {
+            if let Some(next) = header(line) {
+                if let Some(done) = current.replace(next)
+                    && let Err(e) = seen.add(process, &done, range)
+                {
+                    failed = Some(e);
+                }
+                seen.outside.mappings += 1;
+            } else if let (Some(mapping), Some((name, bytes))) = (&mut current, figure(line)) {
+                let outside = &mut seen.outside;
+                match name {
+                    b"Rss" => mapping.resident = bytes,
+                    b"Pss" => outside.proportional += bytes,
+                    b"Swap" => outside.swapped += bytes,
+                    b"AnonHugePages" => outside.huge += bytes,
+                    b"LazyFree" => outside.lazily_freed += bytes,
+                    _ => {}
+                }
+            }
+        })?;
+        if let Some(last) = current {
+            seen.add(process, &last, range)?;
+        }
+        failed.map_or(Ok(seen), Err)
+    }
+
+    fn add(
+        &mut self,
+        process: &Process,
+        mapping: &Mapping,
+        range: &impl Fn(usize) -> Option<Range>,
+    ) -> Result<(), OsError> {
+        self.outside.process += mapping.resident;
+        let (mut own, mut is_own) = (0, false);
+        for range in (0..).map_while(range) {
+            let (start, end) = (range.start.max(mapping.start), range.end.min(mapping.end));
+            if start < end {
+                is_own = true;
+                if mapping.resident > 0 {
+                    own += Residency::of(process, start, end)?.resident;
+                }
+            }
+        }
+        if !is_own {
+            *self.outside.place(mapping.place) += mapping.resident;
+            return Ok(());
+        }
+        self.resident += mapping.resident;
+        if mapping.resident > 0 {
+            let all = Residency::of(process, mapping.start, mapping.end)?.resident;
+            self.foreign += all.saturating_sub(own);
+            *self.outside.place(mapping.place) += all.saturating_sub(own);
+        }
+        Ok(())
+    }
+}
+
+/// Reads the first line of a mapping: `START-END rwxp OFFSET DEVICE INODE NAME`.
+fn header(line: &[u8]) -> Option<Mapping> {
+    let mut words = line.splitn(6, |&b| b == b' ');
+    let range = core::str::from_utf8(words.next()?).ok()?;
+    let (start, end) = range.split_once('-')?;
+    let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
+    let name = words.nth(4).unwrap_or_default().trim_ascii();
+    Some(Mapping { start, end, place: Place::of(name), resident: 0 })
+}
+
+/// Reads a figure: `NAME: 12 kB`.
+fn figure(line: &[u8]) -> Option<(&[u8], u64)> {
+    let colon = line.iter().position(|&b| b == b':')?;
+    let (name, rest) = line.split_at_checked(colon)?;
+    let number = rest.get(1..)?.trim_ascii().strip_suffix(b" kB")?;
+    Some((name, core::str::from_utf8(number).ok()?.trim().parse::<u64>().ok()? * 1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_smaps_are_understood() {
+        let m = header(b"7f00-7f10 rw-p 00000000 00:01 32770                      /SYSV00000000 (deleted)").unwrap();
+        assert_eq!((m.start, m.end), (0x7f00, 0x7f10));
+        assert!(matches!(m.place, Place::Other));
+        assert!(matches!(header(b"10-20 rw-p 00000000 00:00 0 ").unwrap().place, Place::Anonymous));
+        assert!(matches!(header(b"10-20 rw-p 00000000 00:00 0                   [heap]").unwrap().place, Place::Brk));
+        assert!(matches!(header(b"10-20 r-xp 00000000 08:01 77    /usr/lib/a b.so").unwrap().place, Place::Files));
+        assert!(header(b"Rss:                  12 kB").is_none());
+        assert_eq!(figure(b"Rss:                  12 kB"), Some((&b"Rss"[..], 12 * 1024)));
+        assert_eq!(figure(b"VmFlags: rd wr mr mw me ac"), None);
+        assert_eq!(figure(b"THPeligible:           1"), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! Where a kernel's structures lie in its process.
+
+use crate::account::AccountPlaces;
+use crate::cache::CachePlaces;
+use crate::page::PagePlaces;
+use crate::span::{MapPlaces, SpanPlaces};
+
+/// Where a kernel's structures lie, as words of the ledger: a command that was built from other sources, whose structures
+/// have other shapes, finds its way by them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    /// The form of these words: [`Places::FORM`].
+    pub form: u64,
+    /// Binary logarithm of a page's bytes.
+    pub page_shift: u64,
+    /// The physical page in bytes.
+    pub physical_page: u64,
+    /// The address of the word that leads to the cache made last.
+    pub caches: u64,
+    /// In a span's record.
+    pub span: SpanPlaces,
+    /// The page map.
+    pub map: MapPlaces,
+    /// The bits of pages.
+    pub pages: PagePlaces,
+    /// The accounts.
+    pub accounts: AccountPlaces,
+    /// In a cache.
+    pub cache: CachePlaces,
+}
+
+/// How many words the ledger keeps for [`Places`].
+pub const PLACES_ROOM: usize = 64;
+/// How many there are.
+const WORDS: usize = size_of::<Places>() / size_of::<u64>();
+
+const _: () = assert!(WORDS <= PLACES_ROOM && align_of::<Places>() == align_of::<u64>(), "the ledger has room");
+
+impl Places {
+    /// What the words mean; another number is another meaning.
+    pub const FORM: u64 = 1;
+
+    /// As words, the rest zero.
+    pub fn words(&self) -> [u64; PLACES_ROOM] {
+        let mut words = [0; PLACES_ROOM];
+        // SAFETY: the structure is `WORDS` numbers of eight bytes without a gap.
+        let own: &[u64; WORDS] = unsafe { &*core::ptr::from_ref(self).cast() };
+        words.iter_mut().zip(own).for_each(|(to, from)| *to = *from);
+        words
+    }
+
+    /// From the words of a ledger. `None`: they are of another form.
+    pub fn from_words(words: &[u64; PLACES_ROOM]) -> Option<Places> {
+        // SAFETY: the room is at least as large, and any bits are a number.
+        let places: Places = unsafe { core::ptr::from_ref(words).cast::<Places>().read() };
+        (places.form == Places::FORM && places.is_valid()).then_some(places)
+    }
+
+    /// Whether a reader can go by them without arithmetic that fails, whatever they say.
+    fn is_valid(&self) -> bool {
+        let powers = self.physical_page.is_power_of_two() && self.pages.chunk_pages.is_power_of_two();
+        let small = |n: u64, most: u64| n > 0 && n <= most;
+        powers
+            && (9..=30).contains(&self.page_shift)
+            && (512..=1 << 20).contains(&self.physical_page)
+            && small(self.span.size, super::spans::RECORD as u64)
+            && small(self.pages.chunk_size, super::spans::CHUNK as u64)
+            && small(self.pages.chunk_pages, super::spans::CHUNK as u64 * 4)
+            && small(self.cache.classes, 256)
+            && small(self.cache.in_outbox.count, 128)
+    }
+}

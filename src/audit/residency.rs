@@ -1,0 +1,76 @@
+//! How much of a range is in memory.
+
+use crate::os::{OsError, Process, Runs, Where};
+
+/// Bytes in memory and in swap.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Backed {
+    /// In memory.
+    pub resident: u64,
+    /// In swap.
+    pub swapped: u64,
+}
+
+impl core::ops::AddAssign for Backed {
+    fn add_assign(&mut self, other: Backed) {
+        self.resident += other.resident;
+        self.swapped += other.swapped;
+    }
+}
+
+/// Answers questions about ascending parts of one range: each part is scanned once.
+pub(super) struct Residency<'a> {
+    process: &'a Process,
+    runs: Runs,
+    /// The first run that is not behind what was asked for last.
+    next: usize,
+    /// How far was scanned.
+    scanned: usize,
+    end: usize,
+}
+
+impl<'a> Residency<'a> {
+    /// Of `[start, end)`, multiples of the physical page.
+    pub(super) fn new(process: &'a Process, start: usize, end: usize) -> Residency<'a> {
+        Residency { process, runs: Runs::new(), next: 0, scanned: start, end }
+    }
+
+    /// All of a range at once.
+    pub(super) fn of(process: &Process, start: usize, end: usize) -> Result<Backed, OsError> {
+        Residency::new(process, start, end).within(start, end)
+    }
+
+    /// How much of `[from, to)` is backed. `from` is not below what was asked for before.
+    pub(super) fn within(&mut self, from: usize, to: usize) -> Result<Backed, OsError> {
+        let mut backed = Backed::default();
+        let to = to.min(self.end);
+        loop {
+            while let Some(run) = self.runs.get(self.next) {
+                let (start, end) = (run.start.max(from), run.end.min(to));
+                if start < end {
+                    let bytes = (end - start) as u64;
+                    match run.at {
+                        Where::Resident => backed.resident += bytes,
+                        Where::Swapped => backed.swapped += bytes,
+                    }
+                }
+                if run.end > to {
+                    return Ok(backed);
+                }
+                self.next += 1;
+            }
+            if self.scanned >= to {
+                return Ok(backed);
+            }
+            self.runs.clear();
+            self.next = 0;
+            // What nobody asks for any more is passed over.
+            let start = self.scanned.max(from);
+            self.scanned = self.process.scan(start, self.end, &mut self.runs)?;
+            if self.scanned <= start && self.runs.is_empty() {
+                // The range ends here: no part of it is mapped further up.
+                self.scanned = self.end;
+            }
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Objects and pages of the page heap: what each of them is, and whether it is in memory.
+
+use super::places::Places;
+use super::residency::Residency;
+use super::{Cause, Causes};
+use crate::os::{OsError, Process};
+use crate::span::Kind;
+
+/// The longest record of a span that is understood, in bytes.
+pub(super) const RECORD: usize = 256;
+/// The most bytes of a chunk's bits that are understood.
+pub(super) const CHUNK: usize = 256;
+/// How many entries of the page map are read at a time.
+const ENTRIES: usize = 256;
+/// The most objects of a span, and physical pages of a span of small objects, that are understood.
+const OBJECTS: usize = 2048;
+const PHYSICAL: usize = 512;
+/// How many batches and caches are followed before the links are taken for a circle.
+const MANY: usize = 1 << 22;
+
+/// A span, as far as it matters here.
+#[derive(Clone, Copy)]
+struct Span {
+    record: u64,
+    base: u64,
+    bytes: u64,
+    kind: u8,
+    class: u64,
+    size: u64,
+    objects: u64,
+    owner: u64,
+    free: u64,
+    out: u64,
+    carved: u64,
+}
+
+/// Bits, one for each object or page of a span.
+struct Bits<const WORDS: usize>([u64; WORDS]);
+
+impl<const WORDS: usize> Bits<WORDS> {
+    fn set(&mut self, i: usize) -> bool {
+        let (word, bit) = (self.0.get_mut(i / 64), 1 << (i % 64));
+        word.is_some_and(|word| core::mem::replace(word, *word | bit) & bit == 0)
+    }
+
+    fn has(&self, i: usize) -> bool {
+        self.0.get(i / 64).is_some_and(|word| word >> (i % 64) & 1 == 1)
+    }
+}
+
+/// What a walk goes by, and what it found so far.
+pub(super) struct Walk<'a> {
+    process: &'a Process,
+    places: &'a Places,
+    /// Causes found.
+    pub(super) causes: Causes,
+    /// Bytes of spans by [`Kind`], in the order of its numbers; of free pages; of pages in caches' hands.
+    pub(super) spans: [u64; 6],
+    pub(super) free: u64,
+    pub(super) in_hand: u64,
+    /// Bytes in memory that no cause has: of pages that were given back to the system.
+    pub(super) stray: u64,
+    /// Records that did not fit their place: the process moved meanwhile.
+    pub(super) torn: u64,
+    /// What caches moved from free to in use, and the accounts do not have yet.
+    pub(super) moved: i64,
+    chunk: Option<u64>,
+    bits: [u8; CHUNK],
+}
+
+fn field<const N: usize>(record: &[u8], place: u64) -> u64 {
+    let at = place as usize;
+    let mut bytes = [0; 8];
+    if let (Some(from), Some(to)) = (record.get(at..at.saturating_add(N)), bytes.get_mut(..N)) {
+        to.copy_from_slice(from);
+    }
+    u64::from_le_bytes(bytes)
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(process: &'a Process, places: &'a Places) -> Walk<'a> {
+        Walk {
+            process,
+            places,
+            causes: Causes::new(),
+            spans: [0; 6],
+            free: 0,
+            in_hand: 0,
+            stray: 0,
+            torn: 0,
+            moved: 0,
+            chunk: None,
+            bits: [0; CHUNK],
+        }
+    }
+
+    fn span(&self, record: u64) -> Result<Span, OsError> {
+        let (mut bytes, places) = ([0; RECORD], &self.places.span);
+        let bytes = bytes.get_mut(..places.size as usize).unwrap_or_default();
+        self.process.read(record, bytes)?;
+        Ok(Span {
+            record,
+            base: field::<8>(bytes, places.base),
+            bytes: field::<4>(bytes, places.pages) << self.places.page_shift,
+            kind: field::<1>(bytes, places.kind) as u8,
+            class: field::<1>(bytes, places.class),
+            size: field::<4>(bytes, places.object_size),
+            objects: field::<2>(bytes, places.objects),
+            owner: field::<8>(bytes, places.owner),
+            free: field::<8>(bytes, places.free),
+            out: field::<8>(bytes, places.out),
+            carved: field::<4>(bytes, places.carved),
+        })
+    }
+
+    /// The record of the span at `addr`; 0: there is none.
+    fn record_of(&self, addr: u64) -> Result<u64, OsError> {
+        let index = (addr >> self.places.page_shift).wrapping_sub(self.places.map.first);
+        if index >= self.places.map.length {
+            return Ok(0);
+        }
+        let distance = self.process.word(self.places.map.entries.wrapping_add(index.wrapping_mul(8)))?;
+        Ok(if distance == 0 { 0 } else { self.places.map.entries.wrapping_add(distance) })
+    }
+
+    /// Every page of an arena, or several.
+    pub(super) fn arena(&mut self, start: usize, end: usize) -> Result<(), OsError> {
+        let page = 1u64 << self.places.page_shift;
+        let (mut at, end) = (start as u64, end as u64);
+        let mut residency = Residency::new(self.process, start, end as usize);
+        let (mut entries, mut from, mut to) = ([0u8; 8 * ENTRIES], at, at);
+        while at < end {
+            if !(from..to).contains(&at) {
+                let pages = ((end - at) >> self.places.page_shift).min(ENTRIES as u64);
+                let index = (at >> self.places.page_shift).wrapping_sub(self.places.map.first);
+                let place = self.places.map.entries.wrapping_add(index.wrapping_mul(8));
+                self.process.read(place, entries.get_mut(..pages as usize * 8).unwrap_or_default())?;
+                (from, to) = (at, at + (pages << self.places.page_shift));
+                if pages == 0 {
+                    return Ok(());
+                }
+            }
+            let distance = field::<8>(&entries, ((at - from) >> self.places.page_shift) * 8);
+            if distance == 0 {
+                self.free_page(at, page, &mut residency)?;
+                at += page;
+                continue;
+            }
+            let span = self.span(self.places.map.entries.wrapping_add(distance))?;
+            if span.base != at || span.bytes == 0 || end - at < span.bytes {
+                self.torn += 1;
+                at += page;
+                continue;
+            }
+            self.add(&span, &mut residency)?;
+            at += span.bytes;
+        }
+        Ok(())
+    }
+
+    /// A page that is no span's.
+    fn free_page(&mut self, at: u64, page: u64, residency: &mut Residency<'_>) -> Result<(), OsError> {
+        let pages = &self.places.pages;
+        let index = at.wrapping_sub(pages.base) >> self.places.page_shift;
+        let (chunk, i) = (index / pages.chunk_pages, index % pages.chunk_pages);
+        if self.chunk != Some(chunk) {
+            let table = if chunk < pages.in_head { pages.head } else { pages.rest };
+            let place = table.wrapping_add(chunk.wrapping_mul(pages.chunk_size));
+            let bits = self.bits.get_mut(..pages.chunk_size as usize).unwrap_or_default();
+            // The bits of a chunk that was not added yet may not be there: then all its pages are released.
+            if self.process.read(place, bits).is_err() {
+                bits.fill(0);
+            }
+            self.chunk = Some(chunk);
+        }
+        let bit = |place: u64| field::<8>(&self.bits, place + i / 64 * 8) >> (i % 64) & 1 == 1;
+        let (taken, ready) = (bit(pages.taken), bit(pages.resident));
+        let backed = residency.within(at as usize, (at + page) as usize)?;
+        if taken {
+            self.in_hand += page;
+            self.causes.add(Cause::Cached, page, backed);
+        } else if ready {
+            self.free += page;
+            self.causes.add(Cause::Free, page, backed);
+        } else {
+            self.stray += backed.resident;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, span: &Span, residency: &mut Residency<'_>) -> Result<(), OsError> {
+        if let Some(sum) = self.spans.get_mut(span.kind as usize) {
+            *sum += span.bytes;
+        }
+        let cause = match span.kind {
+            k if k == Kind::Small as u8 => return self.add_small(span, residency),
+            k if k == Kind::Large as u8 => Cause::LiveLarge,
+            k if k == Kind::Stack as u8 => Cause::Stacks,
+            k if k == Kind::WorkBuf as u8 || k == Kind::Bitmap as u8 => Cause::Bitmaps,
+            // A large object that was freed and is on its way to the page heap.
+            _ => Cause::Cached,
+        };
+        let backed = residency.within(span.base as usize, (span.base + span.bytes) as usize)?;
+        self.causes.add(cause, span.bytes, backed);
+        Ok(())
+    }
+
+    fn add_small(&mut self, span: &Span, residency: &mut Residency<'_>) -> Result<(), OsError> {
+        let physical = self.places.physical_page;
+        let (objects, size) = (span.objects.min(OBJECTS as u64), span.size);
+        if size == 0 || span.bytes / physical > PHYSICAL as u64 || objects * size > span.bytes {
+            self.torn += 1;
+            return Ok(());
+        }
+        let mut free = Bits([0; OBJECTS / 64]);
+        let in_hand = self.mark_hand(span, &mut free)?;
+        let live = (span.out / span.base).saturating_sub(in_hand).min(objects);
+        let vacant = if span.owner == 0 { Cause::Fragmentation } else { Cause::Cached };
+        let (mut pages, mut backed_pages) = (Bits([0; PHYSICAL / 64]), 0);
+        for i in 0..span.bytes / physical {
+            let at = span.base + i * physical;
+            let backed = residency.within(at as usize, (at + physical) as usize)?;
+            self.causes.swapped += backed.swapped;
+            if backed.resident > 0 {
+                pages.set(i as usize);
+                backed_pages += 1;
+            }
+        }
+        let (live_bytes, vacant_bytes) = (live * size, (objects - live) * size);
+        self.causes.grow(Cause::LiveSmall, live_bytes);
+        self.causes.grow(vacant, vacant_bytes);
+        self.causes.grow(Cause::Fragmentation, span.bytes - objects * size);
+        if backed_pages * physical == span.bytes {
+            self.causes.resides(Cause::LiveSmall, live_bytes);
+            self.causes.resides(vacant, vacant_bytes);
+            self.causes.resides(Cause::Fragmentation, span.bytes - objects * size);
+            return Ok(());
+        }
+        // Some pages are not in memory: then it matters which objects lie there.
+        self.mark(span, span.free, &mut free)?;
+        let resident = |from: u64, to: u64| -> u64 {
+            let part = |i: u64| to.min((i + 1) * physical) - from.max(i * physical);
+            (from / physical..to.div_ceil(physical)).filter(|&i| pages.has(i as usize)).map(part).sum()
+        };
+        for i in 0..objects {
+            let cause = if i >= span.carved || free.has(i as usize) { vacant } else { Cause::LiveSmall };
+            self.causes.resides(cause, resident(i * size, (i + 1) * size));
+        }
+        self.causes.resides(Cause::Fragmentation, resident(objects * size, span.bytes));
+        Ok(())
+    }
+
+    /// Marks the objects of the span that are in its owner's hand; returns how many those are.
+    fn mark_hand(&self, span: &Span, free: &mut Bits<{ OBJECTS / 64 }>) -> Result<u64, OsError> {
+        let cache = &self.places.cache;
+        if span.owner == 0 || span.class >= cache.classes {
+            return Ok(0);
+        }
+        let state = span.owner.wrapping_add(cache.states).wrapping_add(span.class.wrapping_mul(cache.state_size));
+        if self.process.word(state.wrapping_add(cache.current))? != span.record {
+            return Ok(0);
+        }
+        let slot = span.owner.wrapping_add(cache.slots).wrapping_add(span.class.wrapping_mul(cache.slot_size));
+        let hand = self.process.word(slot)?;
+        let stock = self.process.word(state.wrapping_add(cache.stock))?;
+        Ok(self.mark(span, hand, free)? + self.mark(span, stock, free)?)
+    }
+
+    /// Marks the objects of a list; returns how many were not marked before. A list that leaves the span ends there: the
+    /// process moved meanwhile.
+    fn mark(&self, span: &Span, first: u64, free: &mut Bits<{ OBJECTS / 64 }>) -> Result<u64, OsError> {
+        let (mut at, mut marked) = (first, 0);
+        while at != 0 && at.wrapping_sub(span.base) < span.objects * span.size {
+            if !free.set(((at - span.base) / span.size) as usize) {
+                break;
+            }
+            marked += 1;
+            at = self.process.word(at.wrapping_add(self.places.span.object_next))?;
+        }
+        Ok(marked)
+    }
+
+    /// Objects on their way home, and what caches moved. Objects that are on their way were counted as live.
+    pub(super) fn caches(&mut self) -> Result<(), OsError> {
+        let places = &self.places.cache;
+        let mut cache = self.process.word(self.places.caches)?;
+        let mut transit = 0;
+        for _ in 0..MANY {
+            if cache == 0 {
+                break;
+            }
+            let word = |place: u64| self.process.word(cache.wrapping_add(place));
+            self.moved = self.moved.wrapping_add(word(places.moved)? as i64);
+            transit +=
+                self.outbox(cache.wrapping_add(places.outbox))? + self.inbox(cache.wrapping_add(places.inbox))?;
+            cache = word(places.next)?;
+        }
+        self.causes.transfer(Cause::LiveSmall, Cause::InTransit, transit);
+        Ok(())
+    }
+
+    /// Bytes of objects in an outbox.
+    fn outbox(&self, at: u64) -> Result<u64, OsError> {
+        let places = &self.places.cache.in_outbox;
+        let mut bytes = [0; 16];
+        self.process.read(at.wrapping_add(places.begun), &mut bytes)?;
+        let (mut begun, mut sum) = (u128::from_le_bytes(bytes), 0);
+        while begun != 0 {
+            let i = u64::from(begun.trailing_zeros());
+            begun &= begun - 1;
+            if i < places.count {
+                let parcel = at.wrapping_add(places.parcels).wrapping_add(i.wrapping_mul(places.size));
+                // The lowest bit says that frees are validated.
+                let span = self.process.word(parcel.wrapping_add(places.span))? & !1;
+                sum += self.bytes_of(span, self.process.word(parcel.wrapping_add(places.sum))?)?;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Bytes of objects in an inbox.
+    fn inbox(&self, at: u64) -> Result<u64, OsError> {
+        let (mut tail, mut bytes, places) = (self.process.word(at)?, 0, &self.places.span);
+        for _ in 0..MANY {
+            if tail <= 1 {
+                break;
+            }
+            let head = self.process.word(tail.wrapping_add(places.object_next))?;
+            let sum = if head == tail { tail } else { self.process.word(head.wrapping_add(places.object_extra))? };
+            let record = self.record_of(tail)?;
+            if record != 0 {
+                bytes += self.bytes_of(record, sum)?;
+            }
+            tail = self.process.word(tail.wrapping_add(places.object_extra))?;
+        }
+        Ok(bytes)
+    }
+
+    /// Bytes of objects of a span of which the sum of the addresses is given.
+    fn bytes_of(&self, record: u64, sum: u64) -> Result<u64, OsError> {
+        if record == 0 {
+            return Ok(0);
+        }
+        let span = self.span(record)?;
+        Ok(sum.checked_div(span.base).unwrap_or(0).min(span.objects) * span.size)
+    }
+}
