@@ -1,0 +1,73 @@
+/* 64 threads that allocate, free each other's objects, and then keep still, all alive. "-f": a child that forked. "-c":
+   all descriptors closed. "-b": busy until killed. Says "ready" first. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { THREADS = 64, OBJECTS = 4000 };
+
+static void *objects[THREADS][OBJECTS];
+static pthread_barrier_t all;
+static int busy;
+
+static size_t size_of(unsigned *seed) {
+    unsigned r = *seed = *seed * 1103515245u + 12345u;
+    r >>= 8;
+    return r % 64 == 0 ? r % 300000 : r % 1500;
+}
+
+static void *work(void *argument) {
+    long me = (long)argument;
+    unsigned seed = (unsigned)me + 1;
+    for (int i = 0; i < OBJECTS; i++) {
+        size_t size = size_of(&seed);
+        objects[me][i] = malloc(size);
+        /* Some are never touched. */
+        if (i % 5) memset(objects[me][i], 1, size);
+    }
+    pthread_barrier_wait(&all);
+    long other = (me + 1) % THREADS;
+    for (int i = 0; i < OBJECTS; i++)
+        if (i % 3) {
+            free(objects[other][i]);
+            objects[other][i] = NULL;
+        }
+    pthread_barrier_wait(&all);
+    while (busy)
+        for (int i = 0; i < OBJECTS; i++) {
+            free(objects[me][i]);
+            objects[me][i] = malloc(size_of(&seed));
+        }
+    pause();
+    return NULL;
+}
+
+int main(int count, char **arguments) {
+    const char *option = count > 1 ? arguments[1] : "";
+    busy = !strcmp(option, "-b");
+    pthread_barrier_init(&all, NULL, THREADS + 1);
+    for (long i = 0; i < THREADS; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, work, (void *)i)) return 1;
+    }
+    pthread_barrier_wait(&all);
+    pthread_barrier_wait(&all);
+    if (!strcmp(option, "-f")) {
+        pid_t child = fork();
+        if (child == 0) {
+            /* Its own objects, and the pages that it shares with the parent until it writes. */
+            for (int i = 0; i < 1000; i++) memset(malloc(5000), 2, 5000);
+            pause();
+        }
+        printf("child %d\n", child);
+    }
+    puts("ready");
+    fflush(stdout);
+    if (!strcmp(option, "-c"))
+        for (int fd = 0; fd < 1024; fd++) close(fd);
+    pause();
+    return 0;
+}
