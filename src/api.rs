@@ -74,7 +74,10 @@ fn allocate_large<O: Os>(
     let Some(pages) = Pages::holding(size) else { return (null_mut(), false) };
     let _inside = cache.enter(|| ("malloc", 0));
     match central.heap().take_large(cache.client(), pages, align, zero) {
-        Some(span) => (span.base().ptr(), span.zero()),
+        Some(span) => {
+            cache.look_sometimes(central);
+            (span.base().ptr(), span.zero())
+        }
         None => (null_mut(), false),
     }
 }
@@ -250,7 +253,8 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
     let _inside = cache.enter(|| (function, p.addr()));
     if large {
         // SAFETY: this call ended the object's life, so nobody else gives its span back.
-        return unsafe { central.heap().give_back_near(cache.client(), span, Use::Large, ClassEntry::default()) };
+        unsafe { central.heap().give_back_near(cache.client(), span, Use::Large, ClassEntry::default()) };
+        return cache.look_sometimes(central);
     }
     if !cache.owns(span) {
         // SAFETY: the caller's promise, and `checked_span` saw that it is an object.

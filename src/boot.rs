@@ -16,12 +16,15 @@ use crate::audit::Places;
 use crate::cache::Cache;
 use crate::lock::{Mutex, Rank, hold_row, let_go_row};
 use crate::mem_stats::{self, Balance, MemStats};
-use crate::metrics::Reading;
+use crate::metrics::{FORMAT, Reading};
 use crate::os::{Os, OsError};
 use crate::report::Line;
 use crate::span::Span;
 use crate::thread::Caches;
 use crate::units::PAGE_SHIFT;
+use crate::vm::Vm;
+
+mod ledger;
 
 /// An allocator: everything, in one value. It takes no memory before its first allocation.
 pub struct Kernel<O: Os> {
@@ -66,7 +69,11 @@ impl<O: Os> Kernel<O> {
 
     /// The system.
     pub fn os(&self) -> &O {
-        self.caches.central().heap().vm().os()
+        self.vm().os()
+    }
+
+    fn vm(&self) -> &Vm<O> {
+        self.caches.central().heap().vm()
     }
 
     /// Starts the kernel up if that has not happened. An error leaves it as it was; another call tries again.
@@ -82,8 +89,13 @@ impl<O: Os> Kernel<O> {
             return Ok(());
         }
         let first = !core::mem::replace(&mut *tried, true);
+        if account::KEPT {
+            // First, so that it lists all that comes from the system.
+            self.vm().open_ledger(FORMAT);
+        }
         // SAFETY: the caller's promise; `first` is said once.
         unsafe { self.caches.boot(first) }?;
+        self.begin_ledger();
         self.ready.store(true, Ordering::Release);
         Ok(())
     }
@@ -127,7 +139,9 @@ impl<O: Os> Kernel<O> {
         hold_row([&self.tried]);
         hold_row([&self.sysmon]);
         hold_row([&self.trace]);
+        self.vm().ledger().hold_readings();
         self.caches.hold_for_fork();
+        self.vm().ledger().hold_list();
     }
 
     /// After a fork, in the parent and in the child.
@@ -137,10 +151,15 @@ impl<O: Os> Kernel<O> {
     pub unsafe fn after_fork(&self, child: bool) {
         // SAFETY: the caller's promise.
         unsafe {
+            self.vm().ledger().release_list(self.os(), child);
             self.caches.release_after_fork(child);
+            self.vm().ledger().release_readings();
             let_go_row([&self.trace]);
             let_go_row([&self.sysmon]);
             let_go_row([&self.tried]);
+        }
+        if child {
+            self.ledger_after_fork();
         }
     }
 
@@ -154,9 +173,12 @@ impl<O: Os> Kernel<O> {
     /// Takes the sysmon lock and the trace lock, then what [`mem_stats::crossfoot`] takes.
     pub fn crossfoot(&self, cache: Option<&Cache>) -> Option<Balance> {
         let caches = self.started()?;
-        let _sysmon = self.sysmon.lock();
-        let _trace = self.trace.lock();
-        Some(mem_stats::crossfoot(caches, cache))
+        let sysmon = self.sysmon.lock();
+        let trace = self.trace.lock();
+        let balance = mem_stats::crossfoot(caches, cache);
+        drop((trace, sysmon));
+        self.leave_reading();
+        Some(balance)
     }
 
     /// As [`Kernel::crossfoot`], objects too; see [`mem_stats::crossfoot_quiet`].
@@ -174,7 +196,9 @@ impl<O: Os> Kernel<O> {
     /// One consistent snapshot. `None` before start-up. Takes the books' lock; never waits for an allocating
     /// thread.
     pub fn snapshot(&self, out: &mut Snapshot) -> Option<Answer> {
-        Some(mem_stats::snapshot(self.started()?, out))
+        let answer = mem_stats::snapshot(self.started()?, out);
+        self.leave_reading();
+        Some(answer)
     }
 
     /// The totals of one consistent snapshot. Otherwise as [`Kernel::snapshot`].
@@ -197,7 +221,9 @@ impl<O: Os> Kernel<O> {
             if let Some(cache) = cache {
                 cache.post_all(caches.central());
             }
-            return Some(mem_stats::stats(caches, out));
+            let answer = mem_stats::stats(caches, out);
+            self.leave_reading();
+            return Some(answer);
         }
         self.mem_stats_checked(cache, out)
     }
@@ -253,14 +279,19 @@ impl<O: Os> Kernel<O> {
 
     /// What metrics are computed from, in the process `pid`.
     pub fn reading(&self, snapshot: &Snapshot, pid: i32) -> Reading {
+        let mut reading = Reading::new();
+        reading.snapshot.clone_from(snapshot);
+        self.complete(&mut reading, pid);
+        reading
+    }
+
+    /// Adds to a snapshot what else metrics are computed from.
+    pub(super) fn complete(&self, reading: &mut Reading, pid: i32) {
         let (central, heap) = (self.caches.central().contention(), self.caches.central().heap().contention());
-        Reading {
-            snapshot: snapshot.clone(),
-            caches: self.caches.made() as u64,
-            contended: central.0 + heap.0,
-            waited: central.1 + heap.1,
-            stale: self.caches.central().heap().books().stale_reads(),
-            pid: pid.unsigned_abs().into(),
-        }
+        reading.caches = self.caches.made() as u64;
+        reading.contended = central.0 + heap.0;
+        reading.waited = central.1 + heap.1;
+        reading.stale = self.caches.central().heap().books().stale_reads();
+        reading.pid = pid.unsigned_abs().into();
     }
 }

@@ -30,6 +30,7 @@ pub mod global;
 pub mod heap;
 #[cfg(target_os = "linux")]
 pub mod isolated;
+pub mod ledger;
 pub mod local;
 pub mod lock;
 pub mod mem_stats;

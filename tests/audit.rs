@@ -54,7 +54,8 @@ fn audit(pid: u32) -> Output {
 }
 
 fn parse(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}{}", text(&output.stdout), text(&output.stderr)))
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}{}", text(&output.stdout), text(&output.stderr)))
 }
 
 /// The audit of a process that settles down: what it does after it said that it is ready is not over at once.
@@ -117,7 +118,10 @@ fn a_program_with_64_threads() {
     assert!(resident(&found, "live/small") > 30_000_000 && resident(&found, "live/large") > 50_000_000, "{found:#}");
     assert!(resident(&found, "cached") > 10_000_000, "64 threads have free objects: {found:#}");
     assert!(resident(&found, "in-transit") > 0, "objects of others were freed last: {found:#}");
-    assert!(found["causes"]["live/large"]["of"].as_u64() > found["causes"]["live/large"]["resident"].as_u64(), "{found:#}");
+    assert!(
+        found["causes"]["live/large"]["of"].as_u64() > found["causes"]["live/large"]["resident"].as_u64(),
+        "{found:#}"
+    );
     assert!(resident(&found, "metadata/caches") > 64 * 4096 && resident(&found, "ledger") > 0, "{found:#}");
 }
 
@@ -125,7 +129,8 @@ fn a_program_with_64_threads() {
 fn both_sides_of_a_fork_and_a_process_without_descriptors() {
     let Some(program) = threads() else { return };
     let forked = Running::start(Command::new(&program).arg("-f"));
-    let child = forked.said.iter().find_map(|line| line.strip_prefix("child ")?.parse().ok()).expect("the child's number");
+    let child =
+        forked.said.iter().find_map(|line| line.strip_prefix("child ")?.parse().ok()).expect("the child's number");
     let (parent, of_child) = (audit_of_still(forked.pid()), audit_of_still(child));
     balances(&parent);
     balances(&of_child);

@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["arch", "os"],
     &["report", "options", "local"],
     &["lock", "event", "system_stack"],
-    &["account"],
+    &["account", "ledger"],
     &["vm"],
     &["meta"],
     &["page", "span"],

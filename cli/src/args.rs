@@ -11,6 +11,10 @@ use crate::failure::Failure;
 pub enum Command {
     /// Run a program on Crossfoot.
     Run(Run),
+    /// Print the figures of a process.
+    Stat(Stat),
+    /// List the processes that run on Crossfoot.
+    Ps,
     /// Print the options.
     Options,
     /// Print the size classes.
@@ -54,6 +58,28 @@ pub struct Run {
     pub program: Vec<OsString>,
 }
 
+/// The arguments of `stat`.
+#[derive(clap::Args, Debug)]
+pub struct Stat {
+    /// The process
+    #[arg(value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: i32,
+    /// The form of the figures
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+    /// Print them again every so many seconds, as 0.5, until the process ends
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub watch: Option<f64>,
+}
+
+/// A time that can be waited for.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.001..=1e6).contains(&seconds) => Ok(seconds),
+        _ => Err("not a number of seconds from 0.001 to 1000000".into()),
+    }
+}
+
 /// A memory allocator for Linux whose books always balance.
 #[derive(Parser, Debug)]
 #[command(name = "crossfoot", version, disable_help_subcommand = true)]
@@ -72,6 +98,18 @@ enum Verb {
     /// given here win.
     #[command(after_help = RUN_STATUS, override_usage = RUN_USAGE, verbatim_doc_comment)]
     Run(Run),
+    /// Print the figures of a process that runs on Crossfoot
+    ///
+    /// The process is not stopped, gets no signal, and need not be traced: its last reading is read from
+    /// its ledger page, which it keeps in shared memory. A process that does nothing keeps an old one.
+    #[command(after_help = STAT_STATUS, verbatim_doc_comment)]
+    Stat(Stat),
+    /// List the processes that run on Crossfoot
+    ///
+    /// LIVE: bytes of live objects. READY: bytes from the system that may be backed by memory. MAPPED: all
+    /// bytes from the system. AGE: of these figures.
+    #[command(verbatim_doc_comment)]
+    Ps,
     /// Print the options that the environment variable CROSSFOOT takes
     Options,
     /// Print the size classes
@@ -95,10 +133,18 @@ Exit status: the program's own, or
   126  the program cannot be executed
   127  the program is not found";
 
+const STAT_STATUS: &str = "\
+Exit status:
+  0    the figures were printed; with --watch: the process has ended
+  2    no such process, another user's, not on Crossfoot, or on another version; or wrong arguments
+  70   the books do not balance";
+
 /// Reads the command line.
 pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, Failure> {
     match Line::try_parse_from(line) {
         Ok(Line { command: Verb::Run(run) }) => Ok(Command::Run(run)),
+        Ok(Line { command: Verb::Stat(stat) }) => Ok(Command::Stat(stat)),
+        Ok(Line { command: Verb::Ps }) => Ok(Command::Ps),
         Ok(Line { command: Verb::Options }) => Ok(Command::Options),
         Ok(Line { command: Verb::Classes }) => Ok(Command::Classes),
         Ok(Line { command: Verb::Locks { dot } }) => Ok(Command::Locks { dot }),

@@ -15,6 +15,8 @@ pub struct Failure {
 impl Failure {
     /// Wrong arguments, or a program that Crossfoot cannot be preloaded into.
     pub const REFUSED: u8 = 2;
+    /// The books of a process do not balance; as with `run --check`.
+    pub const UNBALANCED: u8 = 70;
     /// The program is there but cannot be executed; as shells have it.
     pub const NOT_EXECUTABLE: u8 = 126;
     /// There is no such program; as shells have it.

@@ -1,9 +1,10 @@
-//! The command `crossfoot`: runs programs on Crossfoot and prints its tables.
+//! The command `crossfoot`: runs programs on Crossfoot, looks at those that run, and prints its tables.
 //!
 //! The rooms: `args` reads the command line; `run` puts a run together from `find` (which file is
 //! executed), `library` (where `libcrossfoot.so` is), `elf` and `refuse` (whether preloading works
-//! there) and `environment` (what the program is told); `tables` prints. `failure` is what ends each of
-//! them early: one line and an exit status.
+//! there) and `environment` (what the program is told); `stat` and `ps` look at processes that run, which
+//! `process` finds, and `figures` writes; `tables` prints. `failure` is what ends each of them early: one line
+//! and an exit status.
 
 // Rust's own start-up changes what a program inherits: it ignores SIGPIPE and opens closed standard
 // descriptors. Without it the program that `run` becomes inherits everything as it was, and a closed
@@ -14,10 +15,14 @@ mod args;
 mod elf;
 mod environment;
 mod failure;
+mod figures;
 mod find;
 mod library;
+mod process;
+mod ps;
 mod refuse;
 mod run;
+mod stat;
 mod tables;
 
 use args::Command;
@@ -34,6 +39,8 @@ extern "C" fn main(_argc: core::ffi::c_int, _argv: *const *const core::ffi::c_ch
 fn command() -> u8 {
     let done = args::parse(std::env::args_os()).and_then(|command| match command {
         Command::Run(run) => Err(run::run(&run)),
+        Command::Stat(stat) => stat::stat(&stat),
+        Command::Ps => ps::ps(),
         Command::Options => tables::print(&tables::options()),
         Command::Classes => tables::print(&tables::classes()),
         Command::Locks { dot } => tables::print(&tables::locks(dot)),

@@ -53,6 +53,22 @@ pub fn locks(dot: bool) -> String {
     if dot { lock::dot().to_string() } else { lock::table().to_string() }
 }
 
+/// Rows under a heading; `right` are the columns that end alike.
+pub fn aligned<const N: usize>(heading: &[String; N], rows: &[[String; N]], right: &[usize]) -> String {
+    let width = |i: usize| rows.iter().chain([heading]).map(|row| row[i].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in [heading].into_iter().chain(rows) {
+        let entry = |i: usize| match (&row[i], widths[i]) {
+            (entry, width) if right.contains(&i) => format!("{entry:>width$}"),
+            (entry, width) => format!("{entry:<width$}"),
+        };
+        text += (0..N).map(entry).collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
 /// Rows under a heading, each column as wide as its widest entry.
 fn columns<const N: usize>(heading: &[&str; N], rows: &[[&str; N]]) -> String {
     let width = |i: usize| rows.iter().chain([heading]).map(|row| row[i].chars().count()).max().unwrap_or(0);

@@ -162,6 +162,12 @@ impl<O: Os> Books<O> {
         self.read_locked(&mut reading, os, out)
     }
 
+    /// As [`Books::read`], but waits for nobody. `None`: another reader is at work.
+    pub fn try_read(&self, os: &O, out: &mut Snapshot) -> Option<Answer> {
+        let mut reading = self.reading.try_lock()?;
+        Some(self.read_locked(&mut reading, os, out))
+    }
+
     /// As [`Books::read`], but the totals only.
     pub fn read_totals(&self, os: &O, out: &mut Totals) -> Answer {
         let arrival = self.cut.arrive();

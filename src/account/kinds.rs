@@ -26,12 +26,14 @@ pub enum Account {
     TraceSys,
     /// Stacks that are no spans.
     StacksSys,
+    /// The ledger page.
+    LedgerSys,
     /// All other records: page bitmaps, summaries.
     OtherSys,
 }
 
 /// How many accounts there are.
-pub const ACCOUNTS: usize = 12;
+pub const ACCOUNTS: usize = 13;
 
 impl Account {
     /// Every account, in the order of their numbers.
@@ -47,6 +49,7 @@ impl Account {
         Account::ProfileBucketsSys,
         Account::TraceSys,
         Account::StacksSys,
+        Account::LedgerSys,
         Account::OtherSys,
     ];
 
@@ -64,6 +67,7 @@ impl Account {
             Account::ProfileBucketsSys => "profile_buckets_sys",
             Account::TraceSys => "trace_sys",
             Account::StacksSys => "stacks_sys",
+            Account::LedgerSys => "ledger_sys",
             Account::OtherSys => "other_sys",
         }
     }

@@ -159,6 +159,8 @@ pub const SYS_RT_SIGACTION: usize = 13;
 pub const SYS_RT_SIGPROCMASK: usize = 14;
 /// `tgkill`.
 pub const SYS_TGKILL: usize = 234;
+/// `kill`.
+pub const SYS_KILL: usize = 62;
 /// `exit_group`.
 pub const SYS_EXIT_GROUP: usize = 231;
 /// `clock_gettime`.
@@ -167,6 +169,20 @@ pub const SYS_CLOCK_GETTIME: usize = 228;
 pub const SYS_MADVISE: usize = 28;
 /// `ioctl`: a descriptor, a request, an argument.
 pub const SYS_IOCTL: usize = 16;
+
+/// `shmget`.
+pub const SYS_SHMGET: usize = 29;
+/// `shmat`.
+pub const SYS_SHMAT: usize = 30;
+/// `shmctl`.
+pub const SYS_SHMCTL: usize = 31;
+
+/// A clock that is read without a call: it counts up, at the same pace on all CPUs as a rule, and promises nothing.
+#[inline(always)]
+pub fn ticks() -> u64 {
+    // SAFETY: every x86-64 CPU has the instruction.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
 
 /// Stops this thread at once by an illegal instruction.
 pub fn trap() -> ! {

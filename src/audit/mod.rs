@@ -19,25 +19,18 @@ mod spans;
 
 pub use cgroup::Group;
 pub use mappings::Outside;
-pub use places::{PLACES_ROOM, Places};
+pub use places::Places;
 pub use report::{write_json, write_table};
 pub use residency::Backed;
 
 use crate::account::{ACCOUNTS, Account};
+use crate::ledger::What;
+use crate::ledger::view::Mapping;
 use crate::os::{OsError, Process};
 use crate::span::Kind;
 use mappings::Seen;
 use residency::Residency;
 use spans::Walk;
-
-/// What a range of address space that a kernel obtained is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum What {
-    /// Arenas: pages of the page heap.
-    Arena,
-    /// Records, or anything else that is one cause as a whole.
-    Cause(Cause),
-}
 
 /// A range of address space that a kernel obtained.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +41,14 @@ pub struct Range {
     pub end: usize,
     /// What it is for.
     pub what: What,
+}
+
+impl Range {
+    /// As a ledger lists it. `None`: it is empty, or for something that this build does not know.
+    pub fn of(mapping: &Mapping) -> Option<Range> {
+        let Mapping { start, end, what } = *mapping;
+        (start < end).then_some(Range { start: start as usize, end: end as usize, what: What::of(what)? })
+    }
 }
 
 /// Why a byte of the allocator's mappings is in memory.
@@ -227,7 +228,7 @@ pub struct Audit {
     /// What is not the allocator's, and the whole process.
     pub outside: Outside,
     /// The accounts beside the walk.
-    pub comparisons: [Comparison; 4],
+    pub comparisons: [Comparison; COMPARISONS],
     /// How far the system's figure and the accounts moved while the audit looked, in bytes; 0: the process kept still.
     pub moved: u64,
     /// How often it looked.
@@ -235,6 +236,9 @@ pub struct Audit {
     /// The control group.
     pub group: Group,
 }
+
+/// How many accounts are compared.
+const COMPARISONS: usize = 6;
 
 /// How often an audit looks again at a process that moves.
 const PASSES: u32 = 8;
@@ -289,18 +293,30 @@ pub fn audit(process: &Process, places: &Places, range: impl Fn(usize) -> Option
 #[inline(never)]
 fn look(process: &Process, places: &Places, range: &impl Fn(usize) -> Option<Range>) -> Result<Audit, OsError> {
     let before = (Instant::of(process, places)?, Seen::of(process, range)?);
-    let mut walk = Walk::new(process, places);
+    let (mut walk, mut spans, mut caches) = (Walk::new(process, places), 0, 0);
     for range in (0..).map_while(range) {
-        match range.what {
-            What::Arena => walk.arena(range.start, range.end)?,
-            What::Cause(cause) => {
-                let backed = Residency::of(process, range.start, range.end)?;
-                walk.causes.add(cause, (range.end - range.start) as u64, backed);
-            }
+        let Some(cause) = cause_of(range.what) else {
+            walk.arena(range.start, range.end)?;
+            continue;
+        };
+        let (backed, size) = (Residency::of(process, range.start, range.end)?, (range.end - range.start) as u64);
+        match cause {
+            Cause::SpanRecords => spans += size,
+            Cause::Caches => caches += size,
+            _ => {}
         }
+        // Of what is reserved and made ready piece by piece, only the account says how much there is; of the page map,
+        // which is below the accounts, nothing but what is there.
+        let size = match cause {
+            Cause::Tables => 0,
+            Cause::PageMap | Cause::Isolated => backed.resident + backed.swapped,
+            _ => size,
+        };
+        walk.causes.add(cause, size, backed);
     }
     walk.caches()?;
     let after = (Instant::of(process, places)?, Seen::of(process, range)?);
+    walk.causes.grow(Cause::Tables, after.0.balances[Account::OtherSys as usize]);
     let resident = after.1.resident.saturating_sub(after.1.foreign);
     let moved_resident = resident.abs_diff(before.1.resident.saturating_sub(before.1.foreign));
     Ok(Audit {
@@ -308,14 +324,29 @@ fn look(process: &Process, places: &Places, range: &impl Fn(usize) -> Option<Ran
         resident,
         unexplained: resident as i64 - walk.causes.resident() as i64,
         outside: after.1.outside,
-        comparisons: compare(&after.0, &walk),
+        comparisons: compare(&after.0, &walk, spans, caches),
         moved: before.0.distance(&after.0).saturating_add(moved_resident).saturating_add(walk.torn),
         passes: 0,
         group: Group::of(process),
     })
 }
 
-fn compare(instant: &Instant, walk: &Walk<'_>) -> [Comparison; 4] {
+/// The cause of a range that has one as a whole. `None`: it is arenas.
+fn cause_of(what: What) -> Option<Cause> {
+    Some(match what {
+        What::Heap => return None,
+        What::Spans => Cause::SpanRecords,
+        What::Caches => Cause::Caches,
+        What::Tables | What::Profile | What::Trace => Cause::Tables,
+        What::PageMap => Cause::PageMap,
+        What::Stacks => Cause::Stacks,
+        What::Ledger => Cause::Ledger,
+        What::Isolated => Cause::Isolated,
+    })
+}
+
+/// `records` and `caches` are the bytes of ranges for them.
+fn compare(instant: &Instant, walk: &Walk<'_>, records: u64, caches: u64) -> [Comparison; COMPARISONS] {
     let spans = |kind: Kind| walk.spans.get(kind as usize).copied().unwrap_or(0);
     let in_use = spans(Kind::Small) + spans(Kind::Large) + spans(Kind::Dead);
     [
@@ -324,6 +355,8 @@ fn compare(instant: &Instant, walk: &Walk<'_>) -> [Comparison; 4] {
         (Account::HeapFree, -walk.moved, walk.free + walk.in_hand),
         (Account::InStacks, 0, spans(Kind::Stack)),
         (Account::InBitmaps, 0, spans(Kind::Bitmap)),
+        (Account::SpanSys, 0, records),
+        (Account::CacheSys, 0, caches),
     ]
     .map(|(account, moved, walked)| Comparison {
         account,

@@ -2,6 +2,7 @@
 
 use crate::account::AccountPlaces;
 use crate::cache::CachePlaces;
+use crate::ledger::layout::PLACES;
 use crate::page::PagePlaces;
 use crate::span::{MapPlaces, SpanPlaces};
 
@@ -30,20 +31,18 @@ pub struct Places {
     pub cache: CachePlaces,
 }
 
-/// How many words the ledger keeps for [`Places`].
-pub const PLACES_ROOM: usize = 64;
 /// How many there are.
 const WORDS: usize = size_of::<Places>() / size_of::<u64>();
 
-const _: () = assert!(WORDS <= PLACES_ROOM && align_of::<Places>() == align_of::<u64>(), "the ledger has room");
+const _: () = assert!(WORDS <= PLACES && align_of::<Places>() == align_of::<u64>(), "the ledger has room");
 
 impl Places {
     /// What the words mean; another number is another meaning.
     pub const FORM: u64 = 1;
 
     /// As words, the rest zero.
-    pub fn words(&self) -> [u64; PLACES_ROOM] {
-        let mut words = [0; PLACES_ROOM];
+    pub fn words(&self) -> [u64; PLACES] {
+        let mut words = [0; PLACES];
         // SAFETY: the structure is `WORDS` numbers of eight bytes without a gap.
         let own: &[u64; WORDS] = unsafe { &*core::ptr::from_ref(self).cast() };
         words.iter_mut().zip(own).for_each(|(to, from)| *to = *from);
@@ -51,7 +50,7 @@ impl Places {
     }
 
     /// From the words of a ledger. `None`: they are of another form.
-    pub fn from_words(words: &[u64; PLACES_ROOM]) -> Option<Places> {
+    pub fn from_words(words: &[u64; PLACES]) -> Option<Places> {
         // SAFETY: the room is at least as large, and any bits are a number.
         let places: Places = unsafe { core::ptr::from_ref(words).cast::<Places>().read() };
         (places.form == Places::FORM && places.is_valid()).then_some(places)

@@ -49,6 +49,7 @@ impl Cache {
         if span.place.get() == Place::Partial {
             self.classes[span.class().index()].partial.remove(span);
             self.place_partial(central, span);
+            self.look_sometimes(central);
         }
     }
 

@@ -22,6 +22,7 @@ mod checked;
 mod flush;
 mod free;
 mod inbox;
+mod look;
 #[cfg_attr(crossfoot_books_off, path = "posting_off.rs")]
 mod posting;
 mod record;

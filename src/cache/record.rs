@@ -52,6 +52,8 @@ pub struct Cache {
     client: Client,
     /// The class that is posted next when it is nobody's turn. Owner only.
     pub(super) next_post: Cell<usize>,
+    /// How many whole spans it took and gave back. Owner only.
+    pub(super) span_moves: Cell<u32>,
     /// What the owning thread is told by: its spans bear it. Owner only; fixed while the cache owns a span.
     token: Cell<usize>,
     /// Whether every free is validated. Owner only; fixed while the cache owns a span.
@@ -152,6 +154,7 @@ impl Cache {
             inbox: Inbox::new(),
             client: Client::new(),
             next_post: Cell::new(0),
+            span_moves: Cell::new(0),
             token: Cell::new(NO_TOKEN),
             checked: Cell::new(false),
             inside: AtomicBool::new(false),

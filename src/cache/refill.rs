@@ -76,7 +76,7 @@ impl Cache {
     #[inline(never)]
     fn next_span<'a, O: Os>(&self, central: &'a Central<O>, class: Class) -> Option<&'a Span> {
         let take = || self.watched(central, central.take(self.client(), class, self.as_owner(), self.span_token())?);
-        take().or_else(|| {
+        let span = take().or_else(|| {
             // Before there is no memory, what is on its way comes home, and may give spans back.
             self.send_all(central);
             self.drain(central);
@@ -85,7 +85,9 @@ impl Cache {
                 Some(span) => Some(unsafe { span.as_ref() }),
                 None => take(),
             }
-        })
+        });
+        self.look_sometimes(central);
+        span
     }
 
     /// The span, which this cache owns now: with a bitmap, where frees are validated. `None`: no memory for one.

@@ -286,6 +286,9 @@ impl Cache {
         self.send_all(central);
         self.drain(central);
         self.post_next(central);
+        if central.heap().vm().ledger().is_time() {
+            self.look(central);
+        }
     }
 
     /// Begins to count refills again; where frees are validated it is always time to settle. Owner only.

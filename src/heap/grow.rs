@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering;
 use super::{Heap, State};
 use crate::account::{Account, Entry, Total};
 use crate::config::ARENA_SIZE;
+use crate::ledger::What;
 use crate::os::{Os, OsError, Window};
 use crate::page::CHUNK_BYTES;
 use crate::size_class::{CLASSES, Class};
@@ -133,7 +134,7 @@ impl<O: Os> Heap<O> {
     fn reserve_more(&self, state: &mut State, ask: usize, unit: usize, entry: &mut Entry) -> Result<(), OsError> {
         let (have, end) = (state.growth.end.since(state.growth.current), state.growth.end);
         let more = checked_align_up(ask - have, unit).ok_or(OsError::OutOfMemory)?;
-        if fits(&state.growth, end, more) && self.vm.reserve(Some(end), more).is_ok() {
+        if fits(&state.growth, end, more) && self.vm.reserve(Some(end), more, What::Heap).is_ok() {
             state.growth.end = end.plus(more);
             return Ok(());
         }
@@ -182,7 +183,7 @@ impl<O: Os> Heap<O> {
             if !fits(growth, at, size) {
                 break;
             }
-            match self.vm.reserve(Some(at), size) {
+            match self.vm.reserve(Some(at), size, What::Heap) {
                 Ok(at) => return Ok(at),
                 Err(OsError::OutOfMemory) => return Err(OsError::OutOfMemory),
                 Err(_) => {}
@@ -190,7 +191,7 @@ impl<O: Os> Heap<O> {
             at = at.plus(ARENA_SIZE << step.saturating_sub(NEAR_TRIES));
         }
         // The system's own choice will do if the page map reaches it.
-        let at = self.vm.reserve_aligned(size, ARENA_SIZE)?;
+        let at = self.vm.reserve_aligned(size, ARENA_SIZE, What::Heap)?;
         if at >= growth.window.base && fits(growth, at, size) {
             return Ok(at);
         }

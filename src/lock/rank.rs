@@ -39,6 +39,7 @@ ranks! {
     Trace: "whether a trace runs, and who reads it",
     TraceBuffer: "the trace's buffers while rings are drained into them",
     Metrics: "the table of metrics; its holder may sleep",
+    Ledger: "the last reading on the ledger page; it is only ever tried",
     Books: "the reader's side of the consistent statistics: one reader turns the generation",
     Caches: "the pool of caches that no thread owns",
     Shared: "the cache and the statistics of threads that own no cache",
@@ -47,6 +48,7 @@ ranks! {
     Scavenge: "the pace of giving memory back, and where it goes on",
     Heap: "the page heap: arenas, page bitmaps, summaries, span states",
     Meta: "memory for the allocator's own records",
+    Mappings: "the list of mappings on the ledger page",
     Posting: "no lock: a writer's sequence is odd",
 }
 
@@ -81,7 +83,8 @@ order! {
     Trace < Metrics: "`crossfoot()` keeps the trace still while it reads the numbers",
     TraceBuffer < Caches: "draining visits the ring of every cache",
     TraceBuffer < Heap: "a trace begins with the spans that are live",
-    Metrics < Books: "metrics read together come from one snapshot",
+    Metrics < Ledger: "who reads all metrics leaves them on the ledger page",
+    Ledger < Books: "a reading on the ledger page is of one snapshot",
     Books < Caches: "`crossfoot()` adds up the caches while none is born or adopted",
     Books < Heap: "`crossfoot()` compares a snapshot with a page heap that stands still",
     Caches < Shared: "a thread between two caches works through the shared one",
@@ -94,7 +97,8 @@ order! {
     StackPool < Heap: "an empty pool takes a span from the page heap",
     Scavenge < Heap: "the pages to give back are chosen in the page heap",
     Heap < Meta: "span records and bitmaps are records of the allocator",
-    Meta < Posting: "whoever holds any lock may post; nobody who posts may wait for a lock",
+    Meta < Mappings: "whatever comes from the system is listed at once",
+    Mappings < Posting: "whoever holds any lock may post; nobody who posts may wait for a lock",
 }
 
 /// A set of ranks.

@@ -1,6 +1,7 @@
 //! One reserved range whose parts become Ready as they are needed.
 
 use crate::account::{Account, Entry};
+use crate::ledger::What;
 use crate::os::{Os, OsError};
 use crate::units::{Addr, align_up};
 use crate::vm::Vm;
@@ -33,7 +34,7 @@ impl Linear {
 
     /// Reserves `size` bytes, rounded up to physical pages. Called once.
     pub fn reserve<O: Os>(&mut self, vm: &Vm<O>, size: usize) -> Result<Addr, OsError> {
-        vm.reserve(None, align_up(size.max(1), vm.os().physical_page_size()))
+        vm.reserve(None, align_up(size.max(1), vm.os().physical_page_size()), What::Tables)
     }
 
     /// Makes `[addr, addr + size)` Ready, rounded outward to physical pages; what is Ready stays as it

@@ -7,8 +7,10 @@ use crate::os::{Os, OsError};
 use crate::units::{Addr, KIB, align_up};
 use crate::vm::Vm;
 
-/// How much is asked from the system at a time; larger requests get what they need.
+/// How much is asked from the system at a time at least; larger requests get what they need.
 const CHUNK: usize = 64 * KIB;
+/// And which part of what was asked for before, so that however much there is, it is a few hundred mappings at the most.
+const SHARE: usize = 8;
 
 /// Who pays for records. A type, so that an allocator of records that has nothing yet is zero bytes.
 pub trait Charge {
@@ -23,6 +25,8 @@ pub trait Charge {
 pub struct Persistent<C> {
     next: Addr,
     end: Addr,
+    /// Bytes of all chunks.
+    chunks: usize,
     charge: PhantomData<fn() -> C>,
 }
 
@@ -30,7 +34,7 @@ impl<C: Charge> Persistent<C> {
     /// An allocator that has no chunk.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Persistent<C> {
-        Persistent { next: Addr::NULL, end: Addr::NULL, charge: PhantomData }
+        Persistent { next: Addr::NULL, end: Addr::NULL, chunks: 0, charge: PhantomData }
     }
 
     /// Takes `size` bytes from `start`, which the caller accounted for, to hand out from now on. They need not be
@@ -48,8 +52,15 @@ impl<C: Charge> Persistent<C> {
         let fits = at.0.checked_add(size).is_some_and(|end| end <= self.end.0);
         if self.next == Addr::NULL || !fits {
             let page = vm.os().physical_page_size();
-            let chunk = align_up(size.max(CHUNK), page);
-            let start = vm.alloc(chunk, C::ACCOUNT, entry)?;
+            let least = align_up(size.max(CHUNK), page);
+            let wanted = least.max(align_up(self.chunks / SHARE, page));
+            // Where memory is short, the least will do.
+            let (start, chunk) = match vm.alloc(wanted, C::ACCOUNT, entry) {
+                Ok(start) => (start, wanted),
+                Err(_) if wanted > least => (vm.alloc(least, C::ACCOUNT, entry)?, least),
+                Err(e) => return Err(e),
+            };
+            self.chunks += chunk;
             entry.add(C::FREE, chunk as isize);
             self.next = start.plus(size);
             self.end = start.plus(chunk);

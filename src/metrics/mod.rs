@@ -13,4 +13,4 @@ mod table;
 
 pub use reading::{Reading, WORDS};
 pub use report::{write_json, write_table};
-pub use table::{Metric, TABLE};
+pub use table::{FORMAT, Metric, TABLE};

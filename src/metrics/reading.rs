@@ -45,6 +45,12 @@ impl Reading {
         unsafe { &mut *core::ptr::from_mut(self).cast() }
     }
 
+    /// The reading that the words say, which are those of [`Reading::words`], to be written where they are.
+    pub fn in_words(words: &mut [u64; WORDS]) -> &mut Reading {
+        // SAFETY: as in `words_mut`.
+        unsafe { &mut *core::ptr::from_mut(words).cast() }
+    }
+
     pub(super) fn account(&self, account: Account) -> i64 {
         self.snapshot.account(account)
     }

@@ -1,8 +1,9 @@
 //! The table of metrics.
 
-use super::reading::Reading;
+use super::reading::{Reading, WORDS};
 use crate::account::{Account, ClassTotals, Total};
-use crate::size_class::Class;
+use crate::ledger::{Format, layout};
+use crate::size_class::{CLASSES, Class};
 use crate::span::Span;
 
 /// A row of the table.
@@ -61,6 +62,8 @@ metrics! {
         |r| r.account(Account::InStacks);
     "/memory/classes/heap/unused:bytes", "Bytes of spans for objects that no object uses.",
         |r| r.class_sum(unused_bytes);
+    "/memory/classes/metadata/ledger:bytes", "The ledger page, which other processes may read.",
+        |r| r.account(Account::LedgerSys);
     "/memory/classes/metadata/mcache/free:bytes", "Memory obtained for caches and not used by one.",
         |r| r.snapshot.total(Total::CacheFree);
     "/memory/classes/metadata/mcache/inuse:bytes", "Memory of caches.",
@@ -85,6 +88,25 @@ metrics! {
         |r| r.pid as i64;
     "/stats/stale:reads", "Snapshots that were answered with an earlier one.",
         |r| r.stale as i64;
+}
+
+/// What the words of a reading mean, for those who read them in another process: which metrics there are, and the size
+/// classes.
+pub const FORMAT: Format = Format { words: WORDS, hash: hash_of_all() };
+
+const fn hash_of_all() -> u64 {
+    let mut hash = layout::hash(layout::HASH_START, env!("CARGO_PKG_VERSION").as_bytes());
+    let mut i = 0;
+    while i < TABLE.len() {
+        hash = layout::hash(hash, TABLE[i].name.as_bytes());
+        i += 1;
+    }
+    i = 0;
+    while i < CLASSES {
+        hash = layout::hash(hash, &Class::from_index(i).size().to_le_bytes());
+        i += 1;
+    }
+    hash
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Linux, through rustix: no libc.
 //!
 //! Calls that rustix lacks, made through the raw call of `arch`: `exit_group`, `madvise` with `MADV_COLLAPSE`,
-//! and `clock_gettime` without the vDSO, which rustix would look for where valgrind has none.
+//! `clock_gettime` without the vDSO, which rustix would look for where valgrind has none, and those of `shared.rs`.
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use rustix::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 use rustix::process::{self, Resource};
 use rustix::thread::{self, MembarrierCommand};
 
-use super::{Os, OsError, Platform, Window};
+use super::{Os, OsError, Platform, Shared, Window};
 use crate::arch;
 use crate::config::MAX_PHYSICAL_PAGE;
 use crate::units::{Addr, GIB, KIB, MIB, align_down, align_up};
@@ -376,44 +376,29 @@ unsafe impl Os for Linux {
         thread::membarrier(MembarrierCommand::PrivateExpedited).is_ok()
     }
 
+    fn share(&self, size: usize) -> Option<Shared> {
+        Linux::share(size)
+    }
+
+    unsafe fn end_share(&self, addr: Addr, size: usize) {
+        // SAFETY: the mapping is the caller's, and it needs nothing of it; memory of System V ends with its mapping.
+        let _ = unsafe { mm::munmap(void(addr), size) };
+    }
+
+    fn is_inherited(&self, shared: Shared, maker: i32) -> bool {
+        Linux::is_inherited(shared, maker)
+    }
+
+    fn process(&self) -> i32 {
+        Linux::pid()
+    }
+
     fn print(&self, text: &[u8]) {
         Linux::print(text);
     }
 }
 
 impl Linux {
-    /// The value of an environment variable at the start of the process, copied to `buffer`; `None` where it
-    /// is not set or cannot be read, an error where it does not fit.
-    ///
-    /// Read from `/proc`, because a libc may not have set its own `environ` yet when the first
-    /// allocation happens, and there may be no libc.
-    pub fn environment<'a>(name: &str, buffer: &'a mut [u8]) -> Result<Option<&'a [u8]>, OsError> {
-        use rustix::fs::{Mode, OFlags, open};
-        let Ok(file) = open("/proc/self/environ", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
-            return Ok(None);
-        };
-        let mut chunk = [0u8; 1024];
-        let mut scan = Scan { name: name.as_bytes(), matched: 0, state: State::Name, len: 0 };
-        loop {
-            let n = match rustix::io::read(&file, &mut chunk) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(Errno::INTR) => continue,
-                Err(_) => return Ok(None),
-            };
-            for &byte in chunk.get(..n).unwrap_or_default() {
-                if scan.byte(byte, buffer) {
-                    return if scan.len <= buffer.len() {
-                        Ok(buffer.get(..scan.len))
-                    } else {
-                        Err(OsError::OutOfMemory)
-                    };
-                }
-            }
-        }
-        Ok(None)
-    }
-
     /// Whether the process runs with more rights than whoever started it, so that its environment is not to be
     /// trusted (`AT_SECURE`). Where that cannot be read, it is assumed.
     pub fn secure() -> bool {
@@ -457,44 +442,5 @@ impl Linux {
         let file = open(path, flags | OFlags::NONBLOCK, Mode::from_raw_mode(0o644)).map_err(error)?;
         rustix::fs::fcntl_setfl(&file, OFlags::empty()).map_err(error)?;
         Ok(f(file.as_fd()))
-    }
-}
-
-/// Where in a list of `NAME=value\0` a scan is.
-#[derive(PartialEq, Eq)]
-enum State {
-    Name,
-    Other,
-    Value,
-}
-
-/// A scan for one variable, byte by byte.
-struct Scan<'a> {
-    name: &'a [u8],
-    matched: usize,
-    state: State,
-    len: usize,
-}
-
-impl Scan<'_> {
-    /// Takes one byte; `true` when the value is complete in `buffer`.
-    fn byte(&mut self, byte: u8, buffer: &mut [u8]) -> bool {
-        match self.state {
-            State::Name if self.matched == self.name.len() && byte == b'=' => self.state = State::Value,
-            State::Name if self.name.get(self.matched) == Some(&byte) => self.matched += 1,
-            State::Value if byte == 0 => return true,
-            State::Value => {
-                if let Some(place) = buffer.get_mut(self.len) {
-                    *place = byte;
-                }
-                self.len += 1;
-            }
-            _ => self.state = State::Other,
-        }
-        if byte == 0 {
-            self.state = State::Name;
-            self.matched = 0;
-        }
-        false
     }
 }

@@ -23,10 +23,14 @@
 #[cfg(target_os = "linux")]
 mod enclosure;
 #[cfg(target_os = "linux")]
+mod environment;
+#[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 mod process;
 mod region;
+#[cfg(target_os = "linux")]
+mod shared;
 #[cfg(feature = "testing")]
 pub mod sim;
 
@@ -60,6 +64,15 @@ pub struct Window {
     pub base: Addr,
     /// How many bytes the window spans.
     pub size: usize,
+}
+
+/// Memory that other processes can read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shared {
+    /// The first byte.
+    pub addr: Addr,
+    /// By which number others find it, and one more; 0: by none.
+    pub number: u64,
 }
 
 /// What needs no instance: scheduling and time. Locks need just this.
@@ -183,6 +196,31 @@ pub unsafe trait Os: Platform + Sync {
     /// A full memory barrier on every thread of the process that runs now. `false`: the system refuses it, though
     /// [`Os::register_fence`] said yes (a filter of system calls that was installed since).
     fn fence_all(&self) -> bool;
+
+    /// None → Ready, anywhere: zero bytes that another process of the same user can find and read, that a child of a fork
+    /// has too, and of which nothing is left once no process has them. `None`: the home has no such memory, or the system
+    /// refuses it.
+    fn share(&self, _size: usize) -> Option<Shared> {
+        None
+    }
+
+    /// Ends what [`Os::share`] gave, in this process.
+    ///
+    /// # Safety
+    /// The range is the whole of what one call of [`Os::share`] gave, in this process or in one that it was forked from,
+    /// and holds nothing that is needed here.
+    unsafe fn end_share(&self, _addr: Addr, _size: usize) {}
+
+    /// Whether this process, which is not `maker`, has memory that `maker` got from [`Os::share`] because it was forked
+    /// from it. `false`: it runs in the maker's own memory, as a child of `vfork` does, or that cannot be told.
+    fn is_inherited(&self, _shared: Shared, _maker: i32) -> bool {
+        false
+    }
+
+    /// The process's number; 0 where there are no processes.
+    fn process(&self) -> i32 {
+        0
+    }
 
     /// Writes to standard error, as far as it goes.
     fn print(&self, text: &[u8]);

@@ -11,9 +11,13 @@
 //! Two uses go below the accounts, each under a name of its own: [`Vm::sparse_map`] with
 //! [`Vm::sparse_map_ready`], for the page map, which is demand-paged and would look like a huge
 //! overhead; and [`Vm::give_up_reserved`], address space that was reserved and not wanted.
+//!
+//! Every range of addresses that comes from the system, and goes back, is listed on the ledger page, Reserved ones and
+//! those below the accounts too.
 
 use crate::account::{Account, Accounts, Entry};
-use crate::lock::{Rank, held};
+use crate::ledger::{Format, Ledger, What};
+use crate::lock::{Apart, Rank, held};
 use crate::os::{Os, OsError};
 use crate::units::Addr;
 
@@ -30,12 +34,28 @@ pub struct Unsettled {
 pub struct Vm<O: Os> {
     os: O,
     accounts: Accounts,
+    /// Apart, because slow paths read when they look at it again, and the accounts change.
+    ledger: Apart<Ledger<O>>,
+}
+
+/// What memory in an account of the allocator's own records is for.
+fn use_of(account: Account) -> What {
+    match account {
+        Account::SpanSys => What::Spans,
+        Account::CacheSys => What::Caches,
+        Account::StacksSys => What::Stacks,
+        Account::ProfileBucketsSys => What::Profile,
+        Account::TraceSys => What::Trace,
+        Account::LedgerSys => What::Ledger,
+        Account::OtherSys => What::Tables,
+        _ => What::Heap,
+    }
 }
 
 impl<O: Os> Vm<O> {
     /// A system whose accounts are empty.
     pub const fn new(os: O) -> Vm<O> {
-        Vm { os, accounts: Accounts::new() }
+        Vm { os, accounts: Accounts::new(), ledger: Apart::new(Ledger::new()) }
     }
 
     /// The system, for what changes no state.
@@ -48,27 +68,56 @@ impl<O: Os> Vm<O> {
         &self.accounts
     }
 
+    /// The ledger page.
+    #[inline(always)]
+    pub fn ledger(&self) -> &Ledger<O> {
+        &self.ledger
+    }
+
+    /// Makes the ledger page, if the system gives one. It is accounted for by [`Vm::account_ledger`].
+    pub fn open_ledger(&self, format: Format) {
+        self.ledger.open(&self.os, format);
+    }
+
+    /// Accounts for the ledger page, which was made before the books were.
+    pub fn account_ledger(&self, entry: &mut Entry) {
+        let size = self.ledger.size();
+        self.accounts.mapped(Account::LedgerSys, size, entry);
+        self.accounts.became_ready(size, entry);
+    }
+
+    /// In the child of a fork, which may have got no page: accounts for that.
+    pub fn settle_ledger(&self, entry: &mut Entry) {
+        let lost = self.accounts.get(Account::LedgerSys) - self.ledger.size();
+        if lost > 0 {
+            self.accounts.ceased_ready(lost, entry);
+            self.accounts.unmapped(Account::LedgerSys, lost, entry);
+        }
+    }
+
     /// None → Reserved. No account: reserved address space is not memory.
-    pub fn reserve(&self, at: Option<Addr>, size: usize) -> Result<Addr, OsError> {
-        self.os.reserve(at, size)
+    pub fn reserve(&self, at: Option<Addr>, size: usize, what: What) -> Result<Addr, OsError> {
+        let addr = self.os.reserve(at, size)?;
+        self.ledger.note(&self.os, addr, size, what);
+        Ok(addr)
     }
 
     /// None → Reserved, aligned to `align` (a power of two): reserves more, to find a place, gives it up and reserves
     /// the aligned part of it. Where another thread takes that in between it tries again, a bounded number of times.
-    pub fn reserve_aligned(&self, size: usize, align: usize) -> Result<Addr, OsError> {
-        let first = self.reserve(None, size)?;
+    pub fn reserve_aligned(&self, size: usize, align: usize, what: What) -> Result<Addr, OsError> {
+        let first = self.reserve(None, size, what)?;
         if first.is_aligned(align) {
             return Ok(first);
         }
         self.give_up_reserved(first, size);
         let larger = size.checked_add(align).ok_or(OsError::OutOfMemory)?;
         for _ in 0..ALIGN_TRIES {
-            let start = self.reserve(None, larger)?;
+            let start = self.reserve(None, larger, what)?;
             let wanted = start.align_up(align);
             let below = wanted.since(start);
             self.give_up_reserved(start, larger);
             // Between the two calls another thread may take the range: then once more.
-            match self.reserve(Some(wanted), size) {
+            match self.reserve(Some(wanted), size, what) {
                 Ok(at) => return Ok(at),
                 Err(OsError::Taken) => debug_assert!(below < align),
                 Err(e) => return Err(e),
@@ -79,13 +128,16 @@ impl<O: Os> Vm<O> {
 
     /// Reserved → None without an account: address space that was reserved and not wanted.
     pub fn give_up_reserved(&self, addr: Addr, size: usize) {
+        self.ledger.forget(&self.os, addr, size);
         // SAFETY: the range was reserved by the caller and never mapped, so nothing is in it.
         let _ = unsafe { self.os.free(addr, size) };
     }
 
     /// None → sparse, below the accounts: for the page map only.
     pub fn sparse_map(&self, size: usize) -> Result<Addr, OsError> {
-        self.os.sparse(size)
+        let addr = self.os.sparse(size)?;
+        self.ledger.note(&self.os, addr, size, What::PageMap);
+        Ok(addr)
     }
 
     /// Makes a part of the page map writable, below the accounts.
@@ -171,6 +223,7 @@ impl<O: Os> Vm<O> {
     ) -> Result<(), OsError> {
         // SAFETY: the caller's promise is the verb's.
         unsafe { self.os.free(addr, size) }?;
+        self.ledger.forget(&self.os, addr, size);
         self.accounts.ceased_ready(ready, entry);
         self.accounts.unmapped(account, size, entry);
         Ok(())
@@ -197,6 +250,7 @@ impl<O: Os> Vm<O> {
     /// None → Ready, into `account`.
     pub fn alloc(&self, size: usize, account: Account, entry: &mut Entry) -> Result<Addr, OsError> {
         let addr = self.os.alloc(size)?;
+        self.ledger.note(&self.os, addr, size, use_of(account));
         self.accounts.mapped(account, size, entry);
         self.accounts.became_ready(size, entry);
         Ok(addr)

@@ -1,0 +1,68 @@
+//! `crossfoot stat`: the figures of a process that runs.
+
+use std::time::{Duration, Instant};
+
+use kernel::account::Failures;
+use kernel::metrics::Reading;
+
+use crate::args::Stat;
+use crate::failure::Failure;
+use crate::figures::{Figures, text};
+use crate::process::{Refusal, Target};
+use crate::tables;
+
+/// A reading that is older is asked for anew.
+const OLD: u64 = 50_000_000;
+/// And waited for this long: a process whose threads do nothing has no better one.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// Prints the figures, again and again if that is asked for.
+pub fn stat(stat: &Stat) -> Result<(), Failure> {
+    let mut before: Option<(Reading, u64)> = None;
+    let watch = stat.watch.map(Duration::from_secs_f64);
+    let mut next = Instant::now();
+    loop {
+        let target = match Target::find(stat.pid) {
+            // It was there, and has ended: that is what was waited for.
+            Err(Refusal::Gone) if before.is_some() => return Ok(()),
+            found => found.map_err(|refusal| refusal.failure(stat.pid))?,
+        };
+        let (reading, taken) = fresh(&target).ok_or_else(|| {
+            Failure::refused(format!("process {} has written no reading to its ledger page yet", stat.pid))
+        })?;
+        drop(target);
+        let mut failures = Failures::default();
+        reading.snapshot.check(&mut failures);
+        let change = before.as_ref().map(|(reading, then)| (reading, taken.saturating_sub(*then)));
+        let before_this = change.filter(|&(_, nanos)| nanos > 0).map(|(reading, nanos)| (reading, nanos as f64 / 1e9));
+        let age = now().saturating_sub(taken);
+        let figures = Figures { reading: &reading, age, failures: &failures, before: before_this };
+        tables::print(&text(&figures, stat.format))?;
+        if !failures.is_empty() {
+            let line = format!("the books of process {} do not balance", stat.pid);
+            return Err(Failure { status: Failure::UNBALANCED, line });
+        }
+        let Some(watch) = watch else { return Ok(()) };
+        before = Some((reading, taken));
+        next += watch;
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// The last reading, and when it was taken, asked for anew if it is old.
+pub fn fresh(target: &Target) -> Option<(Reading, u64)> {
+    let found = target.reading();
+    if found.as_ref().is_none_or(|(_, taken)| now().saturating_sub(taken.nanos) > OLD) {
+        target.want_fresh(PATIENCE);
+        return target.reading().or(found).map(|(reading, taken)| (reading, taken.nanos));
+    }
+    found.map(|(reading, taken)| (reading, taken.nanos))
+}
+
+/// Nanoseconds of the clock that readings are dated by.
+pub fn now() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes to this frame.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}

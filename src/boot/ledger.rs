@@ -1,0 +1,99 @@
+//! What the kernel writes to its ledger page: readings, from slow paths at a bounded rate, and from every reader.
+
+use core::ptr::from_ref;
+
+use super::Kernel;
+use crate::account::{Answer, Entry};
+use crate::ledger::{Ledger, Turn};
+use crate::metrics::{Reading, WORDS};
+use crate::os::Os;
+
+const _: () = assert!(WORDS <= crate::ledger::layout::READING_MAX, "a ledger page has room for a reading");
+
+impl<O: Os> Kernel<O> {
+    fn ledger(&self) -> &Ledger<O> {
+        self.vm().ledger()
+    }
+
+    /// Accounts for the ledger page, and says what writes readings there. Under the boot lock, once.
+    pub(super) fn begin_ledger(&self) {
+        if self.ledger().size() == 0 {
+            return;
+        }
+        self.caches.with_shared(|cache| {
+            let mut entry = Entry::new();
+            self.vm().account_ledger(&mut entry);
+            self.caches.central().heap().books().post(cache.writer(), &entry);
+        });
+        self.ledger().set_places(&self.places().words());
+        // SAFETY: a kernel stays where it is once it has started, and is called with itself.
+        unsafe { self.ledger().set_refresh((from_ref(self).cast(), refresh::<O>)) };
+    }
+
+    /// In the child of a fork, whose ledger page is its own now: accounts for it if there is none any more, and writes a
+    /// reading, so that a child that sleeps is seen too.
+    pub(super) fn ledger_after_fork(&self) {
+        if !self.is_ready() {
+            return;
+        }
+        self.caches.with_shared(|cache| {
+            let mut entry = Entry::new();
+            self.vm().settle_ledger(&mut entry);
+            if !entry.is_empty() {
+                self.caches.central().heap().books().post(cache.writer(), &entry);
+            }
+        });
+        self.refresh_ledger();
+    }
+
+    /// Writes a reading if one is due or wanted, and nobody else reads.
+    fn refresh_ledger(&self) {
+        let Some(mut turn) = self.ledger().turn(self.os()) else { return };
+        if !turn.is_due() {
+            return;
+        }
+        turn.begin();
+        let heap = self.caches.central().heap();
+        let Some(reading) = reading_in(&mut turn) else { return };
+        match heap.books().try_read(self.os(), &mut reading.snapshot) {
+            Some(answer) => self.publish(turn, answer, true),
+            None => turn.look_later(),
+        }
+    }
+
+    /// Leaves what a reader of this process's found last on the ledger page.
+    pub(super) fn leave_reading(&self) {
+        let Some(mut turn) = self.ledger().turn(self.os()) else { return };
+        turn.begin();
+        let Some(reading) = reading_in(&mut turn) else { return };
+        let answer = self.caches.central().heap().books().last(&mut reading.snapshot);
+        self.publish(turn, answer, false);
+    }
+
+    /// Completes the draft, whose snapshot is there, and makes it the last reading.
+    fn publish(&self, mut turn: Turn<'_, O>, answer: Answer, paid: bool) {
+        let age = match answer {
+            Answer::Complete => 0,
+            Answer::Stale { nanos } => nanos,
+            Answer::Nothing => return turn.look_later(),
+        };
+        if let Some(reading) = reading_in(&mut turn) {
+            self.complete(reading, self.os().process());
+            turn.publish(age, paid);
+        }
+    }
+}
+
+/// The draft, as a reading.
+fn reading_in<'a, O: Os>(turn: &'a mut Turn<'_, O>) -> Option<&'a mut Reading> {
+    turn.draft().first_chunk_mut().map(Reading::in_words)
+}
+
+/// Has a slow path of the kernel at `kernel` write a reading if one is due.
+///
+/// # Safety
+/// It points to a kernel that stays.
+unsafe fn refresh<O: Os>(kernel: *const ()) {
+    // SAFETY: the caller's promise.
+    unsafe { &*kernel.cast::<Kernel<O>>() }.refresh_ledger();
+}

@@ -1,0 +1,42 @@
+//! When a cache's owner looks whether the ledger page wants anything.
+
+use super::record::Cache;
+use crate::central::Central;
+use crate::os::Os;
+use crate::span::NO_TOKEN;
+use crate::units::Pages;
+
+/// At each of a thread's first few moves of whole spans, when their number has doubled; then at every so many: a look
+/// asks for the time, which is longer than a short move.
+const EVERY: u32 = 32;
+
+impl Cache {
+    /// Counts a move of a whole span, and looks at the ledger page once in a while. The caller holds no lock, unless this
+    /// is the cache of those that have none.
+    #[inline]
+    pub fn look_sometimes<O: Os>(&self, central: &Central<O>) {
+        let moves = self.span_moves.get().wrapping_add(1);
+        self.span_moves.set(moves);
+        let is_early = moves < EVERY && moves.is_power_of_two();
+        if (is_early || moves.is_multiple_of(EVERY)) && central.heap().vm().ledger().is_time() {
+            self.look(central);
+        }
+    }
+
+    /// Writes a reading to the ledger page if one is due, and does what its control words ask for.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn look<O: Os>(&self, central: &Central<O>) {
+        // The shared cache is used under a lock.
+        if self.token() == NO_TOKEN {
+            return;
+        }
+        let heap = central.heap();
+        let ledger = heap.vm().ledger();
+        if ledger.takes_release(heap.vm().os()) {
+            heap.empty_hand(self.client());
+            heap.release(self.writer(), Pages(usize::MAX));
+        }
+        ledger.look();
+    }
+}

@@ -1,0 +1,139 @@
+//! Where everything is on a ledger page: words of eight bytes, in the machine's order of bytes.
+//!
+//! `docs/ledger.md` shows [`TABLE`]; a test keeps it true.
+
+/// The first word of every ledger page.
+pub const MAGIC: u64 = u64::from_ne_bytes(*b"crossfot");
+/// The version of this layout.
+pub const VERSION: u64 = 1;
+/// How many bytes a ledger page has. A reader takes only mappings of this size for one.
+pub const SIZE: usize = 64 * 1024;
+/// How many words.
+pub const WORDS: usize = SIZE / size_of::<u64>();
+
+macro_rules! words {
+    ($($name:ident, $at:expr, $len:expr, $help:literal;)+) => {
+        $(#[doc = $help] pub const $name: usize = $at;)+
+        /// Every part of the page in order: its name, the index of its first word, how many it has, what they say.
+        pub const TABLE: &[(&str, usize, usize, &str)] = &[$((stringify!($name), $at, $len, $help)),+];
+    };
+}
+
+words! {
+    MAGIC_AT, 0, 1, "`crossfot`: eight letters. Written last.";
+    VERSION_AT, 1, 1, "The version of this layout: 1.";
+    SIZE_AT, 2, 1, "How many bytes the page has.";
+    FORMAT_AT, 3, 1, "A hash of what the words of a reading mean: a reader of another build of Crossfoot knows it by this.";
+    PROCESS_AT, 4, 1, "The process, as it calls itself: its number in its own PID namespace.";
+    MADE_AT, 5, 1, "When the page was made: nanoseconds of `CLOCK_MONOTONIC`.";
+    MADE_TICKS_AT, 6, 1, "The same by the CPU's time-stamp counter.";
+    NUMBER_AT, 7, 1, "The segment's number and one more; 0: the page is no segment of System V's.";
+    READING_WORDS_AT, 8, 1, "How many words a reading has.";
+    BEGUN_AT, 9, 1, "How many readings were begun to be written.";
+    COMPLETE_AT, 10, 1, "How many are complete. The last one is the copy of this number's lowest bit.";
+    SPENT_AT, 11, 1, "Ticks of the time-stamp counter that slow paths have spent with writing readings.";
+    SPENT_READINGS_AT, 12, 1, "How many readings that were.";
+    LIST_CHANGES_AT, 13, 1, "The list's sequence: odd while it is being changed.";
+    LIST_LENGTH_AT, 14, 1, "How many entries the list of mappings has.";
+    UNLISTED_AT, 15, 1, "Bytes of mappings for which the list had no room.";
+    REFRESH_WANTED_AT, 16, 1, "Control: a reader adds one to ask for a fresh reading.";
+    REFRESH_ANSWERED_AT, 17, 1, "What the word before said when the last reading was begun.";
+    RELEASE_WANTED_AT, 18, 1, "Control: a reader adds one to have free memory given back to the system.";
+    RELEASE_ANSWERED_AT, 19, 1, "What the word before said when that was last done.";
+    PLACES_AT, 64, PLACES, "Where things are in the process, for an audit; 0: nothing said.";
+    LIST_AT, 128, 3 * LIST, "The list of mappings: first byte, first byte behind, what it is for.";
+    COPIES_AT, 4608, 2 * COPY, "Two copies of the reading, written by turns.";
+}
+
+/// How many places there are.
+pub const PLACES: usize = 64;
+/// How many entries the list of mappings has room for.
+pub const LIST: usize = 1493;
+/// How many words one copy of a reading has room for.
+pub const COPY: usize = 1024;
+
+/// In a copy: when its snapshot was taken, in nanoseconds of `CLOCK_MONOTONIC`.
+pub const TAKEN: usize = 0;
+/// In a copy: the first word of the reading.
+pub const READING: usize = 8;
+/// The most words that a reading may have.
+pub const READING_MAX: usize = COPY - READING;
+
+/// What a mapping is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u64)]
+pub enum What {
+    /// Arenas of the page heap: objects, free pages, and address space not used yet.
+    Heap = 1,
+    /// Span records.
+    Spans = 2,
+    /// Caches.
+    Caches = 3,
+    /// Page bitmaps and summaries, and other records.
+    Tables = 4,
+    /// The page map.
+    PageMap = 5,
+    /// Stacks that are no spans.
+    Stacks = 6,
+    /// Buckets of the profiler.
+    Profile = 7,
+    /// Buffers of the tracer.
+    Trace = 8,
+    /// The ledger page.
+    Ledger = 9,
+    /// An isolated heap, with everything that it has.
+    Isolated = 10,
+}
+
+impl What {
+    /// Every use of a mapping.
+    pub const ALL: [What; 10] = [
+        What::Heap,
+        What::Spans,
+        What::Caches,
+        What::Tables,
+        What::PageMap,
+        What::Stacks,
+        What::Profile,
+        What::Trace,
+        What::Ledger,
+        What::Isolated,
+    ];
+
+    /// By its number on the page.
+    pub fn of(number: u64) -> Option<What> {
+        What::ALL.into_iter().find(|&what| what as u64 == number)
+    }
+
+    /// What it is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            What::Heap => "heap",
+            What::Spans => "span records",
+            What::Caches => "caches",
+            What::Tables => "page tables",
+            What::PageMap => "page map",
+            What::Stacks => "stacks",
+            What::Profile => "profile",
+            What::Trace => "trace",
+            What::Ledger => "ledger",
+            What::Isolated => "isolated heap",
+        }
+    }
+}
+
+const _: () = assert!(RELEASE_ANSWERED_AT < PLACES_AT && PLACES_AT + PLACES <= LIST_AT, "the head fits");
+const _: () = assert!(LIST_AT + 3 * LIST <= COPIES_AT && COPIES_AT + 2 * COPY <= WORDS, "the page holds everything");
+
+/// A part of a hash of what a reading's words mean: FNV-1a.
+pub const fn hash(mut hash: u64, bytes: &[u8]) -> u64 {
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0100_0000_01b3);
+        i += 1;
+    }
+    hash
+}
+
+/// Where a hash begins.
+pub const HASH_START: u64 = 0xcbf2_9ce4_8422_2325;

@@ -1,0 +1,296 @@
+//! The ledger page: what another process may read of this one, without stopping it.
+//!
+//! A page is shared memory (`Os::share`) in the layout of [`layout`]: the last reading of the metrics in two copies, the
+//! list of the kernel's mappings, and control words that a reader may write. `vm` keeps the list, `boot` makes the page,
+//! writes readings, and says what happens around a fork; slow paths of `cache` ask [`Ledger::is_time`]. [`view`] reads a
+//! page, for the command.
+//!
+//! [`Rank::Ledger`] is held while a reading is written, and only ever tried: nobody waits for it. [`Rank::Mappings`] is
+//! a leaf. Nothing is allocated; a reading is written where it stays, so that no stack has to hold one. The system is
+//! asked for the process's number, and for a new page after a fork.
+//!
+//! Invariant: this process writes only to a page that it made, or that a process made in whose memory it runs.
+
+pub mod layout;
+mod list;
+mod turn;
+pub mod view;
+
+use core::mem::transmute;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use crate::arch;
+use crate::lock::{Mutex, Rank, hold_row, let_go_row};
+use crate::os::{Os, Shared};
+use crate::units::Addr;
+
+pub use layout::What;
+use layout::*;
+use list::List;
+use turn::Pace;
+pub use turn::Turn;
+
+/// What is said of a reading's words when a page is made.
+#[derive(Clone, Copy)]
+pub struct Format {
+    /// How many there are.
+    pub words: usize,
+    /// A hash of what they mean.
+    pub hash: u64,
+}
+
+/// What writes a reading: whose, and how.
+///
+/// # Safety
+/// The function may be called with the pointer at any time from then on.
+pub type Refresh = (*const (), unsafe fn(*const ()));
+
+/// Further away than this, the time of the next look is no time: the counter was set back.
+const FAR: u64 = 1 << 36;
+
+/// A page, as memory.
+#[repr(C)]
+struct Page {
+    words: [AtomicU64; WORDS],
+}
+
+impl Page {
+    fn word(&self, i: usize) -> &AtomicU64 {
+        &self.words[i]
+    }
+
+    fn get(&self, i: usize) -> u64 {
+        self.word(i).load(Ordering::Relaxed)
+    }
+
+    fn set(&self, i: usize, value: u64) {
+        self.word(i).store(value, Ordering::Relaxed);
+    }
+
+    /// How it was got from the system.
+    fn shared(&self) -> Shared {
+        Shared { addr: Addr::of(core::ptr::from_ref(self)), number: self.get(NUMBER_AT) }
+    }
+}
+
+/// A kernel's ledger page, if it has one.
+pub struct Ledger<O: Os> {
+    page: AtomicPtr<Page>,
+    /// When a slow path looks again, in ticks.
+    look: AtomicU64,
+    /// What writes a reading, and of what; null: nothing yet.
+    refresh: AtomicPtr<()>,
+    kernel: AtomicPtr<()>,
+    pace: Mutex<O, Pace>,
+    list: Mutex<O, ()>,
+}
+
+impl<O: Os> Ledger<O> {
+    /// No page.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> Ledger<O> {
+        Ledger {
+            page: AtomicPtr::new(null_mut()),
+            look: AtomicU64::new(0),
+            refresh: AtomicPtr::new(null_mut()),
+            kernel: AtomicPtr::new(null_mut()),
+            pace: Mutex::new(Rank::Ledger, Pace::new()),
+            list: Mutex::new(Rank::Mappings, ()),
+        }
+    }
+
+    fn page(&self) -> Option<&Page> {
+        // SAFETY: it is null or a page of this kernel's. Pages end while all locks are held for a fork only, in a child
+        // that has no other thread.
+        unsafe { self.page.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// How many bytes the page has; 0: there is none.
+    pub fn size(&self) -> usize {
+        self.page().map_or(0, |_| SIZE)
+    }
+
+    /// Makes the page, unless there is one or the system refuses it. Called by `boot` under its lock.
+    pub fn open(&self, os: &O, format: Format) {
+        if self.page().is_none()
+            && let Some(page) = make(os, format)
+        {
+            self.page.store(core::ptr::from_ref(page).cast_mut(), Ordering::Release);
+            self.note(os, page.shared().addr, SIZE, What::Ledger);
+        }
+    }
+
+    /// Says what writes readings, once the kernel has started.
+    ///
+    /// # Safety
+    /// As for [`Refresh`].
+    pub unsafe fn set_refresh(&self, (kernel, run): Refresh) {
+        self.kernel.store(kernel.cast_mut(), Ordering::Relaxed);
+        self.refresh.store(run as *mut (), Ordering::Release);
+    }
+
+    /// Whether it is time for a slow path to call [`Ledger::look`]. Nearly always not.
+    #[inline(always)]
+    pub fn is_time(&self) -> bool {
+        let left = self.look.load(Ordering::Relaxed).wrapping_sub(arch::ticks());
+        left.wrapping_sub(1) >= FAR
+    }
+
+    /// Writes a reading if one is due or wanted. The caller holds no lock that comes after [`Rank::Ledger`].
+    #[cold]
+    #[inline(never)]
+    pub fn look(&self) {
+        let run = self.refresh.load(Ordering::Acquire);
+        if !run.is_null() {
+            // SAFETY: `set_refresh` stored a function of this type, and what it may be called with.
+            unsafe { transmute::<*mut (), unsafe fn(*const ())>(run)(self.kernel.load(Ordering::Relaxed)) }
+        }
+    }
+
+    /// Whether a reader asked for free memory to be given back; once for each time.
+    pub fn takes_release(&self, os: &O) -> bool {
+        let Some(page) = self.page().filter(|page| is_ours(page, os)) else { return false };
+        let wanted = page.get(RELEASE_WANTED_AT);
+        page.get(RELEASE_ANSWERED_AT) != wanted
+            && page.word(RELEASE_ANSWERED_AT).swap(wanted, Ordering::Relaxed) != wanted
+    }
+
+    /// The right to write a reading. `None`: there is no page, or somebody else writes one.
+    pub fn turn<'a>(&'a self, os: &'a O) -> Option<Turn<'a, O>> {
+        self.page()?;
+        let began = arch::ticks();
+        let pace = self.pace.try_lock()?;
+        let page = match self.page() {
+            Some(page) if is_ours(page, os) => page,
+            _ => {
+                let _list = self.list.lock();
+                self.renew_inherited(os)?
+            }
+        };
+        Some(Turn::new(&self.look, page, pace, began))
+    }
+
+    /// Lists `size` bytes from `start`.
+    pub fn note(&self, os: &O, start: Addr, size: usize, what: What) {
+        self.change(os, |list| list.add(start, start.plus(size), what));
+    }
+
+    /// Strikes `size` bytes from `start` out of the list.
+    pub fn forget(&self, os: &O, start: Addr, size: usize) {
+        self.change(os, |list| list.take_out(start, start.plus(size)));
+    }
+
+    fn change(&self, os: &O, f: impl FnOnce(&List<'_>)) {
+        if self.page().is_none() {
+            return;
+        }
+        let _list = self.list.lock();
+        match self.page() {
+            Some(page) if is_ours(page, os) => f(&List::change(page)),
+            _ => {
+                if let Some(page) = self.renew_inherited(os) {
+                    f(&List::change(page));
+                }
+            }
+        }
+    }
+
+    /// Sets the places. Called by `boot`.
+    pub fn set_places(&self, places: &[u64; PLACES]) {
+        if let Some(page) = self.page() {
+            places.iter().enumerate().for_each(|(i, &place)| page.set(PLACES_AT + i, place));
+        }
+    }
+
+    /// In a child that was forked without a word: a page of its own. The old one stays where it is, because another thread
+    /// may be writing there. `None`: this process runs in the memory of another, or gets no page. Under the list's lock.
+    fn renew_inherited(&self, os: &O) -> Option<&Page> {
+        let old = self.page()?;
+        if is_ours(old, os) {
+            return Some(old);
+        }
+        if !os.is_inherited(old.shared(), old.get(PROCESS_AT) as i32) {
+            return None;
+        }
+        let new = self.renew(os, old)?;
+        self.page.store(core::ptr::from_ref(new).cast_mut(), Ordering::Release);
+        Some(new)
+    }
+
+    /// A new page with the list of the old one.
+    fn renew(&self, os: &O, old: &Page) -> Option<&'static Page> {
+        let format = Format { words: old.get(READING_WORDS_AT) as usize, hash: old.get(FORMAT_AT) };
+        let new = make(os, format)?;
+        for i in (PLACES_AT..PLACES_AT + PLACES).chain(LIST_LENGTH_AT..=UNLISTED_AT) {
+            new.set(i, old.get(i));
+        }
+        let len = (old.get(LIST_LENGTH_AT) as usize).min(LIST);
+        (LIST_AT..LIST_AT + 3 * len).for_each(|i| new.set(i, old.get(i)));
+        let list = List::change(new);
+        let (was, is) = (old.shared().addr, new.shared().addr);
+        list.take_out(was, was.plus(SIZE));
+        list.add(is, is.plus(SIZE), What::Ledger);
+        drop(list);
+        self.look.store(0, Ordering::Relaxed);
+        Some(new)
+    }
+
+    /// Takes the lock of readings for a fork.
+    pub fn hold_readings(&self) {
+        hold_row([&self.pace]);
+    }
+
+    /// Takes the lock of the list for a fork.
+    pub fn hold_list(&self) {
+        hold_row([&self.list]);
+    }
+
+    /// Releases what [`Ledger::hold_list`] took. In the child, a page of its own takes the inherited one's place.
+    ///
+    /// # Safety
+    /// This thread, or in the child the one that forked, holds both locks.
+    pub unsafe fn release_list(&self, os: &O, child: bool) {
+        if let Some(old) = self.page().filter(|_| child) {
+            let new = self.renew(os, old).map_or(null_mut(), |new| core::ptr::from_ref(new).cast_mut());
+            self.page.store(new, Ordering::Release);
+            // SAFETY: nobody has the old page: both locks are held, and there is one thread.
+            unsafe { os.end_share(old.shared().addr, SIZE) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { let_go_row([&self.list]) };
+    }
+
+    /// Releases what [`Ledger::hold_readings`] took.
+    ///
+    /// # Safety
+    /// This thread, or in the child the one that forked, holds the lock by that call.
+    pub unsafe fn release_readings(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { let_go_row([&self.pace]) };
+    }
+}
+
+fn is_ours<O: Os>(page: &Page, os: &O) -> bool {
+    page.get(PROCESS_AT) == os.process() as u64
+}
+
+/// A page that says whose it is, and nothing else yet.
+fn make<O: Os>(os: &O, format: Format) -> Option<&'static Page> {
+    debug_assert!(format.words <= READING_MAX);
+    let shared = os.share(SIZE)?;
+    // SAFETY: fresh zero bytes of this size, aligned to a physical page. They stay until the process ends, or until
+    // nobody has them any more.
+    let page = unsafe { shared.addr.ptr::<Page>().as_ref() }?;
+    page.set(VERSION_AT, VERSION);
+    page.set(SIZE_AT, SIZE as u64);
+    page.set(FORMAT_AT, format.hash);
+    page.set(PROCESS_AT, os.process() as u64);
+    page.set(MADE_AT, O::now());
+    page.set(MADE_TICKS_AT, arch::ticks());
+    page.set(NUMBER_AT, shared.number);
+    page.set(READING_WORDS_AT, format.words as u64);
+    // Release: who finds the magic finds the rest.
+    page.word(MAGIC_AT).store(MAGIC, Ordering::Release);
+    Some(page)
+}

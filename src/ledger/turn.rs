@@ -1,0 +1,106 @@
+//! Writing a reading, and when the next is due.
+
+use core::sync::atomic::{AtomicU64, Ordering, fence};
+
+use super::Page;
+use super::layout::*;
+use crate::arch;
+use crate::lock::Guard;
+use crate::os::Os;
+
+/// The time between two readings of slow paths, in what the last one took: half a thousandth of one CPU goes there,
+/// however many threads there are.
+const DUTY: u64 = 2_000;
+/// So many readings come first without that, because many processes do all they ever do when they start.
+const FIRST: u64 = 6;
+/// How many looks there are between two readings: that often somebody who asks for one may get it.
+const LOOKS: u64 = 10;
+/// The least time between two readings, in ticks: some hundreds of microseconds.
+const LEAST: u64 = 1_000_000;
+/// The most a reading is thought to have taken, in ticks: a thread may lose its CPU meanwhile.
+const MOST: u64 = 1 << 24;
+
+/// What the lock of readings protects.
+pub(super) struct Pace {
+    /// When the next reading is due, in ticks.
+    due: u64,
+    /// The time between two, in ticks.
+    period: u64,
+}
+
+impl Pace {
+    pub(super) const fn new() -> Pace {
+        Pace { due: 0, period: 0 }
+    }
+}
+
+/// The right to write a reading.
+pub struct Turn<'a, O: Os> {
+    look: &'a AtomicU64,
+    page: &'a Page,
+    pace: Guard<'a, O, Pace>,
+    began: u64,
+}
+
+impl<'a, O: Os> Turn<'a, O> {
+    pub(super) fn new(look: &'a AtomicU64, page: &'a Page, pace: Guard<'a, O, Pace>, began: u64) -> Turn<'a, O> {
+        Turn { look, page, pace, began }
+    }
+
+    /// Whether a reading is due, or wanted by a reader outside. If not, the next look is a while off.
+    pub fn is_due(&self) -> bool {
+        let wanted = self.page.get(REFRESH_WANTED_AT) != self.page.get(REFRESH_ANSWERED_AT);
+        let due = self.pace.due.wrapping_sub(self.began).wrapping_sub(1) >= super::FAR;
+        let none = self.page.get(COMPLETE_AT) == 0;
+        if !(wanted || due || none) {
+            self.look_later();
+        }
+        wanted || due || none
+    }
+
+    /// The next look is a while off.
+    pub fn look_later(&self) {
+        self.look.store(arch::ticks().wrapping_add(self.pace.period / LOOKS), Ordering::Relaxed);
+    }
+
+    /// Begins a reading: whoever asked for one before gets it.
+    pub fn begin(&self) {
+        self.page.set(REFRESH_ANSWERED_AT, self.page.get(REFRESH_WANTED_AT));
+        self.page.set(BEGUN_AT, self.page.get(COMPLETE_AT).wrapping_add(1));
+        // Who sees a word of this reading sees that it was begun. SeqCst, because the words are no atomics: nothing moves
+        // over the fence either way.
+        fence(Ordering::SeqCst);
+    }
+
+    /// The words of the older copy, to be filled once the reading was begun. Nobody reads them until [`Turn::publish`].
+    pub fn draft(&mut self) -> &mut [u64; READING_MAX] {
+        let number = self.page.get(COMPLETE_AT).wrapping_add(1);
+        let words = self.page.words[copy_of(number) + READING..].as_ptr().cast_mut();
+        // SAFETY: `READING_MAX` words of a copy, which end within the page. Of this process, only the holder of the lock
+        // touches them; another one that reads them looks at the sequence afterwards.
+        unsafe { &mut *words.cast() }
+    }
+
+    /// Makes the draft the last reading, of a snapshot that is `age` nanoseconds old. `paid`: a slow path wrote it, and the next is due when [`DUTY`] times as long has passed.
+    pub fn publish(mut self, age: u64, paid: bool) {
+        let number = self.page.get(COMPLETE_AT).wrapping_add(1);
+        let copy = copy_of(number);
+        self.page.set(copy + TAKEN, O::now().saturating_sub(age));
+        fence(Ordering::SeqCst);
+        self.page.word(COMPLETE_AT).store(number, Ordering::Release);
+        let now = arch::ticks();
+        if paid {
+            let (took, readings) = (now.wrapping_sub(self.began), self.page.get(SPENT_READINGS_AT).wrapping_add(1));
+            self.page.set(SPENT_AT, self.page.get(SPENT_AT).wrapping_add(took));
+            self.page.set(SPENT_READINGS_AT, readings);
+            self.pace.period = if readings < FIRST { 0 } else { (took.min(MOST) * DUTY).max(LEAST) };
+        }
+        self.pace.due = now.wrapping_add(self.pace.period);
+        self.look_later();
+    }
+}
+
+/// The first word of the copy that the reading of this number is written to.
+pub(super) const fn copy_of(number: u64) -> usize {
+    COPIES_AT + COPY * (number % 2) as usize
+}
