@@ -13,6 +13,8 @@ pub enum Command {
     Run(Run),
     /// Print the figures of a process.
     Stat(Stat),
+    /// Print why each byte of a process is in memory.
+    Audit(Audit),
     /// List the processes that run on Crossfoot.
     Ps,
     /// Print the options.
@@ -72,6 +74,17 @@ pub struct Stat {
     pub watch: Option<f64>,
 }
 
+/// The arguments of `audit`.
+#[derive(clap::Args, Debug)]
+pub struct Audit {
+    /// The process
+    #[arg(value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: i32,
+    /// The form of the audit
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: crate::audit::Format,
+}
+
 /// A time that can be waited for.
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
@@ -110,6 +123,15 @@ enum Verb {
     /// bytes from the system. AGE: of these figures.
     #[command(verbatim_doc_comment)]
     Ps,
+    /// Say why each byte of a process is in memory
+    ///
+    /// The allocator's structures, read from the process's memory, beside what the system says of its
+    /// mappings: live, in transit, cached, fragmentation, free, metadata, and what is not Crossfoot's. The
+    /// process is not stopped; one that allocates meanwhile is looked at again, and how far it moved is
+    /// printed. Needs the right to read its memory: that of its parent or of root, where the system restricts
+    /// ptrace.
+    #[command(after_help = AUDIT_STATUS, verbatim_doc_comment)]
+    Audit(Audit),
     /// Print the options that the environment variable CROSSFOOT takes
     Options,
     /// Print the size classes
@@ -123,6 +145,11 @@ enum Verb {
 }
 
 const RUN_USAGE: &str = "crossfoot run [--report PATH] [--format table|json] [--check] -- PROGRAM ARGS…";
+
+const AUDIT_STATUS: &str = "\
+Exit status:
+  2    no such process, one that is another user's, one that does not run on Crossfoot, or wrong arguments
+  70   the process kept still, and something is unexplained";
 
 const RUN_STATUS: &str = "\
 Exit status: the program's own, or
@@ -145,6 +172,7 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, Failur
         Ok(Line { command: Verb::Run(run) }) => Ok(Command::Run(run)),
         Ok(Line { command: Verb::Stat(stat) }) => Ok(Command::Stat(stat)),
         Ok(Line { command: Verb::Ps }) => Ok(Command::Ps),
+        Ok(Line { command: Verb::Audit(audit) }) => Ok(Command::Audit(audit)),
         Ok(Line { command: Verb::Options }) => Ok(Command::Options),
         Ok(Line { command: Verb::Classes }) => Ok(Command::Classes),
         Ok(Line { command: Verb::Locks { dot } }) => Ok(Command::Locks { dot }),

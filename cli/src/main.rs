@@ -12,6 +12,7 @@
 #![cfg_attr(not(test), no_main)]
 
 mod args;
+mod audit;
 mod elf;
 mod environment;
 mod failure;
@@ -41,6 +42,7 @@ fn command() -> u8 {
         Command::Run(run) => Err(run::run(&run)),
         Command::Stat(stat) => stat::stat(&stat),
         Command::Ps => ps::ps(),
+        Command::Audit(audit) => audit::audit(&audit),
         Command::Options => tables::print(&tables::options()),
         Command::Classes => tables::print(&tables::classes()),
         Command::Locks { dot } => tables::print(&tables::locks(dot)),

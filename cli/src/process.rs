@@ -83,8 +83,6 @@ pub struct Map {
 pub struct Target {
     /// Its number.
     pub pid: i32,
-    /// Its mappings when it was found.
-    pub maps: Vec<Map>,
     page: Page,
 }
 
@@ -104,7 +102,7 @@ impl Target {
                 _ => continue,
             };
             match page.map_err(|error| Refusal::Unreadable(error.to_string())).and_then(|page| check(pid, page)) {
-                Ok(page) => return Ok(Target { pid, maps, page }),
+                Ok(page) => return Ok(Target { pid, page }),
                 // A segment of the program's own says nothing about ours.
                 Err(Refusal::NotOurs) => {}
                 Err(why) => refusal = why,
@@ -136,7 +134,6 @@ impl Target {
 
     /// The mappings that the process lists as the allocator's, by address, and how many bytes are not listed. `None`: they
     /// change all the time.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for an audit"))]
     pub fn mappings(&self) -> Option<(Vec<Mapping>, u64)> {
         let mut all = [Mapping { start: 0, end: 0, what: 0 }; LIST];
         let (len, unlisted) = view::mappings(&self.page, &mut all)?;
@@ -146,17 +143,10 @@ impl Target {
     }
 
     /// Where things are in the process.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for an audit"))]
     pub fn places(&self) -> [u64; PLACES] {
         let mut places = [0; PLACES];
         self.page.read(PLACES_AT, &mut places);
         places
-    }
-
-    /// The process's memory, for whoever may trace it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for an audit"))]
-    pub fn memory(&self) -> io::Result<File> {
-        File::open(of(self.pid, "mem"))
     }
 }
 

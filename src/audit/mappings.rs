@@ -32,14 +32,22 @@ pub struct Outside {
     pub mappings: u64,
 }
 
+/// How many ranges that may have huge pages are kept apart. Those beyond are taken for ones that may not.
+const HUGE: usize = 128;
+
+/// Ranges that may have huge pages, ascending.
+pub(super) type MayBeHuge = heapless::Vec<(usize, usize), HUGE>;
+
 /// One reading of `smaps`.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub(super) struct Seen {
     /// In memory, of the mappings that are the allocator's, or in part.
     pub(super) resident: u64,
     /// Of that, what lies outside the allocator's ranges.
     pub(super) foreign: u64,
     pub(super) outside: Outside,
+    /// Which of the allocator's mappings may have huge pages.
+    pub(super) may_be_huge: MayBeHuge,
 }
 
 /// A mapping, while its lines are read.
@@ -49,6 +57,8 @@ struct Mapping {
     end: usize,
     place: Place,
     resident: u64,
+    /// Whether it may have huge pages.
+    may_be_huge: bool,
 }
 
 /// Where memory that is not the allocator's is counted.
@@ -100,6 +110,8 @@ impl Seen {
                     failed = Some(e);
                 }
                 seen.outside.mappings += 1;
+            } else if says_huge(line) {
+                current.iter_mut().for_each(|mapping| mapping.may_be_huge = true);
             } else if let (Some(mapping), Some((name, bytes))) = (&mut current, figure(line)) {
                 let outside = &mut seen.outside;
                 match name {
@@ -116,6 +128,15 @@ impl Seen {
             seen.add(process, &last, range)?;
         }
         failed.map_or(Ok(seen), Err)
+    }
+
+    fn note_huge(&mut self, mapping: &Mapping) {
+        match self.may_be_huge.last_mut() {
+            Some(last) if last.1 == mapping.start => last.1 = mapping.end,
+            _ => {
+                let _ = self.may_be_huge.push((mapping.start, mapping.end));
+            }
+        }
     }
 
     fn add(
@@ -139,6 +160,9 @@ impl Seen {
             *self.outside.place(mapping.place) += mapping.resident;
             return Ok(());
         }
+        if mapping.may_be_huge {
+            self.note_huge(mapping);
+        }
         self.resident += mapping.resident;
         if mapping.resident > 0 {
             let all = Residency::of(process, mapping.start, mapping.end)?.resident;
@@ -149,6 +173,11 @@ impl Seen {
     }
 }
 
+/// Whether a line says that the mapping may have huge pages.
+fn says_huge(line: &[u8]) -> bool {
+    line.strip_prefix(b"THPeligible:").is_some_and(|value| value.trim_ascii() == b"1")
+}
+
 /// Reads the first line of a mapping: `START-END rwxp OFFSET DEVICE INODE NAME`.
 fn header(line: &[u8]) -> Option<Mapping> {
     let mut words = line.splitn(6, |&b| b == b' ');
@@ -156,7 +185,7 @@ fn header(line: &[u8]) -> Option<Mapping> {
     let (start, end) = range.split_once('-')?;
     let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
     let name = words.nth(4).unwrap_or_default().trim_ascii();
-    Some(Mapping { start, end, place: Place::of(name), resident: 0 })
+    Some(Mapping { start, end, place: Place::of(name), resident: 0, may_be_huge: false })
 }
 
 /// Reads a figure: `NAME: 12 kB`.
@@ -182,6 +211,6 @@ mod tests {
         assert!(header(b"Rss:                  12 kB").is_none());
         assert_eq!(figure(b"Rss:                  12 kB"), Some((&b"Rss"[..], 12 * 1024)));
         assert_eq!(figure(b"VmFlags: rd wr mr mw me ac"), None);
-        assert_eq!(figure(b"THPeligible:           1"), None);
+        assert!(says_huge(b"THPeligible:           1") && !says_huge(b"THPeligible:    0") && !says_huge(b"Rss: 1 kB"));
     }
 }

@@ -67,6 +67,9 @@ pub enum Cause {
     Fragmentation,
     /// Free pages that are not given back to the system.
     Free,
+    /// Pages that were never used, or were given back to the system, in memory as parts of huge pages of which others are
+    /// used.
+    Huge,
     /// Stacks.
     Stacks,
     /// Bitmaps and work buffers.
@@ -97,6 +100,7 @@ impl Cause {
         Cause::Cached,
         Cause::Fragmentation,
         Cause::Free,
+        Cause::Huge,
         Cause::Stacks,
         Cause::Bitmaps,
         Cause::SpanRecords,
@@ -116,6 +120,7 @@ impl Cause {
             Cause::Cached => "cached",
             Cause::Fragmentation => "fragmentation",
             Cause::Free => "free",
+            Cause::Huge => "huge-fill",
             Cause::Stacks => "stacks",
             Cause::Bitmaps => "metadata/bitmaps",
             Cause::SpanRecords => "metadata/spans",
@@ -136,6 +141,7 @@ impl Cause {
             Cause::Cached => "free, at hand for the thread that owns the span or the pages",
             Cause::Fragmentation => "free places in spans of no thread, and ends of spans",
             Cause::Free => "free pages, not given back to the system",
+            Cause::Huge => "never used or given back, but parts of huge pages",
             Cause::Stacks => "stacks of the stack pool",
             Cause::Bitmaps => "bitmaps and work buffers",
             Cause::SpanRecords => "records of spans",
@@ -293,7 +299,7 @@ pub fn audit(process: &Process, places: &Places, range: impl Fn(usize) -> Option
 #[inline(never)]
 fn look(process: &Process, places: &Places, range: &impl Fn(usize) -> Option<Range>) -> Result<Audit, OsError> {
     let before = (Instant::of(process, places)?, Seen::of(process, range)?);
-    let (mut walk, mut spans, mut caches) = (Walk::new(process, places), 0, 0);
+    let (mut walk, mut spans, mut caches) = (Walk::new(process, places, &before.1.may_be_huge), 0, 0);
     for range in (0..).map_while(range) {
         let Some(cause) = cause_of(range.what) else {
             walk.arena(range.start, range.end)?;

@@ -1,5 +1,6 @@
 //! Objects and pages of the page heap: what each of them is, and whether it is in memory.
 
+use super::mappings::MayBeHuge;
 use super::places::Places;
 use super::residency::Residency;
 use super::{Cause, Causes};
@@ -52,14 +53,13 @@ impl<const WORDS: usize> Bits<WORDS> {
 pub(super) struct Walk<'a> {
     process: &'a Process,
     places: &'a Places,
+    may_be_huge: &'a MayBeHuge,
     /// Causes found.
     pub(super) causes: Causes,
     /// Bytes of spans by [`Kind`], in the order of its numbers; of free pages; of pages in caches' hands.
     pub(super) spans: [u64; 6],
     pub(super) free: u64,
     pub(super) in_hand: u64,
-    /// Bytes in memory that no cause has: of pages that were given back to the system.
-    pub(super) stray: u64,
     /// Records that did not fit their place: the process moved meanwhile.
     pub(super) torn: u64,
     /// What caches moved from free to in use, and the accounts do not have yet.
@@ -78,15 +78,15 @@ fn field<const N: usize>(record: &[u8], place: u64) -> u64 {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(process: &'a Process, places: &'a Places) -> Walk<'a> {
+    pub(super) fn new(process: &'a Process, places: &'a Places, may_be_huge: &'a MayBeHuge) -> Walk<'a> {
         Walk {
             process,
             places,
+            may_be_huge,
             causes: Causes::new(),
             spans: [0; 6],
             free: 0,
             in_hand: 0,
-            stray: 0,
             torn: 0,
             moved: 0,
             chunk: None,
@@ -182,9 +182,10 @@ impl<'a> Walk<'a> {
         } else if ready {
             self.free += page;
             self.causes.add(Cause::Free, page, backed);
-        } else {
-            self.stray += backed.resident;
+        } else if self.may_be_huge.iter().any(|range| (range.0..range.1).contains(&(at as usize))) {
+            self.causes.add(Cause::Huge, backed.resident, backed);
         }
+        // Elsewhere such pages have no memory; what they have is left unexplained.
         Ok(())
     }
 

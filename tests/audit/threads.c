@@ -2,9 +2,11 @@
    all descriptors closed. "-b": busy until killed. Says "ready" first. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum { THREADS = 64, OBJECTS = 4000 };
@@ -58,6 +60,7 @@ int main(int count, char **arguments) {
     if (!strcmp(option, "-f")) {
         pid_t child = fork();
         if (child == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
             /* Its own objects, and the pages that it shares with the parent until it writes. */
             for (int i = 0; i < 1000; i++) memset(malloc(5000), 2, 5000);
             pause();
