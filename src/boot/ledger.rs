@@ -11,7 +11,8 @@ use crate::os::Os;
 const _: () = assert!(WORDS <= crate::ledger::layout::READING_MAX, "a ledger page has room for a reading");
 
 impl<O: Os> Kernel<O> {
-    fn ledger(&self) -> &Ledger<O> {
+    /// The ledger page, and the list of mappings on it.
+    pub fn ledger(&self) -> &Ledger<O> {
         self.vm().ledger()
     }
 
@@ -42,13 +43,13 @@ impl<O: Os> Kernel<O> {
                 self.caches.central().heap().books().post(cache.writer(), &entry);
             }
         });
-        self.refresh_ledger();
+        self.refresh_ledger(false);
     }
 
-    /// Writes a reading if one is due or wanted, and nobody else reads.
-    fn refresh_ledger(&self) {
+    /// Writes a reading if one is due or wanted, or may come `early`, and nobody else reads.
+    fn refresh_ledger(&self, early: bool) {
         let Some(mut turn) = self.ledger().turn(self.os()) else { return };
-        if !turn.is_due() {
+        if !turn.is_due(early) {
             return;
         }
         turn.begin();
@@ -92,7 +93,7 @@ fn reading_in<'a, O: Os>(turn: &'a mut Turn<'_, O>) -> Option<&'a mut Reading> {
 ///
 /// # Safety
 /// It points to a kernel that stays.
-unsafe fn refresh<O: Os>(kernel: *const ()) {
+unsafe fn refresh<O: Os>(kernel: *const (), early: bool) {
     // SAFETY: the caller's promise.
-    unsafe { &*kernel.cast::<Kernel<O>>() }.refresh_ledger();
+    unsafe { &*kernel.cast::<Kernel<O>>() }.refresh_ledger(early);
 }

@@ -10,7 +10,19 @@ use crate::units::Pages;
 /// asks for the time, which is longer than a short move.
 const EVERY: u32 = 32;
 
+/// At each move of so many pages: it takes long, and the figures change by much.
+const MANY: Pages = Pages(64);
+
 impl Cache {
+    /// As [`Cache::look_sometimes`], after a move of a span of `pages` pages.
+    #[inline]
+    pub fn look_after<O: Os>(&self, central: &Central<O>, pages: Pages) {
+        if pages >= MANY && central.heap().vm().ledger().is_time() {
+            self.look(central, false);
+        }
+        self.look_sometimes(central);
+    }
+
     /// Counts a move of a whole span, and looks at the ledger page once in a while. The caller holds no lock, unless this
     /// is the cache of those that have none.
     #[inline]
@@ -18,15 +30,15 @@ impl Cache {
         let moves = self.span_moves.get().wrapping_add(1);
         self.span_moves.set(moves);
         let is_early = moves < EVERY && moves.is_power_of_two();
-        if (is_early || moves.is_multiple_of(EVERY)) && central.heap().vm().ledger().is_time() {
-            self.look(central);
+        if is_early || moves.is_multiple_of(EVERY) && central.heap().vm().ledger().is_time() {
+            self.look(central, is_early);
         }
     }
 
-    /// Writes a reading to the ledger page if one is due, and does what its control words ask for.
+    /// Writes a reading to the ledger page if one is due, or may come `early`, and does what its control words ask for.
     #[cold]
     #[inline(never)]
-    pub(super) fn look<O: Os>(&self, central: &Central<O>) {
+    pub(super) fn look<O: Os>(&self, central: &Central<O>, early: bool) {
         // The shared cache is used under a lock.
         if self.token() == NO_TOKEN {
             return;
@@ -37,6 +49,6 @@ impl Cache {
             heap.empty_hand(self.client());
             heap.release(self.writer(), Pages(usize::MAX));
         }
-        ledger.look();
+        ledger.look(early);
     }
 }

@@ -44,7 +44,7 @@ pub struct Format {
 ///
 /// # Safety
 /// The function may be called with the pointer at any time from then on.
-pub type Refresh = (*const (), unsafe fn(*const ()));
+pub type Refresh = (*const (), unsafe fn(*const (), bool));
 
 /// Further away than this, the time of the next look is no time: the counter was set back.
 const FAR: u64 = 1 << 36;
@@ -137,14 +137,16 @@ impl<O: Os> Ledger<O> {
         left.wrapping_sub(1) >= FAR
     }
 
-    /// Writes a reading if one is due or wanted. The caller holds no lock that comes after [`Rank::Ledger`].
+    /// Writes a reading if one is due or wanted, or is one of the first few, which may come `early`. The caller holds no lock that comes after [`Rank::Ledger`].
     #[cold]
     #[inline(never)]
-    pub fn look(&self) {
+    pub fn look(&self, early: bool) {
         let run = self.refresh.load(Ordering::Acquire);
         if !run.is_null() {
             // SAFETY: `set_refresh` stored a function of this type, and what it may be called with.
-            unsafe { transmute::<*mut (), unsafe fn(*const ())>(run)(self.kernel.load(Ordering::Relaxed)) }
+            let run = unsafe { transmute::<*mut (), unsafe fn(*const (), bool)>(run) };
+            // SAFETY: as above.
+            unsafe { run(self.kernel.load(Ordering::Relaxed), early) }
         }
     }
 
