@@ -330,11 +330,10 @@ fn a_reader_that_is_stopped_makes_answers_stale() {
     assert_eq!(kernel.last_snapshot(&mut snapshot), Some(Answer::Nothing), "nobody has read yet");
     assert_eq!(kernel.snapshot(&mut snapshot), Some(Answer::Complete));
     let before = snapshot.clone();
+    let object = api::allocate(kernel.caches().central(), cache, 300 * KIB) as usize;
     let (held, go) = (AtomicBool::new(false), AtomicBool::new(false));
-    let object = thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| {
-            // Slow paths write no reading to the ledger page meanwhile, which is one as well.
-            let _turn = kernel.ledger().turn(kernel.os());
             let _reader = books.reader();
             held.store(true, Ordering::Release);
             while !go.load(Ordering::Acquire) {
@@ -344,7 +343,6 @@ fn a_reader_that_is_stopped_makes_answers_stale() {
         while !held.load(Ordering::Acquire) {
             thread::yield_now();
         }
-        let object = api::allocate(kernel.caches().central(), cache, 300 * KIB) as usize;
         for round in 1..=3 {
             let asked = Instant::now();
             let Some(Answer::Stale { nanos }) = kernel.snapshot(&mut snapshot) else { panic!("nobody can read now") };
@@ -357,7 +355,6 @@ fn a_reader_that_is_stopped_makes_answers_stale() {
         assert!(matches!(kernel.totals(&mut totals), Some(Answer::Stale { .. })));
         assert_eq!((totals, books.stale_reads()), (before.totals(), 4));
         go.store(true, Ordering::Release);
-        object
     });
     assert_eq!(kernel.snapshot(&mut snapshot), Some(Answer::Complete));
     assert_eq!(snapshot.large_bytes() - before.large_bytes(), 304 * KIB as i64, "what happened since is there");

@@ -340,7 +340,7 @@ fn watching_ends_with_the_process() {
 
 #[test]
 fn free_memory_is_given_back_where_a_reader_asks() {
-    let what = ["large", "free-large", "objects", "churn1", "ready", "sleep"];
+    let what = ["large", "free-large", "objects", "trickle", "ready", "sleep"];
     let Some(mut process) = Running::doing(&what) else { return };
     assert_eq!(process.says(), "ready");
     let released = |pid| figure(&stat(pid), "/memory/classes/heap/released:bytes");

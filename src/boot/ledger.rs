@@ -55,9 +55,10 @@ impl<O: Os> Kernel<O> {
         turn.begin();
         let heap = self.caches.central().heap();
         let Some(reading) = reading_in(&mut turn) else { return };
-        match heap.books().try_read(self.os(), &mut reading.snapshot) {
-            Some(answer) => self.publish(turn, answer, true),
-            None => turn.look_later(),
+        if heap.books().try_read(self.os(), &mut reading.snapshot) {
+            self.publish(turn, O::now(), true);
+        } else {
+            turn.look_later();
         }
     }
 
@@ -66,20 +67,18 @@ impl<O: Os> Kernel<O> {
         let Some(mut turn) = self.ledger().turn(self.os()) else { return };
         turn.begin();
         let Some(reading) = reading_in(&mut turn) else { return };
-        let answer = self.caches.central().heap().books().last(&mut reading.snapshot);
-        self.publish(turn, answer, false);
+        // A reader that was told nothing, or an old snapshot, leaves that to be written by a slow path.
+        if let Answer::Stale { nanos } = self.caches.central().heap().books().last(&mut reading.snapshot) {
+            self.publish(turn, O::now().saturating_sub(nanos), false);
+        }
     }
 
     /// Completes the draft, whose snapshot is there, and makes it the last reading.
-    fn publish(&self, mut turn: Turn<'_, O>, answer: Answer, paid: bool) {
-        let age = match answer {
-            Answer::Complete => 0,
-            Answer::Stale { nanos } => nanos,
-            Answer::Nothing => return turn.look_later(),
-        };
+    fn publish(&self, mut turn: Turn<'_, O>, taken: u64, paid: bool) {
+        let process = turn.process();
         if let Some(reading) = reading_in(&mut turn) {
-            self.complete(reading, self.os().process());
-            turn.publish(age, paid);
+            self.complete(reading, process);
+            turn.publish(taken, paid);
         }
     }
 }

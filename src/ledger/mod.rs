@@ -273,8 +273,10 @@ impl<O: Os> Ledger<O> {
     }
 }
 
+/// Whether this process made the page. Nobody forks before the first reading: a start asks the system for as little as it
+/// can.
 fn is_ours<O: Os>(page: &Page, os: &O) -> bool {
-    page.get(PROCESS_AT) == os.process() as u64
+    page.get(COMPLETE_AT) == 0 || page.get(PROCESS_AT) == os.process() as u64
 }
 
 /// A page that says whose it is, and nothing else yet.

@@ -33,7 +33,7 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) const fn new() -> Pace {
-        Pace { due: 0, period: 0, usual: USUAL }
+        Pace { due: 0, period: 0, usual: 0 }
     }
 }
 
@@ -68,6 +68,11 @@ impl<'a, O: Os> Turn<'a, O> {
         self.look.store(arch::ticks().wrapping_add(self.pace.period / LOOKS), Ordering::Relaxed);
     }
 
+    /// The process whose page it is.
+    pub fn process(&self) -> i32 {
+        self.page.get(PROCESS_AT) as i32
+    }
+
     /// Begins a reading: whoever asked for one before gets it.
     pub fn begin(&self) {
         self.page.set(REFRESH_ANSWERED_AT, self.page.get(REFRESH_WANTED_AT));
@@ -86,11 +91,11 @@ impl<'a, O: Os> Turn<'a, O> {
         unsafe { &mut *words.cast() }
     }
 
-    /// Makes the draft the last reading, of a snapshot that is `age` nanoseconds old. `paid`: a slow path wrote it, and the next is due when [`DUTY`] times as long has passed.
-    pub fn publish(mut self, age: u64, paid: bool) {
+    /// Makes the draft the last reading, of a snapshot that was `taken` then. `paid`: a slow path wrote it, and the next is due when [`DUTY`] times as long has passed.
+    pub fn publish(mut self, taken: u64, paid: bool) {
         let number = self.page.get(COMPLETE_AT).wrapping_add(1);
         let copy = copy_of(number);
-        self.page.set(copy + TAKEN, O::now().saturating_sub(age));
+        self.page.set(copy + TAKEN, taken);
         fence(Ordering::SeqCst);
         self.page.word(COMPLETE_AT).store(number, Ordering::Release);
         let now = arch::ticks();
@@ -98,7 +103,7 @@ impl<'a, O: Os> Turn<'a, O> {
             let (took, readings) = (now.wrapping_sub(self.began), self.page.get(SPENT_READINGS_AT).wrapping_add(1));
             self.page.set(SPENT_AT, self.page.get(SPENT_AT).wrapping_add(took));
             self.page.set(SPENT_READINGS_AT, readings);
-            self.pace.usual = took.min(2 * self.pace.usual).max(1);
+            self.pace.usual = took.min(2 * self.pace.usual.max(USUAL));
             self.pace.period = (self.pace.usual * DUTY).max(LEAST);
         }
         self.pace.due = now.wrapping_add(self.pace.period);

@@ -44,6 +44,17 @@ static void allocate_slowly(void) {
     }
 }
 
+// Few objects, again and again.
+static void *trickle(void *unused) {
+    static void *volatile own[1000];
+    for (;;) {
+        for (int k = 0; k < 1000; k++) own[k] = malloc(64);
+        for (int k = 0; k < 1000; k++) free(own[k]);
+        usleep(1000);
+    }
+    return unused;
+}
+
 static void *pause_forever(void *unused) {
     for (;;) pause();
     return unused;
@@ -65,6 +76,9 @@ int main(int count, char **arguments) {
         } else if (strncmp(what, "churn", 5) == 0) {
             pthread_t thread;
             for (long k = 0; k < atol(what + 5); k++) pthread_create(&thread, NULL, churn, (void *)(k + 1));
+        } else if (strcmp(what, "trickle") == 0) {
+            pthread_t thread;
+            pthread_create(&thread, NULL, trickle, NULL);
         } else if (strcmp(what, "threads") == 0) {
             pthread_t thread;
             for (int k = 0; k < 3; k++) pthread_create(&thread, NULL, pause_forever, NULL);
