@@ -6,9 +6,10 @@ use crate::os::Os;
 use crate::span::NO_TOKEN;
 use crate::units::Pages;
 
-/// At each of a thread's first few moves of whole spans, when their number has doubled; then at every so many: a look
-/// asks for the time, which is longer than a short move.
+/// At every so many moves of whole spans: a look asks for the time, which is longer than a short move.
 const EVERY: u32 = 32;
+/// And at these of a thread's first moves, because many processes do all they ever do when they start.
+const EARLY: [u32; 3] = [1, 4, 16];
 
 /// At each move of so many pages: it takes long, and the figures change by much.
 const MANY: Pages = Pages(64);
@@ -29,7 +30,7 @@ impl Cache {
     pub fn look_sometimes<O: Os>(&self, central: &Central<O>) {
         let moves = self.span_moves.get().wrapping_add(1);
         self.span_moves.set(moves);
-        let is_early = moves < EVERY && moves.is_power_of_two();
+        let is_early = EARLY.contains(&moves);
         if is_early || moves.is_multiple_of(EVERY) && central.heap().vm().ledger().is_time() {
             self.look(central, is_early);
         }

@@ -12,7 +12,7 @@ use crate::os::Os;
 /// however many threads there are.
 const DUTY: u64 = 2_000;
 /// So many readings may come earlier, because many processes do all they ever do when they start.
-const FIRST: u64 = 6;
+const FIRST: u64 = 3;
 /// How many looks there are between two readings: that often somebody who asks for one may get it.
 const LOOKS: u64 = 10;
 /// What a reading is thought to take before there was one, in ticks: some ten microseconds.
