@@ -372,6 +372,22 @@ fn the_list_names_what_the_process_has_of_the_allocator_s() {
     assert!(heap.start == 0xc0_0000_0000 && heap.end - heap.start >= 64 << 20, "{heap:x?}");
 }
 
+#[test]
+fn isolated_heaps_are_listed() {
+    let heap = crossfoot::Heap::new().expect("address space");
+    let (base, size) = heap.range();
+    let page = Attached::of(std::process::id() as i32);
+    let is_listed = || {
+        let inside = |mapping: &crossfoot::ledger::view::Mapping| {
+            mapping.start <= base.0 as u64 && mapping.end >= (base.0 + size) as u64
+        };
+        page.mappings().0.iter().any(|mapping| mapping.what == What::Isolated as u64 && inside(mapping))
+    };
+    assert!(is_listed());
+    drop(heap);
+    assert!(!is_listed());
+}
+
 /// The program in namespaces of its own, started by this shell line with `$@` as the program and its arguments.
 fn apart(line: &str) -> Option<Running> {
     let (unshare, program) = (installed("unshare")?, program()?);
