@@ -75,7 +75,7 @@ fn allocate_large<O: Os>(
     let _inside = cache.enter(|| ("malloc", 0));
     match central.heap().take_large(cache.client(), pages, align, zero) {
         Some(span) => {
-            cache.look_sometimes(central);
+            cache.look_after(central, pages);
             (span.base().ptr(), span.zero())
         }
         None => (null_mut(), false),
@@ -252,9 +252,10 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
     }
     let _inside = cache.enter(|| (function, p.addr()));
     if large {
+        let pages = span.pages();
         // SAFETY: this call ended the object's life, so nobody else gives its span back.
         unsafe { central.heap().give_back_near(cache.client(), span, Use::Large, ClassEntry::default()) };
-        return cache.look_sometimes(central);
+        return cache.look_after(central, pages);
     }
     if !cache.owns(span) {
         // SAFETY: the caller's promise, and `checked_span` saw that it is an object.

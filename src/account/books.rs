@@ -162,10 +162,16 @@ impl<O: Os> Books<O> {
         self.read_locked(&mut reading, os, out)
     }
 
-    /// As [`Books::read`], but waits for nobody. `None`: another reader is at work.
-    pub fn try_read(&self, os: &O, out: &mut Snapshot) -> Option<Answer> {
-        let mut reading = self.reading.try_lock()?;
-        Some(self.read_locked(&mut reading, os, out))
+    /// As [`Books::read`], but waits for nobody, and is not kept for others. `false`: another reader is at work, or the
+    /// system refused the fence.
+    pub fn try_read(&self, os: &O, out: &mut Snapshot) -> bool {
+        let Some(mut guard) = self.reading.try_lock() else { return false };
+        let reading = &mut *guard;
+        out.clear();
+        // Nobody who came before the last snapshot waits any more, and generations wrap.
+        reading.last = None;
+        reading.totals_at = None;
+        self.cut.read(Scope::All, || self.heavy_fence(os), &mut reading.scratch, &mut out.sums).is_some()
     }
 
     /// As [`Books::read`], but the totals only.

@@ -11,7 +11,8 @@ use crate::os::Os;
 const _: () = assert!(WORDS <= crate::ledger::layout::READING_MAX, "a ledger page has room for a reading");
 
 impl<O: Os> Kernel<O> {
-    fn ledger(&self) -> &Ledger<O> {
+    /// The ledger page, and the list of mappings on it.
+    pub fn ledger(&self) -> &Ledger<O> {
         self.vm().ledger()
     }
 
@@ -43,21 +44,22 @@ impl<O: Os> Kernel<O> {
                 self.caches.central().heap().books().post(cache.writer(), &entry);
             }
         });
-        self.refresh_ledger();
+        self.refresh_ledger(false);
     }
 
-    /// Writes a reading if one is due or wanted, and nobody else reads.
-    fn refresh_ledger(&self) {
+    /// Writes a reading if one is due or wanted, or may come `early`, and nobody else reads.
+    fn refresh_ledger(&self, early: bool) {
         let Some(mut turn) = self.ledger().turn(self.os()) else { return };
-        if !turn.is_due() {
+        if !turn.is_due(early) {
             return;
         }
         turn.begin();
         let heap = self.caches.central().heap();
         let Some(reading) = reading_in(&mut turn) else { return };
-        match heap.books().try_read(self.os(), &mut reading.snapshot) {
-            Some(answer) => self.publish(turn, answer, true),
-            None => turn.look_later(),
+        if heap.books().try_read(self.os(), &mut reading.snapshot) {
+            self.publish(turn, O::now(), true);
+        } else {
+            turn.look_later();
         }
     }
 
@@ -66,20 +68,18 @@ impl<O: Os> Kernel<O> {
         let Some(mut turn) = self.ledger().turn(self.os()) else { return };
         turn.begin();
         let Some(reading) = reading_in(&mut turn) else { return };
-        let answer = self.caches.central().heap().books().last(&mut reading.snapshot);
-        self.publish(turn, answer, false);
+        // A reader that was told nothing, or an old snapshot, leaves that to be written by a slow path.
+        if let Answer::Stale { nanos } = self.caches.central().heap().books().last(&mut reading.snapshot) {
+            self.publish(turn, O::now().saturating_sub(nanos), false);
+        }
     }
 
     /// Completes the draft, whose snapshot is there, and makes it the last reading.
-    fn publish(&self, mut turn: Turn<'_, O>, answer: Answer, paid: bool) {
-        let age = match answer {
-            Answer::Complete => 0,
-            Answer::Stale { nanos } => nanos,
-            Answer::Nothing => return turn.look_later(),
-        };
+    fn publish(&self, mut turn: Turn<'_, O>, taken: u64, paid: bool) {
+        let process = turn.process();
         if let Some(reading) = reading_in(&mut turn) {
-            self.complete(reading, self.os().process());
-            turn.publish(age, paid);
+            self.complete(reading, process);
+            turn.publish(taken, paid);
         }
     }
 }
@@ -93,7 +93,7 @@ fn reading_in<'a, O: Os>(turn: &'a mut Turn<'_, O>) -> Option<&'a mut Reading> {
 ///
 /// # Safety
 /// It points to a kernel that stays.
-unsafe fn refresh<O: Os>(kernel: *const ()) {
+unsafe fn refresh<O: Os>(kernel: *const (), early: bool) {
     // SAFETY: the caller's promise.
-    unsafe { &*kernel.cast::<Kernel<O>>() }.refresh_ledger();
+    unsafe { &*kernel.cast::<Kernel<O>>() }.refresh_ledger(early);
 }

@@ -6,27 +6,40 @@ use crate::os::Os;
 use crate::span::NO_TOKEN;
 use crate::units::Pages;
 
-/// At each of a thread's first few moves of whole spans, when their number has doubled; then at every so many: a look
-/// asks for the time, which is longer than a short move.
+/// At every so many moves of whole spans: a look asks for the time, which is longer than a short move.
 const EVERY: u32 = 32;
+/// And at these of a thread's first moves, because many processes do all they ever do when they start.
+const EARLY: [u32; 3] = [1, 4, 16];
+
+/// At each move of so many pages: it takes long, and the figures change by much.
+const MANY: Pages = Pages(64);
 
 impl Cache {
+    /// As [`Cache::look_sometimes`], after a move of a span of `pages` pages.
+    #[inline]
+    pub fn look_after<O: Os>(&self, central: &Central<O>, pages: Pages) {
+        if pages >= MANY && central.heap().vm().ledger().is_time() {
+            self.look(central, false);
+        }
+        self.look_sometimes(central);
+    }
+
     /// Counts a move of a whole span, and looks at the ledger page once in a while. The caller holds no lock, unless this
     /// is the cache of those that have none.
     #[inline]
     pub fn look_sometimes<O: Os>(&self, central: &Central<O>) {
         let moves = self.span_moves.get().wrapping_add(1);
         self.span_moves.set(moves);
-        let is_early = moves < EVERY && moves.is_power_of_two();
-        if (is_early || moves.is_multiple_of(EVERY)) && central.heap().vm().ledger().is_time() {
-            self.look(central);
+        let is_early = EARLY.contains(&moves);
+        if is_early || moves.is_multiple_of(EVERY) && central.heap().vm().ledger().is_time() {
+            self.look(central, is_early);
         }
     }
 
-    /// Writes a reading to the ledger page if one is due, and does what its control words ask for.
+    /// Writes a reading to the ledger page if one is due, or may come `early`, and does what its control words ask for.
     #[cold]
     #[inline(never)]
-    pub(super) fn look<O: Os>(&self, central: &Central<O>) {
+    pub(super) fn look<O: Os>(&self, central: &Central<O>, early: bool) {
         // The shared cache is used under a lock.
         if self.token() == NO_TOKEN {
             return;
@@ -37,6 +50,6 @@ impl Cache {
             heap.empty_hand(self.client());
             heap.release(self.writer(), Pages(usize::MAX));
         }
-        ledger.look();
+        ledger.look(early);
     }
 }

@@ -287,7 +287,7 @@ impl Cache {
         self.drain(central);
         self.post_next(central);
         if central.heap().vm().ledger().is_time() {
-            self.look(central);
+            self.look(central, false);
         }
     }
 

@@ -54,6 +54,9 @@ pub(super) fn prepare() {
     begin();
     read_options();
     watch_fork();
+    // So that the process is seen from outside, and the heap is listed there. Where there is no memory for that, it is not.
+    // SAFETY: the kernel is a static.
+    let _ = unsafe { KERNEL.boot() };
 }
 
 /// This thread gets or loses its cache until the result is dropped. A signal handler that comes meanwhile and calls

@@ -16,12 +16,14 @@ mod list;
 
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::{NonNull, null, null_mut};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::account::{Account, Answer, Entry};
 use crate::api;
 use crate::boot::Kernel;
 use crate::cache::Cache;
 use crate::central::Central;
+use crate::ledger::What;
 use crate::lock::{Mutex, Rank};
 use crate::mem_stats::{Balance, MemStats};
 use crate::os::{Enclosure, Extent, Linux, OsError};
@@ -48,6 +50,8 @@ unsafe impl Send for Owned {}
 struct Inner {
     owned: Mutex<Enclosure, Owned>,
     links: Links,
+    /// On whose ledger page the heap is listed: the process's kernel. Set once.
+    home: AtomicPtr<Kernel<Linux>>,
     kernel: Kernel<Enclosure>,
 }
 
@@ -56,6 +60,7 @@ impl Inner {
         Inner {
             owned: Mutex::new(Rank::Isolated, Owned(null())),
             links: Links::new(),
+            home: AtomicPtr::new(null_mut()),
             kernel: Kernel::new(Enclosure::new()),
         }
     }
@@ -91,7 +96,7 @@ impl Heap {
     /// A heap whose objects take at most `limit` bytes of pages, rounded up to 4 MiB. Without a limit, a heap as large
     /// as the address space has room for, up to 64 GiB. As much is checked as of the process's own, `like`. `global` makes the
     /// process ready for it.
-    pub(crate) fn make(limit: Option<usize>, like: &Kernel<Linux>) -> Result<Heap, OsError> {
+    pub(crate) fn make(limit: Option<usize>, like: &'static Kernel<Linux>) -> Result<Heap, OsError> {
         let extent = match limit {
             Some(limit) => {
                 let window = checked_align_up(limit.max(1), CHUNK_BYTES).ok_or(OsError::OutOfMemory)?;
@@ -129,7 +134,7 @@ impl Heap {
     ///
     /// # Safety
     /// The extent is fresh and the caller's, and is the heap's where there is one.
-    unsafe fn found(extent: Extent, like: &Kernel<Linux>) -> Result<Heap, OsError> {
+    unsafe fn found(extent: Extent, like: &'static Kernel<Linux>) -> Result<Heap, OsError> {
         let place = extent.base().ptr::<Inner>();
         let inner = NonNull::new(place).ok_or(OsError::OutOfMemory)?;
         // SAFETY: the head is Ready, ours, as large as an `Inner`, and aligned to a physical page. A copy of a new
@@ -149,6 +154,8 @@ impl Heap {
         page_heap.vm().accounts().became_ready(extent.head(), &mut entry);
         page_heap.books().post(cache.writer(), &entry);
         heap.owned.lock().0 = cache;
+        heap.home.store(core::ptr::from_ref(like).cast_mut(), Ordering::Relaxed);
+        like.ledger().note(like.os(), extent.base(), extent.size(), What::Isolated);
         // SAFETY: it is new, and stays until it is dropped.
         unsafe { list::add(inner) };
         Ok(Heap { inner })
@@ -267,6 +274,10 @@ impl Drop for Heap {
     fn drop(&mut self) {
         let inner = self.inner();
         let extent = inner.kernel.os().extent();
+        // SAFETY: it is null or the process's kernel, which stays.
+        if let Some(home) = unsafe { inner.home.load(Ordering::Relaxed).as_ref() } {
+            home.ledger().forget(home.os(), extent.base(), extent.size());
+        }
         // SAFETY: it was added when it was made. Nobody else uses the heap any more, and nobody finds it in the list.
         unsafe {
             list::remove(inner);

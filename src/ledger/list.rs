@@ -101,3 +101,84 @@ impl<'a> List<'a> {
         self.0.set(UNLISTED_AT, self.0.get(UNLISTED_AT).saturating_sub(missing));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::vec::Vec;
+
+    use super::super::layout::SIZE;
+    use super::super::tests::page;
+    use super::super::view::{Mapping, mappings};
+    use super::*;
+
+    /// The list as a reader sees it, by address.
+    fn read(page: &Page) -> (Vec<(u64, u64, u64)>, u64) {
+        let mut all = [Mapping { start: 0, end: 0, what: 0 }; LIST];
+        let (len, unlisted) = mappings(page, &mut all).expect("nobody changes it");
+        let mut list: Vec<_> = all[..len].iter().map(|m| (m.start, m.end, m.what)).collect();
+        list.sort_unstable();
+        (list, unlisted)
+    }
+
+    #[test]
+    fn ranges_are_joined_and_split_as_in_a_plain_model() {
+        let page = page();
+        // By the number of a block, what it is for.
+        let mut model: BTreeMap<usize, What> = BTreeMap::new();
+        let mut seed = 1_u64;
+        let mut random = |n: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as usize % n
+        };
+        for _ in 0..20_000 {
+            let (from, len) = (random(100), random(8) + 1);
+            let range = from..from + len;
+            let at = |block: usize| Addr(block * SIZE);
+            if range.clone().all(|block| !model.contains_key(&block)) {
+                let what = [What::Heap, What::Spans, What::Caches][random(3)];
+                List::change(&page).add(at(range.start), at(range.end), what);
+                model.extend(range.map(|block| (block, what)));
+            } else if range.clone().all(|block| model.contains_key(&block)) {
+                List::change(&page).take_out(at(range.start), at(range.end));
+                model.retain(|block, _| !range.contains(block));
+            }
+            let mut expected: Vec<(u64, u64, u64)> = Vec::new();
+            for (&block, &what) in &model {
+                let (start, end, what) = ((block * SIZE) as u64, ((block + 1) * SIZE) as u64, what as u64);
+                match expected.last_mut() {
+                    Some(last) if last.1 == start && last.2 == what => last.1 = end,
+                    _ => expected.push((start, end, what)),
+                }
+            }
+            assert_eq!(read(&page), (expected, 0));
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_is_counted() {
+        let page = page();
+        let at = |i: usize| Addr((2 * i + 1) * SIZE);
+        for i in 0..LIST + 10 {
+            List::change(&page).add(at(i), at(i).plus(SIZE), What::Spans);
+        }
+        let (list, unlisted) = read(&page);
+        assert_eq!((list.len(), unlisted), (LIST, 10 * SIZE as u64));
+        List::change(&page).take_out(at(LIST + 3), at(LIST + 3).plus(SIZE));
+        assert_eq!(read(&page).1, 9 * SIZE as u64);
+        List::change(&page).take_out(at(0), at(0).plus(SIZE));
+        let (list, unlisted) = read(&page);
+        assert_eq!((list.len(), unlisted), (LIST - 1, 9 * SIZE as u64));
+    }
+
+    #[test]
+    fn nobody_reads_a_list_that_is_being_changed() {
+        let page = page();
+        let list = List::change(&page);
+        list.add(Addr(SIZE), Addr(2 * SIZE), What::Heap);
+        let mut all = [Mapping { start: 0, end: 0, what: 0 }; LIST];
+        assert_eq!(mappings(&*page, &mut all), None);
+        drop(list);
+        assert_eq!(mappings(&*page, &mut all).map(|(len, _)| len), Some(1));
+    }
+}

@@ -44,7 +44,7 @@ pub struct Format {
 ///
 /// # Safety
 /// The function may be called with the pointer at any time from then on.
-pub type Refresh = (*const (), unsafe fn(*const ()));
+pub type Refresh = (*const (), unsafe fn(*const (), bool));
 
 /// Further away than this, the time of the next look is no time: the counter was set back.
 const FAR: u64 = 1 << 36;
@@ -137,14 +137,16 @@ impl<O: Os> Ledger<O> {
         left.wrapping_sub(1) >= FAR
     }
 
-    /// Writes a reading if one is due or wanted. The caller holds no lock that comes after [`Rank::Ledger`].
+    /// Writes a reading if one is due or wanted, or is one of the first few, which may come `early`. The caller holds no lock that comes after [`Rank::Ledger`].
     #[cold]
     #[inline(never)]
-    pub fn look(&self) {
+    pub fn look(&self, early: bool) {
         let run = self.refresh.load(Ordering::Acquire);
         if !run.is_null() {
             // SAFETY: `set_refresh` stored a function of this type, and what it may be called with.
-            unsafe { transmute::<*mut (), unsafe fn(*const ())>(run)(self.kernel.load(Ordering::Relaxed)) }
+            let run = unsafe { transmute::<*mut (), unsafe fn(*const (), bool)>(run) };
+            // SAFETY: as above.
+            unsafe { run(self.kernel.load(Ordering::Relaxed), early) }
         }
     }
 
@@ -271,8 +273,10 @@ impl<O: Os> Ledger<O> {
     }
 }
 
+/// Whether this process made the page. Nobody forks before the first reading: a start asks the system for as little as it
+/// can.
 fn is_ours<O: Os>(page: &Page, os: &O) -> bool {
-    page.get(PROCESS_AT) == os.process() as u64
+    page.get(COMPLETE_AT) == 0 || page.get(PROCESS_AT) == os.process() as u64
 }
 
 /// A page that says whose it is, and nothing else yet.
@@ -293,4 +297,76 @@ fn make<O: Os>(os: &O, format: Format) -> Option<&'static Page> {
     // Release: who finds the magic finds the rest.
     page.word(MAGIC_AT).store(MAGIC, Ordering::Release);
     Some(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::boxed::Box;
+
+    use super::view::{Source, Taken, reading};
+    use super::*;
+    use crate::os::Linux;
+
+    /// A page of zeros.
+    pub(super) fn page() -> Box<Page> {
+        Box::new(Page { words: [const { AtomicU64::new(0) }; WORDS] })
+    }
+
+    impl Source for Page {
+        fn read(&self, from: usize, out: &mut [u64]) -> bool {
+            out.iter_mut().zip(&self.words[from..]).for_each(|(out, word)| *out = word.load(Ordering::Relaxed));
+            true
+        }
+    }
+
+    /// A reading all of whose words are `value`.
+    fn write(ledger: &Ledger<Linux>, value: u64) {
+        let mut turn = ledger.turn(&Linux).expect("nobody writes");
+        turn.begin();
+        turn.draft()[..8].fill(value);
+        turn.publish(value, true);
+    }
+
+    #[test]
+    fn a_writer_that_is_stopped_half_way_leaves_the_other_copy() {
+        let ledger = Ledger::<Linux>::new();
+        ledger.open(&Linux, Format { words: 8, hash: 7 });
+        let Some(page) = ledger.page() else { return };
+        let mut words = [0; 8];
+        assert_eq!(reading(page, &mut words), None, "nothing was written yet");
+        for value in 1..10 {
+            write(&ledger, value);
+            assert_eq!(reading(page, &mut words), Some(Taken { nanos: value, number: value }));
+            assert_eq!(words, [value; 8]);
+            // Stopped in the middle of the next one, which is then given up.
+            let mut turn = ledger.turn(&Linux).expect("nobody writes");
+            turn.begin();
+            turn.draft()[..4].fill(1_000);
+            let other = || std::thread::scope(|scope| scope.spawn(|| ledger.turn(&Linux).is_none()).join().unwrap());
+            assert!(other(), "one writer at a time");
+            assert_eq!(reading(page, &mut words), Some(Taken { nanos: value, number: value }));
+            assert_eq!(words, [value; 8]);
+        }
+    }
+
+    #[test]
+    fn slow_paths_pay_a_bounded_share() {
+        let ledger = Ledger::<Linux>::new();
+        ledger.open(&Linux, Format { words: 8, hash: 7 });
+        let Some(page) = ledger.page() else { return };
+        write(&ledger, 1);
+        assert!(!ledger.is_time(), "the next is a while off");
+        assert!(!ledger.turn(&Linux).expect("nobody writes").is_due(false));
+        assert!(ledger.turn(&Linux).expect("nobody writes").is_due(true), "the second may be early");
+        (2..5).for_each(|value| write(&ledger, value));
+        assert!(!ledger.turn(&Linux).expect("nobody writes").is_due(true), "the fifth may not");
+        page.word(REFRESH_WANTED_AT).fetch_add(1, Ordering::Relaxed);
+        assert!(ledger.turn(&Linux).expect("nobody writes").is_due(false), "somebody wants one");
+        write(&ledger, 5);
+        assert_eq!(page.get(REFRESH_ANSWERED_AT), 1);
+        assert!(!ledger.turn(&Linux).expect("nobody writes").is_due(false));
+        // Set back, as by a machine that was moved: not to wait for ever.
+        ledger.look.store(arch::ticks().wrapping_add(FAR * 4), Ordering::Relaxed);
+        assert!(ledger.is_time());
+    }
 }

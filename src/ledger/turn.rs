@@ -11,14 +11,14 @@ use crate::os::Os;
 /// The time between two readings of slow paths, in what the last one took: half a thousandth of one CPU goes there,
 /// however many threads there are.
 const DUTY: u64 = 2_000;
-/// So many readings come first without that, because many processes do all they ever do when they start.
-const FIRST: u64 = 6;
+/// So many readings may come earlier, because many processes do all they ever do when they start.
+const FIRST: u64 = 3;
 /// How many looks there are between two readings: that often somebody who asks for one may get it.
 const LOOKS: u64 = 10;
+/// What a reading is thought to take before there was one, in ticks: some ten microseconds.
+const USUAL: u64 = 1 << 15;
 /// The least time between two readings, in ticks: some hundreds of microseconds.
 const LEAST: u64 = 1_000_000;
-/// The most a reading is thought to have taken, in ticks: a thread may lose its CPU meanwhile.
-const MOST: u64 = 1 << 24;
 
 /// What the lock of readings protects.
 pub(super) struct Pace {
@@ -26,11 +26,14 @@ pub(super) struct Pace {
     due: u64,
     /// The time between two, in ticks.
     period: u64,
+    /// What one takes, in ticks, as far as is known: a thread may lose its CPU while it writes one, so one that took long
+    /// is taken for twice as long as others at the most.
+    usual: u64,
 }
 
 impl Pace {
     pub(super) const fn new() -> Pace {
-        Pace { due: 0, period: 0 }
+        Pace { due: 0, period: 0, usual: 0 }
     }
 }
 
@@ -47,20 +50,27 @@ impl<'a, O: Os> Turn<'a, O> {
         Turn { look, page, pace, began }
     }
 
-    /// Whether a reading is due, or wanted by a reader outside. If not, the next look is a while off.
-    pub fn is_due(&self) -> bool {
+    /// Whether a reading is due, or wanted by a reader outside, or one of the first, which may come `early`. If not, the
+    /// next look is a while off.
+    pub fn is_due(&self, early: bool) -> bool {
         let wanted = self.page.get(REFRESH_WANTED_AT) != self.page.get(REFRESH_ANSWERED_AT);
         let due = self.pace.due.wrapping_sub(self.began).wrapping_sub(1) >= super::FAR;
         let none = self.page.get(COMPLETE_AT) == 0;
-        if !(wanted || due || none) {
+        let early = early && self.page.get(SPENT_READINGS_AT) < FIRST;
+        if !(wanted || due || none || early) {
             self.look_later();
         }
-        wanted || due || none
+        wanted || due || none || early
     }
 
     /// The next look is a while off.
     pub fn look_later(&self) {
         self.look.store(arch::ticks().wrapping_add(self.pace.period / LOOKS), Ordering::Relaxed);
+    }
+
+    /// The process whose page it is.
+    pub fn process(&self) -> i32 {
+        self.page.get(PROCESS_AT) as i32
     }
 
     /// Begins a reading: whoever asked for one before gets it.
@@ -81,11 +91,11 @@ impl<'a, O: Os> Turn<'a, O> {
         unsafe { &mut *words.cast() }
     }
 
-    /// Makes the draft the last reading, of a snapshot that is `age` nanoseconds old. `paid`: a slow path wrote it, and the next is due when [`DUTY`] times as long has passed.
-    pub fn publish(mut self, age: u64, paid: bool) {
+    /// Makes the draft the last reading, of a snapshot that was `taken` then. `paid`: a slow path wrote it, and the next is due when [`DUTY`] times as long has passed.
+    pub fn publish(mut self, taken: u64, paid: bool) {
         let number = self.page.get(COMPLETE_AT).wrapping_add(1);
         let copy = copy_of(number);
-        self.page.set(copy + TAKEN, O::now().saturating_sub(age));
+        self.page.set(copy + TAKEN, taken);
         fence(Ordering::SeqCst);
         self.page.word(COMPLETE_AT).store(number, Ordering::Release);
         let now = arch::ticks();
@@ -93,7 +103,8 @@ impl<'a, O: Os> Turn<'a, O> {
             let (took, readings) = (now.wrapping_sub(self.began), self.page.get(SPENT_READINGS_AT).wrapping_add(1));
             self.page.set(SPENT_AT, self.page.get(SPENT_AT).wrapping_add(took));
             self.page.set(SPENT_READINGS_AT, readings);
-            self.pace.period = if readings < FIRST { 0 } else { (took.min(MOST) * DUTY).max(LEAST) };
+            self.pace.usual = took.min(2 * self.pace.usual.max(USUAL));
+            self.pace.period = (self.pace.usual * DUTY).max(LEAST);
         }
         self.pace.due = now.wrapping_add(self.pace.period);
         self.look_later();

@@ -1,0 +1,480 @@
+//! The ledger page: what other processes see of one that runs on Crossfoot, and what is left of it.
+
+#[path = "ledger/attached.rs"]
+mod attached;
+mod common;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use attached::Attached;
+use common::{artifacts, installed, root, run, scratch, skipped, text};
+use crossfoot::account::Failures;
+use crossfoot::ledger::layout::{self, What};
+
+/// How long anything is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The program, compiled once for all tests of this process.
+fn program() -> Option<PathBuf> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let compile = || {
+        let compiler = installed("gcc")?;
+        let out = scratch().join("ledger-program");
+        let mut command = Command::new(compiler);
+        command.args(["-O1", "-pthread", "-fno-builtin-malloc", "-o"]).arg(&out);
+        let output = run(command.arg(root().join("tests/ledger/program.c")));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        Some(out)
+    };
+    PROGRAM.get_or_init(compile).clone()
+}
+
+/// A process that is killed in the end.
+struct Running {
+    child: Child,
+    says: BufReader<ChildStdout>,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Running {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().expect("it can be started");
+        let says = BufReader::new(child.stdout.take().expect("it is piped"));
+        Running { child, says }
+    }
+
+    /// The program of these tests on Crossfoot, doing this.
+    fn doing(what: &[&str]) -> Option<Running> {
+        let mut command = Command::new(program()?);
+        command.args(what).env_clear().env("LD_PRELOAD", &artifacts().so);
+        Some(Running::start(command))
+    }
+
+    fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    /// The next line that it prints, without its end.
+    fn says(&mut self) -> String {
+        let mut line = String::new();
+        self.says.read_line(&mut line).expect("it prints");
+        line.trim_end().to_owned()
+    }
+
+    /// The number behind the word that it prints next.
+    fn number(&mut self, word: &str) -> i32 {
+        let line = self.says();
+        let number = line.strip_prefix(word).unwrap_or_else(|| panic!("'{line}' instead of '{word} …'"));
+        number.trim().parse().expect("a number")
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Another process, killed in the end.
+struct Other(i32);
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        signal(self.0, libc::SIGKILL);
+    }
+}
+
+fn signal(pid: i32, signal: i32) {
+    // SAFETY: a signal to a process that these tests started.
+    unsafe { libc::kill(pid, signal) };
+}
+
+fn crossfoot(arguments: &[&str]) -> Output {
+    run(Command::new(&artifacts().cli).args(arguments).env_clear().env("PATH", "/usr/bin:/bin"))
+}
+
+/// What `crossfoot stat` says in JSON; the command must succeed.
+fn stat(pid: i32) -> serde_json::Value {
+    let output = crossfoot(&["stat", &pid.to_string(), "--format", "json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(figures["crossfoot"], "balanced");
+    assert_eq!(figures["/process/id:pid"], pid);
+    figures
+}
+
+/// The line with which `crossfoot stat` refuses; it prints nothing else and exits with status 2.
+fn refused(pid: i32) -> String {
+    let output = crossfoot(&["stat", &pid.to_string()]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(2), ""), "{}", text(&output.stderr));
+    let line = text(&output.stderr);
+    assert_eq!(line.lines().count(), 1, "{line}");
+    line.trim_end().to_owned()
+}
+
+fn figure(figures: &serde_json::Value, metric: &str) -> i64 {
+    figures[metric].as_i64().unwrap_or_else(|| panic!("no {metric} in {figures:#}"))
+}
+
+/// Waits until this is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < PATIENCE, "{what}: not in {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The numbers of the segments of a ledger's size that a process has attached.
+fn segments(pid: i32) -> Vec<String> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let lines = maps.lines().filter(|line| line.ends_with("/SYSV00000000 (deleted)"));
+    lines.filter_map(|line| line.split_whitespace().nth(4).map(str::to_owned)).collect()
+}
+
+/// Whether the system has a segment of this number.
+fn exists(segment: &str) -> bool {
+    let table = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    table.lines().any(|line| line.split_whitespace().nth(1) == Some(segment))
+}
+
+#[test]
+fn one_that_works_is_seen_while_it_works() {
+    let Some(mut process) = Running::doing(&["churn2", "ready", "sleep"]) else { return };
+    assert_eq!(process.says(), "ready");
+    let objects = |figures: &serde_json::Value| figure(figures, "/gc/heap/allocs:objects");
+    let first = objects(&stat(process.pid()));
+    until("it allocates on", || objects(&stat(process.pid())) > first + 100_000);
+    let figures = stat(process.pid());
+    assert!(figure(&figures, "/ledger/age:nanoseconds") < 5_000_000_000, "{figures:#}");
+    assert_eq!(figure(&figures, "/memory/classes/metadata/ledger:bytes"), layout::SIZE as i64);
+}
+
+#[test]
+fn one_that_sleeps_and_has_closed_everything_is_seen() {
+    let Some(mut process) = Running::doing(&["objects", "large", "wait", "one-large", "close", "sleep"]) else {
+        return;
+    };
+    assert_eq!(process.says(), "closed");
+    let folder = format!("/proc/{}/fd", process.pid());
+    until("it closes its descriptors", || fs::read_dir(&folder).is_ok_and(|files| files.count() == 0));
+    let figures = stat(process.pid());
+    assert_eq!(figure(&figures, "/heap/large/allocs:objects"), 17);
+    assert!(figure(&figures, "/memory/classes/heap/objects:bytes") >= 68 << 20, "{figures:#}");
+    std::thread::sleep(Duration::from_millis(50));
+    let later = stat(process.pid());
+    assert!(figure(&later, "/ledger/age:nanoseconds") > 50_000_000, "a process that sleeps has an old reading");
+    assert_eq!(figure(&later, "/gc/heap/allocs:bytes"), figure(&figures, "/gc/heap/allocs:bytes"));
+}
+
+#[test]
+fn after_a_fork_both_are_seen() {
+    let Some(mut process) = Running::doing(&["threads", "objects", "fork", "sleep"]) else { return };
+    let child = Other(process.number("child"));
+    let spans = |pid| figure(&stat(pid), "/memory/classes/heap/unused:bytes");
+    until("the child allocates", || spans(child.0) > spans(process.pid()));
+    let (own, inherited) = (segments(process.pid()), segments(child.0));
+    assert_eq!((own.len(), inherited.len()), (1, 1));
+    assert_ne!(own, inherited);
+    process.kill();
+    until("the parent's page is gone", || !exists(&own[0]));
+    assert!(figure(&stat(child.0), "/memory/classes/metadata/ledger:bytes") > 0);
+}
+
+#[test]
+fn after_a_fork_without_a_word_nobody_writes_to_the_others_page() {
+    let Some(mut process) = Running::doing(&["objects", "raw-fork", "sleep"]) else { return };
+    let first = process.says();
+    let (said, other) = (process.says(), first.starts_with("child"));
+    let child = Other((if other { &first } else { &said })["child ".len()..].parse().expect("a number"));
+    let page = segments(process.pid());
+    let line = refused(child.0);
+    assert!(line.contains(&format!("has the ledger page of process {}", process.pid())), "{line}");
+    let before = stat(process.pid());
+    signal(child.0, libc::SIGCONT);
+    assert_eq!(process.says(), "allocated");
+    let objects = |figures: &serde_json::Value| figure(figures, "/gc/heap/allocs:objects");
+    assert!(objects(&stat(child.0)) > objects(&before) + 10_000);
+    let after = stat(process.pid());
+    assert_eq!((objects(&after), segments(process.pid())), (objects(&before), page));
+}
+
+#[test]
+fn a_child_in_the_parent_s_memory_takes_no_page() {
+    let Some(mut process) = Running::doing(&["objects", "vfork", "vfork", "objects", "ready", "sleep"]) else { return };
+    assert_eq!(process.says(), "ready");
+    assert_eq!(segments(process.pid()).len(), 1);
+    stat(process.pid());
+}
+
+#[test]
+fn nothing_is_left_of_one_that_was_killed_or_became_another() {
+    let Some(mut process) = Running::doing(&["churn1", "ready", "sleep"]) else { return };
+    assert_eq!(process.says(), "ready");
+    until("it has a page", || segments(process.pid()).len() == 1);
+    let segment = segments(process.pid()).remove(0);
+    assert!(exists(&segment));
+    process.kill();
+    assert!(!exists(&segment), "the segment of a process that was killed");
+    assert_eq!(refused(process.pid()), format!("crossfoot: no process {}", process.pid()));
+
+    let Some(mut process) = Running::doing(&["objects", "ready", "line", "exec"]) else { return };
+    assert_eq!(process.says(), "ready");
+    let segment = segments(process.pid()).remove(0);
+    process.child.stdin.as_mut().expect("piped").write_all(b"\n").expect("it reads");
+    until("the segment is gone", || !exists(&segment));
+    let line = refused(process.pid());
+    assert!(line.ends_with("does not run on Crossfoot, or has not allocated yet"), "{line}");
+}
+
+#[test]
+fn others_are_refused_in_a_line() {
+    let mut plain = Command::new("sleep");
+    plain.arg("60").env_remove("LD_PRELOAD");
+    let plain = Running::start(plain);
+    let line = refused(plain.pid());
+    assert!(line.ends_with("does not run on Crossfoot, or has not allocated yet"), "{line}");
+    assert_eq!(refused(i32::MAX), format!("crossfoot: no process {}", i32::MAX));
+    for arguments in [&["stat"][..], &["stat", "0"], &["stat", "x"], &["stat", "1", "--watch", "0"], &["ps", "1"]] {
+        let output = crossfoot(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(text(&output.stderr).lines().count(), 1, "{arguments:?}");
+    }
+}
+
+/// Whether this is the superuser's process, which is told aloud if not.
+fn is_root(what: &str) -> bool {
+    // SAFETY: it only answers.
+    let root = unsafe { libc::geteuid() } == 0;
+    if !root {
+        skipped(&format!("a superuser, for {what}"));
+    }
+    root
+}
+
+#[test]
+fn another_user_s_is_refused_in_a_line() {
+    let (Some(setpriv), true) = (installed("setpriv"), is_root("another user's process")) else { return };
+    let Some(mut process) = Running::doing(&["objects", "ready", "sleep"]) else { return };
+    assert_eq!(process.says(), "ready");
+    // Another user may not reach the folder that the command was built in.
+    let command = std::env::temp_dir().join(format!("crossfoot-other-user-{}", std::process::id()));
+    fs::copy(&artifacts().cli, &command).expect("it can be copied");
+    let pid = process.pid().to_string();
+    let others = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let output = run(Command::new(&setpriv).args(others).arg(&command).args(["stat", &pid]));
+    let listed = run(Command::new(setpriv).args(others).arg(&command).arg("ps"));
+    fs::remove_file(command).expect("it was copied");
+    let line = format!("crossfoot: permission denied: process {pid} belongs to another user\n");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(2), line));
+    assert!(listed.status.success() && !text(&listed.stdout).lines().any(|line| line.trim().starts_with(&pid)));
+    assert!(text(&listed.stderr).contains("processes could not be looked at"), "{}", text(&listed.stderr));
+}
+
+#[test]
+fn nobody_is_traced_or_stopped_or_signalled() {
+    let Some(strace) = installed("strace") else { return };
+    let Some(mut process) = Running::doing(&["objects", "ready", "sleep"]) else { return };
+    assert_eq!(process.says(), "ready");
+    let log = scratch().join("ledger.calls");
+    let mut traced = Command::new(strace);
+    traced.args(["-f", "-qq", "-o"]).arg(&log).arg(&artifacts().cli).args(["stat", &process.pid().to_string()]);
+    if !run(&mut traced).status.success() {
+        return skipped("a system on which strace may trace");
+    }
+    let log = fs::read_to_string(log).expect("strace wrote its log");
+    assert!(log.contains("shmat(") && log.contains(&format!("/proc/{}/maps", process.pid())), "{log}");
+    for call in ["ptrace(", "process_vm_", "kill(", "pidfd_", "/mem\"", "process_madvise("] {
+        assert!(!log.contains(call), "{call} in {log}");
+    }
+}
+
+#[test]
+fn ps_lists_those_that_run_on_it() {
+    let Some(mut process) = Running::doing(&["objects", "ready", "sleep"]) else { return };
+    let mut plain = Command::new("sleep");
+    plain.arg("60").env_remove("LD_PRELOAD");
+    let plain = Running::start(plain);
+    assert_eq!(process.says(), "ready");
+    let output = crossfoot(&["ps"]);
+    assert!(output.status.success());
+    let table = text(&output.stdout);
+    let mut lines = table.lines();
+    let heading: Vec<&str> = lines.next().expect("a heading").split_whitespace().collect();
+    assert_eq!(heading, ["PID", "USER", "LIVE", "READY", "MAPPED", "AGE", "COMMAND"]);
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split_whitespace().collect()).collect();
+    let pids: Vec<i32> = rows.iter().map(|row| row[0].parse().expect("a number")).collect();
+    assert!(pids.is_sorted() && !pids.contains(&plain.pid()), "{table}");
+    let row = &rows[pids.iter().position(|&pid| pid == process.pid()).expect("it is listed")];
+    assert!(row[3].parse::<u64>().expect("a number") > 0 && row[6].ends_with("ledger-program"), "{row:?}");
+}
+
+#[test]
+fn watching_ends_with_the_process() {
+    let Some(mut process) = Running::doing(&["objects", "ready", "line"]) else { return };
+    assert_eq!(process.says(), "ready");
+    let mut command = Command::new(&artifacts().cli);
+    let mut watching = Running::start({
+        command.args(["stat", &process.pid().to_string(), "--watch", "0.05"]);
+        command
+    });
+    let mut seen = 0;
+    while seen < 3 {
+        seen += usize::from(watching.says().ends_with("  crossfoot"));
+    }
+    drop(process.child.stdin.take());
+    process.child.wait().expect("it ends");
+    while !watching.says().is_empty() {}
+    assert!(watching.child.wait().expect("it ends").success());
+}
+
+#[test]
+fn free_memory_is_given_back_where_a_reader_asks() {
+    let what = ["large", "free-large", "objects", "trickle", "ready", "sleep"];
+    let Some(mut process) = Running::doing(&what) else { return };
+    assert_eq!(process.says(), "ready");
+    let released = |pid| figure(&stat(pid), "/memory/classes/heap/released:bytes");
+    let page = Attached::of(process.pid());
+    let before = released(process.pid());
+    page.ask(layout::RELEASE_WANTED_AT);
+    until("it obeys", || page.word(layout::RELEASE_ANSWERED_AT) == 1);
+    until("memory went back", || released(process.pid()) > before + (20 << 20));
+}
+
+#[test]
+fn the_list_names_what_the_process_has_of_the_allocator_s() {
+    let Some(mut process) = Running::doing(&["large", "threads", "objects", "ready", "sleep"]) else { return };
+    assert_eq!(process.says(), "ready");
+    let (list, unlisted) = Attached::of(process.pid()).mappings();
+    assert_eq!(unlisted, 0);
+    let maps = fs::read_to_string(format!("/proc/{}/maps", process.pid())).expect("it is there");
+    let number = |text| u64::from_str_radix(text, 16).expect("a number");
+    let maps = maps.lines().map(|line| line.split(' ').next().expect("a range").split_once('-').expect("a range"));
+    let maps: Vec<(u64, u64)> = maps.map(|(start, end)| (number(start), number(end))).collect();
+    for mapping in &list {
+        let covered: u64 = maps.iter().map(|&(s, e)| e.min(mapping.end).saturating_sub(s.max(mapping.start))).sum();
+        assert_eq!(covered, mapping.end - mapping.start, "{mapping:x?} is not all mapped");
+    }
+    for what in [What::Heap, What::Spans, What::Caches, What::Tables, What::PageMap, What::Ledger] {
+        assert!(list.iter().any(|mapping| mapping.what == what as u64), "nothing for {what:?} in {list:x?}");
+    }
+    let heap = list.iter().find(|mapping| mapping.what == What::Heap as u64).expect("a heap");
+    assert!(heap.start == 0xc0_0000_0000 && heap.end - heap.start >= 64 << 20, "{heap:x?}");
+}
+
+#[test]
+fn isolated_heaps_are_listed() {
+    let heap = crossfoot::Heap::new().expect("address space");
+    let (base, size) = heap.range();
+    let page = Attached::of(std::process::id() as i32);
+    let is_listed = || {
+        let inside = |mapping: &crossfoot::ledger::view::Mapping| {
+            mapping.start <= base.0 as u64 && mapping.end >= (base.0 + size) as u64
+        };
+        page.mappings().0.iter().any(|mapping| mapping.what == What::Isolated as u64 && inside(mapping))
+    };
+    assert!(is_listed());
+    drop(heap);
+    assert!(!is_listed());
+}
+
+/// The program in namespaces of its own, started by this shell line with `$@` as the program and its arguments.
+fn apart(line: &str) -> Option<Running> {
+    let (unshare, program) = (installed("unshare")?, program()?);
+    if !is_root("a namespace") {
+        return None;
+    }
+    let mut command = Command::new(unshare);
+    command.args(["--ipc", "sh", "-c", line, "sh", "env", "-i"]);
+    command.arg(format!("LD_PRELOAD={}", artifacts().so.display())).arg(program).args(["objects", "ready", "sleep"]);
+    Some(Running::start(command))
+}
+
+#[test]
+fn one_in_another_namespace_and_one_without_segments_are_read_through_their_memory() {
+    for (line, name) in
+        [("exec \"$@\"", "SYSV00000000"), ("echo 0 > /proc/sys/kernel/shmmni && exec \"$@\"", "memfd:crossfoot-ledger")]
+    {
+        let Some(mut process) = apart(line) else { return };
+        if process.says() != "ready" {
+            return skipped("a system on which namespaces may be made");
+        }
+        let maps = fs::read_to_string(format!("/proc/{}/maps", process.pid())).expect("it is there");
+        assert!(maps.contains(name), "{maps}");
+        assert!(figure(&stat(process.pid()), "/heap/spans:spans") > 0);
+    }
+}
+
+/// Readings from outside, as fast as they can be had, beside threads that allocate.
+#[test]
+fn every_reading_beside_eight_threads_balances() {
+    let Some(mut process) = Running::doing(&["churn8", "ready", "sleep"]) else { return };
+    assert_eq!(process.says(), "ready");
+    let soaking = std::env::var_os("CROSSFOOT_SOAK").is_some();
+    let (time, since) = (Duration::from_secs(if soaking { 60 } else { 2 }), Instant::now());
+    until("it has a page", || segments(process.pid()).len() == 1);
+    let page = Attached::of(process.pid());
+    let (mut read, mut last, mut different) = (0_u64, 0, 0_u64);
+    while since.elapsed() < time {
+        let Some((reading, taken)) = page.reading() else { continue };
+        let mut failures = Failures::default();
+        reading.snapshot.check(&mut failures);
+        assert!(failures.is_empty(), "reading {}: {:?}", taken.number, failures.iter().next());
+        assert_eq!(reading.pid, process.pid() as u64);
+        read += 1;
+        different += u64::from(taken.number != last);
+        assert!(taken.number >= last, "readings go back");
+        last = taken.number;
+    }
+    assert!(different > 10, "{different} readings in {time:?}");
+    let [spent, count] = [layout::SPENT_AT, layout::SPENT_READINGS_AT].map(|at| page.word(at));
+    let passed = crossfoot::arch::ticks() - page.word(layout::MADE_TICKS_AT);
+    println!(
+        "{read} readings of a ledger page beside 8 threads balance, {different} of them different, in {time:?}; \
+         {count} were written in {spent} ticks of {passed}"
+    );
+}
+
+const BEGIN: &str = "<!-- generated from src/ledger/layout.rs; CROSSFOOT_BLESS=1 cargo test --test ledger -->\n";
+const END: &str = "<!-- end of the generated part -->\n";
+
+#[test]
+fn the_document_shows_the_layout() {
+    let path = root().join("docs/ledger.md");
+    let text = fs::read_to_string(&path).expect("docs/ledger.md");
+    let (head, rest) = text.split_once(BEGIN).expect("docs/ledger.md lost the line where the generated part begins");
+    let (shown, tail) = rest.split_once(END).expect("docs/ledger.md lost the line where the generated part ends");
+    let mut fresh = format!(
+        "Version {}, {} bytes. Offsets in bytes.\n\n| offset | bytes | word | what it says |\n|---:|---:|---|---|\n",
+        layout::VERSION,
+        layout::SIZE
+    );
+    for &(name, at, len, help) in layout::TABLE {
+        let name = name.trim_end_matches("_AT").to_lowercase();
+        fresh += &format!("| {} | {} | `{name}` | {help} |\n", at * 8, len * 8);
+    }
+    fresh += &format!(
+        "\nA copy has {} bytes: at {} when its snapshot was taken, at {} the reading.\n\n| number | mapping |\n|---:|---|\n",
+        layout::COPY * 8,
+        layout::TAKEN * 8,
+        layout::READING * 8
+    );
+    for what in What::ALL {
+        fresh += &format!("| {} | {} |\n", what as u64, what.name());
+    }
+    if std::env::var_os("CROSSFOOT_BLESS").is_some_and(|value| value == "1") {
+        fs::write(path, format!("{head}{BEGIN}{fresh}{END}{tail}")).expect("docs/ledger.md");
+    } else {
+        assert!(shown == fresh, "docs/ledger.md shows another layout; CROSSFOOT_BLESS=1 writes it anew:\n{fresh}");
+    }
+}
