@@ -72,7 +72,7 @@ fn allocate_large<O: Os>(
         return (null_mut(), false);
     }
     let Some(pages) = Pages::holding(size) else { return (null_mut(), false) };
-    let _inside = cache.enter(|| ("malloc", 0));
+    let _inside = cache.enter_to_change(|| ("malloc", 0));
     match central.heap().take_large(cache.client(), pages, align, zero) {
         Some(span) => (span.base().ptr(), span.zero()),
         None => (null_mut(), false),
@@ -247,7 +247,7 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
     if !(if large { span.end_large() } else { span.cease(Addr::of(p)) }) {
         misuse(function, p, FREED);
     }
-    let _inside = cache.enter(|| (function, p.addr()));
+    let _inside = cache.enter_to_change(|| (function, p.addr()));
     if large {
         // SAFETY: this call ended the object's life, so nobody else gives its span back.
         return unsafe { central.heap().give_back_near(cache.client(), span, Use::Large, ClassEntry::default()) };
@@ -413,12 +413,12 @@ fn resize_large<O: Os>(central: &Central<O>, cache: &Cache, span: &Span, size: u
     match pages.cmp(&span.pages()) {
         core::cmp::Ordering::Equal => true,
         core::cmp::Ordering::Less => {
-            let _inside = cache.enter(|| ("realloc", span.base().0));
+            let _inside = cache.enter_to_change(|| ("realloc", span.base().0));
             central.heap().shrink(cache.writer(), span, pages);
             true
         }
         core::cmp::Ordering::Greater => {
-            let _inside = cache.enter(|| ("realloc", span.base().0));
+            let _inside = cache.enter_to_change(|| ("realloc", span.base().0));
             central.heap().grow_in_place(cache.client(), span, pages)
         }
     }

@@ -18,11 +18,13 @@ use crate::mem_stats::{self, Balance, MemStats};
 use crate::metrics::Reading;
 use crate::os::{Os, OsError};
 use crate::report::Line;
+use crate::stack_pool::StackPool;
 use crate::thread::Caches;
 
 /// An allocator: everything, in one value. It takes no memory before its first allocation.
 pub struct Kernel<O: Os> {
     caches: Caches<O>,
+    stacks: StackPool<O>,
     /// Whether start-up was tried before. Its lock is the boot lock.
     tried: Mutex<O, bool>,
     ready: AtomicBool,
@@ -41,6 +43,7 @@ impl<O: Os> Kernel<O> {
     pub const fn new(os: O) -> Kernel<O> {
         Kernel {
             caches: Caches::new(os),
+            stacks: StackPool::new(),
             tried: Mutex::new(Rank::Boot, false),
             ready: AtomicBool::new(false),
             sysmon: Mutex::new(Rank::Sysmon, ()),
@@ -59,6 +62,11 @@ impl<O: Os> Kernel<O> {
     #[inline(always)]
     pub fn caches(&self) -> &Caches<O> {
         &self.caches
+    }
+
+    /// The stacks that nobody uses.
+    pub fn stacks(&self) -> &StackPool<O> {
+        &self.stacks
     }
 
     /// The system.
@@ -124,7 +132,7 @@ impl<O: Os> Kernel<O> {
         hold_row([&self.tried]);
         hold_row([&self.sysmon]);
         hold_row([&self.trace]);
-        self.caches.hold_for_fork();
+        self.caches.hold_for_fork(|| self.stacks.hold_for_fork());
     }
 
     /// After a fork, in the parent and in the child.
@@ -134,6 +142,7 @@ impl<O: Os> Kernel<O> {
     pub unsafe fn after_fork(&self, child: bool) {
         // SAFETY: the caller's promise.
         unsafe {
+            self.stacks.release_after_fork();
             self.caches.release_after_fork(child);
             let_go_row([&self.trace]);
             let_go_row([&self.sysmon]);
@@ -235,7 +244,8 @@ impl<O: Os> Kernel<O> {
     /// What metrics are computed from, in the process `pid`.
     pub fn reading<'a>(&self, balance: &'a Balance, pid: i32) -> Reading<'a> {
         let (central, heap) = (self.caches.central().contention(), self.caches.central().heap().contention());
-        let contention = (central.0 + heap.0, central.1 + heap.1);
+        let stacks = self.stacks.contention();
+        let contention = (central.0 + heap.0 + stacks.0, central.1 + heap.1 + stacks.1);
         Reading { balance, pid, contention, stale: self.caches.central().heap().books().stale_reads() }
     }
 }
