@@ -20,6 +20,7 @@ use crate::os::Os;
 use crate::report;
 use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
 use crate::span::{Kind, Object, Place, Span};
+use crate::system_stack;
 use crate::units::{Addr, KIB, Pages};
 
 /// What is found of an object that was freed before.
@@ -352,6 +353,9 @@ pub unsafe fn usable_size<O: Os>(central: &Central<O>, p: *mut u8) -> usize {
 /// `p` is a live object of this kernel; if the result is not null, it is not used any more. An
 /// alignment above 16 bytes is kept only if the object does not move: `align` says what is needed.
 pub unsafe fn reallocate<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, size: usize, align: usize) -> *mut u8 {
+    if cache.is_checked() {
+        system_stack::refuse_always("realloc", p.addr());
+    }
     let span = checked_span(central, p, "realloc");
     let old = span.usable();
     if span.kind() == Kind::Large {

@@ -101,19 +101,23 @@ impl Figures {
 /// glibc's `mallinfo2`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo2() -> Info<usize> {
-    Figures::read().info(|n| n)
+    global::on_system_stack(|| Figures::read_in_place().info(|n| n))
 }
 
 /// glibc's `mallinfo`: [`mallinfo2`] in numbers that are too small; what does not fit is `INT_MAX`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo() -> Info<c_int> {
-    Figures::read().info(|n| c_int::try_from(n).unwrap_or(c_int::MAX))
+    global::on_system_stack(|| Figures::read_in_place().info(|n| c_int::try_from(n).unwrap_or(c_int::MAX)))
 }
 
 /// glibc's `malloc_stats`: how much there is, on standard error.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_stats() {
-    let figures = Figures::read();
+    global::on_system_stack(print_stats);
+}
+
+fn print_stats() {
+    let figures = Figures::read_in_place();
     let mut text = Line::new();
     // A line has room for twice as much.
     let _ = write!(

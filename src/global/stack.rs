@@ -6,7 +6,7 @@ use super::{KERNEL, cache, central, life};
 use crate::cache::Cache;
 use crate::local::{self, Busy};
 use crate::os::OsError;
-use crate::span::Span;
+use crate::span::Kind;
 use crate::stack_pool;
 use crate::system_stack::{self, Lent, SIZE};
 use crate::units::Addr;
@@ -101,7 +101,7 @@ fn give_back_shared(stack: stack_pool::Stack<'_>) {
 /// caller's stack. The first call of a thread takes the stack from the pool, and its cache keeps it; a thread that has no
 /// cache has one for the call.
 pub fn on_system_stack<R>(f: impl FnOnce() -> R) -> R {
-    if KERNEL.is_ready() { system_stack::run(f) } else { f() }
+    system_stack::run_if(KERNEL.is_ready(), f)
 }
 
 /// The stack for whoever calls `system_stack::run`.
@@ -174,8 +174,8 @@ fn back(base: Addr) {
     // Whoever has a stack was not busy when it came, and is not now.
     let busy = Busy::begin();
     debug_assert!(busy.is_some());
-    if let Some(span) = central().heap().span_of(Addr(base.0 - 1)).filter(|span| !Span::is_nothing(span)) {
-        // SAFETY: the guard below a stack is in the stack's span, which came from the pool and is ours.
+    if let Some(span) = central().heap().span_of(base).filter(|span| span.kind() == Kind::Stack) {
+        // SAFETY: it came from the pool, by `for_once`, and is ours.
         give_back_shared(unsafe { KERNEL.stacks().stack_of(central().heap(), span) });
     }
 }
