@@ -7,7 +7,7 @@
 //! One lock, [`Rank::StackPool`], protects the lists of free stacks; it is held for a few instructions. The heap is called
 //! without it, and the system without any. Every call posts by the caller's writer.
 //!
-//! Invariant: a listed stack is guarded and nobody's. Of small sizes at most [`KEPT`] bytes are listed, so that who takes a
+//! Invariant: a listed stack is guarded and nobody's. Of small sizes at most a mebibyte is listed, so that who takes a
 //! stack and gives it back again and again makes no system call; of large ones none, but what the system refuses to make
 //! an ordinary page again.
 

@@ -5,7 +5,7 @@ use core::fmt;
 use super::{KERNEL, cache, central, life};
 use crate::cache::Cache;
 use crate::local::{self, Busy};
-use crate::os::OsError;
+use crate::os::{Linux, Os, OsError};
 use crate::span::Kind;
 use crate::stack_pool;
 use crate::system_stack::{self, Lent, SIZE};
@@ -159,15 +159,41 @@ fn first(cache: &Cache) -> Option<Lent> {
 #[cold]
 #[inline(never)]
 fn for_once() -> Option<Lent> {
+    if !KERNEL.is_ready() {
+        return of_nobody();
+    }
     // `None`: a signal handler where the thread's cache changes, or where it uses the shared one.
     let _busy = Busy::begin()?;
-    if !KERNEL.is_ready() {
-        // A thread that has isolated heaps only. SAFETY: the kernel is a static.
-        unsafe { KERNEL.boot() }.ok()?;
-    }
     let take = |cache: &Cache| KERNEL.stacks().take(central().heap(), cache.writer(), SIZE, Some(PATIENCE)).ok();
     let stack = KERNEL.caches().with_shared_within(PATIENCE, take)??;
     Some(lent(stack, Some(back)))
+}
+
+/// A stack where there are isolated heaps only: the process's kernel, which nobody uses, is not started for it. From the
+/// system and back to it, and in no books, since there are none.
+fn of_nobody() -> Option<Lent> {
+    let (guard, whole) = nobodys();
+    let start = Linux.alloc(whole).ok()?;
+    // SAFETY: mapped above, and nobody knows of it.
+    unsafe {
+        if Linux.guard(start, guard).is_err() {
+            let _ = Linux.free(start, whole);
+            return None;
+        }
+    }
+    Some(Lent { base: start.plus(guard), top: start.plus(whole), back: Some(nobodys_back) })
+}
+
+/// How large its guard is, and with it the whole.
+fn nobodys() -> (usize, usize) {
+    let guard = Linux.physical_page_size();
+    (guard, guard + SIZE)
+}
+
+fn nobodys_back(base: Addr) {
+    let (guard, whole) = nobodys();
+    // SAFETY: it came from `of_nobody`, and nobody uses it any more. Where it stays mapped nothing is to be done.
+    let _ = unsafe { Linux.free(Addr(base.0 - guard), whole) };
 }
 
 fn back(base: Addr) {

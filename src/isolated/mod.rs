@@ -8,7 +8,7 @@
 //! locks of the kernel behind it, which are therefore always free when it is; a fork takes it alone. A signal handler that
 //! interrupts a call would wait for it for ever, with `check:on` too. The list of heaps
 //! has a lock of its own, [`Rank::Heaps`]. Nothing here allocates from the process, but for the system stacks on which
-//! [`Heap::crossfoot`] and [`Heap::mem_stats`] run: the process's. The rest needs little stack.
+//! [`Heap::crossfoot`] and [`Heap::mem_stats`] run. The rest needs little stack.
 //!
 //! Invariant: everything that a heap ever got from the system lies in its extent, and so goes back in one call.
 
