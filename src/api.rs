@@ -20,6 +20,7 @@ use crate::os::Os;
 use crate::report;
 use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
 use crate::span::{Kind, Object, Place, Span};
+use crate::system_stack;
 use crate::units::{Addr, KIB, Pages};
 
 /// What is found of an object that was freed before.
@@ -72,7 +73,7 @@ fn allocate_large<O: Os>(
         return (null_mut(), false);
     }
     let Some(pages) = Pages::holding(size) else { return (null_mut(), false) };
-    let _inside = cache.enter(|| ("malloc", 0));
+    let _inside = cache.enter_to_change(|| ("malloc", 0));
     match central.heap().take_large(cache.client(), pages, align, zero) {
         Some(span) => {
             cache.look_after(central, pages);
@@ -250,7 +251,7 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
     if !(if large { span.end_large() } else { span.cease(Addr::of(p)) }) {
         misuse(function, p, FREED);
     }
-    let _inside = cache.enter(|| (function, p.addr()));
+    let _inside = cache.enter_to_change(|| (function, p.addr()));
     if large {
         let pages = span.pages();
         // SAFETY: this call ended the object's life, so nobody else gives its span back.
@@ -357,6 +358,9 @@ pub unsafe fn usable_size<O: Os>(central: &Central<O>, p: *mut u8) -> usize {
 /// `p` is a live object of this kernel; if the result is not null, it is not used any more. An
 /// alignment above 16 bytes is kept only if the object does not move: `align` says what is needed.
 pub unsafe fn reallocate<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, size: usize, align: usize) -> *mut u8 {
+    if cache.is_checked() {
+        system_stack::refuse_always("realloc", p.addr());
+    }
     let span = checked_span(central, p, "realloc");
     let old = span.usable();
     if span.kind() == Kind::Large {
@@ -418,12 +422,12 @@ fn resize_large<O: Os>(central: &Central<O>, cache: &Cache, span: &Span, size: u
     match pages.cmp(&span.pages()) {
         core::cmp::Ordering::Equal => true,
         core::cmp::Ordering::Less => {
-            let _inside = cache.enter(|| ("realloc", span.base().0));
+            let _inside = cache.enter_to_change(|| ("realloc", span.base().0));
             central.heap().shrink(cache.writer(), span, pages);
             true
         }
         core::cmp::Ordering::Greater => {
-            let _inside = cache.enter(|| ("realloc", span.base().0));
+            let _inside = cache.enter_to_change(|| ("realloc", span.base().0));
             central.heap().grow_in_place(cache.client(), span, pages)
         }
     }

@@ -20,6 +20,7 @@ use crate::metrics::{FORMAT, Reading};
 use crate::os::{Os, OsError};
 use crate::report::Line;
 use crate::span::Span;
+use crate::stack_pool::StackPool;
 use crate::thread::Caches;
 use crate::units::PAGE_SHIFT;
 use crate::vm::Vm;
@@ -29,6 +30,7 @@ mod ledger;
 /// An allocator: everything, in one value. It takes no memory before its first allocation.
 pub struct Kernel<O: Os> {
     caches: Caches<O>,
+    stacks: StackPool<O>,
     /// Whether start-up was tried before. Its lock is the boot lock.
     tried: Mutex<O, bool>,
     ready: AtomicBool,
@@ -47,6 +49,7 @@ impl<O: Os> Kernel<O> {
     pub const fn new(os: O) -> Kernel<O> {
         Kernel {
             caches: Caches::new(os),
+            stacks: StackPool::new(),
             tried: Mutex::new(Rank::Boot, false),
             ready: AtomicBool::new(false),
             sysmon: Mutex::new(Rank::Sysmon, ()),
@@ -65,6 +68,11 @@ impl<O: Os> Kernel<O> {
     #[inline(always)]
     pub fn caches(&self) -> &Caches<O> {
         &self.caches
+    }
+
+    /// The stacks that nobody uses.
+    pub fn stacks(&self) -> &StackPool<O> {
+        &self.stacks
     }
 
     /// The system.
@@ -140,7 +148,7 @@ impl<O: Os> Kernel<O> {
         hold_row([&self.sysmon]);
         hold_row([&self.trace]);
         self.vm().ledger().hold_readings();
-        self.caches.hold_for_fork();
+        self.caches.hold_for_fork(|| self.stacks.hold_for_fork());
         self.vm().ledger().hold_list();
     }
 
@@ -152,6 +160,7 @@ impl<O: Os> Kernel<O> {
         // SAFETY: the caller's promise.
         unsafe {
             self.vm().ledger().release_list(self.os(), child);
+            self.stacks.release_after_fork();
             self.caches.release_after_fork(child);
             self.vm().ledger().release_readings();
             let_go_row([&self.trace]);
@@ -288,9 +297,10 @@ impl<O: Os> Kernel<O> {
     /// Adds to a snapshot what else metrics are computed from.
     pub(super) fn complete(&self, reading: &mut Reading, pid: i32) {
         let (central, heap) = (self.caches.central().contention(), self.caches.central().heap().contention());
+        let stacks = self.stacks.contention();
         reading.caches = self.caches.made() as u64;
-        reading.contended = central.0 + heap.0;
-        reading.waited = central.1 + heap.1;
+        reading.contended = central.0 + heap.0 + stacks.0;
+        reading.waited = central.1 + heap.1 + stacks.1;
         reading.stale = self.caches.central().heap().books().stale_reads();
         reading.pid = pid.unsigned_abs().into();
     }

@@ -107,6 +107,20 @@ pub fn set_dying() {
     arch::set_thread_flag(arch::thread_flag() | DYING);
 }
 
+/// Where the system stack ends on which this thread runs something; 0: none.
+#[inline]
+pub fn stack() -> usize {
+    arch::thread_stack()
+}
+
+/// Says where the system stack ends on which this thread runs something from now on; 0: none.
+pub fn set_stack(end: usize) {
+    // A handler on this thread finds what was done before.
+    compiler_fence(Ordering::SeqCst);
+    arch::set_thread_stack(end);
+    compiler_fence(Ordering::SeqCst);
+}
+
 /// The locks that this thread holds; zero bytes in a new thread.
 #[cfg(debug_assertions)]
 pub fn held<T>() -> *mut T {

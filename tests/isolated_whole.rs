@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use crossfoot::Heap;
 use crossfoot::account::Total;
+use crossfoot::global;
 use crossfoot::mem_stats::MemStats;
+use crossfoot::system_stack;
 use crossfoot::units::{GIB, KIB, MIB};
 
 /// One test at a time. The harness and the libc take some memory meanwhile: an arena of the libc has 64 MiB of address
@@ -84,6 +86,22 @@ fn nothing_is_left_of_a_heap_that_was_full() {
     assert!(status("VmSize") <= size + GIB / 4, "{} against {size}", status("VmSize"));
     assert!(status("VmRSS") <= resident + 4 * MIB, "{} against {resident}", status("VmRSS"));
     assert!(mappings().len() <= count + 8);
+}
+
+#[test]
+fn a_reading_borrows_a_stack_and_gives_it_back() {
+    let _alone = alone();
+    let heap = heap();
+    assert!(!heap.allocate(100).is_null());
+    let (size, count) = (status("VmSize"), mappings().len());
+    let bounds = heap.crossfoot_with(|balance| {
+        assert!(balance.is_some_and(|balance| balance.failures.is_empty()));
+        system_stack::bounds().filter(|_| system_stack::is_on()).expect("on a stack of its own")
+    });
+    // The process's kernel is not started for it, and nothing is left.
+    assert!(!global::KERNEL.is_ready());
+    assert_eq!(mapped(&(bounds.0.0..bounds.1.0)), (0, 0));
+    assert_eq!((status("VmSize"), mappings().len()), (size, count));
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod content;
 mod enclosure;
 #[path = "os_sim/faults.rs"]
 mod faults;
+#[path = "os_sim/guard.rs"]
+mod guard;
 #[cfg(target_pointer_width = "64")]
 #[path = "os_sim/machine.rs"]
 mod machine;
@@ -57,6 +59,7 @@ fn bring(sim: &Sim, at: Addr, size: usize, state: State) {
         State::Reserved => 1,
         State::Prepared => 2,
         State::Ready => 3,
+        State::Guarded => 4,
         State::Sparse | State::SparseReady => panic!("sparse memory has no wanted place"),
     };
     if depth >= 1 {
@@ -68,6 +71,9 @@ fn bring(sim: &Sim, at: Addr, size: usize, state: State) {
     if depth >= 3 {
         assert_eq!(call!(sim, used(at, size)), Ok(()));
     }
+    if depth >= 4 {
+        assert_eq!(call!(sim, guard(at, size)), Ok(()));
+    }
 }
 
 /// A call of one of the verbs that act on one range.
@@ -78,6 +84,8 @@ fn act(os: &impl Os, verb: Verb, at: Addr, size: usize) -> Result<(), OsError> {
         Verb::Unused => call!(os, unused(at, size)),
         Verb::Fault => call!(os, fault(at, size)),
         Verb::Free => call!(os, free(at, size)),
+        Verb::Guard => call!(os, guard(at, size)),
+        Verb::Unguard => call!(os, unguard(at, size)),
         Verb::HugePage => call!(os, huge_page(at, size)),
         Verb::NoHugePage => call!(os, no_huge_page(at, size)),
         Verb::Collapse => call!(os, collapse(at, size)),

@@ -11,6 +11,7 @@ use kernel::arch;
 use kernel::global;
 use kernel::os::Os;
 use kernel::report::Line;
+use kernel::size_class::{CLASSES, Class};
 
 use crate::names::EINVAL;
 
@@ -31,7 +32,6 @@ pub struct Info<T> {
 
 /// What these functions report, from one snapshot. Bytes, but for the counts.
 struct Figures {
-    books: Snapshot,
     /// Address space of the page heap.
     space: usize,
     /// Of that, what is backed by memory.
@@ -41,14 +41,20 @@ struct Figures {
     large_bytes: usize,
     /// Small objects, live or on their way home.
     small_bytes: usize,
-    /// Places for small objects that nobody has.
+    /// Places for small objects that nobody has, and by class.
     vacant: usize,
+    vacant_of: [i64; CLASSES],
     /// Free pages that are backed by memory.
     free_pages: usize,
 }
 
 impl Figures {
+    /// On the system stack, of which the snapshot needs some KiB.
     fn read() -> Figures {
+        global::on_system_stack(Figures::read_in_place)
+    }
+
+    fn read_in_place() -> Figures {
         let mut books = Snapshot::new();
         // Without an answer, before the first allocation, all figures are zero.
         let _ = global::read_posted(&mut books);
@@ -63,8 +69,11 @@ impl Figures {
             large_bytes,
             small_bytes: bytes(books.live_bytes()).saturating_sub(large_bytes),
             vacant: books.classes().map(|(_, class)| bytes(class.vacant)).sum(),
+            vacant_of: books.classes().fold([0; CLASSES], |mut all, (class, of_class)| {
+                all[class.index()] = of_class.vacant;
+                all
+            }),
             free_pages: free,
-            books,
         }
     }
 
@@ -92,19 +101,23 @@ impl Figures {
 /// glibc's `mallinfo2`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo2() -> Info<usize> {
-    Figures::read().info(|n| n)
+    global::on_system_stack(|| Figures::read_in_place().info(|n| n))
 }
 
 /// glibc's `mallinfo`: [`mallinfo2`] in numbers that are too small; what does not fit is `INT_MAX`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo() -> Info<c_int> {
-    Figures::read().info(|n| c_int::try_from(n).unwrap_or(c_int::MAX))
+    global::on_system_stack(|| Figures::read_in_place().info(|n| c_int::try_from(n).unwrap_or(c_int::MAX)))
 }
 
 /// glibc's `malloc_stats`: how much there is, on standard error.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_stats() {
-    let figures = Figures::read();
+    global::on_system_stack(print_stats);
+}
+
+fn print_stats() {
+    let figures = Figures::read_in_place();
     let mut text = Line::new();
     // A line has room for twice as much.
     let _ = write!(
@@ -160,8 +173,8 @@ pub unsafe extern "C" fn malloc_info(options: c_int, file: *mut c_void) -> c_int
 fn describe(out: &mut Stream, figures: &Figures) -> fmt::Result {
     out.write_str("<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n")?;
     let mut from = 1;
-    for (class, of_class) in figures.books.classes() {
-        let (to, count) = (class.size(), of_class.vacant);
+    for (class, &count) in Class::all().zip(&figures.vacant_of) {
+        let to = class.size();
         if count > 0 {
             let total = count * to as i64;
             writeln!(out, "  <size from=\"{from}\" to=\"{to}\" total=\"{total}\" count=\"{count}\"/>")?;

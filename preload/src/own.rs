@@ -27,8 +27,10 @@ pub extern "C" fn crossfoot_retire_thread() {
 /// Checks every identity of the books: 1 if all hold, else 0, and each that fails is a line on standard error.
 #[unsafe(no_mangle)]
 pub extern "C" fn crossfoot_balanced() -> c_int {
-    // Before the first allocation there is nothing that could be wrong.
-    let Some(balance) = global::crossfoot() else { return 1 };
-    balance.failures.describe(|what| report::line(format_args!("crossfoot: unbalanced: {what}")));
-    c_int::from(balance.failures.is_empty())
+    global::crossfoot_with(|balance| {
+        // Before the first allocation there is nothing that could be wrong.
+        let Some(balance) = balance else { return 1 };
+        balance.failures.describe(|what| report::line(format_args!("crossfoot: unbalanced: {what}")));
+        c_int::from(balance.failures.is_empty())
+    })
 }

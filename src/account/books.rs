@@ -13,7 +13,7 @@ use super::kinds::{ClassEntry, FIELDS, TOTALS};
 use super::published::Published;
 use super::snapshot::{Answer, Snapshot, Totals};
 use super::writer::{self, Scope};
-use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
+use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row, patience};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 
@@ -26,11 +26,6 @@ const MOVER_PATIENCE: u64 = 1_000_000_000;
 /// How long answers stay stale after the system refused a fence, in nanoseconds: until then a writer may act on what
 /// it loaded before, and have no fence on its side.
 const REFUSED_FOR: u64 = 10_000_000;
-/// How often somebody who waits looks before it yields between looks.
-const SPINS: u32 = 200;
-/// How often it yields before it gives up, in a home without a clock.
-const YIELDS: u32 = 20_000;
-
 /// The writing side of one cache.
 pub type Writer = writer::Writer<TOTALS, FIELDS, CLASSES>;
 /// Sums over writers.
@@ -57,22 +52,6 @@ pub struct Books<O: Os> {
     refused: AtomicU64,
     /// The reader's state; its lock serialises readers.
     reading: Mutex<O, Reading>,
-}
-
-/// Gives up after this many nanoseconds, or yields where there is no clock: spins at first, then yields.
-fn patience<O: Os>(nanos: u64) -> impl FnMut() -> bool {
-    let (mut looks, mut since) = (0, None);
-    move || {
-        looks += 1;
-        if looks < SPINS {
-            core::hint::spin_loop();
-            return true;
-        }
-        O::yield_now();
-        let now = O::now();
-        let since = *since.get_or_insert(now);
-        if now == 0 { looks < SPINS + YIELDS } else { now.saturating_sub(since) < nanos }
-    }
 }
 
 impl<O: Os> Books<O> {

@@ -351,6 +351,11 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
         self.sequence.load(Ordering::Acquire) == odd
     }
 
+    /// Whether the owner is in an entry that changes the totals, or in a movement; for a signal handler of its thread.
+    pub fn is_inside(&self) -> bool {
+        !self.sequence().is_multiple_of(2)
+    }
+
     /// The sequence, for whoever waits until a movement has ended. Acquire: with an even value, all of it is seen.
     pub(super) fn sequence(&self) -> usize {
         self.sequence.load(Ordering::Acquire)

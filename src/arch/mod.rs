@@ -1,7 +1,9 @@
 //! Every line of assembly: the thread word and token, raw system calls, weak references to a libc.
 //!
 //! Called by `local` (thread word), `os` (calls that rustix lacks) and the faces (weak
-//! references). One file per CPU, all with the same names.
+//! references), `system_stack` (the switch of stacks). One file per CPU, all with the same names. The switch is a file
+//! of assembly for each CPU, `switch/`, because tests in C take it too: that of a CPU for which the rest is missing
+//! is known to work.
 //!
 //! Functions here take no lock, allocate nothing and need no stack to speak of.
 //!

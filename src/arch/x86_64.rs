@@ -1,6 +1,6 @@
 //! x86-64: initial-exec thread-local storage, the `syscall` instruction, weak references.
 
-use core::arch::asm;
+use core::arch::{asm, naked_asm};
 use core::ffi::c_void;
 use core::sync::atomic::AtomicUsize;
 
@@ -10,6 +10,7 @@ use core::sync::atomic::AtomicUsize;
 struct ThreadBlock {
     word: &'static Nothing,
     flag: usize,
+    stack: usize,
     held: [u8; HELD_BYTES],
 }
 
@@ -34,7 +35,7 @@ pub const HELD_BYTES: usize = 8;
 
 // Loaders fill the block's image in before they copy it: they relocate it like other data.
 #[unsafe(link_section = ".tdata.crossfoot")]
-static THREAD_BLOCK: ThreadBlock = ThreadBlock { word: &NOTHING, flag: 0, held: [0; HELD_BYTES] };
+static THREAD_BLOCK: ThreadBlock = ThreadBlock { word: &NOTHING, flag: 0, stack: 0, held: [0; HELD_BYTES] };
 
 /// This thread's word: the address of [`NOTHING`] in a new thread.
 #[inline(always)]
@@ -115,6 +116,41 @@ pub fn thread_flag() -> usize {
 pub fn set_thread_flag(flag: usize) {
     // SAFETY: the block is this thread's own, alive as long as the thread.
     unsafe { (*thread_block()).flag = flag }
+}
+
+/// A second word of this thread's, for `system_stack`: 0 in a new thread.
+pub fn thread_stack() -> usize {
+    // SAFETY: the block is this thread's own, alive as long as the thread.
+    unsafe { (*thread_block()).stack }
+}
+
+/// Sets this thread's second word.
+pub fn set_thread_stack(stack: usize) {
+    // SAFETY: the block is this thread's own, alive as long as the thread.
+    unsafe { (*thread_block()).stack = stack }
+}
+
+/// Where the stack is that this thread runs on.
+#[inline(always)]
+pub fn stack_pointer() -> usize {
+    let pointer: usize;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {0}, rsp", out(reg) pointer, options(nomem, nostack, preserves_flags)) };
+    pointer
+}
+
+/// Calls `function` with `argument` on another stack, which ends at `top`. Whoever unwinds finds the caller behind it.
+///
+/// # Safety
+/// The memory below `top`, a multiple of 16, is a stack that nobody uses, large enough for the function; the function may
+/// be called with the argument.
+#[unsafe(naked)]
+pub unsafe extern "C-unwind" fn on_stack(
+    function: unsafe extern "C-unwind" fn(*mut c_void),
+    argument: *mut c_void,
+    top: *mut c_void,
+) {
+    naked_asm!(include_str!("switch/x86_64.s"), options(att_syntax, raw))
 }
 
 /// This thread's bytes for the held-lock checker, zero in a new thread, aligned to 8.

@@ -16,6 +16,7 @@ use crate::os::Os;
 use crate::report;
 use crate::size_class::Class;
 use crate::span::{Object, Span};
+use crate::system_stack;
 use crate::units::Addr;
 
 /// Until it is dropped, its cache's thread is inside the allocator.
@@ -61,11 +62,27 @@ impl Cache {
         Inside(Some(&self.inside))
     }
 
+    /// As [`Cache::enter`], for what may not be called on a system stack either.
+    #[inline]
+    pub fn enter_to_change(&self, function: impl FnOnce() -> (&'static str, usize)) -> Inside<'_> {
+        if !self.checked.get() {
+            return Inside(None);
+        }
+        let (function, argument) = function();
+        system_stack::refuse_always(function, argument);
+        self.enter(|| (function, argument))
+    }
+
+    /// Whether the owner is inside the allocator, as far as that is kept.
+    pub fn is_inside(&self) -> bool {
+        self.inside.load(Ordering::Relaxed)
+    }
+
     /// Allocates an object of `class`. Null: no memory.
     #[cold]
     #[inline(never)]
     pub(super) fn refill_checked<O: Os>(&self, central: &Central<O>, class: Class) -> *mut u8 {
-        let _inside = self.enter(|| ("malloc", 0));
+        let _inside = self.enter_to_change(|| ("malloc", 0));
         let state = &self.classes[class.index()];
         if state.stock.get().count == 0 {
             self.settle(central);

@@ -62,6 +62,8 @@ pub struct Cache {
     pub(super) inside: AtomicBool,
     /// How often the end of the owning thread was put off. Owner only.
     pub exit_rounds: Cell<usize>,
+    /// The system stack of whoever owns this cache, or null. Once set, for good. Owner only.
+    pub system_stack: Cell<*const Span>,
     /// The next cache in the pool. Protected by the caches' lock.
     pub next_idle: Cell<*mut Cache>,
     /// The next cache of all that were ever made. Set once, before others can find this one.
@@ -159,6 +161,7 @@ impl Cache {
             checked: Cell::new(false),
             inside: AtomicBool::new(false),
             exit_rounds: Cell::new(0),
+            system_stack: Cell::new(core::ptr::null()),
             next_idle: Cell::new(null_mut()),
             next: AtomicPtr::new(null_mut()),
         }

@@ -182,9 +182,10 @@ impl<O: Os> Central<O> {
         true
     }
 
-    /// Takes the locks of all classes and the heap's for a fork.
-    pub fn hold_for_fork(&self) {
+    /// Takes the locks of all classes and the heap's for a fork; `between` takes those that come between.
+    pub fn hold_for_fork(&self, between: impl FnOnce()) {
         hold_row(self.locks());
+        between();
         self.heap.hold_for_fork();
     }
 

@@ -6,7 +6,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicI32, Ordering};
 
 use super::settings::{self, OPTIONS};
-use super::{KERNEL, adopt};
+use super::{KERNEL, adopt, on_system_stack};
 use crate::account;
 use crate::arch;
 use crate::cache::Cache;
@@ -20,8 +20,18 @@ use crate::report;
 /// Exit status of a process whose books do not balance, with `check:on`.
 const UNBALANCED: i32 = 70;
 
-/// Checks every identity of the process's books. `None` before the first allocation.
+/// Checks every identity of the process's books. `None` before the first allocation. What it returns takes 12 KiB of the
+/// caller's stack, and once more where it is handed on: [`crossfoot_with`] needs none of it.
 pub fn crossfoot() -> Option<Balance> {
+    on_system_stack(balance)
+}
+
+/// As [`crossfoot`], and hands what it found to `f`, which runs on the system stack: see [`on_system_stack`].
+pub fn crossfoot_with<R>(f: impl FnOnce(Option<&Balance>) -> R) -> R {
+    on_system_stack(|| f(balance().as_ref()))
+}
+
+fn balance() -> Option<Balance> {
     // SAFETY: it is null or this thread's cache.
     let cache = unsafe { local::cache::<Cache>().as_ref() };
     let _inside = cache.map(|cache| cache.enter(|| ("a check of the books", 0)));
@@ -110,20 +120,28 @@ pub fn at_exit() {
     }
 }
 
-/// Kept out of [`at_exit`], which runs on whatever stack the program exits on: this needs some 40 KiB.
+/// Kept out of [`at_exit`], which mostly does nothing.
 #[cold]
 #[inline(never)]
 fn exit_with(options: &Options, pid: i32) {
     if !account::KEPT {
         return report::line(format_args!("crossfoot: this build keeps no books: there is nothing to report or check"));
     }
-    let Some(balance) = crossfoot() else { return };
-    write_report(options, &balance, pid);
-    if options.check && !balance.failures.is_empty() {
-        balance.failures.describe(|what| report::line(format_args!("crossfoot: unbalanced: {what}")));
+    // The program exits on whatever stack. What it does when its streams are written out it does on that one.
+    if !crossfoot_with(|balance| balance.is_none_or(|balance| is_reported_and_right(options, balance, pid))) {
         flush_libc();
         Linux::exit(UNBALANCED);
     }
+}
+
+/// Writes the report, and says whether the process may end with its own status.
+fn is_reported_and_right(options: &Options, balance: &Balance, pid: i32) -> bool {
+    write_report(options, balance, pid);
+    if !options.check || balance.failures.is_empty() {
+        return true;
+    }
+    balance.failures.describe(|what| report::line(format_args!("crossfoot: unbalanced: {what}")));
+    false
 }
 
 fn write_report(options: &Options, balance: &Balance, pid: i32) {

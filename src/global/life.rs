@@ -5,6 +5,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::settings::{OPTIONS, read_options};
+use super::stack::lend;
 use super::{KERNEL, exit};
 use crate::arch;
 use crate::cache::Cache;
@@ -12,6 +13,7 @@ use crate::isolated;
 use crate::local::{self, Busy};
 use crate::os::{Linux, OsError};
 use crate::report;
+use crate::system_stack;
 
 /// How often the end of a thread is put off, so that other destructors still find its cache. POSIX promises
 /// four rounds of destructors; this leaves one to spare.
@@ -69,11 +71,12 @@ pub(super) fn busy(function: &str) -> Busy {
     }
 }
 
-/// Says how the process prints and dies, before anything that may find misuse. Once.
+/// Says how the process prints and dies, and where system stacks come from, before anything that may find misuse. Once.
 #[inline]
 pub(super) fn begin() {
     if !STARTED.load(Ordering::Acquire) && !STARTED.swap(true, Ordering::AcqRel) {
         report::set_sink(print, die);
+        system_stack::set_lender(lend);
     }
 }
 

@@ -18,6 +18,7 @@ mod life;
 mod read;
 mod rust;
 mod settings;
+pub mod stack;
 mod trim;
 
 use core::ffi::{c_int, c_void};
@@ -30,13 +31,14 @@ use crate::cache::{Cache, Freed};
 use crate::os::Linux;
 use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
 use crate::span::{Place, Span};
-use crate::{central::Central, local};
+use crate::{central::Central, local, system_stack};
 
-pub use exit::{at_exit, at_exit_of_any, crossfoot};
+pub use exit::{at_exit, at_exit_of_any, crossfoot, crossfoot_with};
 use life::adopt;
 pub use life::retire_cache;
 pub use read::{last, mem_stats, read, read_posted, read_totals};
 pub use rust::Crossfoot;
+pub use stack::on_system_stack;
 pub use trim::release_free;
 
 /// The process's kernel.
@@ -53,6 +55,7 @@ fn central() -> &'static Central<Linux> {
 /// Allocates `size` bytes. Null: no memory; `errno` is set where the home has one.
 #[inline(always)]
 pub fn allocate(size: usize) -> *mut u8 {
+    system_stack::refuse("malloc", 0);
     let cache = local::cache_or_nothing::<Cache>();
     // Two ways out to two functions: with one, the compiler would make one condition of two, and compute it.
     if size > QUICK_MAX {
@@ -66,6 +69,7 @@ pub fn allocate(size: usize) -> *mut u8 {
 /// As [`allocate`], for a `size` that the compiler may know: then there is nothing left to look up.
 #[inline(always)]
 pub fn allocate_known(size: usize) -> *mut u8 {
+    system_stack::refuse("malloc", 0);
     let cache = local::cache_or_nothing::<Cache>();
     if size > QUICK_MAX {
         return allocate_more(size);
@@ -103,12 +107,14 @@ fn allocate_slow(size: usize) -> *mut u8 {
 /// Allocates `size` zero bytes. Null: no memory.
 #[inline]
 pub fn allocate_zeroed(size: usize) -> *mut u8 {
+    system_stack::refuse("malloc", 0);
     or_enomem(cache().map_or(null_mut(), |cache| api::allocate_zeroed(central(), cache, size)))
 }
 
 /// Allocates `size` bytes aligned to `align`, a power of two. Null: no memory. Does not set `errno`.
 #[inline]
 pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
+    system_stack::refuse("malloc", 0);
     if let Some(class) = Class::of_aligned(size, align) {
         // SAFETY: as in `allocate`.
         let p = unsafe { Cache::pop_of(local::cache_or_nothing(), class) };
@@ -131,6 +137,7 @@ fn allocate_aligned_slow(size: usize, align: usize) -> *mut u8 {
 /// As for [`api::free`].
 #[inline(always)]
 pub unsafe fn free(p: *mut u8) {
+    system_stack::refuse("free", p.addr());
     // SAFETY: the caller's promise.
     match unsafe { api::free_quick(central(), local::token(), p) } {
         Freed::Done => {}
@@ -204,6 +211,7 @@ unsafe fn free_rest(p: *mut u8) {
 /// As for [`api::free`].
 #[inline(always)]
 pub unsafe fn free_sized(p: *mut u8, size: usize, align: usize, function: &'static str) {
+    system_stack::refuse(function, p.addr());
     // SAFETY: the caller's promise.
     match unsafe { api::free_quick(central(), local::token(), p) } {
         Freed::Done => {}
@@ -219,6 +227,7 @@ pub unsafe fn free_sized(p: *mut u8, size: usize, align: usize, function: &'stat
 /// `p` is a live object of this allocator, of `size` bytes aligned to `align`, and nobody uses it any more.
 #[inline(always)]
 pub unsafe fn free_live(p: *mut u8, size: usize, align: usize, function: &'static str) {
+    system_stack::refuse(function, p.addr());
     // SAFETY: the caller's promise.
     match unsafe { api::free_live(central(), local::token(), p) } {
         Freed::Done => {}
@@ -282,6 +291,7 @@ fn with_cache_to_free(p: *mut u8, f: impl FnOnce(&Cache)) {
 /// As for [`api::reallocate`].
 #[inline]
 pub unsafe fn reallocate(p: *mut u8, size: usize, align: usize) -> *mut u8 {
+    system_stack::refuse("realloc", p.addr());
     match cache() {
         // SAFETY: the caller's promise.
         Some(cache) => or_enomem(unsafe { api::reallocate(central(), cache, p, size, align) }),

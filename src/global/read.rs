@@ -1,6 +1,6 @@
-//! Reading the process's statistics.
+//! Reading the process's statistics, on the system stack but for [`last`]: the caller's needs room for `out` and 2 KiB.
 
-use super::KERNEL;
+use super::{KERNEL, on_system_stack};
 use crate::account::{Answer, Snapshot, Totals};
 use crate::cache::Cache;
 use crate::local;
@@ -11,22 +11,24 @@ use crate::mem_stats::MemStats;
 /// Any thread may call it at any time, but not a signal handler. Allocates nothing, and waits for no thread that
 /// allocates; for another reader at most 10 ms, and then answers with the last complete snapshot, as stale.
 pub fn read(out: &mut Snapshot) -> Option<Answer> {
-    KERNEL.snapshot(out)
+    on_system_stack(|| KERNEL.snapshot(out))
 }
 
 /// As [`read`], but what the calling thread has not posted is posted first.
 pub fn read_posted(out: &mut Snapshot) -> Option<Answer> {
-    // SAFETY: it is null or this thread's cache.
-    if let Some(cache) = unsafe { local::cache::<Cache>().as_ref() } {
-        let _inside = cache.enter(|| ("a reading of statistics", 0));
-        cache.post_all(KERNEL.caches().central());
-    }
-    KERNEL.snapshot(out)
+    on_system_stack(|| {
+        // SAFETY: it is null or this thread's cache.
+        if let Some(cache) = unsafe { local::cache::<Cache>().as_ref() } {
+            let _inside = cache.enter(|| ("a reading of statistics", 0));
+            cache.post_all(KERNEL.caches().central());
+        }
+        KERNEL.snapshot(out)
+    })
 }
 
 /// As [`read`], but the totals only: for those who read often.
 pub fn read_totals(out: &mut Totals) -> Option<Answer> {
-    KERNEL.totals(out)
+    on_system_stack(|| KERNEL.totals(out))
 }
 
 /// The last snapshot that anybody completed by [`read`] or [`mem_stats`], not [`read_totals`], as stale;
@@ -40,10 +42,12 @@ pub fn last(out: &mut Snapshot) -> Option<Answer> {
 /// The process's statistics, as Go's `runtime.ReadMemStats` gives them. `None` before the first allocation.
 ///
 /// Otherwise as [`read`], but what the calling thread has not posted is posted first. With `double_check:on` it takes
-/// the locks of a crossfoot, may wait a second for a movement, needs 40 KiB of stack, and prints what fails.
+/// the locks of a crossfoot, may wait a second for a movement, and prints what fails.
 pub fn mem_stats(out: &mut MemStats) -> Option<Answer> {
-    // SAFETY: it is null or this thread's cache.
-    let cache = unsafe { local::cache::<Cache>().as_ref() };
-    let _inside = cache.map(|cache| cache.enter(|| ("a reading of statistics", 0)));
-    KERNEL.mem_stats(cache, out)
+    on_system_stack(|| {
+        // SAFETY: it is null or this thread's cache.
+        let cache = unsafe { local::cache::<Cache>().as_ref() };
+        let _inside = cache.map(|cache| cache.enter(|| ("a reading of statistics", 0)));
+        KERNEL.mem_stats(cache, out)
+    })
 }

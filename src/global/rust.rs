@@ -2,7 +2,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 
-use super::{allocate_aligned, allocate_known, allocate_zeroed, crossfoot, free_live, reallocate, retire_cache};
+use super::{allocate_aligned, allocate_known, allocate_zeroed, crossfoot_with, free_live, reallocate, retire_cache};
 use crate::config::MIN_ALIGN;
 
 /// The allocator, for `#[global_allocator]`. All values are the same allocator.
@@ -17,7 +17,7 @@ impl Crossfoot {
 
     /// Checks every identity of the books, and returns whether they balance.
     pub fn crossfoot(&self) -> bool {
-        crossfoot().is_none_or(|balance| balance.failures.is_empty())
+        crossfoot_with(|balance| balance.is_none_or(|balance| balance.failures.is_empty()))
     }
 
     /// Gives this thread's cache back; for threads of a home without a libc, when they end.

@@ -1,11 +1,11 @@
 //! Giving free memory back to the system because the program asks for it.
 
-use super::{cache, central};
+use super::{KERNEL, cache, central};
 use crate::account::Account;
 use crate::units::{PAGE_SIZE, Pages};
 
 /// Gives free pages back to the system, highest addresses first, but for `keep` bytes of them. Returns whether any
-/// went back.
+/// went back. Free stacks are among them, but for those that threads' caches keep.
 ///
 /// The pages in the calling thread's hand count; those in the hands of others do not, nor do free places in spans
 /// that hold objects. Takes the heap's lock; the system is called without it.
@@ -13,6 +13,7 @@ pub fn release_free(keep: usize) -> bool {
     let Some(cache) = cache() else { return false };
     let _inside = cache.enter(|| ("malloc_trim", 0));
     let heap = central().heap();
+    KERNEL.stacks().release(heap, cache.writer());
     heap.empty_hand(cache.client());
     // The account may lag behind by what others moved, and count what is in their hands. Then a little more or less
     // than `keep` stays, and nothing is wrong.

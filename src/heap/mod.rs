@@ -16,6 +16,7 @@ mod grow;
 mod local;
 mod release;
 mod resize;
+mod stacks;
 mod walk;
 
 use core::ptr::NonNull;

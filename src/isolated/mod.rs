@@ -7,8 +7,8 @@
 //! One lock for each heap, [`Rank::Isolated`], is taken by every call, so any thread may call. It comes before all
 //! locks of the kernel behind it, which are therefore always free when it is; a fork takes it alone. A signal handler that
 //! interrupts a call would wait for it for ever, with `check:on` too. The list of heaps
-//! has a lock of its own, [`Rank::Heaps`]. Nothing here allocates from the process. [`Heap::crossfoot`] needs about
-//! 40 KiB of stack, the rest little.
+//! has a lock of its own, [`Rank::Heaps`]. Nothing here allocates from the process, but for the system stacks on which
+//! [`Heap::crossfoot`] and [`Heap::mem_stats`] run. The rest needs little stack.
 //!
 //! Invariant: everything that a heap ever got from the system lies in its extent, and so goes back in one call.
 
@@ -28,6 +28,7 @@ use crate::lock::{Mutex, Rank};
 use crate::mem_stats::{Balance, MemStats};
 use crate::os::{Enclosure, Extent, Linux, OsError};
 use crate::page::CHUNK_BYTES;
+use crate::system_stack;
 use crate::units::{Addr, GIB, MIB, align_down, checked_align_up};
 
 use list::Links;
@@ -247,11 +248,22 @@ impl Heap {
     /// The heap's statistics, as [`mem_stats`](crate::global::mem_stats) gives the process's. Takes the heap's lock.
     /// `None`: this build keeps no books.
     pub fn mem_stats(&self, out: &mut MemStats) -> Option<Answer> {
-        self.with(|kernel, cache| kernel.mem_stats(Some(cache), out))
+        system_stack::run(|| self.with(|kernel, cache| kernel.mem_stats(Some(cache), out)))
     }
 
-    /// Checks every identity of the heap's books. Takes the heap's lock. `None`: this build keeps no books.
+    /// Checks every identity of the heap's books. Takes the heap's lock. `None`: this build keeps no books. What it returns
+    /// takes 12 KiB of the caller's stack: [`Heap::crossfoot_with`] needs none of it.
     pub fn crossfoot(&self) -> Option<Balance> {
+        system_stack::run(|| self.balance())
+    }
+
+    /// As [`Heap::crossfoot`], and hands what it found to `f`, which runs on the thread's system stack: see
+    /// [`on_system_stack`](crate::global::on_system_stack).
+    pub fn crossfoot_with<R>(&self, f: impl FnOnce(Option<&Balance>) -> R) -> R {
+        system_stack::run(|| f(self.balance().as_ref()))
+    }
+
+    fn balance(&self) -> Option<Balance> {
         self.with(|kernel, cache| kernel.crossfoot(Some(cache)))
     }
 

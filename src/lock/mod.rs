@@ -20,6 +20,7 @@ pub mod held;
 #[path = "held_off.rs"]
 pub mod held;
 mod mutex;
+mod patience;
 mod rank;
 mod row;
 #[cfg(debug_assertions)]
@@ -28,6 +29,7 @@ mod violation;
 pub use apart::Apart;
 pub use draw::{dot, mermaid, reasons, table};
 pub use mutex::{Guard, Mutex, RankGuard, acquire_rank};
+pub use patience::patience;
 pub use rank::{COUNT, EVALUATED, Edge, ORDER, Order, Rank, Ranks};
 pub use row::{hold_row, let_go_row};
 #[cfg(debug_assertions)]

@@ -1,6 +1,7 @@
 //! The mutex with a rank: a short spin, then a yield, and two counters of waiting.
 
 use super::held::{self, Known, Token};
+use super::patience::patience;
 use super::rank::Rank;
 use crate::local;
 use crate::os::Platform;
@@ -72,6 +73,15 @@ impl<P: Platform, T> Mutex<P, T> {
         match self.try_lock() {
             Some(guard) => Some(guard),
             None => self.wait_while(patience),
+        }
+    }
+
+    /// Takes the lock, for which it waits at most so many nanoseconds, or as long as it takes.
+    #[inline]
+    pub fn lock_within(&self, nanos: Option<u64>) -> Option<Guard<'_, P, T>> {
+        match nanos {
+            Some(nanos) => self.lock_while(patience::<P>(nanos)),
+            None => Some(self.lock()),
         }
     }
 

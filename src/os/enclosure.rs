@@ -249,6 +249,16 @@ unsafe impl Os for Enclosure {
         Ok(())
     }
 
+    unsafe fn guard(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: the caller's promise.
+        unsafe { Linux.guard(addr, size) }
+    }
+
+    unsafe fn unguard(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: the caller's promise.
+        unsafe { Linux.unguard(addr, size) }
+    }
+
     unsafe fn huge_page(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         // SAFETY: the caller's promise.
         unsafe { Linux.huge_page(addr, size) }

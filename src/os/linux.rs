@@ -1,14 +1,18 @@
 //! Linux, through rustix: no libc.
 //!
-//! Calls that rustix lacks, made through the raw call of `arch`: `exit_group`, `madvise` with `MADV_COLLAPSE`,
-//! `clock_gettime` without the vDSO, which rustix would look for where valgrind has none, and those of `shared.rs`.
+//! Calls that rustix lacks, made through the raw call of `arch`: `exit_group`, `madvise` with `MADV_COLLAPSE` and with
+//! the guards of `guard.rs`, `clock_gettime` without the vDSO, which rustix would look for where valgrind has none, and
+//! those of `shared.rs` and `process.rs`.
+
+mod environment;
+mod guard;
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
 use rustix::io::Errno;
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
-use rustix::process::{self, Resource};
+use rustix::process::{Resource, getrlimit};
 use rustix::thread::{self, MembarrierCommand};
 
 use super::{Os, OsError, Platform, Shared, Window};
@@ -78,6 +82,16 @@ pub(super) fn error(e: Errno) -> OsError {
 
 fn void(addr: Addr) -> *mut c_void {
     addr.ptr()
+}
+
+/// `madvise` with advice that rustix does not know.
+///
+/// # Safety
+/// The range is the caller's, and so is what the advice does to it.
+unsafe fn advise(addr: Addr, size: usize, advice: usize) -> Result<(), OsError> {
+    // SAFETY: the caller's promise.
+    let r = unsafe { arch::syscall3(arch::SYS_MADVISE, addr.0, size, advice) };
+    if r == 0 { Ok(()) } else { Err(error(Errno::from_raw_os_error(-r as i32))) }
 }
 
 /// Anonymous private memory anywhere.
@@ -205,7 +219,7 @@ impl Linux {
 
     /// The limit on this process's address space, in bytes.
     pub fn address_space_limit() -> Option<u64> {
-        process::getrlimit(Resource::As).current
+        getrlimit(Resource::As).current
     }
 }
 
@@ -305,6 +319,16 @@ unsafe impl Os for Linux {
         unsafe { mm::munmap(void(addr), size) }.map_err(error)
     }
 
+    unsafe fn guard(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: the caller's promise.
+        unsafe { guard::install(addr, size) }
+    }
+
+    unsafe fn unguard(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: the caller's promise.
+        unsafe { guard::remove(addr, size) }
+    }
+
     unsafe fn huge_page(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         // SAFETY: advice about the caller's own memory, which keeps its content.
         unsafe { mm::madvise(void(addr), size, Advice::LinuxHugepage) }.map_err(error)
@@ -317,8 +341,7 @@ unsafe impl Os for Linux {
 
     unsafe fn collapse(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         // SAFETY: advice about the caller's own memory, which keeps its content.
-        let r = unsafe { arch::syscall3(arch::SYS_MADVISE, addr.0, size, MADV_COLLAPSE) };
-        if r == 0 { Ok(()) } else { Err(error(Errno::from_raw_os_error(-r as i32))) }
+        unsafe { advise(addr, size, MADV_COLLAPSE) }
     }
 
     fn sparse(&self, size: usize) -> Result<Addr, OsError> {
@@ -395,52 +418,5 @@ unsafe impl Os for Linux {
 
     fn print(&self, text: &[u8]) {
         Linux::print(text);
-    }
-}
-
-impl Linux {
-    /// Whether the process runs with more rights than whoever started it, so that its environment is not to be
-    /// trusted (`AT_SECURE`). Where that cannot be read, it is assumed.
-    pub fn secure() -> bool {
-        use rustix::fs::{Mode, OFlags, open};
-        const AT_SECURE: usize = 23;
-        const WORD: usize = size_of::<usize>();
-        let Ok(file) = open("/proc/self/auxv", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return true };
-        let mut pairs = [0u8; 64 * 2 * WORD];
-        let n = rustix::io::read(&file, &mut pairs).unwrap_or(0);
-        let word = |b: &[u8]| b.iter().rev().fold(0usize, |w, &byte| (w << 8) | byte as usize);
-        let little = cfg!(target_endian = "little");
-        for pair in pairs.get(..n).unwrap_or_default().chunks_exact(2 * WORD) {
-            let (key, value) = pair.split_at(WORD);
-            if little && word(key) == AT_SECURE {
-                return word(value) != 0;
-            }
-        }
-        true
-    }
-
-    /// This process's number.
-    pub fn pid() -> i32 {
-        process::getpid().as_raw_nonzero().get()
-    }
-
-    /// The start of a file, as far as `buffer` reaches; nothing where there is none.
-    pub fn read_file<'a>(path: &[u8], buffer: &'a mut [u8]) -> &'a [u8] {
-        use rustix::fs::{Mode, OFlags, open};
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let Ok(file) = open(path, flags, Mode::empty()) else { return &[] };
-        let n = rustix::io::read(&file, &mut *buffer).unwrap_or(0);
-        buffer.get(..n).unwrap_or_default()
-    }
-
-    /// Creates or empties a file and hands it to `f`.
-    pub fn with_file<R>(path: &[u8], f: impl FnOnce(rustix::fd::BorrowedFd<'_>) -> R) -> Result<R, OsError> {
-        use rustix::fd::AsFd;
-        use rustix::fs::{Mode, OFlags, open};
-        // Not to wait for ever at a pipe that nobody reads; where somebody does, writes may wait.
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let file = open(path, flags | OFlags::NONBLOCK, Mode::from_raw_mode(0o644)).map_err(error)?;
-        rustix::fs::fcntl_setfl(&file, OFlags::empty()).map_err(error)?;
-        Ok(f(file.as_fd()))
     }
 }

@@ -19,11 +19,11 @@
 //! | [`Os::fault`] | Ready or Prepared | Reserved |
 //! | [`Os::free`] | any | None |
 //! | [`Os::alloc`] | None | Ready |
+//! | [`Os::guard`] | Ready | Ready for the books, but a touch faults |
+//! | [`Os::unguard`] | guarded | Ready |
 
 #[cfg(target_os = "linux")]
 mod enclosure;
-#[cfg(target_os = "linux")]
-mod environment;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
@@ -152,6 +152,19 @@ pub unsafe trait Os: Platform + Sync {
     /// # Safety
     /// The range is the caller's and holds nothing that is needed.
     unsafe fn free(&self, addr: Addr, size: usize) -> Result<(), OsError>;
+
+    /// Has a touch of the range fault until [`Os::unguard`], as at the end of a stack. The content is lost. The range stays
+    /// Ready for the books: it is memory in use. A home that can't make a touch fault does nothing.
+    ///
+    /// # Safety
+    /// The range is Ready and the caller's, and holds nothing that is needed.
+    unsafe fn guard(&self, addr: Addr, size: usize) -> Result<(), OsError>;
+
+    /// Undoes [`Os::guard`]. What the range holds is not said.
+    ///
+    /// # Safety
+    /// The range was guarded, as a whole, and is the caller's.
+    unsafe fn unguard(&self, addr: Addr, size: usize) -> Result<(), OsError>;
 
     /// Asks for huge pages. Changes no state; advice that may be ignored.
     ///

@@ -335,9 +335,10 @@ impl Sim {
         self.machine().states.total(state)
     }
 
-    /// Bytes in Ready, sparse ones apart: what `mapped_ready` must say.
+    /// Bytes in Ready, guarded or not, sparse ones apart: what `mapped_ready` must say.
     pub fn ready_bytes(&self) -> usize {
-        self.bytes_in(State::Ready)
+        let machine = self.machine();
+        machine.states.total(State::Ready) + machine.states.total(State::Guarded)
     }
 
     /// Bytes in Prepared.

@@ -156,12 +156,17 @@ impl<O: Os> Caches<O> {
         f(&self.shared.lock())
     }
 
-    /// Takes every lock from the books' down to the heap's for a fork, in rank order.
-    pub fn hold_for_fork(&self) {
+    /// As [`Caches::with_shared`]. `None`: the cache was not to be had for so many nanoseconds.
+    pub fn with_shared_within<R>(&self, nanos: u64, f: impl FnOnce(&Cache) -> R) -> Option<R> {
+        self.shared.lock_within(Some(nanos)).map(|cache| f(&cache))
+    }
+
+    /// Takes every lock from the books' down to the heap's for a fork, in rank order; `stacks` takes that of the stacks.
+    pub fn hold_for_fork(&self, stacks: impl FnOnce()) {
         self.central.heap().books().hold_for_fork(self.central.heap().vm().os());
         hold_row([&self.pool]);
         hold_row([&self.shared]);
-        self.central.hold_for_fork();
+        self.central.hold_for_fork(stacks);
         self.hands_rest.store(self.hands_rest(), Ordering::Relaxed);
     }
 

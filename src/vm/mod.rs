@@ -238,6 +238,26 @@ impl<O: Os> Vm<O> {
         let _ = unsafe { self.os.huge_page(addr, size) };
     }
 
+    /// Has a touch of the range fault, which stays Ready and where it is in the accounts.
+    ///
+    /// # Safety
+    /// The range is Ready, the caller's, and holds nothing that is needed.
+    pub unsafe fn guard(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        held::assert_not_held(Rank::Heap);
+        // SAFETY: the caller's promise is the verb's.
+        unsafe { self.os.guard(addr, size) }
+    }
+
+    /// Undoes [`Vm::guard`].
+    ///
+    /// # Safety
+    /// The range was guarded as a whole, and is the caller's.
+    pub unsafe fn unguard(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        held::assert_not_held(Rank::Heap);
+        // SAFETY: the caller's promise is the verb's.
+        unsafe { self.os.unguard(addr, size) }
+    }
+
     /// Moves physical pages from one Ready range to another; both stay Ready.
     ///
     /// # Safety

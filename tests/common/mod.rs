@@ -49,6 +49,16 @@ pub fn home(name: &str) -> PathBuf {
     scratch().join(target).join("release")
 }
 
+/// As [`home`], built as `cargo build` does it: not optimised, with everything checked that checked builds check.
+pub fn checked_home(name: &str) -> PathBuf {
+    let target = format!("home-{name}-checked");
+    let config = ["opt-level=0", "debug-assertions=true", "overflow-checks=true", "lto=false"];
+    let arguments: Vec<String> = config.iter().map(|line| format!("--config=profile.release.{line}")).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    build(&target, &root().join("tests/homes").join(name), &arguments, "");
+    scratch().join(target).join("release")
+}
+
 /// The model of many threads, `tests/homes/scaling`, built so that it sees every access to memory.
 pub fn scaling() -> PathBuf {
     // Named, so that neither build scripts nor macros get the flags.

@@ -86,8 +86,8 @@ fn sparse_memory_reads_as_zero_and_stands_outside_the_accounts() {
 }
 
 /// Touches that must kill: each is done by a copy of this test program of its own.
-const TOUCHES: [&str; 9] =
-    ["none", "reserved", "prepared", "released", "faulted", "freed", "gap", "sparse-write", "window-end"];
+const TOUCHES: [&str; 10] =
+    ["guarded", "none", "reserved", "prepared", "released", "faulted", "freed", "gap", "sparse-write", "window-end"];
 
 #[test]
 fn a_touch_of_what_is_not_ready_is_a_fault() {
@@ -124,7 +124,9 @@ fn touch_child() {
     call!(sim, unused(base.plus(3 * PAGE), PAGE)).unwrap();
     call!(sim, fault(base.plus(4 * PAGE), PAGE)).unwrap();
     call!(sim, free(base.plus(5 * PAGE), PAGE)).unwrap();
+    call!(sim, guard(base.plus(2 * PAGE), PAGE)).unwrap();
     let at = match case.as_str() {
+        "guarded" => base.plus(2 * PAGE),
         "none" => base.plus(6 * PAGE),
         "reserved" => base,
         "prepared" => base.plus(PAGE),

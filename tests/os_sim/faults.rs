@@ -60,6 +60,7 @@ fn a_failed_call_changes_nothing() {
         assert_eq!(act(&sim, verb, base, 8 * PAGE), Err(OsError::OutOfMemory), "{verb:?}");
     }
     assert!(call!(sim, unused(base, PAGE)).is_err());
+    assert!(call!(sim, guard(base, PAGE)).is_err());
     assert!(call!(sim, sparse_ready(sparse, 8)).is_err());
     assert!(call!(sim, move_pages(base, base.plus(2 * PAGE), PAGE)).is_err());
     assert_eq!(sim.ranges(), before);

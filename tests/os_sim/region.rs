@@ -243,7 +243,16 @@ fn a_region_says_what_it_cannot_do() {
     assert_eq!(call!(region, huge_page(base, PAGE)), Ok(()));
     let invalid = Err(OsError::Errno(22));
     for (at, size) in [(base.plus(1), PAGE), (base, 0), (base, 1), (Addr(PAGE), PAGE), (base, ARENA_SIZE + PAGE)] {
-        for verb in [Verb::Map, Verb::Used, Verb::Unused, Verb::Fault, Verb::Free, Verb::HugePage, Verb::NoHugePage] {
+        for verb in [
+            Verb::Map,
+            Verb::Used,
+            Verb::Unused,
+            Verb::Fault,
+            Verb::Free,
+            Verb::HugePage,
+            Verb::NoHugePage,
+            Verb::Guard,
+        ] {
             assert_eq!(act(&region, verb, at, size), invalid, "{verb:?}");
         }
         assert_eq!(region.reserve(Some(at), size), Err(OsError::Errno(22)));

@@ -7,7 +7,7 @@ use crossfoot::units::MIB;
 
 /// What the room's table says: the state after `verb` on a page in `from`, or `None` if illegal.
 fn table(verb: Verb, from: State) -> Option<State> {
-    use State::{None as Nothing, Prepared, Ready, Reserved, Sparse, SparseReady};
+    use State::{Guarded, None as Nothing, Prepared, Ready, Reserved, Sparse, SparseReady};
     match (verb, from) {
         (Verb::Map, Reserved) => Some(Prepared),
         (Verb::Used, Prepared | Ready) => Some(Ready),
@@ -15,17 +15,21 @@ fn table(verb: Verb, from: State) -> Option<State> {
         (Verb::Fault, Prepared | Ready) => Some(Reserved),
         (Verb::Free, Reserved | Prepared | Ready | Sparse | SparseReady) => Some(Nothing),
         (Verb::HugePage | Verb::NoHugePage | Verb::Collapse, Prepared | Ready) => Some(from),
+        (Verb::Guard, Ready) => Some(Guarded),
+        (Verb::Unguard, Guarded) => Some(Ready),
         (Verb::SparseReady, Sparse | SparseReady) => Some(SparseReady),
         _ => None,
     }
 }
 
-const ON_A_RANGE: [Verb; 9] = [
+const ON_A_RANGE: [Verb; 11] = [
     Verb::Map,
     Verb::Used,
     Verb::Unused,
     Verb::Fault,
     Verb::Free,
+    Verb::Guard,
+    Verb::Unguard,
     Verb::HugePage,
     Verb::NoHugePage,
     Verb::Collapse,
@@ -34,7 +38,8 @@ const ON_A_RANGE: [Verb; 9] = [
 
 #[test]
 fn every_verb_from_every_state_as_the_table_says() {
-    let states = [State::None, State::Reserved, State::Prepared, State::Ready, State::Sparse, State::SparseReady];
+    use State::{Guarded, Prepared, Ready, Reserved, Sparse, SparseReady};
+    let states = [State::None, Reserved, Prepared, Ready, Sparse, SparseReady, Guarded];
     for verb in ON_A_RANGE {
         for from in states {
             let sim = Sim::new();
@@ -139,7 +144,7 @@ fn a_taken_place_is_an_answer_and_changes_nothing() {
 proptest! {
     /// Random calls on a few pages against an array with one state per page.
     #[test]
-    fn states_agree_with_a_plain_array(calls in prop::collection::vec((0..10usize, 0..24usize, 1..9usize), 1..120)) {
+    fn states_agree_with_a_plain_array(calls in prop::collection::vec((0..12usize, 0..24usize, 1..9usize), 1..120)) {
         const PAGES: usize = 32;
         let sim = Sim::new();
         let base = sim.place().base;
@@ -173,7 +178,7 @@ proptest! {
             for (page, &state) in model.iter().enumerate() {
                 prop_assert_eq!(sim.state_at(base.plus(page * PAGE)), state);
             }
-            for state in [State::Reserved, State::Prepared, State::Ready] {
+            for state in [State::Reserved, State::Prepared, State::Ready, State::Guarded] {
                 let pages = model.iter().filter(|&&s| s == state).count();
                 prop_assert_eq!(sim.bytes_in(state), pages * PAGE);
             }

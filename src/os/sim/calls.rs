@@ -29,6 +29,10 @@ pub enum Verb {
     Fault,
     /// [`Os::free`](crate::os::Os::free).
     Free,
+    /// [`Os::guard`](crate::os::Os::guard).
+    Guard,
+    /// [`Os::unguard`](crate::os::Os::unguard).
+    Unguard,
     /// [`Os::huge_page`](crate::os::Os::huge_page).
     HugePage,
     /// [`Os::no_huge_page`](crate::os::Os::no_huge_page).
@@ -51,7 +55,7 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb, in the order of their numbers.
-    pub const ALL: [Verb; 16] = [
+    pub const ALL: [Verb; 18] = [
         Verb::Reserve,
         Verb::Alloc,
         Verb::Map,
@@ -59,6 +63,8 @@ impl Verb {
         Verb::Unused,
         Verb::Fault,
         Verb::Free,
+        Verb::Guard,
+        Verb::Unguard,
         Verb::HugePage,
         Verb::NoHugePage,
         Verb::Collapse,
@@ -80,6 +86,8 @@ impl Verb {
             Verb::Unused => "unused",
             Verb::Fault => "fault",
             Verb::Free => "free",
+            Verb::Guard => "guard",
+            Verb::Unguard => "unguard",
             Verb::HugePage => "huge_page",
             Verb::NoHugePage => "no_huge_page",
             Verb::Collapse => "collapse",
@@ -104,7 +112,8 @@ impl Verb {
             Verb::Used | Verb::Fault | Verb::HugePage | Verb::NoHugePage | Verb::Collapse => {
                 &[State::Prepared, State::Ready]
             }
-            Verb::Unused | Verb::MovePages => &[State::Ready],
+            Verb::Unused | Verb::MovePages | Verb::Guard => &[State::Ready],
+            Verb::Unguard => &[State::Guarded],
             // Strict on purpose: address space that is given up twice was somebody else's in between.
             Verb::Free => &[State::Reserved, State::Prepared, State::Ready, State::Sparse, State::SparseReady],
             Verb::SparseReady => &[State::Sparse, State::SparseReady],
@@ -118,7 +127,8 @@ impl Verb {
         match self {
             Verb::Reserve | Verb::Fault => Some(State::Reserved),
             Verb::Map | Verb::Unused => Some(State::Prepared),
-            Verb::Alloc | Verb::Used => Some(State::Ready),
+            Verb::Alloc | Verb::Used | Verb::Unguard => Some(State::Ready),
+            Verb::Guard => Some(State::Guarded),
             Verb::Free => Some(State::None),
             Verb::Sparse => Some(State::Sparse),
             Verb::SparseReady => Some(State::SparseReady),

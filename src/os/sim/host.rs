@@ -74,7 +74,7 @@ impl Host {
     /// accessible and remains so; otherwise the pages read as zero when they are next accessible.
     pub(super) fn show(&self, range: Range<usize>, state: State) {
         match state {
-            State::None | State::Reserved | State::Prepared => self.replace(range, ProtFlags::empty()),
+            State::None | State::Reserved | State::Prepared | State::Guarded => self.replace(range, ProtFlags::empty()),
             State::Sparse => self.replace(range, ProtFlags::READ),
             State::Ready | State::SparseReady => {
                 let ptr = self.pointer(&range);

@@ -24,11 +24,13 @@ pub enum State {
     Sparse,
     /// Sparse and writable.
     SparseReady,
+    /// Ready for the books, and a touch faults.
+    Guarded,
 }
 
 impl State {
     /// How many states there are: the length of a table by state.
-    pub(super) const COUNT: usize = State::SparseReady as usize + 1;
+    pub(super) const COUNT: usize = State::Guarded as usize + 1;
 }
 
 impl fmt::Display for State {

@@ -89,6 +89,14 @@ unsafe impl Os for Sim {
         self.change(Verb::Free, addr, size)
     }
 
+    unsafe fn guard(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        self.change(Verb::Guard, addr, size)
+    }
+
+    unsafe fn unguard(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        self.change(Verb::Unguard, addr, size)
+    }
+
     unsafe fn huge_page(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         self.change(Verb::HugePage, addr, size)
     }
@@ -262,8 +270,10 @@ impl Machine {
         if verb.to() != Some(State::Ready) {
             return Ok(());
         }
-        let grows = range.len() - self.states.bytes_in(range.clone(), State::Ready);
-        match self.states.total(State::Ready).checked_add(grows) {
+        let ready = |state| self.states.bytes_in(range.clone(), state);
+        let grows = range.len() - ready(State::Ready) - ready(State::Guarded);
+        let all = self.states.total(State::Ready) + self.states.total(State::Guarded);
+        match all.checked_add(grows) {
             Some(ready) if grows == 0 || ready <= self.ready_limit => Ok(()),
             _ => Err(OsError::OutOfMemory),
         }

@@ -139,6 +139,16 @@ unsafe impl Os for Machine {
         call(|sim| unsafe { Os::free(sim, addr, size) })
     }
 
+    unsafe fn guard(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: the caller's promise.
+        call(|sim| unsafe { sim.guard(addr, size) })
+    }
+
+    unsafe fn unguard(&self, addr: Addr, size: usize) -> Result<(), OsError> {
+        // SAFETY: the caller's promise.
+        call(|sim| unsafe { sim.unguard(addr, size) })
+    }
+
     unsafe fn huge_page(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         // SAFETY: see above.
         call(|sim| unsafe { sim.huge_page(addr, size) })

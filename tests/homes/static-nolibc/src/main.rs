@@ -11,6 +11,9 @@ use alloc::vec::Vec;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use crossfoot::account::Totals;
+use crossfoot::global::{self, on_system_stack};
+use crossfoot::mem_stats::MemStats;
 use origin::{program, thread};
 
 #[global_allocator]
@@ -89,6 +92,41 @@ fn trade(seed: usize, out: &Hatch, back: &Hatch) -> bool {
     })
 }
 
+/// The stack of the small thread, in bytes.
+const SMALL: usize = 8 << 10;
+/// What it uses of that before it reads: with the frames around it, three quarters.
+const USED: usize = 6_300;
+
+/// Reads everything, with three quarters of the thread's stack used up. Returns whether all is well.
+#[inline(never)]
+fn read_in_little(low: usize) -> bool {
+    let used = core::hint::black_box([1u8; USED]);
+    // The end of the frame, as good as.
+    let left = used.as_ptr().addr() - low;
+    let read = on_system_stack(|| {
+        let mut stats = MemStats::new();
+        global::mem_stats(&mut stats).is_some_and(|answer| answer.is_complete()) && stats.mallocs > 0
+    });
+    let mut totals = Totals::new();
+    let read = read && global::read_totals(&mut totals).is_some();
+    left <= SMALL / 4 && read && A.crossfoot() && core::hint::black_box(&used).iter().all(|&byte| byte == 1)
+}
+
+/// A thread of a small stack.
+fn small() -> bool {
+    let body = |_: &mut [Option<NonNull<core::ffi::c_void>>]| {
+        // SAFETY: the calling thread is there.
+        let (low, size, _) = unsafe { thread::stack(thread::current()) };
+        let good = size <= SMALL && read_in_little(low.addr());
+        A.retire_thread();
+        NonNull::new(core::ptr::without_provenance_mut(if good { 1 } else { 2 }))
+    };
+    // SAFETY: the function touches nothing of others.
+    let Ok(thread) = (unsafe { thread::create(body, &[], SMALL, thread::default_guard_size()) }) else { return false };
+    // SAFETY: the thread was created above and is joined once.
+    unsafe { thread::join(thread) }.is_some_and(|value| value.as_ptr().addr() == 1)
+}
+
 #[unsafe(no_mangle)]
 unsafe fn origin_main(_argc: usize, _argv: *mut *mut u8, _envp: *mut *mut u8) -> i32 {
     let stack = thread::default_stack_size();
@@ -106,6 +144,10 @@ unsafe fn origin_main(_argc: usize, _argv: *mut *mut u8, _envp: *mut *mut u8) ->
     // SAFETY: the thread was created above and is joined once.
     let theirs = unsafe { thread::join(other) }.is_some_and(|value| value.as_ptr().addr() == 1);
     let balanced = A.crossfoot();
+    if !small() {
+        say(b"a small thread failed\n");
+        return 1;
+    }
     say(match (mine && theirs, balanced) {
         (true, true) => b"balanced\n",
         (false, _) => b"damaged\n",

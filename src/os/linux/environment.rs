@@ -1,8 +1,10 @@
-//! Linux: one variable of the environment that the process was started with.
+//! What else the faces ask of the system: the environment that the process was started with, its number, files.
 
 use rustix::io::Errno;
+use rustix::process;
 
-use super::{Linux, OsError};
+use super::{Linux, error};
+use crate::os::OsError;
 
 impl Linux {
     /// The value of an environment variable at the start of the process, copied to `buffer`; `None` where it
@@ -35,6 +37,51 @@ impl Linux {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the process runs with more rights than whoever started it, so that its environment is not to be
+    /// trusted (`AT_SECURE`). Where that cannot be read, it is assumed.
+    pub fn secure() -> bool {
+        use rustix::fs::{Mode, OFlags, open};
+        const AT_SECURE: usize = 23;
+        const WORD: usize = size_of::<usize>();
+        let Ok(file) = open("/proc/self/auxv", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return true };
+        let mut pairs = [0u8; 64 * 2 * WORD];
+        let n = rustix::io::read(&file, &mut pairs).unwrap_or(0);
+        let word = |b: &[u8]| b.iter().rev().fold(0usize, |w, &byte| (w << 8) | byte as usize);
+        let little = cfg!(target_endian = "little");
+        for pair in pairs.get(..n).unwrap_or_default().chunks_exact(2 * WORD) {
+            let (key, value) = pair.split_at(WORD);
+            if little && word(key) == AT_SECURE {
+                return word(value) != 0;
+            }
+        }
+        true
+    }
+
+    /// This process's number.
+    pub fn pid() -> i32 {
+        process::getpid().as_raw_nonzero().get()
+    }
+
+    /// The start of a file, as far as `buffer` reaches; nothing where there is none.
+    pub fn read_file<'a>(path: &[u8], buffer: &'a mut [u8]) -> &'a [u8] {
+        use rustix::fs::{Mode, OFlags, open};
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let Ok(file) = open(path, flags, Mode::empty()) else { return &[] };
+        let n = rustix::io::read(&file, &mut *buffer).unwrap_or(0);
+        buffer.get(..n).unwrap_or_default()
+    }
+
+    /// Creates or empties a file and hands it to `f`.
+    pub fn with_file<R>(path: &[u8], f: impl FnOnce(rustix::fd::BorrowedFd<'_>) -> R) -> Result<R, OsError> {
+        use rustix::fd::AsFd;
+        use rustix::fs::{Mode, OFlags, open};
+        // Not to wait for ever at a pipe that nobody reads; where somebody does, writes may wait.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let file = open(path, flags | OFlags::NONBLOCK, Mode::from_raw_mode(0o644)).map_err(error)?;
+        rustix::fs::fcntl_setfl(&file, OFlags::empty()).map_err(error)?;
+        Ok(f(file.as_fd()))
     }
 }
 

@@ -1,0 +1,36 @@
+//! Spans that are stacks.
+
+use super::{Heap, Use};
+use crate::account::{Entry, Writer};
+use crate::os::Os;
+use crate::span::{Kind, Span};
+use crate::units::Pages;
+
+/// What a stack's span is wanted for.
+const STACK: Use = Use::Manual(Kind::Stack);
+
+impl<O: Os> Heap<O> {
+    /// Takes a span for a stack. `None`: no memory, or the lock was not to be had for `nanos` nanoseconds. The caller owns
+    /// the writer.
+    pub fn take_stack(&self, writer: &Writer, pages: Pages, align: usize, nanos: Option<u64>) -> Option<&Span> {
+        let mut entry = Entry::new();
+        let mut guard = self.state.lock_within(nanos)?;
+        let span = self.take_locked(&mut guard, pages, align, STACK, &mut entry);
+        // The heap may have grown, also in vain.
+        if !entry.is_empty() {
+            self.books.post(writer, &entry);
+        }
+        drop(guard);
+        span.map(|(span, _)| span)
+    }
+
+    /// Takes a stack's span back. The caller owns the writer.
+    ///
+    /// # Safety
+    /// The span came from [`Heap::take_stack`]; nobody uses its memory, all of which can be touched, or its record any
+    /// more.
+    pub unsafe fn give_back_stack(&self, writer: &Writer, span: &Span) {
+        // SAFETY: the caller's promise.
+        unsafe { self.give_back(writer, span, STACK) };
+    }
+}
