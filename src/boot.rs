@@ -6,7 +6,11 @@
 //! Start-up happens in the first allocation, under the boot lock: books, then page heap, then the
 //! caller's cache. It reads no environment; the face does and hands the options in.
 //!
+//! Reading metrics is in `boot/reading.rs`.
+//!
 //! Invariant: until start-up has succeeded, every lookup of an address finds nothing and no cache exists.
+
+mod reading;
 
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -15,10 +19,12 @@ use crate::account::{self, Answer, Snapshot, Totals};
 use crate::cache::Cache;
 use crate::lock::{Mutex, Rank, hold_row, let_go_row};
 use crate::mem_stats::{self, Balance, MemStats};
-use crate::metrics::Reading;
+use crate::metrics::{Kept, Reading};
 use crate::os::{Os, OsError};
 use crate::report::Line;
 use crate::thread::Caches;
+
+pub use reading::Metrics;
 
 /// An allocator: everything, in one value. It takes no memory before its first allocation.
 pub struct Kernel<O: Os> {
@@ -30,6 +36,10 @@ pub struct Kernel<O: Os> {
     sysmon: Mutex<O, ()>,
     /// Taken by a crossfoot and by a fork, so that no trace is seen half started. Nobody else yet.
     trace: Mutex<O, ()>,
+    /// What the readers of metrics read into, one at a time.
+    metrics: Mutex<O, Reading>,
+    /// What an audit found out from the system. Written under the metrics lock.
+    figures: Kept,
     /// Whether every reading of statistics is compared with everything it can be compared with.
     double_check: AtomicBool,
     /// Whether caches that are adopted from now on validate every free.
@@ -45,6 +55,8 @@ impl<O: Os> Kernel<O> {
             ready: AtomicBool::new(false),
             sysmon: Mutex::new(Rank::Sysmon, ()),
             trace: Mutex::new(Rank::Trace, ()),
+            metrics: Mutex::new(Rank::Metrics, Reading::new()),
+            figures: Kept::new(),
             double_check: AtomicBool::new(cfg!(feature = "testing")),
             check: AtomicBool::new(false),
         }
@@ -124,6 +136,7 @@ impl<O: Os> Kernel<O> {
         hold_row([&self.tried]);
         hold_row([&self.sysmon]);
         hold_row([&self.trace]);
+        hold_row([&self.metrics]);
         self.caches.hold_for_fork();
     }
 
@@ -135,6 +148,7 @@ impl<O: Os> Kernel<O> {
         // SAFETY: the caller's promise.
         unsafe {
             self.caches.release_after_fork(child);
+            let_go_row([&self.metrics]);
             let_go_row([&self.trace]);
             let_go_row([&self.sysmon]);
             let_go_row([&self.tried]);
@@ -230,18 +244,5 @@ impl<O: Os> Kernel<O> {
         let _trace = self.trace.lock();
         // SAFETY: the caller's promise.
         unsafe { mem_stats::read_slow(caches) }
-    }
-
-    /// What metrics are computed from, in the process `pid`.
-    pub fn reading(&self, snapshot: &Snapshot, pid: i32) -> Reading {
-        let (central, heap) = (self.caches.central().contention(), self.caches.central().heap().contention());
-        Reading {
-            snapshot: snapshot.clone(),
-            caches: self.caches.made() as u64,
-            contended: central.0 + heap.0,
-            waited: central.1 + heap.1,
-            stale: self.caches.central().heap().books().stale_reads(),
-            pid: pid.unsigned_abs().into(),
-        }
     }
 }

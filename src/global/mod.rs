@@ -15,9 +15,11 @@ mod allocator_api;
 mod exit;
 mod heaps;
 mod life;
+pub mod metrics;
 mod read;
 mod rust;
 mod settings;
+mod stack;
 mod trim;
 
 use core::ffi::{c_int, c_void};

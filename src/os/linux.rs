@@ -3,18 +3,22 @@
 //! Calls that rustix lacks, made through the raw call of `arch`: `exit_group`, `madvise` with `MADV_COLLAPSE`,
 //! and `clock_gettime` without the vDSO, which rustix would look for where valgrind has none.
 
+mod files;
+mod mm;
+
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
 use rustix::io::Errno;
-use rustix::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 use rustix::process::{self, Resource};
 use rustix::thread::{self, MembarrierCommand};
 
+use super::calls::{CALLS, Call, Counts, Made};
 use super::{Os, OsError, Platform, Window};
 use crate::arch;
 use crate::config::MAX_PHYSICAL_PAGE;
 use crate::units::{Addr, GIB, KIB, MIB, align_down, align_up};
+use mm::{Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 
 /// Where arenas start if the address space allows: the place that Go uses, far from programs, their
 /// `brk` heap and the kernel's own choices, and easy to recognise in a debugger.
@@ -37,6 +41,9 @@ const CLOCK_MONOTONIC: usize = 1;
 
 /// The Linux kernel under this process.
 pub struct Linux;
+
+/// The calls that this process made through here.
+static MADE: Counts = Counts::new();
 
 /// The size of a physical page; 0 until it is known.
 static PHYSICAL_PAGE: AtomicUsize = AtomicUsize::new(0);
@@ -82,9 +89,7 @@ fn void(addr: Addr) -> *mut c_void {
 
 /// Anonymous private memory anywhere.
 fn anywhere(size: usize, prot: ProtFlags, flags: MapFlags) -> Result<Addr, OsError> {
-    // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
-    let p = unsafe { mm::mmap_anonymous(core::ptr::null_mut(), size, prot, MapFlags::PRIVATE | flags) };
-    p.map(|p| Addr::of(p.cast::<u8>())).map_err(error)
+    mm::anywhere(size, prot, MapFlags::PRIVATE | flags).map(|p| Addr::of(p.cast::<u8>())).map_err(error)
 }
 
 /// Sends `SIGABRT` to this thread, unblocked.
@@ -203,6 +208,11 @@ impl Linux {
         Ok(())
     }
 
+    /// This process's number.
+    pub fn pid() -> i32 {
+        process::getpid().as_raw_nonzero().get()
+    }
+
     /// The limit on this process's address space, in bytes.
     pub fn address_space_limit() -> Option<u64> {
         process::getrlimit(Resource::As).current
@@ -211,7 +221,10 @@ impl Linux {
 
 impl Platform for Linux {
     fn yield_now() {
-        thread::sched_yield();
+        let _ = MADE.count(Call::SchedYield, || {
+            thread::sched_yield();
+            Ok::<(), Errno>(())
+        });
     }
 
     fn now() -> u64 {
@@ -317,8 +330,7 @@ unsafe impl Os for Linux {
 
     unsafe fn collapse(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         // SAFETY: advice about the caller's own memory, which keeps its content.
-        let r = unsafe { arch::syscall3(arch::SYS_MADVISE, addr.0, size, MADV_COLLAPSE) };
-        if r == 0 { Ok(()) } else { Err(error(Errno::from_raw_os_error(-r as i32))) }
+        unsafe { mm::madvise_number(addr.0, size, MADV_COLLAPSE) }.map_err(error)
     }
 
     fn sparse(&self, size: usize) -> Result<Addr, OsError> {
@@ -369,132 +381,18 @@ unsafe impl Os for Linux {
     }
 
     fn register_fence(&self) -> bool {
-        thread::membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok()
+        MADE.count(Call::Membarrier, || thread::membarrier(MembarrierCommand::RegisterPrivateExpedited)).is_ok()
     }
 
     fn fence_all(&self) -> bool {
-        thread::membarrier(MembarrierCommand::PrivateExpedited).is_ok()
+        MADE.count(Call::Membarrier, || thread::membarrier(MembarrierCommand::PrivateExpedited)).is_ok()
     }
 
     fn print(&self, text: &[u8]) {
         Linux::print(text);
     }
-}
 
-impl Linux {
-    /// The value of an environment variable at the start of the process, copied to `buffer`; `None` where it
-    /// is not set or cannot be read, an error where it does not fit.
-    ///
-    /// Read from `/proc`, because a libc may not have set its own `environ` yet when the first
-    /// allocation happens, and there may be no libc.
-    pub fn environment<'a>(name: &str, buffer: &'a mut [u8]) -> Result<Option<&'a [u8]>, OsError> {
-        use rustix::fs::{Mode, OFlags, open};
-        let Ok(file) = open("/proc/self/environ", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
-            return Ok(None);
-        };
-        let mut chunk = [0u8; 1024];
-        let mut scan = Scan { name: name.as_bytes(), matched: 0, state: State::Name, len: 0 };
-        loop {
-            let n = match rustix::io::read(&file, &mut chunk) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(Errno::INTR) => continue,
-                Err(_) => return Ok(None),
-            };
-            for &byte in chunk.get(..n).unwrap_or_default() {
-                if scan.byte(byte, buffer) {
-                    return if scan.len <= buffer.len() {
-                        Ok(buffer.get(..scan.len))
-                    } else {
-                        Err(OsError::OutOfMemory)
-                    };
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether the process runs with more rights than whoever started it, so that its environment is not to be
-    /// trusted (`AT_SECURE`). Where that cannot be read, it is assumed.
-    pub fn secure() -> bool {
-        use rustix::fs::{Mode, OFlags, open};
-        const AT_SECURE: usize = 23;
-        const WORD: usize = size_of::<usize>();
-        let Ok(file) = open("/proc/self/auxv", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return true };
-        let mut pairs = [0u8; 64 * 2 * WORD];
-        let n = rustix::io::read(&file, &mut pairs).unwrap_or(0);
-        let word = |b: &[u8]| b.iter().rev().fold(0usize, |w, &byte| (w << 8) | byte as usize);
-        let little = cfg!(target_endian = "little");
-        for pair in pairs.get(..n).unwrap_or_default().chunks_exact(2 * WORD) {
-            let (key, value) = pair.split_at(WORD);
-            if little && word(key) == AT_SECURE {
-                return word(value) != 0;
-            }
-        }
-        true
-    }
-
-    /// This process's number.
-    pub fn pid() -> i32 {
-        process::getpid().as_raw_nonzero().get()
-    }
-
-    /// The start of a file, as far as `buffer` reaches; nothing where there is none.
-    pub fn read_file<'a>(path: &[u8], buffer: &'a mut [u8]) -> &'a [u8] {
-        use rustix::fs::{Mode, OFlags, open};
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let Ok(file) = open(path, flags, Mode::empty()) else { return &[] };
-        let n = rustix::io::read(&file, &mut *buffer).unwrap_or(0);
-        buffer.get(..n).unwrap_or_default()
-    }
-
-    /// Creates or empties a file and hands it to `f`.
-    pub fn with_file<R>(path: &[u8], f: impl FnOnce(rustix::fd::BorrowedFd<'_>) -> R) -> Result<R, OsError> {
-        use rustix::fd::AsFd;
-        use rustix::fs::{Mode, OFlags, open};
-        // Not to wait for ever at a pipe that nobody reads; where somebody does, writes may wait.
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let file = open(path, flags | OFlags::NONBLOCK, Mode::from_raw_mode(0o644)).map_err(error)?;
-        rustix::fs::fcntl_setfl(&file, OFlags::empty()).map_err(error)?;
-        Ok(f(file.as_fd()))
-    }
-}
-
-/// Where in a list of `NAME=value\0` a scan is.
-#[derive(PartialEq, Eq)]
-enum State {
-    Name,
-    Other,
-    Value,
-}
-
-/// A scan for one variable, byte by byte.
-struct Scan<'a> {
-    name: &'a [u8],
-    matched: usize,
-    state: State,
-    len: usize,
-}
-
-impl Scan<'_> {
-    /// Takes one byte; `true` when the value is complete in `buffer`.
-    fn byte(&mut self, byte: u8, buffer: &mut [u8]) -> bool {
-        match self.state {
-            State::Name if self.matched == self.name.len() && byte == b'=' => self.state = State::Value,
-            State::Name if self.name.get(self.matched) == Some(&byte) => self.matched += 1,
-            State::Value if byte == 0 => return true,
-            State::Value => {
-                if let Some(place) = buffer.get_mut(self.len) {
-                    *place = byte;
-                }
-                self.len += 1;
-            }
-            _ => self.state = State::Other,
-        }
-        if byte == 0 {
-            self.state = State::Name;
-            self.matched = 0;
-        }
-        false
+    fn calls(&self) -> Option<[Made; CALLS]> {
+        Some(MADE.read())
     }
 }

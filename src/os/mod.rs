@@ -20,6 +20,7 @@
 //! | [`Os::free`] | any | None |
 //! | [`Os::alloc`] | None | Ready |
 
+mod calls;
 #[cfg(target_os = "linux")]
 mod enclosure;
 #[cfg(target_os = "linux")]
@@ -28,6 +29,7 @@ mod region;
 #[cfg(feature = "testing")]
 pub mod sim;
 
+pub use calls::{CALL_NAMES, CALLS, Call, Made};
 #[cfg(target_os = "linux")]
 pub use enclosure::{Enclosure, Extent};
 #[cfg(target_os = "linux")]
@@ -182,4 +184,9 @@ pub unsafe trait Os: Platform + Sync {
 
     /// Writes to standard error, as far as it goes.
     fn print(&self, text: &[u8]);
+
+    /// How many system calls were made; `None` where nobody counts them for this system alone.
+    fn calls(&self) -> Option<[Made; CALLS]> {
+        None
+    }
 }
