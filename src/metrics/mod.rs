@@ -39,6 +39,7 @@
 mod aggregates;
 mod kept;
 mod labels;
+mod notes;
 mod openmetrics;
 mod reading;
 mod report;
@@ -48,6 +49,7 @@ mod table;
 pub use aggregates::{Aggregate, Aggregates};
 pub use kept::Kept;
 pub use labels::Labels;
+pub use notes::{IDENTITIES, NOTES};
 pub use openmetrics::write_openmetrics;
 pub use reading::{LOCKS, OS_WORDS, OsFigures, Peaks, Reading, WORDS};
 pub use report::{Verdict, write, write_json, write_table};
