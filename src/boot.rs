@@ -6,7 +6,11 @@
 //! Start-up happens in the first allocation, under the boot lock: books, then page heap, then the
 //! caller's cache. It reads no environment; the face does and hands the options in.
 //!
+//! Reading metrics is in `boot/reading.rs`.
+//!
 //! Invariant: until start-up has succeeded, every lookup of an address finds nothing and no cache exists.
+
+mod reading;
 
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +20,7 @@ use crate::audit::Places;
 use crate::cache::Cache;
 use crate::lock::{Mutex, Rank, hold_row, let_go_row};
 use crate::mem_stats::{self, Balance, MemStats};
-use crate::metrics::{FORMAT, Reading};
+use crate::metrics::{FORMAT, Kept, Reading};
 use crate::os::{Os, OsError};
 use crate::report::Line;
 use crate::span::Span;
@@ -26,6 +30,8 @@ use crate::units::PAGE_SHIFT;
 use crate::vm::Vm;
 
 mod ledger;
+
+pub use reading::Metrics;
 
 /// An allocator: everything, in one value. It takes no memory before its first allocation.
 pub struct Kernel<O: Os> {
@@ -38,6 +44,10 @@ pub struct Kernel<O: Os> {
     sysmon: Mutex<O, ()>,
     /// Taken by a crossfoot and by a fork, so that no trace is seen half started. Nobody else yet.
     trace: Mutex<O, ()>,
+    /// What the readers of metrics read into, one at a time.
+    metrics: Mutex<O, Reading>,
+    /// What an audit found out from the system. Written under the metrics lock.
+    figures: Kept,
     /// Whether every reading of statistics is compared with everything it can be compared with.
     double_check: AtomicBool,
     /// Whether caches that are adopted from now on validate every free.
@@ -54,6 +64,8 @@ impl<O: Os> Kernel<O> {
             ready: AtomicBool::new(false),
             sysmon: Mutex::new(Rank::Sysmon, ()),
             trace: Mutex::new(Rank::Trace, ()),
+            metrics: Mutex::new(Rank::Metrics, Reading::new()),
+            figures: Kept::new(),
             double_check: AtomicBool::new(cfg!(feature = "testing")),
             check: AtomicBool::new(false),
         }
@@ -147,6 +159,7 @@ impl<O: Os> Kernel<O> {
         hold_row([&self.tried]);
         hold_row([&self.sysmon]);
         hold_row([&self.trace]);
+        hold_row([&self.metrics]);
         self.vm().ledger().hold_readings();
         self.caches.hold_for_fork(|| self.stacks.hold_for_fork());
         self.vm().ledger().hold_list();
@@ -163,6 +176,7 @@ impl<O: Os> Kernel<O> {
             self.stacks.release_after_fork();
             self.caches.release_after_fork(child);
             self.vm().ledger().release_readings();
+            let_go_row([&self.metrics]);
             let_go_row([&self.trace]);
             let_go_row([&self.sysmon]);
             let_go_row([&self.tried]);
@@ -284,24 +298,5 @@ impl<O: Os> Kernel<O> {
             accounts,
             cache: Cache::PLACES,
         }
-    }
-
-    /// What metrics are computed from, in the process `pid`.
-    pub fn reading(&self, snapshot: &Snapshot, pid: i32) -> Reading {
-        let mut reading = Reading::new();
-        reading.snapshot.clone_from(snapshot);
-        self.complete(&mut reading, pid);
-        reading
-    }
-
-    /// Adds to a snapshot what else metrics are computed from.
-    pub(super) fn complete(&self, reading: &mut Reading, pid: i32) {
-        let (central, heap) = (self.caches.central().contention(), self.caches.central().heap().contention());
-        let stacks = self.stacks.contention();
-        reading.caches = self.caches.made() as u64;
-        reading.contended = central.0 + heap.0 + stacks.0;
-        reading.waited = central.1 + heap.1 + stacks.1;
-        reading.stale = self.caches.central().heap().books().stale_reads();
-        reading.pid = pid.unsigned_abs().into();
     }
 }

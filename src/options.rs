@@ -15,6 +15,14 @@ pub enum Format {
     Table,
     /// One JSON object.
     Json,
+    /// OpenMetrics text.
+    OpenMetrics,
+}
+
+impl Format {
+    /// Every format, with its name.
+    pub const ALL: [(&'static str, Format); 3] =
+        [("table", Format::Table), ("json", Format::Json), ("openmetrics", Format::OpenMetrics)];
 }
 
 /// Where the exit report goes. The path is kept in place: there is no memory yet when options are read.
@@ -91,7 +99,7 @@ pub const TABLE: &[Row] = &[
     Row {
         name: "exit_format",
         default: "table",
-        range: "table|json",
+        range: "table|json|openmetrics",
         help: "The form of the exit report.",
         set: |o, v| format(v).map(|f| o.exit_format = f).is_some(),
     },
@@ -122,11 +130,7 @@ fn report(v: &[u8]) -> Option<Report> {
 }
 
 fn format(v: &[u8]) -> Option<Format> {
-    match v {
-        b"table" => Some(Format::Table),
-        b"json" => Some(Format::Json),
-        _ => None,
-    }
+    Format::ALL.iter().find(|(name, _)| name.as_bytes() == v).map(|&(_, format)| format)
 }
 
 fn number(v: &[u8]) -> Option<i32> {

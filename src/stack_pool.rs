@@ -16,7 +16,7 @@ use core::ptr::NonNull;
 use crate::account::Writer;
 use crate::config::MAX_REQUEST;
 use crate::heap::Heap;
-use crate::lock::{Mutex, Rank, hold_row, let_go_row};
+use crate::lock::{Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::os::{Os, OsError};
 use crate::span::{Span, SpanList};
 use crate::units::{Addr, KIB, MIB, PAGE_SIZE, Pages};
@@ -211,9 +211,9 @@ impl<O: Os> StackPool<O> {
         (free.small.iter().map(SpanList::len).sum::<usize>() + free.large.len(), free.bytes)
     }
 
-    /// How often the lock was contended, and how long it was waited for, in nanoseconds.
-    pub fn contention(&self) -> (u64, u64) {
-        (self.free.contended(), self.free.waited_nanos())
+    /// How threads waited for the lock.
+    pub fn waits(&self) -> Waits {
+        self.free.waits()
     }
 
     /// Takes the lock for a fork.

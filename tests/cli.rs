@@ -478,7 +478,10 @@ fn the_tables_are_printed() {
     assert_eq!(printed(&["locks"]), crossfoot::lock::table().to_string());
     assert_eq!(printed(&["locks", "--dot"]), crossfoot::lock::dot().to_string());
     assert!(printed(&["--help"]).contains("Usage: crossfoot"));
-    assert!(printed(&["run", "--help"]).contains("crossfoot run [--report PATH] [--format table|json] [--check] -- "));
+    assert!(
+        printed(&["run", "--help"])
+            .contains("crossfoot run [--report PATH] [--format table|json|openmetrics] [--check] -- ")
+    );
 }
 
 #[test]
@@ -488,7 +491,7 @@ fn wrong_arguments_are_told_in_a_line() {
         (&["rum"], "unrecognized subcommand 'rum'; did you mean 'run'? (see crossfoot --help)"),
         (
             &["run", "--format", "xml", "--report", "R", "sh"],
-            "invalid value 'xml' for '--format <FORMAT>' [possible values: table, json] (see crossfoot --help)",
+            "invalid value 'xml' for '--format <FORMAT>' [possible values: table, json, openmetrics] (see crossfoot --help)",
         ),
         (
             &["run", "--format", "json", "sh"],

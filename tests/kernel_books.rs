@@ -9,7 +9,7 @@ use crossfoot::boot::Kernel;
 use crossfoot::cache::Cache;
 use crossfoot::heap::Use;
 use crossfoot::mem_stats::{self, Balance, MemStats};
-use crossfoot::metrics::{write_json, write_table};
+use crossfoot::metrics::{Metric, Reading, TABLE, write_json, write_table};
 use crossfoot::os::sim::Sim;
 use crossfoot::size_class::Class;
 use crossfoot::span::{Kind, Span};
@@ -106,6 +106,14 @@ impl World {
         balance
     }
 
+    /// What metrics are computed from, with the snapshot of a balance.
+    fn reading(&self, balance: &Balance) -> Reading {
+        let mut reading = Reading::new();
+        reading.snapshot = balance.snapshot.clone();
+        self.kernel.fill_around(balance.answer, || 1, &mut reading);
+        reading
+    }
+
     /// `crossfoot` names these and no other, in this order; so do both forms of the report.
     #[track_caller]
     fn fails(&self, quiet: bool, expected: &[&str]) {
@@ -118,9 +126,9 @@ impl World {
             assert_eq!(failure.class, of_class.then_some(CLASS.index()), "{failure}");
         }
         let (mut json, mut table) = (String::new(), String::new());
-        write_json(&mut json, &self.kernel.reading(&balance.snapshot, 1), &balance).expect("a string takes everything");
-        write_table(&mut table, &self.kernel.reading(&balance.snapshot, 1), &balance)
-            .expect("a string takes everything");
+        let reading = self.reading(&balance);
+        write_json(&mut json, &reading, (&balance).into()).expect("a string takes everything");
+        write_table(&mut table, &reading, (&balance).into()).expect("a string takes everything");
         assert_eq!(json.contains("\"crossfoot\": \"balanced\""), expected.is_empty(), "{json}");
         assert_eq!(table.contains(" balanced  crossfoot"), expected.is_empty(), "{table}");
         for failure in balance.failures.iter() {
@@ -396,15 +404,12 @@ fn the_walk_adds_up_to_what_the_books_say() {
     let live = class.live() - walked.unposted_frees[CLASS.index()] as i64;
     assert!((300..=400).contains(&live), "{live}");
     // Every metric of memory but the total adds up to the total.
-    let reading = world.kernel.reading(&balance.snapshot, 1);
-    let value = |name: &str| {
-        let metric = crossfoot::metrics::TABLE.iter().find(|metric| metric.name == name).expect(name);
-        (metric.value)(&reading)
-    };
-    let parts = crossfoot::metrics::TABLE
+    let reading = world.reading(&balance);
+    let value = |name: &str| Metric::find(name.as_bytes()).and_then(|metric| metric.number(&reading)).expect(name);
+    let parts = TABLE
         .iter()
         .filter(|metric| metric.name.starts_with("/memory/classes/") && metric.name != "/memory/classes/total:bytes");
-    let sum: i64 = parts.map(|metric| (metric.value)(&reading)).sum();
+    let sum: i64 = parts.filter_map(|metric| metric.number(&reading)).sum();
     assert_eq!(sum, value("/memory/classes/total:bytes"));
     assert_eq!(value("/memory/ready:bytes") as usize, world.kernel.os().ready_bytes());
 }

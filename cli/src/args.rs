@@ -37,6 +37,9 @@ pub enum Format {
     Table,
     /// One JSON object.
     Json,
+    /// OpenMetrics text, for collectors.
+    #[value(name = "openmetrics")]
+    OpenMetrics,
 }
 
 /// The arguments of `run`.
@@ -144,7 +147,7 @@ enum Verb {
     },
 }
 
-const RUN_USAGE: &str = "crossfoot run [--report PATH] [--format table|json] [--check] -- PROGRAM ARGS…";
+const RUN_USAGE: &str = "crossfoot run [--report PATH] [--format table|json|openmetrics] [--check] -- PROGRAM ARGS…";
 
 const AUDIT_STATUS: &str = "\
 Exit status:
@@ -255,7 +258,7 @@ mod tests {
         assert_eq!(wrong(&["rum"]), "unrecognized subcommand 'rum'; did you mean 'run'? (see crossfoot --help)");
         assert_eq!(
             wrong(&["run", "--report", "x", "--format", "jsno", "prog"]),
-            "invalid value 'jsno' for '--format <FORMAT>' [possible values: table, json]; did you mean 'json'? (see crossfoot --help)"
+            "invalid value 'jsno' for '--format <FORMAT>' [possible values: table, json, openmetrics]; did you mean 'json'? (see crossfoot --help)"
         );
         for line in [&["run"][..], &["run", "--format", "json", "prog"], &["run", "--report"], &["locks", "--dto"]] {
             wrong(line);

@@ -46,7 +46,11 @@ pub fn crossfoot(before: Option<&OsStr>, run: &Run, pid: u32) -> Result<Option<O
                 ours.push(("exit_pid", pid.to_string().into()));
             }
         }
-        let format = if run.format == Some(Format::Json) { "json" } else { "table" };
+        let format = match run.format {
+            None | Some(Format::Table) => "table",
+            Some(Format::Json) => "json",
+            Some(Format::OpenMetrics) => "openmetrics",
+        };
         ours.push(("exit_format", format.into()));
     }
     let mut pieces: Vec<Vec<u8>> = Vec::new();

@@ -27,7 +27,7 @@ pub fn stat(stat: &Stat) -> Result<(), Failure> {
             Err(Refusal::Gone) if before.is_some() => return Ok(()),
             found => found.map_err(|refusal| refusal.failure(stat.pid))?,
         };
-        let (reading, taken) = fresh(&target).ok_or_else(|| {
+        let (mut reading, taken) = fresh(&target).ok_or_else(|| {
             Failure::refused(format!("process {} has written no reading to its ledger page yet", stat.pid))
         })?;
         drop(target);
@@ -35,8 +35,8 @@ pub fn stat(stat: &Stat) -> Result<(), Failure> {
         reading.snapshot.check(&mut failures);
         let change = before.as_ref().map(|(reading, then)| (reading, taken.saturating_sub(*then)));
         let before_this = change.filter(|&(_, nanos)| nanos > 0).map(|(reading, nanos)| (reading, nanos as f64 / 1e9));
-        let age = now().saturating_sub(taken);
-        let figures = Figures { reading: &reading, age, failures: &failures, before: before_this };
+        reading.read_at = now();
+        let figures = Figures { reading: &reading, failures: &failures, before: before_this };
         tables::print(&text(&figures, stat.format))?;
         if !failures.is_empty() {
             let line = format!("the books of process {} do not balance", stat.pid);

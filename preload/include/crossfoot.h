@@ -13,6 +13,9 @@
 /* Isolated heaps. */
 #include "crossfoot-heap.h"
 
+/* Metrics. */
+#include "crossfoot-metrics.h"
+
 #ifdef __cplusplus
 #if __cplusplus >= 201103L
 #define CROSSFOOT_NOEXCEPT noexcept

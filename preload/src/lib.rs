@@ -8,6 +8,7 @@ mod exit;
 mod extras;
 mod heaps;
 mod introspection;
+mod metrics;
 mod names;
 mod own;
 

@@ -12,11 +12,13 @@ use crate::units::Addr;
 struct SysStat(AtomicUsize);
 
 impl SysStat {
-    fn add(&self, name: &str, n: usize) {
+    /// Adds, and returns the balance.
+    fn add(&self, name: &str, n: usize) -> usize {
         let old = self.0.fetch_add(n, Ordering::Relaxed);
         if old.checked_add(n).is_none() {
             report::fatal(format_args!("crossfoot: account {name} overflows: {old} + {n}"));
         }
+        old.wrapping_add(n)
     }
 
     fn sub(&self, name: &str, n: usize) {
@@ -38,6 +40,10 @@ impl SysStat {
 pub struct Accounts {
     balances: [SysStat; ACCOUNTS],
     mapped_ready: SysStat,
+    /// The sum of all balances, moved beside them, for its peak.
+    obtained: SysStat,
+    /// The most that `obtained` and `mapped_ready` ever were.
+    peaks: [AtomicUsize; 2],
 }
 
 /// Where the accounts lie: for a reader in another process.
@@ -63,6 +69,8 @@ impl Accounts {
         Accounts {
             balances: [const { SysStat(AtomicUsize::new(0)) }; ACCOUNTS],
             mapped_ready: SysStat(AtomicUsize::new(0)),
+            obtained: SysStat(AtomicUsize::new(0)),
+            peaks: [const { AtomicUsize::new(0) }; 2],
         }
     }
 
@@ -81,9 +89,17 @@ impl Accounts {
         Account::ALL.iter().map(|&a| self.get(a)).sum()
     }
 
+    /// The most bytes that were ever in all accounts together, and the most that were in state Ready. Both are exact: each
+    /// changes in one place, and every value that it had by an addition was compared.
+    pub fn peaks(&self) -> [usize; 2] {
+        self.peaks.each_ref().map(|peak| peak.load(Ordering::Relaxed))
+    }
+
     /// `n` bytes came from the system into `account`.
     pub fn mapped(&self, account: Account, n: usize, entry: &mut Entry) {
         self.balances[account as usize].add(account.name(), n);
+        let obtained = self.obtained.add("total_mapped", n);
+        self.peaks[0].fetch_max(obtained, Ordering::Relaxed);
         entry.add(Total::of(account), n as isize);
         entry.add(Total::TotalMapped, n as isize);
     }
@@ -91,6 +107,7 @@ impl Accounts {
     /// `n` bytes went from `account` back to the system.
     pub fn unmapped(&self, account: Account, n: usize, entry: &mut Entry) {
         self.balances[account as usize].sub(account.name(), n);
+        self.obtained.sub("total_mapped", n);
         entry.add(Total::of(account), -(n as isize));
         entry.add(Total::TotalMapped, -(n as isize));
     }
@@ -120,7 +137,8 @@ impl Accounts {
 
     /// `n` bytes became Ready. Only `vm` calls this.
     pub fn became_ready(&self, n: usize, entry: &mut Entry) {
-        self.mapped_ready.add("mapped_ready", n);
+        let ready = self.mapped_ready.add("mapped_ready", n);
+        self.peaks[1].fetch_max(ready, Ordering::Relaxed);
         entry.add(Total::MappedReady, n as isize);
     }
 

@@ -13,7 +13,7 @@ use super::kinds::{ClassEntry, FIELDS, TOTALS};
 use super::published::Published;
 use super::snapshot::{Answer, Snapshot, Totals};
 use super::writer::{self, Scope};
-use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row, patience};
+use crate::lock::{Guard, Mutex, Rank, Waits, hold_row, let_go_row, patience};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 
@@ -231,6 +231,11 @@ impl<O: Os> Books<O> {
     /// The right to read, for as long as the result lives: takes the books' lock.
     pub fn reader(&self) -> Reader<'_, O> {
         Reader { books: self, reading: self.reading.lock() }
+    }
+
+    /// How threads waited for the books' lock.
+    pub fn waits(&self) -> Waits {
+        self.reading.waits()
     }
 
     /// Takes the books' lock for a fork, and keeps movements out that no lock protects. Waits for those under

@@ -78,7 +78,7 @@ impl<O: Os> Kernel<O> {
     fn publish(&self, mut turn: Turn<'_, O>, taken: u64, paid: bool) {
         let process = turn.process();
         if let Some(reading) = reading_in(&mut turn) {
-            self.complete(reading, process);
+            self.fill_for_others(taken, process, reading);
             turn.publish(taken, paid);
         }
     }

@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::account::ClassEntry;
 use crate::heap::{Client, Heap, Use};
-use crate::lock::{Apart, Mutex, Rank, hold_row, let_go_row};
+use crate::lock::{Apart, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 use crate::span::{Batch, Object, Place, Span, SpanList};
@@ -201,9 +201,10 @@ impl<O: Os> Central<O> {
         }
     }
 
-    /// How often locks of central lists were contended, and how long they were waited for, in nanoseconds.
-    pub fn contention(&self) -> (u64, u64) {
-        self.locks().fold((0, 0), |(n, t), m| (n + m.contended(), t + m.waited_nanos()))
+    /// Calls `f` with how threads waited for each lock from here down.
+    pub fn each_wait(&self, mut f: impl FnMut(Rank, Waits)) {
+        self.locks().for_each(|lock| f(Rank::Central, lock.waits()));
+        self.heap.each_wait(f);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::arch;
 use crate::cache::Cache;
 use crate::local;
 use crate::mem_stats::Balance;
-use crate::metrics;
+use crate::metrics::{self, Reading};
 use crate::options::{self, Format, Options, Report};
 use crate::os::Linux;
 use crate::report;
@@ -150,7 +150,7 @@ fn write_report(options: &Options, balance: &Balance, pid: i32) {
         Report::Off => {}
         Report::Stderr => {
             if let Some(stderr) = Linux::stderr() {
-                let _ = write_to(stderr, options.exit_format, balance, pid);
+                let _ = write_to(stderr, options.exit_format, balance);
             }
         }
         Report::Path(path) => {
@@ -158,10 +158,10 @@ fn write_report(options: &Options, balance: &Balance, pid: i32) {
             if options.exit_pid != 0 && options.exit_pid != pid {
                 let _ = write!(Bytes(&mut name), ".{pid}");
             }
-            if is_reported(&name, pid) {
+            if Format::ALL.iter().any(|&(_, format)| is_reported(&name, format, pid)) {
                 return;
             }
-            let written = Linux::with_file(&name, |file| write_to(file, options.exit_format, balance, pid));
+            let written = Linux::with_file(&name, |file| write_to(file, options.exit_format, balance));
             if !matches!(written, Ok(Ok(()))) {
                 report::line(format_args!("crossfoot: exit_report: cannot write '{}'", name.escape_ascii()));
             }
@@ -171,21 +171,14 @@ fn write_report(options: &Options, balance: &Balance, pid: i32) {
 
 /// Whether a file has this process's report already. A program with an allocator of this crate of its own, that
 /// runs under the preloaded one, has two; its own is asked first, when the program exits, and has the objects.
-fn is_reported(name: &[u8], pid: i32) -> bool {
-    let mut text = [0; 4096];
+fn is_reported(name: &[u8], format: Format, pid: i32) -> bool {
     let mut mark = heapless::Vec::<u8, 64>::new();
-    let _ = write!(Bytes(&mut mark), "\"/process/id:pid\": {pid},");
-    let read = Linux::read_file(name, &mut text);
-    if contains(read, &mark) {
-        return true;
-    }
-    mark.clear();
-    let _ = writeln!(Bytes(&mut mark), " {pid}  /process/id:pid");
-    contains(read, &mark)
-}
-
-fn contains(text: &[u8], mark: &[u8]) -> bool {
-    text.windows(mark.len()).any(|window| window == mark)
+    let _ = match format {
+        Format::Table => writeln!(Bytes(&mut mark), " {pid}  /process/id:pid"),
+        Format::Json => write!(Bytes(&mut mark), "\"/process/id:pid\": {pid},"),
+        Format::OpenMetrics => writeln!(Bytes(&mut mark), "crossfoot_process_id_pid {pid}"),
+    };
+    Linux::file_has(name, &mark)
 }
 
 struct Bytes<'a, const N: usize>(&'a mut heapless::Vec<u8, N>);
@@ -219,13 +212,12 @@ impl Buffered<'_> {
     }
 }
 
-fn write_to(file: rustix::fd::BorrowedFd<'_>, format: Format, balance: &Balance, pid: i32) -> fmt::Result {
-    let reading = KERNEL.reading(&balance.snapshot, pid);
+fn write_to(file: rustix::fd::BorrowedFd<'_>, format: Format, balance: &Balance) -> fmt::Result {
+    let mut reading = Reading::new();
+    reading.snapshot.clone_from(&balance.snapshot);
+    KERNEL.fill_around(balance.answer, Linux::pid, &mut reading);
     let mut out = Buffered { file, text: heapless::Vec::new() };
-    match format {
-        Format::Json => metrics::write_json(&mut out, &reading, balance)?,
-        Format::Table => metrics::write_table(&mut out, &reading, balance)?,
-    }
+    metrics::write(&mut out, format, &reading, balance.into())?;
     out.flush()
 }
 

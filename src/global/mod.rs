@@ -15,6 +15,7 @@ mod allocator_api;
 mod exit;
 mod heaps;
 mod life;
+pub mod metrics;
 mod read;
 mod rust;
 mod settings;

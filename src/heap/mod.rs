@@ -11,6 +11,7 @@
 
 mod backing;
 mod bitmaps;
+mod chunks;
 mod furnish;
 mod grow;
 mod local;
@@ -35,6 +36,7 @@ use crate::vm::Vm;
 
 use backing::Records;
 use bitmaps::Bitmaps;
+pub use chunks::{CHUNK_BOUNDS, Chunks};
 use furnish::Fresh;
 use grow::Growth;
 pub use local::Client;

@@ -2,7 +2,7 @@
 
 use super::{Heap, State, account_of};
 use crate::account::{ACCOUNTS, Account};
-use crate::lock::Guard;
+use crate::lock::{Guard, Rank, Waits};
 use crate::os::Os;
 use crate::page::CHUNK_BYTES;
 use crate::size_class::CLASSES;
@@ -43,9 +43,10 @@ impl<O: Os> Heap<O> {
         Still { heap: self, state: self.state.lock() }
     }
 
-    /// How often the heap's lock was contended, and how long it was waited for, in nanoseconds.
-    pub fn contention(&self) -> (u64, u64) {
-        (self.state.contended(), self.state.waited_nanos())
+    /// Calls `f` with how threads waited for each lock of the heap and the books.
+    pub fn each_wait(&self, mut f: impl FnMut(Rank, Waits)) {
+        f(Rank::Heap, self.state.waits());
+        f(Rank::Books, self.books.waits());
     }
 }
 

@@ -21,7 +21,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use crate::arch;
-use crate::lock::{Mutex, Rank, hold_row, let_go_row};
+use crate::lock::{Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::os::{Os, Shared};
 use crate::units::Addr;
 
@@ -236,6 +236,11 @@ impl<O: Os> Ledger<O> {
         drop(list);
         self.look.store(0, Ordering::Relaxed);
         Some(new)
+    }
+
+    /// How threads waited for the locks of readings and of the list.
+    pub fn waits(&self) -> (Waits, Waits) {
+        (self.pace.waits(), self.list.waits())
     }
 
     /// Takes the lock of readings for a fork.

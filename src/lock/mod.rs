@@ -28,7 +28,7 @@ mod violation;
 
 pub use apart::Apart;
 pub use draw::{dot, mermaid, reasons, table};
-pub use mutex::{Guard, Mutex, RankGuard, acquire_rank};
+pub use mutex::{Guard, Mutex, RankGuard, Waits, acquire_rank};
 pub use patience::patience;
 pub use rank::{COUNT, EVALUATED, Edge, ORDER, Order, Rank, Ranks};
 pub use row::{hold_row, let_go_row};

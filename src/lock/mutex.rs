@@ -17,6 +17,16 @@ const LOOKS: u32 = 7;
 /// EPYC, where a yield that finds nobody else to run costs 0.5 µs.
 const MOST_PAUSES: u32 = 32;
 
+/// How threads waited for a lock, or for several.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Waits {
+    /// How many times a thread found a lock taken and waited for it.
+    pub contended: u64,
+    /// How long threads waited, in nanoseconds; 0 where the home has no clock.
+    pub nanos: u64,
+}
+
 /// A lock with a place in the order, and the value that it protects.
 ///
 /// `P` says how a thread that waits yields, and what time it is.
@@ -128,6 +138,11 @@ impl<P: Platform, T> Mutex<P, T> {
     /// How long threads waited for the lock, in nanoseconds; 0 where the home has no clock.
     pub fn waited_nanos(&self) -> u64 {
         self.waited_nanos.load(Ordering::Relaxed)
+    }
+
+    /// How threads waited for the lock.
+    pub fn waits(&self) -> Waits {
+        Waits { contended: self.contended(), nanos: self.waited_nanos() }
     }
 
     /// What the checker knows this lock by.

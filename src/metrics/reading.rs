@@ -1,22 +1,117 @@
 //! What metrics are computed from.
 
-use crate::account::{Account, ClassTotals, Snapshot};
+use super::aggregates::{Aggregate, Aggregates};
+use crate::account::{Account, Answer, ClassTotals, Snapshot};
+use crate::heap::{CHUNK_BOUNDS, Chunks};
+use crate::lock::{Rank, Waits};
+use crate::os::{CALLS, Made};
 use crate::size_class::Class;
 
+/// The ranks of which a kernel has locks. What it lacks has no figures.
+pub const LOCKS: [Rank; 12] = [
+    Rank::Boot,
+    Rank::Sysmon,
+    Rank::Trace,
+    Rank::Metrics,
+    Rank::Ledger,
+    Rank::Books,
+    Rank::Caches,
+    Rank::Shared,
+    Rank::Central,
+    Rank::StackPool,
+    Rank::Heap,
+    Rank::Mappings,
+];
+
+/// The most memory that there was at one time, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Peaks {
+    /// Obtained from the system and not given back.
+    pub total: u64,
+    /// Of that, in state Ready.
+    pub ready: u64,
+}
+
+/// Figures that only the system knows, as an audit read them. [`OsFigures::UNKNOWN`]: it could not be had, or there is
+/// none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct OsFigures {
+    /// When they were read, in nanoseconds of the system's clock that never goes back; 0: never.
+    pub taken_at: u64,
+    /// Physical memory of the process, in bytes.
+    pub rss: u64,
+    /// The same, with shared pages divided by how many share them.
+    pub pss: u64,
+    /// Anonymous memory in huge pages.
+    pub huge: u64,
+    /// Memory in swap.
+    pub swapped: u64,
+    /// Memory that the system may take without asking (`MADV_FREE`).
+    pub lazily_freed: u64,
+    /// How many mappings the process has.
+    pub mappings: u64,
+    /// Memory charged to the control group.
+    pub cgroup_current: u64,
+    /// The tightest limit of the control group and those above.
+    pub cgroup_limit: u64,
+}
+
+/// How many words [`OsFigures`] have.
+pub const OS_WORDS: usize = size_of::<OsFigures>() / size_of::<u64>();
+
+impl OsFigures {
+    /// A figure that could not be had.
+    pub const UNKNOWN: u64 = u64::MAX;
+
+    /// No figures: no audit has read any.
+    pub const NONE: OsFigures = OsFigures::from_words([0; OS_WORDS]);
+
+    /// The same as words, in the order of the fields.
+    pub const fn words(self) -> [u64; OS_WORDS] {
+        // SAFETY: nine numbers of eight bytes, without a gap.
+        unsafe { core::mem::transmute::<OsFigures, [u64; OS_WORDS]>(self) }
+    }
+
+    /// The reverse of [`OsFigures::words`].
+    pub const fn from_words(words: [u64; OS_WORDS]) -> OsFigures {
+        // SAFETY: as in `words`; any bits are a number.
+        unsafe { core::mem::transmute::<[u64; OS_WORDS], OsFigures>(words) }
+    }
+}
+
 /// What metrics are computed from: numbers only, so that another process can be handed them word by word.
+///
+/// It is large, some six KiB: it stays where it is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Reading {
     /// The books.
     pub snapshot: Snapshot,
-    /// Caches that were ever made.
-    pub caches: u64,
-    /// Contended acquisitions of all locks.
-    pub contended: u64,
-    /// Nanoseconds waited for them.
-    pub waited: u64,
+    /// Which aggregates it has, by bit: the others' fields say nothing.
+    pub(super) filled: Aggregates,
+    /// When it was read, in nanoseconds of the system's clock that never goes back; 0 where the home has none. Whoever is
+    /// handed a reading may set this to the present, so that the ages are right.
+    pub read_at: u64,
+    /// When the snapshot was taken, by the same clock.
+    pub taken_at: u64,
     /// Answers of the books that were stale.
     pub stale: u64,
+    /// Caches that were ever made.
+    pub caches: u64,
+    /// Caches that belong to no thread.
+    pub idle: u64,
+    /// Waiting for locks, in the order of [`LOCKS`].
+    pub locks: [Waits; LOCKS.len()],
+    /// System calls, in the order of [`crate::os::Call`].
+    pub calls: [Made; CALLS],
+    /// Chunks of the heap by how many of their pages are taken.
+    pub chunks: Chunks,
+    /// The most memory that there was at one time.
+    pub peaks: Peaks,
+    /// What only the system knows.
+    pub os: OsFigures,
     /// The process.
     pub pid: u64,
 }
@@ -25,12 +120,30 @@ pub struct Reading {
 pub const WORDS: usize = size_of::<Reading>() / size_of::<u64>();
 
 const _: () = assert!(align_of::<Reading>() <= align_of::<u64>() && size_of::<Reading>() == WORDS * size_of::<u64>());
+const _: () = assert!(
+    WORDS == size_of::<Snapshot>() / 8 + 6 + 2 * LOCKS.len() + 2 * CALLS + (CHUNK_BOUNDS.len() + 2) + 2 + OS_WORDS + 1,
+    "every field is counted, and none has a gap"
+);
 
 impl Reading {
-    /// The reading of empty books.
+    /// The reading of nothing.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Reading {
-        Reading { snapshot: Snapshot::new(), caches: 0, contended: 0, waited: 0, stale: 0, pid: 0 }
+        Reading {
+            snapshot: Snapshot::new(),
+            filled: Aggregates::NONE,
+            read_at: 0,
+            taken_at: 0,
+            stale: 0,
+            caches: 0,
+            idle: 0,
+            locks: [Waits { contended: 0, nanos: 0 }; LOCKS.len()],
+            calls: [Made { made: 0, failed: 0 }; CALLS],
+            chunks: Chunks::new(),
+            peaks: Peaks { total: 0, ready: 0 },
+            os: OsFigures::NONE,
+            pid: 0,
+        }
     }
 
     /// The same as words, in the order of the fields.
@@ -51,11 +164,77 @@ impl Reading {
         unsafe { &mut *core::ptr::from_mut(words).cast() }
     }
 
+    /// Whether it has what this aggregate says.
+    pub fn has(&self, aggregate: Aggregate) -> bool {
+        self.filled.has(aggregate)
+    }
+
+    /// Says that nothing in it is of now: what is read from here on is noted.
+    pub fn begin(&mut self, now: u64) {
+        self.filled = Aggregates::NONE;
+        self.read_at = now;
+    }
+
+    /// Says that the fields of an aggregate were filled.
+    pub fn note(&mut self, aggregate: Aggregate) {
+        self.filled = self.filled.with(aggregate);
+    }
+
+    /// Says that the snapshot was filled with this answer.
+    pub fn note_books(&mut self, answer: Answer) {
+        self.taken_at = match answer {
+            Answer::Complete => self.read_at,
+            Answer::Stale { nanos } => self.read_at.saturating_sub(nanos),
+            Answer::Nothing => return,
+        };
+        self.note(Aggregate::Books);
+    }
+
+    /// Notes how threads waited for a lock of this rank.
+    pub fn note_lock(&mut self, rank: Rank, waits: Waits) {
+        match LOCKS.iter().position(|&other| other == rank) {
+            Some(i) => {
+                self.locks[i].contended += waits.contended;
+                self.locks[i].nanos += waits.nanos;
+            }
+            None => debug_assert!(false, "{rank:?} is not in the table of locks that have figures"),
+        }
+    }
+
     pub(super) fn account(&self, account: Account) -> i64 {
         self.snapshot.account(account)
     }
 
+    pub(super) fn class(&self, i: usize) -> (ClassTotals, Class) {
+        let class = Class::from_index(i);
+        (self.snapshot.class(class), class)
+    }
+
     pub(super) fn class_sum(&self, f: impl Fn(&ClassTotals, Class) -> i64) -> i64 {
         self.snapshot.classes().map(|(class, c)| f(&c, class)).sum()
+    }
+
+    /// Nanoseconds since then.
+    pub(super) fn age(&self, since: u64) -> i64 {
+        self.read_at.saturating_sub(since) as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_the_fields_in_their_order() {
+        let mut reading = Reading::new();
+        reading.pid = 7;
+        reading.os.taken_at = 9;
+        assert_eq!((reading.words()[WORDS - 1], reading.words()[WORDS - 1 - OS_WORDS]), (7, 9));
+        let mut other = Reading::new();
+        other.words_mut().copy_from_slice(reading.words());
+        assert_eq!(other, reading);
+        let figures = OsFigures { swapped: 5, cgroup_limit: OsFigures::UNKNOWN, ..OsFigures::NONE };
+        assert_eq!(OsFigures::from_words(figures.words()), figures);
+        assert_eq!((figures.words()[4], figures.words()[8]), (5, u64::MAX));
     }
 }

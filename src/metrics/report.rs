@@ -1,39 +1,144 @@
-//! The exit report, as a table or as JSON.
+//! A reading as a table or as JSON.
 
-use core::fmt::{self, Write};
+use core::fmt::{self, Display, Write};
 
+use super::openmetrics::write_openmetrics;
 use super::reading::Reading;
-use super::table::TABLE;
+use super::table::{Kind, Metric, TABLE};
+use crate::account::Failures;
 use crate::mem_stats::Balance;
+use crate::options::Format;
 
-/// Writes one JSON object: metric name → number, and `"crossfoot"`: `"balanced"`, a list of the identities that
-/// failed, or that they could not be checked.
-pub fn write_json(out: &mut impl Write, reading: &Reading, balance: &Balance) -> fmt::Result {
-    out.write_str("{\n")?;
-    for metric in TABLE {
-        writeln!(out, "  \"{}\": {},", metric.name, (metric.value)(reading))?;
+/// What is known of the identities of the books.
+#[derive(Clone, Copy)]
+pub enum Verdict<'a> {
+    /// All were compared, and hold.
+    Balanced,
+    /// These do not hold.
+    Unbalanced(&'a Failures),
+    /// None that was compared failed, but not all could be: a thread was stopped in a movement, or the system refused a
+    /// fence.
+    Incomplete,
+    /// Nobody compared.
+    NotChecked,
+}
+
+impl<'a> From<&'a Balance> for Verdict<'a> {
+    fn from(balance: &'a Balance) -> Verdict<'a> {
+        match (balance.failures.is_empty(), balance.complete) {
+            (false, _) => Verdict::Unbalanced(&balance.failures),
+            (true, true) => Verdict::Balanced,
+            (true, false) => Verdict::Incomplete,
+        }
     }
-    let failures = &balance.failures;
-    if failures.is_empty() {
-        writeln!(out, "  \"crossfoot\": \"{}\"\n}}", verdict(balance))
-    } else {
+}
+
+impl Verdict<'_> {
+    /// What is said where no identity failed.
+    fn words(&self) -> &'static str {
+        match self {
+            Verdict::Balanced => "balanced",
+            Verdict::Unbalanced(_) => "unbalanced",
+            Verdict::Incomplete => "unchecked: a thread was stopped in a movement, or the system refused a fence",
+            Verdict::NotChecked => "not checked",
+        }
+    }
+}
+
+/// Writes a reading in a format.
+pub fn write(out: &mut impl Write, format: Format, reading: &Reading, verdict: Verdict<'_>) -> fmt::Result {
+    match format {
+        Format::Table => write_table(out, reading, verdict),
+        Format::Json => write_json(out, reading, verdict),
+        Format::OpenMetrics => write_openmetrics(out, reading, verdict),
+    }
+}
+
+/// The metrics that the reading has, numbers before the others.
+fn known(reading: &Reading) -> impl Iterator<Item = &'static Metric> {
+    let numbers = TABLE.iter().filter(|metric| metric.kind() == Kind::Uint64);
+    let others = TABLE.iter().filter(|metric| metric.kind() != Kind::Uint64);
+    numbers.chain(others).filter(|metric| metric.is_known(reading))
+}
+
+/// A number, or 0 where the table has none.
+fn number(metric: &Metric, reading: &Reading) -> i64 {
+    metric.number(reading).unwrap_or_default()
+}
+
+/// The elements of a vector or the counts of a histogram.
+pub(super) fn elements(metric: &Metric, reading: &Reading) -> impl Iterator<Item = i64> {
+    (0..metric.len()).map(|i| metric.element(reading, i).unwrap_or_default())
+}
+
+/// Writes one JSON object, as `docs/metrics.schema.json` describes it: metric name → number, label → number for a vector, or
+/// bounds, counts and sum of a histogram; and `"crossfoot"`: `"balanced"`, a list of the identities that failed, or that
+/// they could not be checked.
+pub fn write_json(out: &mut impl Write, reading: &Reading, verdict: Verdict<'_>) -> fmt::Result {
+    out.write_str("{\n")?;
+    for metric in known(reading) {
+        write!(out, "  \"{}\": ", metric.name)?;
+        match (metric.labels(), metric.bounds()) {
+            (Some(labels), _) => {
+                let pairs = elements(metric, reading).enumerate();
+                list(
+                    out,
+                    '{',
+                    pairs.map(|(i, n)| fmt::from_fn(move |f| write!(f, "\"{}\": {n}", labels.label(i)))),
+                    '}',
+                )?;
+            }
+            (_, Some(bounds)) => {
+                out.write_str("{\"bounds\": ")?;
+                list(out, '[', bounds.iter(), ']')?;
+                out.write_str(", \"counts\": ")?;
+                list(out, '[', elements(metric, reading), ']')?;
+                write!(out, ", \"sum\": {}}}", number(metric, reading))?;
+            }
+            _ => write!(out, "{}", number(metric, reading))?,
+        }
+        out.write_str(",\n")?;
+    }
+    if let Verdict::Unbalanced(failures) = verdict {
         out.write_str("  \"crossfoot\": [")?;
         for (i, failure) in failures.iter().enumerate() {
             write!(out, "{}\n    \"{failure}\"", if i == 0 { "" } else { "," })?;
         }
         out.write_str("\n  ]\n}\n")
+    } else {
+        writeln!(out, "  \"crossfoot\": \"{}\"\n}}", verdict.words())
     }
 }
 
-/// Writes one line for each metric, and whether the books balance.
-pub fn write_table(out: &mut impl Write, reading: &Reading, balance: &Balance) -> fmt::Result {
-    for metric in TABLE {
-        writeln!(out, "{:>20}  {}", (metric.value)(reading), metric.name)?;
+fn list<T: Display>(out: &mut impl Write, open: char, items: impl Iterator<Item = T>, close: char) -> fmt::Result {
+    out.write_char(open)?;
+    for (i, item) in items.enumerate() {
+        write!(out, "{}{item}", if i == 0 { "" } else { ", " })?;
     }
-    let failures = &balance.failures;
-    if failures.is_empty() {
-        return writeln!(out, "{:>20}  crossfoot", verdict(balance));
+    out.write_char(close)
+}
+
+/// Writes one line for each number, one for each element of a vector or histogram that is not zero, and whether the books
+/// balance.
+pub fn write_table(out: &mut impl Write, reading: &Reading, verdict: Verdict<'_>) -> fmt::Result {
+    for metric in known(reading) {
+        if metric.kind() == Kind::Uint64 {
+            writeln!(out, "{:>20}  {}", number(metric, reading), metric.name)?;
+            continue;
+        }
+        for (i, n) in elements(metric, reading).enumerate().filter(|&(_, n)| n != 0) {
+            write!(out, "{n:>20}  {}[", metric.name)?;
+            match (metric.labels(), metric.bounds().and_then(|bounds| bounds.get(i))) {
+                (Some(labels), _) => write!(out, "{}", labels.label(i))?,
+                (_, Some(bound)) => write!(out, "<={bound}")?,
+                _ => out.write_str("above")?,
+            }
+            out.write_str("]\n")?;
+        }
     }
+    let Verdict::Unbalanced(failures) = verdict else {
+        return writeln!(out, "{:>20}  crossfoot", verdict.words());
+    };
     let mut result = Ok(());
     failures.describe(|what| {
         if result.is_ok() {
@@ -41,13 +146,4 @@ pub fn write_table(out: &mut impl Write, reading: &Reading, balance: &Balance) -
         }
     });
     result
-}
-
-/// What is said where no identity failed: that all hold, or that they could not be checked.
-fn verdict(balance: &Balance) -> &'static str {
-    if balance.complete {
-        "balanced"
-    } else {
-        "unchecked: a thread was stopped in a movement, or the system refused a fence"
-    }
 }

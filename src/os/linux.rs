@@ -4,21 +4,23 @@
 //! the guards of `guard.rs`, `clock_gettime` without the vDSO, which rustix would look for where valgrind has none, and
 //! those of `shared.rs` and `process.rs`.
 
-mod environment;
+mod files;
 mod guard;
+mod mm;
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
 use rustix::io::Errno;
-use rustix::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{self, MembarrierCommand};
 
+use super::calls::{CALLS, Call, Counts, Made};
 use super::{Os, OsError, Platform, Shared, Window};
 use crate::arch;
 use crate::config::MAX_PHYSICAL_PAGE;
 use crate::units::{Addr, GIB, KIB, MIB, align_down, align_up};
+use mm::{Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 
 /// Where arenas start if the address space allows: the place that Go uses, far from programs, their
 /// `brk` heap and the kernel's own choices, and easy to recognise in a debugger.
@@ -41,6 +43,9 @@ const CLOCK_MONOTONIC: usize = 1;
 
 /// The Linux kernel under this process.
 pub struct Linux;
+
+/// The calls that this process made through here.
+static MADE: Counts = Counts::new();
 
 /// The size of a physical page; 0 until it is known.
 static PHYSICAL_PAGE: AtomicUsize = AtomicUsize::new(0);
@@ -90,15 +95,12 @@ fn void(addr: Addr) -> *mut c_void {
 /// The range is the caller's, and so is what the advice does to it.
 unsafe fn advise(addr: Addr, size: usize, advice: usize) -> Result<(), OsError> {
     // SAFETY: the caller's promise.
-    let r = unsafe { arch::syscall3(arch::SYS_MADVISE, addr.0, size, advice) };
-    if r == 0 { Ok(()) } else { Err(error(Errno::from_raw_os_error(-r as i32))) }
+    unsafe { mm::madvise_number(addr.0, size, advice) }.map_err(error)
 }
 
 /// Anonymous private memory anywhere.
 fn anywhere(size: usize, prot: ProtFlags, flags: MapFlags) -> Result<Addr, OsError> {
-    // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
-    let p = unsafe { mm::mmap_anonymous(core::ptr::null_mut(), size, prot, MapFlags::PRIVATE | flags) };
-    p.map(|p| Addr::of(p.cast::<u8>())).map_err(error)
+    mm::anywhere(size, prot, MapFlags::PRIVATE | flags).map(|p| Addr::of(p.cast::<u8>())).map_err(error)
 }
 
 /// Sends `SIGABRT` to this thread, unblocked.
@@ -217,6 +219,11 @@ impl Linux {
         Ok(())
     }
 
+    /// This process's number.
+    pub fn pid() -> i32 {
+        rustix::process::getpid().as_raw_nonzero().get()
+    }
+
     /// The limit on this process's address space, in bytes.
     pub fn address_space_limit() -> Option<u64> {
         getrlimit(Resource::As).current
@@ -225,7 +232,10 @@ impl Linux {
 
 impl Platform for Linux {
     fn yield_now() {
-        thread::sched_yield();
+        let _ = MADE.count(Call::SchedYield, || {
+            thread::sched_yield();
+            Ok::<(), Errno>(())
+        });
     }
 
     fn now() -> u64 {
@@ -392,11 +402,11 @@ unsafe impl Os for Linux {
     }
 
     fn register_fence(&self) -> bool {
-        thread::membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok()
+        MADE.count(Call::Membarrier, || thread::membarrier(MembarrierCommand::RegisterPrivateExpedited)).is_ok()
     }
 
     fn fence_all(&self) -> bool {
-        thread::membarrier(MembarrierCommand::PrivateExpedited).is_ok()
+        MADE.count(Call::Membarrier, || thread::membarrier(MembarrierCommand::PrivateExpedited)).is_ok()
     }
 
     fn share(&self, size: usize) -> Option<Shared> {
@@ -418,5 +428,9 @@ unsafe impl Os for Linux {
 
     fn print(&self, text: &[u8]) {
         Linux::print(text);
+    }
+
+    fn calls(&self) -> Option<[Made; CALLS]> {
+        Some(MADE.read())
     }
 }

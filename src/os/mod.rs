@@ -22,6 +22,7 @@
 //! | [`Os::guard`] | Ready | Ready for the books, but a touch faults |
 //! | [`Os::unguard`] | guarded | Ready |
 
+mod calls;
 #[cfg(target_os = "linux")]
 mod enclosure;
 #[cfg(target_os = "linux")]
@@ -34,6 +35,7 @@ mod shared;
 #[cfg(feature = "testing")]
 pub mod sim;
 
+pub use calls::{CALL_NAMES, CALLS, Call, Made};
 #[cfg(target_os = "linux")]
 pub use enclosure::{Enclosure, Extent};
 #[cfg(target_os = "linux")]
@@ -237,4 +239,9 @@ pub unsafe trait Os: Platform + Sync {
 
     /// Writes to standard error, as far as it goes.
     fn print(&self, text: &[u8]);
+
+    /// How many system calls were made; `None` where nobody counts them for this system alone.
+    fn calls(&self) -> Option<[Made; CALLS]> {
+        None
+    }
 }

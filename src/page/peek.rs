@@ -2,6 +2,7 @@
 
 use super::PageAlloc;
 use super::alloc::pieces;
+use super::summary::Summary;
 use crate::units::{Addr, PAGE_SIZE, Pages};
 
 impl<const LEVELS: usize> PageAlloc<LEVELS> {
@@ -34,6 +35,17 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
             return;
         };
         self.take(page, pages.0);
+    }
+
+    /// Calls `f` with how many pages are taken of each chunk of the heap from the `from`th on, for at most `at_most` of
+    /// them. Returns where to go on. The caller holds the page heap's lock.
+    pub fn each_chunk(&self, mut from: usize, at_most: usize, mut f: impl FnMut(usize)) -> Option<usize> {
+        for _ in 0..at_most {
+            let c = self.tree.next_chunk(from, Summary::is_grown)?;
+            f(self.tree.chunk(c).taken().count());
+            from = c + 1;
+        }
+        Some(from)
     }
 
     /// Whether all of these pages, any number from any address, are free pages of the heap; no pages at all

@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use crate::account::{Account, Entry, Total};
 use crate::cache::Cache;
 use crate::central::Central;
-use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
+use crate::lock::{Guard, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::meta::{Charge, Persistent};
 use crate::os::{Os, OsError};
 use crate::units::Addr;
@@ -65,6 +65,8 @@ pub struct Caches<O: Os> {
     all: AtomicPtr<Cache>,
     /// How many caches were made.
     made: AtomicUsize,
+    /// How many caches are in the pool. Written under its lock.
+    idle: AtomicUsize,
     /// The cache of those that have none. It allocates nothing and owns no span.
     shared: Mutex<O, Cache>,
     /// Whether every thread was outside its cache's hand when a fork took the locks. Written by the thread that forks.
@@ -79,6 +81,7 @@ impl<O: Os> Caches<O> {
             pool: Mutex::new(Rank::Caches, Pool { idle: Cell::new(null_mut()), memory: Persistent::new() }),
             all: AtomicPtr::new(null_mut()),
             made: AtomicUsize::new(0),
+            idle: AtomicUsize::new(0),
             shared: Mutex::new(Rank::Shared, Cache::new()),
             hands_rest: AtomicBool::new(false),
         }
@@ -112,6 +115,7 @@ impl<O: Os> Caches<O> {
         // SAFETY: caches in the pool are never unmapped, and are ours under the lock.
         if let Some(cache) = unsafe { pool.idle.get().as_ref() } {
             pool.idle.set(cache.next_idle.get());
+            self.idle.store(self.idle.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
             cache.open();
             return Ok(cache);
         }
@@ -149,6 +153,8 @@ impl<O: Os> Caches<O> {
         let pool = self.pool.lock();
         cache.next_idle.set(pool.idle.get());
         pool.idle.set(core::ptr::from_ref(cache).cast_mut());
+        // Release: who counts the cache as idle counts it as made.
+        self.idle.store(self.idle.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
     /// Runs `f` with the cache of those that have none, which may free but not allocate.
@@ -218,6 +224,18 @@ impl<O: Os> Caches<O> {
     /// How many caches were made.
     pub fn made(&self) -> usize {
         self.made.load(Ordering::Relaxed)
+    }
+
+    /// How many caches belong to no thread, and after that how many were made.
+    pub fn idle_and_made(&self) -> (usize, usize) {
+        (self.idle.load(Ordering::Acquire), self.made())
+    }
+
+    /// Calls `f` with how threads waited for each lock from here down.
+    pub fn each_wait(&self, mut f: impl FnMut(Rank, Waits)) {
+        f(Rank::Caches, self.pool.waits());
+        f(Rank::Shared, self.shared.waits());
+        self.central.each_wait(f);
     }
 
     /// Keeps caches from being made and adopted, and those without one from freeing, until the result is dropped.

@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use super::entry::Entry;
 use super::kinds::{ClassEntry, FIELDS, TOTALS};
 use super::snapshot::{Answer, Snapshot, Totals};
-use crate::lock::{Guard, Mutex, Rank, hold_row, let_go_row};
+use crate::lock::{Guard, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 
@@ -118,6 +118,11 @@ impl<O: Os> Books<O> {
     /// Takes the lock.
     pub fn reader(&self) -> Reader<'_, O> {
         Reader { books: self, _guard: self.reading.lock() }
+    }
+
+    /// How threads waited for the lock.
+    pub fn waits(&self) -> Waits {
+        self.reading.waits()
     }
 
     /// Takes the lock for a fork.

@@ -6,8 +6,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::mm::{self, MprotectFlags};
-
+use super::mm::{self, MprotectFlags};
 use super::{advise, error, void};
 use crate::os::OsError;
 use crate::units::Addr;

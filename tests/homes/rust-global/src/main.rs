@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crossfoot::global::{KERNEL, crossfoot as balance};
-use crossfoot::metrics::TABLE;
+use crossfoot::global::metrics;
+use crossfoot::metrics::Sample;
 
 #[global_allocator]
 static A: crossfoot::Crossfoot = crossfoot::Crossfoot::new();
@@ -63,9 +63,9 @@ fn ring() -> Option<usize> {
 
 /// How many objects the allocator says it handed out.
 fn allocations() -> Option<i64> {
-    let balance = balance()?;
-    let metric = TABLE.iter().find(|metric| metric.name == "/gc/heap/allocs:objects")?;
-    Some((metric.value)(&KERNEL.reading(&balance.snapshot, 0)))
+    let mut samples = [Sample::new("/gc/heap/allocs:objects")];
+    metrics::read(&mut samples)?;
+    i64::try_from(samples[0].value().number()?).ok()
 }
 
 fn main() -> ExitCode {

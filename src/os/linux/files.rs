@@ -1,7 +1,7 @@
-//! What else the faces ask of the system: the environment that the process was started with, its number, files.
+//! Files: what the process was told at its start, and what it writes at its end.
 
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
-use rustix::process;
 
 use super::{Linux, error};
 use crate::os::OsError;
@@ -13,7 +13,6 @@ impl Linux {
     /// Read from `/proc`, because a libc may not have set its own `environ` yet when the first
     /// allocation happens, and there may be no libc.
     pub fn environment<'a>(name: &str, buffer: &'a mut [u8]) -> Result<Option<&'a [u8]>, OsError> {
-        use rustix::fs::{Mode, OFlags, open};
         let Ok(file) = open("/proc/self/environ", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
             return Ok(None);
         };
@@ -42,7 +41,6 @@ impl Linux {
     /// Whether the process runs with more rights than whoever started it, so that its environment is not to be
     /// trusted (`AT_SECURE`). Where that cannot be read, it is assumed.
     pub fn secure() -> bool {
-        use rustix::fs::{Mode, OFlags, open};
         const AT_SECURE: usize = 23;
         const WORD: usize = size_of::<usize>();
         let Ok(file) = open("/proc/self/auxv", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return true };
@@ -59,24 +57,33 @@ impl Linux {
         true
     }
 
-    /// This process's number.
-    pub fn pid() -> i32 {
-        process::getpid().as_raw_nonzero().get()
-    }
-
-    /// The start of a file, as far as `buffer` reaches; nothing where there is none.
-    pub fn read_file<'a>(path: &[u8], buffer: &'a mut [u8]) -> &'a [u8] {
-        use rustix::fs::{Mode, OFlags, open};
+    /// Whether a file has these bytes, at most 64, anywhere; `false` where there is none.
+    pub fn file_has(path: &[u8], mark: &[u8]) -> bool {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let Ok(file) = open(path, flags, Mode::empty()) else { return &[] };
-        let n = rustix::io::read(&file, &mut *buffer).unwrap_or(0);
-        buffer.get(..n).unwrap_or_default()
+        let Ok(file) = open(path, flags, Mode::empty()) else { return false };
+        let mut text = [0; 4096];
+        let mut kept = 0;
+        while let Some(rest) = text.get_mut(kept..).filter(|rest| !rest.is_empty()) {
+            let n = match rustix::io::read(&file, rest) {
+                Ok(0) => break,
+                Ok(n) => kept + n,
+                Err(Errno::INTR) => continue,
+                Err(_) => break,
+            };
+            let there = text.get(..n).unwrap_or_default();
+            if there.windows(mark.len().max(1)).any(|window| window == mark) {
+                return true;
+            }
+            // The mark may begin in what was read and end in what comes.
+            kept = n.min(mark.len().clamp(1, 64) - 1);
+            text.copy_within(n - kept..n, 0);
+        }
+        false
     }
 
     /// Creates or empties a file and hands it to `f`.
     pub fn with_file<R>(path: &[u8], f: impl FnOnce(rustix::fd::BorrowedFd<'_>) -> R) -> Result<R, OsError> {
         use rustix::fd::AsFd;
-        use rustix::fs::{Mode, OFlags, open};
         // Not to wait for ever at a pipe that nobody reads; where somebody does, writes may wait.
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
         let file = open(path, flags | OFlags::NONBLOCK, Mode::from_raw_mode(0o644)).map_err(error)?;

@@ -1,0 +1,211 @@
+//! The metrics for C: `include/crossfoot-metrics.h` says what they promise.
+
+use core::ffi::{CStr, c_char, c_int};
+use core::fmt::{self, Write};
+use core::ptr::null;
+
+use kernel::account::Answer;
+use kernel::global::metrics;
+use kernel::metrics::{Aggregate, Aggregates, Kind, Metric, Reading, plain};
+
+/// `CROSSFOOT_ABSENT`.
+const ABSENT: c_int = 1;
+
+/// `struct crossfoot_metric`.
+#[repr(C)]
+pub struct Description {
+    name: *const c_char,
+    unit: *const c_char,
+    help: *const c_char,
+    kind: c_int,
+    cumulative: c_int,
+    length: usize,
+    bounds: *const u64,
+}
+
+/// `struct crossfoot_sample`.
+#[repr(C)]
+pub struct Sample {
+    name: *const c_char,
+    values: *mut u64,
+    capacity: usize,
+    kind: c_int,
+    value: u64,
+    length: usize,
+}
+
+/// How many metrics there are.
+#[unsafe(no_mangle)]
+pub extern "C" fn crossfoot_metrics_count() -> usize {
+    metrics::all().len()
+}
+
+/// Describes a metric: 0, or -1 where there is none.
+///
+/// # Safety
+/// `out` can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn crossfoot_metric_describe(metric: usize, out: *mut Description) -> c_int {
+    let Some(metric) = metrics::all().get(metric) else { return -1 };
+    let name = metric.c_name.as_ptr();
+    let description = Description {
+        name,
+        // SAFETY: the unit is the end of the name.
+        unit: unsafe { name.add(metric.name.len() - metric.unit().len()) },
+        help: metric.c_help.as_ptr(),
+        kind: metric.kind() as c_int,
+        cumulative: c_int::from(metric.cumulative),
+        length: metric.len(),
+        bounds: metric.bounds().map_or(null(), <[u64]>::as_ptr),
+    };
+    // SAFETY: the caller's promise.
+    unsafe { out.write(description) };
+    0
+}
+
+/// The label of an element of a vector, cut where there is no room for it. Returns its length.
+///
+/// # Safety
+/// `size` bytes from `out` on can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn crossfoot_metric_label(metric: usize, element: usize, out: *mut c_char, size: usize) -> usize {
+    let labels = metrics::all().get(metric).and_then(Metric::labels).filter(|labels| element < labels.len());
+    let mut text = Text { at: out.cast(), room: size.saturating_sub(1), length: 0 };
+    if let Some(labels) = labels {
+        // It takes everything.
+        let _ = write!(text, "{}=\"{}\"", labels.key(), labels.label(element));
+    }
+    if size > 0 {
+        // SAFETY: at most `size - 1` bytes were written before.
+        unsafe { out.add(text.length.min(text.room)).write(0) };
+    }
+    text.length
+}
+
+/// A text of C that is cut where there is no room.
+struct Text {
+    at: *mut u8,
+    room: usize,
+    length: usize,
+}
+
+impl Write for Text {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        for &byte in s.as_bytes() {
+            if self.length < self.room {
+                // SAFETY: there is room for so many bytes, as the caller of the function said.
+                unsafe { self.at.add(self.length).write(byte) };
+            }
+            self.length += 1;
+        }
+        Ok(())
+    }
+}
+
+fn answer(answer: Option<Answer>) -> c_int {
+    match answer {
+        None | Some(Answer::Nothing) => 0,
+        Some(Answer::Stale { .. }) => 1,
+        Some(Answer::Complete) => 2,
+    }
+}
+
+/// Reads samples by their names.
+///
+/// # Safety
+/// `samples` points to `count` samples; each name is a C string, and so many numbers as its capacity says can be written
+/// to its values, unless that is 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn crossfoot_metrics_read(samples: *mut Sample, count: usize) -> c_int {
+    let samples = if count == 0 {
+        &mut []
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { core::slice::from_raw_parts_mut(samples, count) }
+    };
+    let mut wanted = Aggregates::NONE;
+    for sample in &mut *samples {
+        // SAFETY: the caller's promise.
+        let metric = unsafe { metric_of(sample) };
+        wanted = metric.map_or(wanted, |metric| wanted.with(metric.aggregate));
+        (sample.kind, sample.value, sample.length) = (metric.map_or(Kind::Bad as c_int, |_| ABSENT), 0, 0);
+    }
+    let read = metrics::with_reading(wanted, |reading| {
+        for sample in &mut *samples {
+            // SAFETY: the caller's promise.
+            unsafe { take(sample, reading) };
+        }
+    });
+    answer(read.map(|(answer, ())| answer))
+}
+
+/// # Safety
+/// The name is a C string.
+unsafe fn metric_of(sample: &Sample) -> Option<&'static Metric> {
+    // SAFETY: the caller's promise.
+    Metric::find(unsafe { CStr::from_ptr(sample.name) }.to_bytes())
+}
+
+/// # Safety
+/// As for [`crossfoot_metrics_read`].
+unsafe fn take(sample: &mut Sample, reading: &Reading) {
+    // SAFETY: the caller's promise.
+    let Some(metric) = unsafe { metric_of(sample) }.filter(|metric| metric.is_known(reading)) else { return };
+    sample.kind = metric.kind() as c_int;
+    sample.value = metric.number(reading).map_or(0, plain);
+    sample.length = metric.len();
+    if metric.kind() != Kind::Uint64 {
+        for i in 0..metric.len().min(sample.capacity) {
+            // SAFETY: there is room for so many numbers, by the caller's promise.
+            unsafe { sample.values.add(i).write(metric.element(reading, i).map_or(0, plain)) };
+        }
+    }
+}
+
+/// `struct crossfoot_snapshot`, as words in its order.
+const SNAPSHOT: [&[&str]; 16] = [
+    &["/memory/classes/total:bytes"],
+    &["/memory/ready:bytes"],
+    &["/memory/classes/heap/objects:bytes"],
+    &["/memory/classes/heap/unused:bytes"],
+    &["/memory/classes/heap/free:bytes"],
+    &["/memory/classes/heap/released:bytes"],
+    &["/memory/classes/heap/stacks:bytes", "/memory/classes/os-stacks:bytes"],
+    &[
+        "/memory/classes/metadata/mcache/free:bytes",
+        "/memory/classes/metadata/mcache/inuse:bytes",
+        "/memory/classes/metadata/mspan/free:bytes",
+        "/memory/classes/metadata/mspan/inuse:bytes",
+        "/memory/classes/metadata/other:bytes",
+    ],
+    &["/memory/classes/other:bytes", "/memory/classes/profiling/buckets:bytes"],
+    &["/gc/heap/objects:objects"],
+    &["/heap/in-transit:objects"],
+    &["/gc/heap/allocs:objects"],
+    &["/gc/heap/allocs:bytes"],
+    &["/gc/heap/frees:objects"],
+    &["/gc/heap/frees:bytes"],
+    &["/stats/age:nanoseconds"],
+];
+
+/// Reads the main figures.
+///
+/// # Safety
+/// `size` bytes from `out` on can be written, as whole words.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn crossfoot_snapshot_read(out: *mut u64, size: usize) -> c_int {
+    let words = size / size_of::<u64>();
+    let mut figures = [0; SNAPSHOT.len()];
+    let read = metrics::with_reading(Aggregates::NONE.with(Aggregate::Books), |reading| {
+        for (figure, names) in figures.iter_mut().zip(SNAPSHOT) {
+            let of =
+                |name: &&str| Metric::find(name.as_bytes()).and_then(|metric| metric.number(reading)).map_or(0, plain);
+            *figure = names.iter().map(of).sum();
+        }
+    });
+    for i in 0..words {
+        // SAFETY: the caller's promise. What this version does not know is zero.
+        unsafe { out.add(i).write(figures.get(i).copied().unwrap_or(0)) };
+    }
+    answer(read.map(|(answer, ())| answer))
+}
