@@ -93,7 +93,7 @@ pub fn fork_beside() {
                 i += 1;
                 let stacks = [stack::take(KIB << (i % 9)), stack::take(64 * KIB)];
                 assert!(stacks.iter().all(Result::is_ok));
-                if i % 64 == 0 {
+                if i.is_multiple_of(64) {
                     global::release_free(0);
                 }
                 on_system_stack(|| black_box(0));
@@ -105,7 +105,7 @@ pub fn fork_beside() {
         // SAFETY: the child calls what a child may: the allocator was told.
         let child = unsafe { fork() };
         if child == 0 {
-            let good = (0..20).all(|i| stack::take(8 * KIB << (i % 4)).is_ok());
+            let good = (0..20).all(|i| stack::take((8 * KIB) << (i % 4)).is_ok());
             read_everything();
             global::release_free(0);
             // SAFETY: it ends the child.
