@@ -439,9 +439,10 @@ fn every_reading_beside_eight_threads_balances() {
     assert!(different > 10, "{different} readings in {time:?}");
     let [spent, count] = [layout::SPENT_AT, layout::SPENT_READINGS_AT].map(|at| page.word(at));
     let passed = crossfoot::arch::ticks() - page.word(layout::MADE_TICKS_AT);
+    assert!(spent * 1_000 < passed * 8, "readings took {spent} ticks of the eight threads' {passed} each");
     println!(
         "{read} readings of a ledger page beside 8 threads balance, {different} of them different, in {time:?}; \
-         {count} were written in {spent} ticks of {passed}"
+         {count} were written in {spent} ticks of the threads' {passed} each"
     );
 }
 
