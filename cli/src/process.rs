@@ -57,7 +57,7 @@ impl Refusal {
             Refusal::NotOurs => format!("process {pid} does not run on Crossfoot, or has not allocated yet"),
             Refusal::Version => format!("process {pid} runs another version of Crossfoot than this command"),
             Refusal::Inherited(of) => {
-                format!("process {pid} has the ledger page of process {of}, and has not allocated since it was forked")
+                format!("process {pid} has the ledger page of process {of} still, which it was forked from")
             }
             Refusal::Unreadable(why) => format!("cannot read the ledger page of process {pid}: {why}"),
         })

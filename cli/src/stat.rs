@@ -14,7 +14,7 @@ use crate::tables;
 /// A reading that is older is asked for anew.
 const OLD: u64 = 50_000_000;
 /// And waited for this long: a process whose threads do nothing has no better one.
-const PATIENCE: Duration = Duration::from_millis(2);
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// Prints the figures, again and again if that is asked for.
 pub fn stat(stat: &Stat) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossfoot::ledger::layout::{LIST, WORDS};
+use crossfoot::ledger::layout::{LIST, PROCESS_AT, WORDS};
 use crossfoot::ledger::view::{self, Head, Mapping, Source, Taken};
 use crossfoot::metrics::{FORMAT, Reading};
 
@@ -10,9 +10,13 @@ use crossfoot::metrics::{FORMAT, Reading};
 pub struct Attached(*const AtomicU64);
 
 impl Attached {
-    /// The page of a process that has one segment.
+    /// A process's page. Others' may be attached there as well.
     pub fn of(pid: i32) -> Attached {
-        let [number] = super::segments(pid).try_into().expect("one segment");
+        let pages = super::segments(pid).into_iter().map(|number| Attached::by(&number));
+        pages.into_iter().find(|page| page.word(PROCESS_AT) == pid as u64).expect("it has a page")
+    }
+
+    fn by(number: &str) -> Attached {
         let number: libc::c_int = number.parse().expect("a number");
         // SAFETY: a new mapping, at an address of the system's choice.
         let start = unsafe { libc::shmat(number, std::ptr::null(), 0) };
