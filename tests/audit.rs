@@ -155,6 +155,19 @@ fn a_process_that_allocates_hard_says_how_far_it_moved() {
 }
 
 #[test]
+fn a_c_program_audits_itself() {
+    let Some(compiler) = installed("gcc") else { return };
+    let program = scratch().join("audit-inside");
+    let mut command = Command::new(compiler);
+    command.args(["-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]).arg(common::root().join("preload/include"));
+    command.arg("-o").arg(&program).arg(common::root().join("tests/audit/inside.c")).arg(&artifacts().a);
+    let output = run(&mut command);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let output = run(Command::new(&program).env_remove("CROSSFOOT").env_remove("LD_PRELOAD"));
+    assert!(output.status.success(), "{}: {}{}", output.status, text(&output.stdout), text(&output.stderr));
+}
+
+#[test]
 fn python_after_a_large_release() {
     let Some(python) = installed("python3") else { return };
     let program = "\

@@ -3,6 +3,7 @@
 #![no_std]
 
 mod aliases;
+mod audit;
 mod cxx;
 mod exit;
 mod extras;

@@ -23,6 +23,8 @@ pub use places::Places;
 pub use report::{write_json, write_table};
 pub use residency::Backed;
 
+use core::ffi::CStr;
+
 use crate::account::{ACCOUNTS, Account};
 use crate::ledger::What;
 use crate::ledger::view::Mapping;
@@ -112,23 +114,28 @@ impl Cause {
     ];
 
     /// Its name, as in reports.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
+        self.c_name().to_str().unwrap_or_default()
+    }
+
+    /// Its name for C.
+    pub const fn c_name(self) -> &'static CStr {
         match self {
-            Cause::LiveSmall => "live/small",
-            Cause::LiveLarge => "live/large",
-            Cause::InTransit => "in-transit",
-            Cause::Cached => "cached",
-            Cause::Fragmentation => "fragmentation",
-            Cause::Free => "free",
-            Cause::Huge => "huge-fill",
-            Cause::Stacks => "stacks",
-            Cause::Bitmaps => "metadata/bitmaps",
-            Cause::SpanRecords => "metadata/spans",
-            Cause::Caches => "metadata/caches",
-            Cause::Tables => "metadata/tables",
-            Cause::PageMap => "metadata/page-map",
-            Cause::Ledger => "ledger",
-            Cause::Isolated => "isolated-heaps",
+            Cause::LiveSmall => c"live/small",
+            Cause::LiveLarge => c"live/large",
+            Cause::InTransit => c"in-transit",
+            Cause::Cached => c"cached",
+            Cause::Fragmentation => c"fragmentation",
+            Cause::Free => c"free",
+            Cause::Huge => c"huge-fill",
+            Cause::Stacks => c"stacks",
+            Cause::Bitmaps => c"metadata/bitmaps",
+            Cause::SpanRecords => c"metadata/spans",
+            Cause::Caches => c"metadata/caches",
+            Cause::Tables => c"metadata/tables",
+            Cause::PageMap => c"metadata/page-map",
+            Cause::Ledger => c"ledger",
+            Cause::Isolated => c"isolated-heaps",
         }
     }
 

@@ -4,6 +4,7 @@ use core::ptr::from_ref;
 
 use super::Kernel;
 use crate::account::{Answer, Entry};
+use crate::ledger::view::Mapping;
 use crate::ledger::{Ledger, Turn};
 use crate::metrics::{Reading, WORDS};
 use crate::os::Os;
@@ -14,6 +15,16 @@ impl<O: Os> Kernel<O> {
     /// The ledger page, and the list of mappings on it.
     pub fn ledger(&self) -> &Ledger<O> {
         self.vm().ledger()
+    }
+
+    /// Bytes of the ledger page; 0: there is none.
+    pub fn ledger_size(&self) -> usize {
+        self.ledger().size()
+    }
+
+    /// An entry of the list of mappings; see [`Ledger::mapping`].
+    pub fn mapping(&self, i: usize) -> Option<Mapping> {
+        self.ledger().mapping(i)
     }
 
     /// Accounts for the ledger page, and says what writes readings there. Under the boot lock, once.

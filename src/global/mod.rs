@@ -12,6 +12,7 @@
 
 #[cfg(feature = "allocator-api2")]
 mod allocator_api;
+mod audit;
 mod exit;
 mod heaps;
 mod life;
@@ -34,6 +35,7 @@ use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
 use crate::span::{Place, Span};
 use crate::{central::Central, local, system_stack};
 
+pub use audit::audit;
 pub use exit::{at_exit, at_exit_of_any, crossfoot, crossfoot_with};
 use life::adopt;
 pub use life::retire_cache;

@@ -30,6 +30,7 @@ use layout::*;
 use list::List;
 use turn::Pace;
 pub use turn::Turn;
+use view::Mapping;
 
 /// What is said of a reading's words when a page is made.
 #[derive(Clone, Copy)]
@@ -196,6 +197,17 @@ impl<O: Os> Ledger<O> {
                 }
             }
         }
+    }
+
+    /// An entry of the list, by its number. `None`: it has fewer, or there is no page. While the list changes, an entry may
+    /// be missed or come twice.
+    pub fn mapping(&self, i: usize) -> Option<Mapping> {
+        let page = self.page()?;
+        if i >= (page.get(LIST_LENGTH_AT) as usize).min(LIST) {
+            return None;
+        }
+        let [start, end, what] = [0, 1, 2].map(|word| page.get(LIST_AT + 3 * i + word));
+        Some(Mapping { start, end, what })
     }
 
     /// Sets the places. Called by `boot`.
