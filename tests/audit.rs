@@ -114,9 +114,9 @@ fn a_program_with_64_threads() {
     let running = Running::start(&mut Command::new(program));
     let found = audit_of_still(running.pid());
     balances(&found);
-    // A third of 256,000 objects of 750 bytes in the mean, of which a fifth was not touched.
-    assert!(resident(&found, "live/small") > 30_000_000 && resident(&found, "live/large") > 50_000_000, "{found:#}");
-    assert!(resident(&found, "cached") > 10_000_000, "64 threads have free objects: {found:#}");
+    // A third of 76,800 objects of 750 bytes in the mean, of which a fifth was not touched.
+    assert!(resident(&found, "live/small") > 10_000_000 && resident(&found, "live/large") > 15_000_000, "{found:#}");
+    assert!(resident(&found, "cached") > 3_000_000, "64 threads have free objects: {found:#}");
     assert!(resident(&found, "in-transit") > 0, "objects of others were freed last: {found:#}");
     assert!(
         found["causes"]["live/large"]["of"].as_u64() > found["causes"]["live/large"]["resident"].as_u64(),
@@ -200,7 +200,7 @@ fn redis_after_its_benchmark() {
     while !socket.exists() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(20));
     }
-    let load = ["-n", "100000", "-r", "50000", "-d", "300", "-P", "16", "-t", "set,lpush,hset", "-q"];
+    let load = ["-n", "40000", "-r", "50000", "-d", "300", "-P", "16", "-t", "set,lpush,hset", "-q"];
     let output = run(Command::new(benchmark).arg("-s").arg(&socket).args(load));
     assert!(output.status.success(), "{}", text(&output.stderr));
     let found = audit_of_still(running.pid());
@@ -221,7 +221,7 @@ fn a_process_of_another_user_and_one_that_is_gone() {
     if unsafe { libc::geteuid() } != 0 {
         return skipped("the right to become another user");
     }
-    let other = Running::start(Command::new("sh").args(["-c", "echo ready; sleep 600 & wait"]));
+    let other = Running::start(Command::new("sh").args(["-c", "echo ready; exec sleep 600"]));
     // A copy that anybody may execute.
     let copy = std::env::temp_dir().join(format!("crossfoot-audit-{}", std::process::id()));
     fs::copy(&artifacts().cli, &copy).expect("a folder for all");

@@ -9,7 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-enum { THREADS = 64, OBJECTS = 4000 };
+enum { THREADS = 64, OBJECTS = 1200 };
 
 static void *objects[THREADS][OBJECTS];
 static pthread_barrier_t all;
