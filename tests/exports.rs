@@ -13,7 +13,7 @@ use object::{Endianness, Object, ObjectSymbol};
 
 /// Functions that the compiler itself calls, and that every libc has. They touch no state of the libc, so it
 /// need not have started.
-const COMPILER: [&str; 5] = ["bcmp", "memcpy", "memmove", "memset", "strlen"];
+const COMPILER: [&str; 6] = ["bcmp", "memcmp", "memcpy", "memmove", "memset", "strlen"];
 
 /// What the dynamic section and the dynamic symbols say.
 struct Dynamic {

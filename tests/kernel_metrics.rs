@@ -50,7 +50,7 @@ const MEMORY: Memory = Memory { allocate, free: give_back };
 
 /// A sample of every metric.
 fn all() -> Vec<Sample<'static>> {
-    TABLE.iter().map(|metric| Sample::new(metric.name)).collect()
+    TABLE.iter().map(|metric| Sample::new(metric.name())).collect()
 }
 
 /// What samples have: name and element → figure.
@@ -182,13 +182,13 @@ fn only_what_is_asked_for_is_read() {
     let kernel = kernel::kernel(Sim::new());
     let cache = adopt(&kernel);
     work(&kernel, cache);
-    for metric in TABLE {
+    for metric in &TABLE {
         let mut reading = Reading::new();
         let wanted = Aggregates::NONE.with(metric.aggregate);
         let answer = kernel.fill_reading(wanted, || 17, &mut reading).expect("the kernel has started");
         assert!(answer.is_complete());
         for other in TABLE.iter().filter(|other| other.aggregate != metric.aggregate) {
-            assert!(!other.is_known(&reading), "{} was read for {}", other.name, metric.name);
+            assert!(!other.is_known(&reading), "{} was read for {}", other.name(), metric.name());
         }
     }
     let mut reading = Reading::new();

@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn every_metric_has_its_note() {
         let (names, notes): (std::vec::Vec<_>, std::vec::Vec<_>) =
-            (TABLE.iter().map(|metric| metric.name).collect(), NOTES.iter().map(|&(name, _)| name).collect());
+            (TABLE.iter().map(|metric| metric.name()).collect(), NOTES.iter().map(|&(name, _)| name).collect());
         assert_eq!(names, notes);
         assert!(NOTES.iter().all(|(_, note)| note.ends_with('.') && !note.contains('|')));
     }
