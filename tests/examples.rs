@@ -131,6 +131,15 @@ fn isolated_heap_in_c() {
     programs.iter().for_each(|program| assert_eq!(printed(program, "check:on"), expected, "{}", program.display()));
 }
 
+#[test]
+fn metrics_in_c() {
+    let Some(programs) = both("examples/c/metrics.c", "metrics-c") else { return };
+    let expected = "complete: yes\nat least 20000 objects were allocated: yes\na name that no metric has: bad\n\
+        /heap/live-by-size:objects, in objects: Objects of each class that are live or in transit.\n\
+        most live objects: size=\"64\", at least 20000: yes\n0 bytes are not accounted for\nthe books balance\n";
+    programs.iter().for_each(|program| assert_eq!(printed(program, "check:on"), expected, "{}", program.display()));
+}
+
 /// No example: all that `crossfoot-heap.h` promises, in one program.
 #[test]
 fn heaps_in_c_do_what_their_header_says() {

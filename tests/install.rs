@@ -123,10 +123,10 @@ fn the_archive_serves_wherever_it_is_unpacked() {
     use_tree(&place.join(name.strip_suffix(".tar.gz").expect("the archive's name")));
 }
 
-/// The text of both headers.
+/// The text of all headers.
 fn headers() -> String {
     let read = |name| std::fs::read_to_string(root().join("preload/include").join(name)).expect("the header is there");
-    read("crossfoot.h") + &read("crossfoot-heap.h")
+    read("crossfoot.h") + &read("crossfoot-audit.h") + &read("crossfoot-heap.h") + &read("crossfoot-metrics.h")
 }
 
 /// Compiles text with the header, in one language. Returns what the compiler says.
@@ -181,7 +181,7 @@ fn the_manual_page_is_sound() {
     let page = std::fs::read_to_string(page).expect("the page is there");
     let header = headers();
     // Each function of the headers is in the synopsis.
-    let ends = ["CROSSFOOT_NOEXCEPT;", ");"];
+    let ends = ["NOEXCEPT;", ");"];
     let functions =
         header.lines().filter(|line| !line.starts_with([' ', '#', '/']) && ends.iter().any(|end| line.ends_with(end)));
     let names: Vec<&str> = functions.map(|line| line.split('(').next().unwrap_or(line)).collect();

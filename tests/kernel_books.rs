@@ -406,9 +406,9 @@ fn the_walk_adds_up_to_what_the_books_say() {
     // Every metric of memory but the total adds up to the total.
     let reading = world.reading(&balance);
     let value = |name: &str| Metric::find(name.as_bytes()).and_then(|metric| metric.number(&reading)).expect(name);
-    let parts = TABLE
-        .iter()
-        .filter(|metric| metric.name.starts_with("/memory/classes/") && metric.name != "/memory/classes/total:bytes");
+    let parts = TABLE.iter().filter(|metric| {
+        metric.name().starts_with("/memory/classes/") && metric.name() != "/memory/classes/total:bytes"
+    });
     let sum: i64 = parts.filter_map(|metric| metric.number(&reading)).sum();
     assert_eq!(sum, value("/memory/classes/total:bytes"));
     assert_eq!(value("/memory/ready:bytes") as usize, world.kernel.os().ready_bytes());

@@ -50,7 +50,7 @@ const MEMORY: Memory = Memory { allocate, free: give_back };
 
 /// A sample of every metric.
 fn all() -> Vec<Sample<'static>> {
-    TABLE.iter().map(|metric| Sample::new(metric.name)).collect()
+    TABLE.iter().map(|metric| Sample::new(metric.name())).collect()
 }
 
 /// What samples have: name and element → figure.
@@ -182,13 +182,13 @@ fn only_what_is_asked_for_is_read() {
     let kernel = kernel::kernel(Sim::new());
     let cache = adopt(&kernel);
     work(&kernel, cache);
-    for metric in TABLE {
+    for metric in &TABLE {
         let mut reading = Reading::new();
         let wanted = Aggregates::NONE.with(metric.aggregate);
         let answer = kernel.fill_reading(wanted, || 17, &mut reading).expect("the kernel has started");
         assert!(answer.is_complete());
         for other in TABLE.iter().filter(|other| other.aggregate != metric.aggregate) {
-            assert!(!other.is_known(&reading), "{} was read for {}", other.name, metric.name);
+            assert!(!other.is_known(&reading), "{} was read for {}", other.name(), metric.name());
         }
     }
     let mut reading = Reading::new();
@@ -300,7 +300,7 @@ fn chunks_are_counted_by_their_taken_pages() {
 fn waiting_is_counted_for_the_rank_of_its_lock() {
     let kernel: &'static Kernel<Sim> = Box::leak(kernel::kernel(Sim::new()));
     let cache = adopt(kernel);
-    assert_eq!(LOCKS.len(), 9);
+    assert_eq!(LOCKS.len(), 12);
     let still = kernel.caches().hold_still();
     let waiting = std::thread::spawn(|| {
         // The pool is held: it waits for that lock.

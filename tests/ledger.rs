@@ -156,7 +156,7 @@ fn one_that_works_is_seen_while_it_works() {
     let first = objects(&stat(process.pid()));
     until("it allocates on", || objects(&stat(process.pid())) > first + 100_000);
     let figures = stat(process.pid());
-    assert!(figure(&figures, "/ledger/age:nanoseconds") < 5_000_000_000, "{figures:#}");
+    assert!(figure(&figures, "/stats/age:nanoseconds") < 5_000_000_000, "{figures:#}");
     assert_eq!(figure(&figures, "/memory/classes/metadata/ledger:bytes"), layout::SIZE as i64);
 }
 
@@ -173,7 +173,7 @@ fn one_that_sleeps_and_has_closed_everything_is_seen() {
     assert!(figure(&figures, "/memory/classes/heap/objects:bytes") >= 68 << 20, "{figures:#}");
     std::thread::sleep(Duration::from_millis(50));
     let later = stat(process.pid());
-    assert!(figure(&later, "/ledger/age:nanoseconds") > 50_000_000, "a process that sleeps has an old reading");
+    assert!(figure(&later, "/stats/age:nanoseconds") > 50_000_000, "a process that sleeps has an old reading");
     assert_eq!(figure(&later, "/gc/heap/allocs:bytes"), figure(&figures, "/gc/heap/allocs:bytes"));
 }
 

@@ -68,16 +68,16 @@ fn document() -> String {
         writeln!(text, "- `{identity}`").unwrap();
     }
     text += "\n## The table\n";
-    for metric in TABLE {
-        let (_, note) = NOTES.iter().find(|(name, _)| *name == metric.name).expect("it has a note");
-        writeln!(text, "\n### `{}`\n\n*{}.* {} {note}", metric.name, kind(metric), metric.help).unwrap();
+    for metric in &TABLE {
+        let (_, note) = NOTES.iter().find(|(name, _)| *name == metric.name()).expect("it has a note");
+        writeln!(text, "\n### `{}`\n\n*{}.* {} {note}", metric.name(), kind(metric), metric.help()).unwrap();
     }
     text
 }
 
 fn schema() -> String {
     let mut properties = serde_json::Map::new();
-    for metric in TABLE {
+    for metric in &TABLE {
         let whole = serde_json::json!({ "type": "integer" });
         let mut of = match (metric.labels(), metric.bounds()) {
             (Some(labels), _) => {
@@ -101,8 +101,8 @@ fn schema() -> String {
             }),
             _ => whole,
         };
-        of["description"] = metric.help.into();
-        properties.insert(metric.name.into(), of);
+        of["description"] = metric.help().into();
+        properties.insert(metric.name().into(), of);
     }
     properties.insert(
         "crossfoot".into(),

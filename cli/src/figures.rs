@@ -39,7 +39,7 @@ fn changes(reading: &Reading, before: &Reading, seconds: f64, failures: &Failure
     for metric in TABLE.iter().filter(|metric| metric.kind() == Kind::Uint64) {
         let (Some(value), Some(was)) = (metric.number(reading), metric.number(before)) else { continue };
         let change = (value - was) as f64 / seconds;
-        let _ = writeln!(text, "{value:>20}  {change:>+16.0}/s  {}", metric.name);
+        let _ = writeln!(text, "{value:>20}  {change:>+16.0}/s  {}", metric.name());
     }
     let column = "                    ";
     if failures.is_empty() {

@@ -47,12 +47,12 @@ pub extern "C" fn crossfoot_metrics_count() -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn crossfoot_metric_describe(metric: usize, out: *mut Description) -> c_int {
     let Some(metric) = metrics::all().get(metric) else { return -1 };
-    let name = metric.c_name.as_ptr();
+    let name = metric.c_name().as_ptr();
     let description = Description {
         name,
         // SAFETY: the unit is the end of the name.
-        unit: unsafe { name.add(metric.name.len() - metric.unit().len()) },
-        help: metric.c_help.as_ptr(),
+        unit: unsafe { name.add(metric.name().len() - metric.unit().len()) },
+        help: metric.c_help().as_ptr(),
         kind: metric.kind() as c_int,
         cumulative: c_int::from(metric.cumulative),
         length: metric.len(),
@@ -126,9 +126,13 @@ pub unsafe extern "C" fn crossfoot_metrics_read(samples: *mut Sample, count: usi
     let mut wanted = Aggregates::NONE;
     for sample in &mut *samples {
         // SAFETY: the caller's promise.
-        let metric = unsafe { metric_of(sample) };
+        let name = unsafe { CStr::from_ptr(sample.name) }.to_bytes();
+        let place = metrics::all().binary_search_by(|metric| metric.name().as_bytes().cmp(name));
+        let metric = place.ok().and_then(|i| metrics::all().get(i));
         wanted = metric.map_or(wanted, |metric| wanted.with(metric.aggregate));
-        (sample.kind, sample.value, sample.length) = (metric.map_or(Kind::Bad as c_int, |_| ABSENT), 0, 0);
+        (sample.kind, sample.value) = (metric.map_or(Kind::Bad as c_int, |_| ABSENT), 0);
+        // Until its value is there: which one it is.
+        sample.length = place.unwrap_or(usize::MAX);
     }
     let read = metrics::with_reading(wanted, |reading| {
         for sample in &mut *samples {
@@ -136,29 +140,28 @@ pub unsafe extern "C" fn crossfoot_metrics_read(samples: *mut Sample, count: usi
             unsafe { take(sample, reading) };
         }
     });
+    if read.is_none() {
+        samples.iter_mut().for_each(|sample| sample.length = 0);
+    }
     answer(read.map(|(answer, ())| answer))
 }
 
 /// # Safety
-/// The name is a C string.
-unsafe fn metric_of(sample: &Sample) -> Option<&'static Metric> {
-    // SAFETY: the caller's promise.
-    Metric::find(unsafe { CStr::from_ptr(sample.name) }.to_bytes())
-}
-
-/// # Safety
-/// As for [`crossfoot_metrics_read`].
+/// As for [`crossfoot_metrics_read`], which left in the length which metric it is.
 unsafe fn take(sample: &mut Sample, reading: &Reading) {
-    // SAFETY: the caller's promise.
-    let Some(metric) = unsafe { metric_of(sample) }.filter(|metric| metric.is_known(reading)) else { return };
+    let metric = metrics::all().get(core::mem::take(&mut sample.length));
+    let Some(metric) = metric.filter(|metric| metric.is_known(reading)) else { return };
     sample.kind = metric.kind() as c_int;
     sample.value = metric.number(reading).map_or(0, plain);
     sample.length = metric.len();
-    if metric.kind() != Kind::Uint64 {
-        for i in 0..metric.len().min(sample.capacity) {
-            // SAFETY: there is room for so many numbers, by the caller's promise.
-            unsafe { sample.values.add(i).write(metric.element(reading, i).map_or(0, plain)) };
-        }
+    let room = metric.len().min(sample.capacity);
+    if metric.kind() != Kind::Uint64 && room > 0 {
+        // SAFETY: there is room for so many numbers, by the caller's promise.
+        let values = unsafe {
+            sample.values.write_bytes(0, room);
+            core::slice::from_raw_parts_mut(sample.values, room)
+        };
+        metric.elements(reading, values);
     }
 }
 

@@ -79,6 +79,7 @@ impl<O: Os> Kernel<O> {
     }
 
     /// Fills in what needs no lock.
+    #[inline(never)]
     fn fill_beside(&self, wanted: Aggregates, pid: fn() -> i32, out: &mut Reading) {
         let heap = self.caches.central().heap();
         out.stale = heap.books().stale_reads();

@@ -196,6 +196,8 @@ struct Buffered<'a> {
 }
 
 impl Write for Buffered<'_> {
+    // Once: a report is written from many places.
+    #[inline(never)]
     fn write_str(&mut self, s: &str) -> fmt::Result {
         if self.text.len() + s.len() > self.text.capacity() {
             self.flush()?;

@@ -12,7 +12,7 @@ const MEMORY: Memory = Memory { allocate, free };
 
 /// Every metric, sorted by name.
 pub fn all() -> &'static [Metric] {
-    TABLE
+    &TABLE
 }
 
 /// Reads these metrics: computes what they need from one consistent snapshot and from what else is asked for, and nothing

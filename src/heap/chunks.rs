@@ -36,6 +36,7 @@ impl Chunks {
 impl<O: Os> Heap<O> {
     /// Looks at every chunk. Takes the heap's lock for some of them at a time, so a chunk's figure is of an instant, and
     /// the sum is not where the heap is larger than 1 GiB.
+    #[inline(never)]
     pub fn chunks(&self) -> Chunks {
         let (mut chunks, mut next) = (Chunks::new(), Some(0));
         while let Some(from) = next {

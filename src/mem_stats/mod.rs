@@ -49,6 +49,8 @@ impl Balance {
 }
 
 /// One consistent snapshot, with its identities 1 to 5 unchecked.
+// Once: many read.
+#[inline(never)]
 pub fn snapshot<O: Os>(caches: &Caches<O>, out: &mut Snapshot) -> Answer {
     let heap = caches.central().heap();
     heap.books().read(heap.vm().os(), out)

@@ -12,10 +12,6 @@ pub(super) static SIZES: [u64; CLASSES] = sizes();
 /// The bounds of the groups of chunks.
 pub(super) static CHUNK_PAGES: [u64; CHUNK_BOUNDS.len()] = CHUNK_BOUNDS;
 
-pub(super) const BY_SIZE: Labels = Labels { key: "size", of: Of::Sizes };
-pub(super) const BY_RANK: Labels = Labels { key: "rank", of: Of::Ranks };
-pub(super) const BY_CALL: Labels = Labels { key: "call", of: Of::Calls };
-
 const fn sizes() -> [u64; CLASSES] {
     let mut sizes = [0; CLASSES];
     let mut i = 0;
@@ -26,44 +22,47 @@ const fn sizes() -> [u64; CLASSES] {
     sizes
 }
 
-enum Of {
-    Sizes,
-    Ranks,
-    Calls,
-}
-
-/// What the elements of a vector are told apart by: a key, and a label for each element.
-pub struct Labels {
-    key: &'static str,
-    of: Of,
+/// What the elements of a vector are told apart by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Labels {
+    /// The sizes of objects, by class.
+    Size,
+    /// The ranks of locks.
+    Rank,
+    /// The names of system calls.
+    Call,
 }
 
 impl Labels {
     /// What the labels are: `size`, `rank`, `call`.
-    pub fn key(&self) -> &'static str {
-        self.key
+    pub fn key(self) -> &'static str {
+        match self {
+            Labels::Size => "size",
+            Labels::Rank => "rank",
+            Labels::Call => "call",
+        }
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
-        match self.of {
-            Of::Sizes => CLASSES,
-            Of::Ranks => LOCKS.len(),
-            Of::Calls => CALL_NAMES.len(),
+    pub fn len(self) -> usize {
+        match self {
+            Labels::Size => CLASSES,
+            Labels::Rank => LOCKS.len(),
+            Labels::Call => CALL_NAMES.len(),
         }
     }
 
     /// Never: there are labels.
-    pub fn is_empty(&self) -> bool {
+    pub fn is_empty(self) -> bool {
         false
     }
 
     /// The label of an element; nothing where there is none.
-    pub fn label(&self, i: usize) -> impl fmt::Display + '_ {
-        fmt::from_fn(move |f| match self.of {
-            Of::Sizes => SIZES.get(i).map_or(Ok(()), |size| write!(f, "{size}")),
-            Of::Ranks => f.write_str(LOCKS.get(i).map_or("", |rank| rank.name())),
-            Of::Calls => f.write_str(CALL_NAMES.get(i).copied().unwrap_or_default()),
+    pub fn label(self, i: usize) -> impl fmt::Display {
+        fmt::from_fn(move |f| match self {
+            Labels::Size => SIZES.get(i).map_or(Ok(()), |size| write!(f, "{size}")),
+            Labels::Rank => f.write_str(LOCKS.get(i).map_or("", |rank| rank.name())),
+            Labels::Call => f.write_str(CALL_NAMES.get(i).copied().unwrap_or_default()),
         })
     }
 }

@@ -37,6 +37,7 @@
 //! out of every form, never zero.
 
 mod aggregates;
+mod format;
 mod kept;
 mod labels;
 mod notes;
@@ -47,6 +48,7 @@ mod sample;
 mod table;
 
 pub use aggregates::{Aggregate, Aggregates};
+pub use format::FORMAT;
 pub use kept::Kept;
 pub use labels::Labels;
 pub use notes::{IDENTITIES, NOTES};
@@ -55,4 +57,4 @@ pub use reading::{LOCKS, OS_WORDS, OsFigures, Peaks, Reading, WORDS};
 pub use report::{Verdict, write, write_json, write_table};
 pub(crate) use sample::wanted;
 pub use sample::{Histogram, Memory, Sample, Value, Vector, plain};
-pub use table::{FORMAT, Kind, Metric, TABLE};
+pub use table::{Kind, Metric, TABLE};

@@ -41,13 +41,13 @@ fn family(out: &mut impl Write, metric: &Metric) -> fmt::Result {
         (_, false) => "gauge",
     };
     let name = name(metric);
-    writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}\n# UNIT {name} {}", metric.help, unit(metric))
+    writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}\n# UNIT {name} {}", metric.help(), unit(metric))
 }
 
 fn vector(out: &mut impl Write, metric: &Metric, reading: &Reading) -> fmt::Result {
     let Some(labels) = metric.labels() else { return Ok(()) };
     for (i, n) in elements(metric, reading).enumerate() {
-        let (key, label, value) = (labels.key(), labels.label(i), value(metric, n));
+        let (key, label, value) = (labels.key(), labels.label(i), value(metric, n as i64));
         writeln!(out, "{}{}{{{key}=\"{label}\"}} {value}", name(metric), suffix(metric))?;
     }
     Ok(())
@@ -57,7 +57,7 @@ fn histogram(out: &mut impl Write, metric: &Metric, reading: &Reading) -> fmt::R
     let (name, bounds) = (name(metric), metric.bounds().unwrap_or_default());
     let mut count = 0;
     for (i, n) in elements(metric, reading).enumerate() {
-        count += n.max(0);
+        count += n;
         match bounds.get(i) {
             // A bound is a number with a fraction: that is its one form.
             Some(bound) => writeln!(out, "{name}_bucket{{le=\"{bound}.0\"}} {count}")?,
@@ -71,7 +71,7 @@ fn histogram(out: &mut impl Write, metric: &Metric, reading: &Reading) -> fmt::R
 
 /// The family's name.
 fn name(metric: &Metric) -> impl Display + Copy {
-    let (path, unit) = (metric.name.split_once(':').map_or("", |(path, _)| path), unit(metric));
+    let (path, unit) = (metric.name().split_once(':').map_or("", |(path, _)| path), unit(metric));
     Shown(move |f: &mut fmt::Formatter<'_>| {
         f.write_str("crossfoot")?;
         path.chars().try_for_each(|c| f.write_char(if c.is_ascii_alphanumeric() { c } else { '_' }))?;

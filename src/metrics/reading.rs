@@ -81,6 +81,52 @@ impl OsFigures {
     }
 }
 
+/// Sums over all classes of small objects, of one snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub(super) struct Small {
+    pub(super) allocs: i64,
+    pub(super) alloc_bytes: i64,
+    pub(super) frees: i64,
+    pub(super) free_bytes: i64,
+    pub(super) live: i64,
+    pub(super) live_bytes: i64,
+    pub(super) in_transit: i64,
+    pub(super) unused: i64,
+}
+
+impl Small {
+    const NONE: Small =
+        Small { allocs: 0, alloc_bytes: 0, frees: 0, free_bytes: 0, live: 0, live_bytes: 0, in_transit: 0, unused: 0 };
+
+    fn of(snapshot: &Snapshot) -> Small {
+        let mut sums = Small::NONE;
+        for (class, c) in snapshot.classes() {
+            let (size, allocs, frees, live) = (class.size() as i64, c.allocs as i64, freed(&c), c.live());
+            sums.allocs += allocs;
+            sums.alloc_bytes += allocs * size;
+            sums.frees += frees;
+            sums.free_bytes += frees * size;
+            sums.live += live;
+            sums.live_bytes += live * size;
+            sums.in_transit += c.in_transit();
+            sums.unused += unused_bytes(&c, class);
+        }
+        sums
+    }
+}
+
+/// Objects of a class freed and home.
+pub(super) fn freed(c: &ClassTotals) -> i64 {
+    c.frees.wrapping_add(c.received) as i64
+}
+
+/// Vacant places, and what each span has behind its last place.
+pub(super) fn unused_bytes(c: &ClassTotals, class: Class) -> i64 {
+    let spans = c.span_bytes / class.span_pages().bytes() as i64;
+    c.vacant * class.size() as i64 + spans * class.tail() as i64
+}
+
 /// What metrics are computed from: numbers only, so that another process can be handed them word by word.
 ///
 /// It is large, some six KiB: it stays where it is made.
@@ -89,6 +135,8 @@ impl OsFigures {
 pub struct Reading {
     /// The books.
     pub snapshot: Snapshot,
+    /// Sums of the snapshot, made once for all metrics.
+    pub(super) small: Small,
     /// Which aggregates it has, by bit: the others' fields say nothing.
     pub(super) filled: Aggregates,
     /// When it was read, in nanoseconds of the system's clock that never goes back; 0 where the home has none. Whoever is
@@ -121,7 +169,16 @@ pub const WORDS: usize = size_of::<Reading>() / size_of::<u64>();
 
 const _: () = assert!(align_of::<Reading>() <= align_of::<u64>() && size_of::<Reading>() == WORDS * size_of::<u64>());
 const _: () = assert!(
-    WORDS == size_of::<Snapshot>() / 8 + 6 + 2 * LOCKS.len() + 2 * CALLS + (CHUNK_BOUNDS.len() + 2) + 2 + OS_WORDS + 1,
+    WORDS
+        == size_of::<Snapshot>() / 8
+            + 8
+            + 6
+            + 2 * LOCKS.len()
+            + 2 * CALLS
+            + (CHUNK_BOUNDS.len() + 2)
+            + 2
+            + OS_WORDS
+            + 1,
     "every field is counted, and none has a gap"
 );
 
@@ -131,6 +188,7 @@ impl Reading {
     pub const fn new() -> Reading {
         Reading {
             snapshot: Snapshot::new(),
+            small: Small::NONE,
             filled: Aggregates::NONE,
             read_at: 0,
             taken_at: 0,
@@ -187,6 +245,7 @@ impl Reading {
             Answer::Stale { nanos } => self.read_at.saturating_sub(nanos),
             Answer::Nothing => return,
         };
+        self.small = Small::of(&self.snapshot);
         self.note(Aggregate::Books);
     }
 
@@ -203,15 +262,6 @@ impl Reading {
 
     pub(super) fn account(&self, account: Account) -> i64 {
         self.snapshot.account(account)
-    }
-
-    pub(super) fn class(&self, i: usize) -> (ClassTotals, Class) {
-        let class = Class::from_index(i);
-        (self.snapshot.class(class), class)
-    }
-
-    pub(super) fn class_sum(&self, f: impl Fn(&ClassTotals, Class) -> i64) -> i64 {
-        self.snapshot.classes().map(|(class, c)| f(&c, class)).sum()
     }
 
     /// Nanoseconds since then.

@@ -8,6 +8,7 @@ use super::table::{Kind, Metric, TABLE};
 use crate::account::Failures;
 use crate::mem_stats::Balance;
 use crate::options::Format;
+use crate::size_class::CLASSES;
 
 /// What is known of the identities of the books.
 #[derive(Clone, Copy)]
@@ -66,9 +67,14 @@ fn number(metric: &Metric, reading: &Reading) -> i64 {
     metric.number(reading).unwrap_or_default()
 }
 
+/// The most elements that a value has.
+const MOST: usize = CLASSES + 1;
+
 /// The elements of a vector or the counts of a histogram.
-pub(super) fn elements(metric: &Metric, reading: &Reading) -> impl Iterator<Item = i64> {
-    (0..metric.len()).map(|i| metric.element(reading, i).unwrap_or_default())
+pub(super) fn elements(metric: &Metric, reading: &Reading) -> impl Iterator<Item = u64> {
+    let mut all = [0; MOST];
+    metric.elements(reading, &mut all);
+    all.into_iter().take(metric.len())
 }
 
 /// Writes one JSON object, as `docs/metrics.schema.json` describes it: metric name → number, label → number for a vector, or
@@ -77,7 +83,7 @@ pub(super) fn elements(metric: &Metric, reading: &Reading) -> impl Iterator<Item
 pub fn write_json(out: &mut impl Write, reading: &Reading, verdict: Verdict<'_>) -> fmt::Result {
     out.write_str("{\n")?;
     for metric in known(reading) {
-        write!(out, "  \"{}\": ", metric.name)?;
+        write!(out, "  \"{}\": ", metric.name())?;
         match (metric.labels(), metric.bounds()) {
             (Some(labels), _) => {
                 let pairs = elements(metric, reading).enumerate();
@@ -123,11 +129,11 @@ fn list<T: Display>(out: &mut impl Write, open: char, items: impl Iterator<Item 
 pub fn write_table(out: &mut impl Write, reading: &Reading, verdict: Verdict<'_>) -> fmt::Result {
     for metric in known(reading) {
         if metric.kind() == Kind::Uint64 {
-            writeln!(out, "{:>20}  {}", number(metric, reading), metric.name)?;
+            writeln!(out, "{:>20}  {}", number(metric, reading), metric.name())?;
             continue;
         }
         for (i, n) in elements(metric, reading).enumerate().filter(|&(_, n)| n != 0) {
-            write!(out, "{n:>20}  {}[", metric.name)?;
+            write!(out, "{n:>20}  {}[", metric.name())?;
             match (metric.labels(), metric.bounds().and_then(|bounds| bounds.get(i))) {
                 (Some(labels), _) => write!(out, "{}", labels.label(i))?,
                 (_, Some(bound)) => write!(out, "<={bound}")?,

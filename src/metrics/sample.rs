@@ -21,7 +21,7 @@ pub struct Vector<'a> {
     /// The numbers, in the order of the labels.
     pub values: &'a [u64],
     /// What they are told apart by.
-    pub labels: &'a Labels,
+    pub labels: Labels,
 }
 
 /// A distribution.
@@ -183,9 +183,7 @@ impl<'a> Sample<'a> {
         self.number = metric.number(reading).map_or(0, plain);
         if metric.kind() != Kind::Uint64 {
             let Some(buffer) = &mut self.buffer else { return };
-            for (i, value) in buffer.values_mut().iter_mut().enumerate() {
-                *value = metric.element(reading, i).map_or(0, plain);
-            }
+            metric.elements(reading, buffer.values_mut());
         }
         self.filled = true;
     }

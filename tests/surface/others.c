@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ZERO 0x40
 
@@ -227,6 +228,107 @@ static void cases_of_crossfoot(void) {
     say("%d", right);
 }
 
+// As `crossfoot-metrics.h` declares them; the table has no header of ours.
+struct metric {
+    const char *name, *unit, *help;
+    int kind, cumulative;
+    size_t length;
+    const uint64_t *bounds;
+};
+
+struct sample {
+    const char *name;
+    uint64_t *values;
+    size_t capacity;
+    int kind;
+    uint64_t value;
+    size_t length;
+};
+
+static void cases_of_metrics(void) {
+    size_t (*count)(void) = (size_t (*)(void))function("crossfoot_metrics_count");
+    int (*describe)(size_t, struct metric *) = (int (*)(size_t, struct metric *))function("crossfoot_metric_describe");
+    size_t (*label)(size_t, size_t, char *, size_t) =
+        (size_t (*)(size_t, size_t, char *, size_t))function("crossfoot_metric_label");
+    int (*read)(struct sample *, size_t) = (int (*)(struct sample *, size_t))function("crossfoot_metrics_read");
+    int (*snapshot)(uint64_t *, size_t) = (int (*)(uint64_t *, size_t))function("crossfoot_snapshot_read");
+    if (!count || !describe || !label || !read || !snapshot)
+        return;
+    begin("crossfoot_metrics_count()");
+    size_t all = count();
+    ended();
+    say("%s", all > 50 ? "more than 50" : "few");
+    struct metric metric = {0};
+    begin("crossfoot_metric_describe(count)");
+    int found = describe(all, &metric);
+    ended();
+    say("%d, %s", found, metric.name ? "written" : "nothing written");
+    size_t by_size = all, histogram = all;
+    begin("crossfoot_metric_describe(each)");
+    int right = 1;
+    for (size_t i = 0; i < all; i++) {
+        right &= describe(i, &metric) == 0 && metric.name[0] == '/' && strcmp(strchr(metric.name, ':') + 1, metric.unit) == 0;
+        right &= strlen(metric.help) > 10 && (metric.kind == 4) == (metric.bounds != NULL) && (metric.length > 1) == (metric.kind > 2);
+        if (strcmp(metric.name, "/heap/live-by-size:objects") == 0)
+            by_size = i;
+        if (strcmp(metric.name, "/gc/heap/allocs-by-size:bytes") == 0)
+            histogram = i;
+    }
+    ended();
+    say("%s", right ? "sound" : "wrong");
+    static const struct {
+        const char *name;
+        size_t element, size;
+    } labels[] = {{"0,100", 0, 100}, {"0,10", 0, 10}, {"0,1", 0, 1}, {"0,0", 0, 0}, {"71,100", 71, 100}, {"72,100", 72, 100}};
+    for (size_t i = 0; i < sizeof labels / sizeof *labels; i++) {
+        char text[100];
+        memset(text, 'x', sizeof text);
+        begin("crossfoot_metric_label(by size,%s)", labels[i].name);
+        size_t length = label(by_size, labels[i].element, text, labels[i].size);
+        ended();
+        say("%zu '%.*s'%s", length, labels[i].size ? (int)strlen(text) : 0, text, text[labels[i].size] == 'x' || labels[i].size == 100 ? "" : ", behind it too");
+    }
+    char nothing[4] = "abc";
+    begin("crossfoot_metric_label(of no vector,0,4)");
+    size_t length = label(histogram, 0, nothing, 4) + label(all, 0, nothing, 4);
+    ended();
+    say("%zu '%s'", length, nothing);
+    free(malloc(10));
+    uint64_t values[100];
+    memset(values, 0xff, sizeof values);
+    struct sample samples[] = {
+        {"/no/such:metric", NULL, 0, 7, 7, 7},         {"", NULL, 0, 7, 7, 7},
+        {"/process/id:pid", NULL, 0, 7, 7, 7},         {"/heap/live-by-size:objects", NULL, 0, 7, 7, 7},
+        {"/heap/live-by-size:objects", values, 10, 7, 7, 7}, {"/gc/heap/allocs-by-size:bytes", values + 20, 73, 7, 7, 7},
+        {"/os/rss:bytes", NULL, 0, 7, 7, 7},
+    };
+    size_t n = sizeof samples / sizeof *samples;
+    begin("crossfoot_metrics_read(samples)");
+    int answer = read(samples, n);
+    ended();
+    char text[300] = "";
+    for (size_t i = 0; i < n; i++)
+        sprintf(text + strlen(text), "%s%d/%zu", i ? " " : "", samples[i].kind, samples[i].length);
+    say("%d: %s, pid %s, room %s", answer, text, samples[2].value == (uint64_t)getpid() ? "right" : "wrong",
+        values[9] != UINT64_MAX && values[10] == UINT64_MAX && values[92] != UINT64_MAX && values[93] == UINT64_MAX ? "kept" : "not kept");
+    begin("crossfoot_metrics_read(null,0)");
+    answer = read(NULL, 0);
+    ended();
+    say("%d", answer);
+    uint64_t words[20];
+    memset(words, 0xff, sizeof words);
+    begin("crossfoot_snapshot_read(out,0 to 136)");
+    int none = snapshot(words, 0), kept = words[0] == UINT64_MAX;
+    int one = snapshot(words, 8), first = words[0] != UINT64_MAX && words[1] == UINT64_MAX;
+    int whole = snapshot(words, 128), later = snapshot(words, 136);
+    ended();
+    uint64_t sum = 0;
+    for (int i = 2; i < 9; i++)
+        sum += words[i];
+    say("%d %d %d %d, %s, %s", none, one, whole, later, kept && first && words[16] == 0 && words[17] == UINT64_MAX ? "in its place" : "elsewhere",
+        sum == words[0] && words[11] - words[13] == words[9] ? "adds up" : "does not add up");
+}
+
 void cases_of_others(void) {
     cases_of_mallocx();
     cases_of_rallocx();
@@ -234,6 +336,7 @@ void cases_of_others(void) {
     cases_of_reallocarr();
     cases_of_openbsd();
     cases_of_crossfoot();
+    cases_of_metrics();
 }
 
 // Each operator `new` with the forms of `delete` that fit it. Without memory only those that do not throw: a C program

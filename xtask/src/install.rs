@@ -28,13 +28,15 @@ enum Content {
 }
 
 /// The tree: where, with which rights, and what.
-const TREE: [(&str, u32, Content); 15] = [
+const TREE: [(&str, u32, Content); 16] = [
     ("bin/crossfoot", 0o755, Content::Built("crossfoot")),
     ("lib/libcrossfoot.so.0", 0o755, Content::Built("libcrossfoot.so")),
     ("lib/libcrossfoot.a", 0o644, Content::Built("libcrossfoot.a")),
     ("lib/pkgconfig/crossfoot.pc", 0o644, Content::Filled("preload/crossfoot.pc.in")),
     ("include/crossfoot.h", 0o644, Content::Source("preload/include/crossfoot.h")),
     ("include/crossfoot-heap.h", 0o644, Content::Source("preload/include/crossfoot-heap.h")),
+    ("include/crossfoot-audit.h", 0o644, Content::Source("preload/include/crossfoot-audit.h")),
+    ("include/crossfoot-metrics.h", 0o644, Content::Source("preload/include/crossfoot-metrics.h")),
     ("share/man/man3/crossfoot.3", 0o644, Content::Filled("preload/man/crossfoot.3")),
     ("share/doc/crossfoot/README.md", 0o644, Content::Source("README.md")),
     ("share/doc/crossfoot/CHANGELOG.md", 0o644, Content::Source("CHANGELOG.md")),

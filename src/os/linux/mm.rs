@@ -1,4 +1,5 @@
-//! The system calls for memory, each counted, under rustix's names. Every one of ours goes through here.
+//! The system calls for memory, each counted, under rustix's names. Every one of ours goes through here, and each stands
+//! in the object once: what it does takes longer than a call.
 
 use core::ffi::c_void;
 use core::ptr::null_mut;
@@ -12,6 +13,7 @@ use crate::arch;
 use crate::os::calls::Call;
 
 /// Anonymous memory of the system's choice, which disturbs nothing.
+#[inline(never)]
 pub(super) fn anywhere(size: usize, prot: ProtFlags, flags: MapFlags) -> Result<*mut c_void> {
     // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
     MADE.count(Call::Mmap, || unsafe { mm::mmap_anonymous(null_mut(), size, prot, flags) })
@@ -19,6 +21,7 @@ pub(super) fn anywhere(size: usize, prot: ProtFlags, flags: MapFlags) -> Result<
 
 /// # Safety
 /// As for [`mm::mmap_anonymous`].
+#[inline(never)]
 pub(super) unsafe fn mmap_anonymous(
     at: *mut c_void,
     size: usize,
@@ -31,6 +34,7 @@ pub(super) unsafe fn mmap_anonymous(
 
 /// # Safety
 /// As for [`mm::munmap`].
+#[inline(never)]
 pub(super) unsafe fn munmap(at: *mut c_void, size: usize) -> Result<()> {
     // SAFETY: the caller's promise.
     MADE.count(Call::Munmap, || unsafe { mm::munmap(at, size) })
@@ -38,6 +42,7 @@ pub(super) unsafe fn munmap(at: *mut c_void, size: usize) -> Result<()> {
 
 /// # Safety
 /// As for [`mm::mprotect`].
+#[inline(never)]
 pub(super) unsafe fn mprotect(at: *mut c_void, size: usize, flags: MprotectFlags) -> Result<()> {
     // SAFETY: the caller's promise.
     MADE.count(Call::Mprotect, || unsafe { mm::mprotect(at, size, flags) })
@@ -45,6 +50,7 @@ pub(super) unsafe fn mprotect(at: *mut c_void, size: usize, flags: MprotectFlags
 
 /// # Safety
 /// As for [`mm::madvise`].
+#[inline(never)]
 pub(super) unsafe fn madvise(at: *mut c_void, size: usize, advice: Advice) -> Result<()> {
     // SAFETY: the caller's promise.
     MADE.count(Call::Madvise, || unsafe { mm::madvise(at, size, advice) })
@@ -54,6 +60,7 @@ pub(super) unsafe fn madvise(at: *mut c_void, size: usize, advice: Advice) -> Re
 ///
 /// # Safety
 /// As for [`mm::madvise`].
+#[inline(never)]
 pub(super) unsafe fn madvise_number(at: usize, size: usize, advice: usize) -> Result<()> {
     MADE.count(Call::Madvise, || {
         // SAFETY: the caller's promise.
@@ -66,6 +73,7 @@ pub(super) unsafe fn madvise_number(at: usize, size: usize, advice: usize) -> Re
 
 /// # Safety
 /// As for [`mm::mremap`].
+#[inline(never)]
 pub(super) unsafe fn mremap(at: *mut c_void, old: usize, new: usize, flags: MremapFlags) -> Result<*mut c_void> {
     // SAFETY: the caller's promise.
     MADE.count(Call::Mremap, || unsafe { mm::mremap(at, old, new, flags) })
@@ -73,6 +81,7 @@ pub(super) unsafe fn mremap(at: *mut c_void, old: usize, new: usize, flags: Mrem
 
 /// # Safety
 /// As for [`mm::mremap_fixed`].
+#[inline(never)]
 pub(super) unsafe fn mremap_fixed(
     at: *mut c_void,
     old: usize,

@@ -1,0 +1,25 @@
+//! What a reading's words mean, as one number.
+
+use super::reading::WORDS;
+use super::table::TABLE;
+use crate::ledger::{Format, layout};
+use crate::size_class::{CLASSES, Class};
+
+/// What the words of a reading mean, for those who read them in another process: which metrics there are, and the size
+/// classes.
+pub const FORMAT: Format = Format { words: WORDS, hash: hash_of_all() };
+
+const fn hash_of_all() -> u64 {
+    let mut hash = layout::hash(layout::HASH_START, env!("CARGO_PKG_VERSION").as_bytes());
+    let mut i = 0;
+    while i < TABLE.len() {
+        hash = TABLE[i].hash_name(hash);
+        i += 1;
+    }
+    i = 0;
+    while i < CLASSES {
+        hash = layout::hash(hash, &Class::from_index(i).size().to_le_bytes());
+        i += 1;
+    }
+    hash
+}
