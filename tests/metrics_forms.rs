@@ -74,9 +74,14 @@ fn full() -> Reading {
     reading
 }
 
-/// What the parser found: sample and labels → value, and family → type and unit.
-fn parsed(python: &Path, path: &Path) -> (BTreeMap<(String, String), f64>, BTreeMap<String, (String, String)>) {
-    let (mut samples, mut families) = (BTreeMap::new(), BTreeMap::new());
+/// Sample and labels → value.
+type Samples = BTreeMap<(String, String), f64>;
+/// Family → type and unit.
+type Families = BTreeMap<String, (String, String)>;
+
+/// What the parser found.
+fn parsed(python: &Path, path: &Path) -> (Samples, Families) {
+    let (mut samples, mut families) = (Samples::new(), Families::new());
     for line in check(python, &["openmetrics", path.to_str().expect("a path of ours")]).lines() {
         let words: Vec<&str> = line.split(' ').collect();
         let [what, name, third, fourth] = words[..] else { panic!("{line}") };
