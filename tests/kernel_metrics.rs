@@ -288,6 +288,12 @@ fn chunks_are_counted_by_their_taken_pages() {
     large.iter().enumerate().filter(|&(i, _)| i != 4).for_each(|(_, &at)| free(&kernel, cache, at));
     retire(&kernel, cache);
     let cache = adopt(&kernel);
+    // More chunks than are looked at in one go.
+    let huge = api::allocate(kernel.caches().central(), cache, 300 * 4 * MIB) as usize;
+    assert_ne!(huge, 0);
+    let found = read(&kernel, cache);
+    assert!(found["/heap/chunks/taken:pages[9]"] >= 299 && found["/heap/chunks/taken:pagessum"] >= 300 * 512);
+    free(&kernel, cache, huge);
     // What nobody holds ready is free: each chunk is in the first group, or in that of a hand of 64 pages.
     let found = read(&kernel, cache);
     let group = |i: usize| found[&format!("/heap/chunks/taken:pages[{i}]")];

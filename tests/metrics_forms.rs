@@ -74,12 +74,14 @@ fn full() -> Reading {
     reading
 }
 
-/// What a parser found: samples by name and labels, and families by name with their type and unit.
-type Parsed = (BTreeMap<(String, String), f64>, BTreeMap<String, (String, String)>);
+/// Sample and labels → value.
+type Samples = BTreeMap<(String, String), f64>;
+/// Family → type and unit.
+type Families = BTreeMap<String, (String, String)>;
 
-/// What the parser found: sample and labels → value, and family → type and unit.
-fn parsed(python: &Path, path: &Path) -> Parsed {
-    let (mut samples, mut families) = (BTreeMap::new(), BTreeMap::new());
+/// What the parser found.
+fn parsed(python: &Path, path: &Path) -> (Samples, Families) {
+    let (mut samples, mut families) = (Samples::new(), Families::new());
     for line in check(python, &["openmetrics", path.to_str().expect("a path of ours")]).lines() {
         let words: Vec<&str> = line.split(' ').collect();
         let [what, name, third, fourth] = words[..] else { panic!("{line}") };

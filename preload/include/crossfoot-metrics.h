@@ -1,7 +1,7 @@
 /* Crossfoot, a memory allocator whose books always balance: its metrics.
  *
  * docs/metrics.md explains every one. Any thread may call these functions at any time, but no signal handler. They
- * allocate nothing, do not change errno, and need 16 KiB of stack. Who reads waits for no thread that allocates; for
+ * allocate nothing, do not change errno, and need 2 KiB of stack. Who reads waits for no thread that allocates; for
  * another reader of metrics as long as that one reads.
  */
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 /* Isolated heaps. */
+#include "crossfoot-audit.h"
 #include "crossfoot-heap.h"
 
 /* Metrics. */

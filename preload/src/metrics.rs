@@ -123,12 +123,17 @@ pub unsafe extern "C" fn crossfoot_metrics_read(samples: *mut Sample, count: usi
         // SAFETY: the caller's promise.
         unsafe { core::slice::from_raw_parts_mut(samples, count) }
     };
-    let mut wanted = Aggregates::NONE;
+    let (mut wanted, mut next) = (Aggregates::NONE, 0);
     for sample in &mut *samples {
         // SAFETY: the caller's promise.
         let name = unsafe { CStr::from_ptr(sample.name) }.to_bytes();
-        let place = metrics::all().binary_search_by(|metric| metric.name().as_bytes().cmp(name));
-        let metric = place.ok().and_then(|i| metrics::all().get(i));
+        // Who reads many often reads them in the order of the table.
+        let place = match metrics::all().get(next).filter(|metric| metric.name().as_bytes() == name) {
+            Some(_) => Some(next),
+            None => metrics::all().binary_search_by(|metric| metric.name().as_bytes().cmp(name)).ok(),
+        };
+        next = place.map_or(next, |place| place + 1);
+        let metric = place.and_then(|i| metrics::all().get(i));
         wanted = metric.map_or(wanted, |metric| wanted.with(metric.aggregate));
         (sample.kind, sample.value) = (metric.map_or(Kind::Bad as c_int, |_| ABSENT), 0);
         // Until its value is there: which one it is.

@@ -28,7 +28,7 @@ enum Content {
 }
 
 /// The tree: where, with which rights, and what.
-const TREE: [(&str, u32, Content); 16] = [
+const TREE: [(&str, u32, Content); 17] = [
     ("bin/crossfoot", 0o755, Content::Built("crossfoot")),
     ("lib/libcrossfoot.so.0", 0o755, Content::Built("libcrossfoot.so")),
     ("lib/libcrossfoot.a", 0o644, Content::Built("libcrossfoot.a")),
