@@ -15,6 +15,7 @@ use attached::Attached;
 use common::{artifacts, installed, root, run, scratch, skipped, text};
 use crossfoot::account::Failures;
 use crossfoot::ledger::layout::{self, What};
+use crossfoot::ledger::view;
 
 /// How long anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -150,14 +151,17 @@ fn exists(segment: &str) -> bool {
 
 #[test]
 fn one_that_works_is_seen_while_it_works() {
-    let Some(mut process) = Running::doing(&["churn2", "ready", "sleep"]) else { return };
-    assert_eq!(process.says(), "ready");
-    let objects = |figures: &serde_json::Value| figure(figures, "/gc/heap/allocs:objects");
-    let first = objects(&stat(process.pid()));
-    until("it allocates on", || objects(&stat(process.pid())) > first + 100_000);
-    let figures = stat(process.pid());
-    assert!(figure(&figures, "/stats/age:nanoseconds") < 5_000_000_000, "{figures:#}");
-    assert_eq!(figure(&figures, "/memory/classes/metadata/ledger:bytes"), layout::SIZE as i64);
+    // One moves spans, the other only refills.
+    for what in ["churn2", "pairs"] {
+        let Some(mut process) = Running::doing(&[what, "ready", "sleep"]) else { return };
+        assert_eq!(process.says(), "ready");
+        let objects = |figures: &serde_json::Value| figure(figures, "/gc/heap/allocs:objects");
+        let first = objects(&stat(process.pid()));
+        until("it allocates on", || objects(&stat(process.pid())) > first + 100_000);
+        let figures = stat(process.pid());
+        assert!(figure(&figures, "/stats/age:nanoseconds") < 5_000_000_000, "{figures:#}");
+        assert_eq!(figure(&figures, "/memory/classes/metadata/ledger:bytes"), layout::SIZE as i64);
+    }
 }
 
 #[test]
@@ -376,18 +380,25 @@ fn the_list_names_what_the_process_has_of_the_allocator_s() {
 
 #[test]
 fn isolated_heaps_are_listed() {
-    let heap = crossfoot::Heap::new().expect("address space");
-    let (base, size) = heap.range();
+    let new = || crossfoot::Heap::new().expect("address space");
+    // One before the process's own heap has started, one after.
+    let first = new();
+    let object = crossfoot::global::allocate(100);
+    let second = new();
     let page = Attached::of(std::process::id() as i32);
-    let is_listed = || {
-        let inside = |mapping: &crossfoot::ledger::view::Mapping| {
-            mapping.start <= base.0 as u64 && mapping.end >= (base.0 + size) as u64
-        };
-        page.mappings().0.iter().any(|mapping| mapping.what == What::Isolated as u64 && inside(mapping))
+    let is_listed = |(base, size): (crossfoot::units::Addr, usize)| {
+        let holds = |m: &view::Mapping| m.start <= base.0 as u64 && m.end >= (base.0 + size) as u64;
+        page.mappings().0.iter().any(|mapping| mapping.what == What::Isolated as u64 && holds(mapping))
     };
-    assert!(is_listed());
-    drop(heap);
-    assert!(!is_listed());
+    for heap in [first, second] {
+        let range = heap.range();
+        assert!(is_listed(range));
+        drop(heap);
+        assert!(!is_listed(range));
+    }
+    // SAFETY: allocated above.
+    unsafe { crossfoot::global::free(object) };
+    crossfoot::global::retire_cache();
 }
 
 /// The program in namespaces of its own, started by this shell line with `$@` as the program and its arguments.

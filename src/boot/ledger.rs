@@ -3,7 +3,7 @@
 use core::ptr::from_ref;
 
 use super::Kernel;
-use crate::account::{Answer, Entry};
+use crate::account::{Account, Answer, Entry};
 use crate::ledger::view::Mapping;
 use crate::ledger::{Ledger, Turn};
 use crate::metrics::{Reading, WORDS};
@@ -42,20 +42,16 @@ impl<O: Os> Kernel<O> {
         unsafe { self.ledger().set_refresh((from_ref(self).cast(), refresh::<O>)) };
     }
 
-    /// In the child of a fork, whose ledger page is its own now: accounts for it if there is none any more, and writes a
-    /// reading, so that a child that sleeps is seen too.
+    /// In the child of a fork, which may have got no ledger page: accounts for that.
     pub(super) fn ledger_after_fork(&self) {
-        if !self.is_ready() {
+        if !self.is_ready() || self.ledger().size() == self.vm().accounts().get(Account::LedgerSys) {
             return;
         }
         self.caches.with_shared(|cache| {
             let mut entry = Entry::new();
             self.vm().settle_ledger(&mut entry);
-            if !entry.is_empty() {
-                self.caches.central().heap().books().post(cache.writer(), &entry);
-            }
+            self.caches.central().heap().books().post(cache.writer(), &entry);
         });
-        self.refresh_ledger(false);
     }
 
     /// Writes a reading if one is due or wanted, or may come `early`, and nobody else reads.

@@ -56,9 +56,6 @@ pub(super) fn prepare() {
     begin();
     read_options();
     watch_fork();
-    // So that the process is seen from outside, and the heap is listed there. Where there is no memory for that, it is not.
-    // SAFETY: the kernel is a static.
-    let _ = unsafe { KERNEL.boot() };
 }
 
 /// This thread gets or loses its cache until the result is dropped. A signal handler that comes meanwhile and calls
@@ -87,6 +84,7 @@ pub(super) fn adopt() -> Result<&'static Cache, OsError> {
     let busy = busy("malloc");
     // SAFETY: the kernel is a static.
     let cache = unsafe { KERNEL.adopt() }?;
+    isolated::list_on_ledger(&KERNEL);
     local::set_cache(cache);
     if local::ended() {
         // There may be no second round of destructors any more.

@@ -1,11 +1,12 @@
 //! The list of live heaps, for the fork.
 
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::Inner;
+use crate::boot::Kernel;
 use crate::lock::{Mutex, Rank, hold_row, let_go_row};
-use crate::os::Enclosure;
+use crate::os::{Enclosure, Linux};
 
 /// Every live heap. The links are protected by the lock; they are atomics because a fork holds that without a guard.
 static HEAPS: List = List { lock: Mutex::new(Rank::Heaps, ()), first: AtomicPtr::new(null_mut()) };
@@ -72,6 +73,17 @@ fn each<'a>() -> impl Iterator<Item = &'a Inner> {
         unsafe { link.load(Ordering::Relaxed).as_ref() }
     };
     core::iter::successors(follow(&HEAPS.first), move |heap| follow(&heap.links.next))
+}
+
+/// Lists every heap on the ledger page of the process's kernel, once that has started. Once.
+pub fn list_on_ledger(home: &'static Kernel<Linux>) {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if DONE.load(Ordering::Relaxed) || DONE.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    // A heap that is not in the list yet is made by somebody who sees that the kernel has started.
+    let _guard = HEAPS.lock.lock();
+    each().for_each(|heap| heap.list_on(home));
 }
 
 /// Before a fork: takes the list's lock and that of every heap. Whoever is inside a heap's kernel has its lock, so

@@ -32,7 +32,7 @@ use crate::system_stack;
 use crate::units::{Addr, GIB, MIB, align_down, checked_align_up};
 
 use list::Links;
-pub use list::{after_fork, before_fork};
+pub use list::{after_fork, before_fork, list_on_ledger};
 
 /// How much the pages of objects may take, if nobody says: a thousand heaps fit into half of an address space.
 const WINDOW: usize = 64 * GIB;
@@ -51,7 +51,7 @@ unsafe impl Send for Owned {}
 struct Inner {
     owned: Mutex<Enclosure, Owned>,
     links: Links,
-    /// On whose ledger page the heap is listed: the process's kernel. Set once.
+    /// On whose ledger page the heap is listed: the process's kernel. Set once; null: it is not.
     home: AtomicPtr<Kernel<Linux>>,
     kernel: Kernel<Enclosure>,
 }
@@ -63,6 +63,16 @@ impl Inner {
             links: Links::new(),
             home: AtomicPtr::new(null_mut()),
             kernel: Kernel::new(Enclosure::new()),
+        }
+    }
+}
+
+impl Inner {
+    /// Lists the heap on the ledger page of the process's kernel, which has started, unless it is listed.
+    fn list_on(&self, home: &'static Kernel<Linux>) {
+        if self.home.swap(core::ptr::from_ref(home).cast_mut(), Ordering::Relaxed).is_null() {
+            let extent = self.kernel.os().extent();
+            home.ledger().note(home.os(), extent.base(), extent.size(), What::Isolated);
         }
     }
 }
@@ -155,10 +165,11 @@ impl Heap {
         page_heap.vm().accounts().became_ready(extent.head(), &mut entry);
         page_heap.books().post(cache.writer(), &entry);
         heap.owned.lock().0 = cache;
-        heap.home.store(core::ptr::from_ref(like).cast_mut(), Ordering::Relaxed);
-        like.ledger().note(like.os(), extent.base(), extent.size(), What::Isolated);
         // SAFETY: it is new, and stays until it is dropped.
         unsafe { list::add(inner) };
+        if like.is_ready() {
+            heap.list_on(like);
+        }
         Ok(Heap { inner })
     }
 
@@ -286,15 +297,14 @@ impl Drop for Heap {
     fn drop(&mut self) {
         let inner = self.inner();
         let extent = inner.kernel.os().extent();
+        // SAFETY: it was added when it was made.
+        unsafe { list::remove(inner) };
         // SAFETY: it is null or the process's kernel, which stays.
         if let Some(home) = unsafe { inner.home.load(Ordering::Relaxed).as_ref() } {
             home.ledger().forget(home.os(), extent.base(), extent.size());
         }
-        // SAFETY: it was added when it was made. Nobody else uses the heap any more, and nobody finds it in the list.
-        unsafe {
-            list::remove(inner);
-            extent.give_back();
-        }
+        // SAFETY: nobody uses the heap any more, and nobody finds it in the list.
+        unsafe { extent.give_back() };
     }
 }
 

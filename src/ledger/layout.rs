@@ -40,6 +40,7 @@ words! {
     REFRESH_ANSWERED_AT, 17, 1, "What the word before said when the last reading was begun.";
     RELEASE_WANTED_AT, 18, 1, "Control: a reader adds one to have free memory given back to the system.";
     RELEASE_ANSWERED_AT, 19, 1, "What the word before said when that was last done.";
+    PROCESS_WORD_AT, 20, 1, "Which word of a reading is the process's number.";
     PLACES_AT, 64, PLACES, "Where things are in the process, for an audit; 0: nothing said.";
     LIST_AT, 128, 3 * LIST, "The list of mappings: first byte, first byte behind, what it is for.";
     COPIES_AT, 4608, 2 * COPY, "Two copies of the reading, written by turns.";
@@ -122,7 +123,7 @@ impl What {
     }
 }
 
-const _: () = assert!(RELEASE_ANSWERED_AT < PLACES_AT && PLACES_AT + PLACES <= LIST_AT, "the head fits");
+const _: () = assert!(PROCESS_WORD_AT < PLACES_AT && PLACES_AT + PLACES <= LIST_AT, "the head fits");
 const _: () = assert!(LIST_AT + 3 * LIST <= COPIES_AT && COPIES_AT + 2 * COPY <= WORDS, "the page holds everything");
 
 /// A part of a hash of what a reading's words mean: FNV-1a.

@@ -28,8 +28,8 @@ use crate::units::Addr;
 pub use layout::What;
 use layout::*;
 use list::List;
-use turn::Pace;
 pub use turn::Turn;
+use turn::{Pace, copy_of};
 use view::Mapping;
 
 /// What is said of a reading's words when a page is made.
@@ -39,6 +39,8 @@ pub struct Format {
     pub words: usize,
     /// A hash of what they mean.
     pub hash: u64,
+    /// Which of them is the process's number.
+    pub process: usize,
 }
 
 /// What writes a reading: whose, and how.
@@ -232,9 +234,11 @@ impl<O: Os> Ledger<O> {
         Some(new)
     }
 
-    /// A new page with the list of the old one.
+    /// A new page with the list of the old one, and its last reading.
     fn renew(&self, os: &O, old: &Page) -> Option<&'static Page> {
-        let format = Format { words: old.get(READING_WORDS_AT) as usize, hash: old.get(FORMAT_AT) };
+        let [words, process] =
+            [READING_WORDS_AT, PROCESS_WORD_AT].map(|at| (old.get(at) as usize).min(READING_MAX - 1));
+        let format = Format { words, hash: old.get(FORMAT_AT), process };
         let new = make(os, format)?;
         for i in (PLACES_AT..PLACES_AT + PLACES).chain(LIST_LENGTH_AT..=UNLISTED_AT) {
             new.set(i, old.get(i));
@@ -246,6 +250,15 @@ impl<O: Os> Ledger<O> {
         list.take_out(was, was.plus(SIZE));
         list.add(is, is.plus(SIZE), What::Ledger);
         drop(list);
+        // What the parent's figures were last are the child's, until a slow path writes others.
+        let number = old.get(COMPLETE_AT);
+        if number != 0 {
+            let (from, to) = (copy_of(number), copy_of(1));
+            (0..READING + words).for_each(|i| new.set(to + i, old.get(from + i)));
+            new.set(to + READING + process, os.process() as u64);
+            new.set(BEGUN_AT, 1);
+            new.word(COMPLETE_AT).store(1, Ordering::Release);
+        }
         self.look.store(0, Ordering::Relaxed);
         Some(new)
     }
@@ -311,6 +324,7 @@ fn make<O: Os>(os: &O, format: Format) -> Option<&'static Page> {
     page.set(MADE_TICKS_AT, arch::ticks());
     page.set(NUMBER_AT, shared.number);
     page.set(READING_WORDS_AT, format.words as u64);
+    page.set(PROCESS_WORD_AT, format.process as u64);
     // Release: who finds the magic finds the rest.
     page.word(MAGIC_AT).store(MAGIC, Ordering::Release);
     Some(page)
@@ -347,7 +361,7 @@ mod tests {
     #[test]
     fn a_writer_that_is_stopped_half_way_leaves_the_other_copy() {
         let ledger = Ledger::<Linux>::new();
-        ledger.open(&Linux, Format { words: 8, hash: 7 });
+        ledger.open(&Linux, Format { words: 8, hash: 7, process: 7 });
         let Some(page) = ledger.page() else { return };
         let mut words = [0; 8];
         assert_eq!(reading(page, &mut words), None, "nothing was written yet");
@@ -369,7 +383,7 @@ mod tests {
     #[test]
     fn slow_paths_pay_a_bounded_share() {
         let ledger = Ledger::<Linux>::new();
-        ledger.open(&Linux, Format { words: 8, hash: 7 });
+        ledger.open(&Linux, Format { words: 8, hash: 7, process: 7 });
         let Some(page) = ledger.page() else { return };
         write(&ledger, 1);
         assert!(!ledger.is_time(), "the next is a while off");

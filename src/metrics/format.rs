@@ -1,13 +1,14 @@
 //! What a reading's words mean, as one number.
 
-use super::reading::WORDS;
+use super::reading::{Reading, WORDS};
 use super::table::TABLE;
 use crate::ledger::{Format, layout};
 use crate::size_class::{CLASSES, Class};
 
 /// What the words of a reading mean, for those who read them in another process: which metrics there are, and the size
 /// classes.
-pub const FORMAT: Format = Format { words: WORDS, hash: hash_of_all() };
+pub const FORMAT: Format =
+    Format { words: WORDS, hash: hash_of_all(), process: core::mem::offset_of!(Reading, pid) / size_of::<u64>() };
 
 const fn hash_of_all() -> u64 {
     let mut hash = layout::hash(layout::HASH_START, env!("CARGO_PKG_VERSION").as_bytes());

@@ -55,6 +55,16 @@ static void *trickle(void *unused) {
     return unused;
 }
 
+// The same few objects, from one span, as often as it can.
+static void *pairs(void *unused) {
+    void *volatile own[16];
+    for (;;) {
+        for (int k = 0; k < 16; k++) own[k] = malloc(24);
+        for (int k = 0; k < 16; k++) free(own[k]);
+    }
+    return unused;
+}
+
 static void *pause_forever(void *unused) {
     for (;;) pause();
     return unused;
@@ -76,6 +86,9 @@ int main(int count, char **arguments) {
         } else if (strncmp(what, "churn", 5) == 0) {
             pthread_t thread;
             for (long k = 0; k < atol(what + 5); k++) pthread_create(&thread, NULL, churn, (void *)(k + 1));
+        } else if (strcmp(what, "pairs") == 0) {
+            pthread_t thread;
+            pthread_create(&thread, NULL, pairs, NULL);
         } else if (strcmp(what, "trickle") == 0) {
             pthread_t thread;
             pthread_create(&thread, NULL, trickle, NULL);
