@@ -321,5 +321,9 @@ fn waiting_is_counted_for_the_rank_of_its_lock() {
     assert_eq!(found["/lock/contended:acquisitions"], 1);
     assert!(found["/lock/wait-by-rank:nanoseconds[Caches]"] >= 1_000_000);
     assert_eq!((found["/cache/made:caches"], found["/cache/idle:caches"], found["/cache/inuse:caches"]), (2, 1, 1));
+    let again = adopt(kernel);
+    let found = read(kernel, cache);
+    assert_eq!((found["/cache/made:caches"], found["/cache/idle:caches"], found["/cache/inuse:caches"]), (2, 0, 2));
+    retire(kernel, again);
     retire(kernel, cache);
 }
