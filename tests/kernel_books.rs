@@ -9,7 +9,7 @@ use crossfoot::boot::Kernel;
 use crossfoot::cache::Cache;
 use crossfoot::heap::Use;
 use crossfoot::mem_stats::{self, Balance, MemStats};
-use crossfoot::metrics::{Metric, Reading, TABLE, write_json, write_table};
+use crossfoot::metrics::{Aggregates, Metric, Reading, TABLE, write_json, write_table};
 use crossfoot::os::sim::Sim;
 use crossfoot::size_class::Class;
 use crossfoot::span::{Kind, Span};
@@ -110,7 +110,7 @@ impl World {
     fn reading(&self, balance: &Balance) -> Reading {
         let mut reading = Reading::new();
         reading.snapshot = balance.snapshot.clone();
-        self.kernel.fill_around(balance.answer, || 1, &mut reading);
+        self.kernel.fill_around(Aggregates::ALL, balance.answer, || 1, &mut reading);
         reading
     }
 

@@ -59,7 +59,7 @@ int main(void) {
     if (crossfoot_snapshot_read(&books, sizeof books) != CROSSFOOT_COMPLETE)
         return 1;
     uint64_t sum =
-        books.objects + books.unused + books.free + books.released + books.stacks + books.metadata + books.other;
+        books.objects + books.unused + books.free + books.released + books.stacks + books.metadata;
     printf("%" PRIu64 " bytes are not accounted for\n", books.total - sum);
     for (int i = 0; i < NAMES; i++)
         free(names[i]);

@@ -80,7 +80,7 @@ struct crossfoot_sample {
 
 /* The main figures, all from one snapshot. Bytes, unless the name says otherwise.
  *
- * total = objects + unused + free + released + stacks + metadata + other
+ * total = objects + unused + free + released + stacks + metadata
  * alloc_objects - free_objects = live_objects
  */
 struct crossfoot_snapshot {
@@ -92,10 +92,9 @@ struct crossfoot_snapshot {
     uint64_t unused;
     uint64_t free;
     uint64_t released;
-    /* Stacks; the allocator's own records; everything else. */
+    /* Stacks; the allocator's own records. */
     uint64_t stacks;
     uint64_t metadata;
-    uint64_t other;
     /* How many objects there are, and of those how many are on their way home. */
     uint64_t live_objects;
     uint64_t objects_in_transit;

@@ -171,22 +171,22 @@ unsafe fn take(sample: &mut Sample, reading: &Reading) {
 }
 
 /// `struct crossfoot_snapshot`, as words in its order.
-const SNAPSHOT: [&[&str]; 16] = [
+const SNAPSHOT: [&[&str]; 15] = [
     &["/memory/classes/total:bytes"],
     &["/memory/ready:bytes"],
     &["/memory/classes/heap/objects:bytes"],
     &["/memory/classes/heap/unused:bytes"],
     &["/memory/classes/heap/free:bytes"],
     &["/memory/classes/heap/released:bytes"],
-    &["/memory/classes/heap/stacks:bytes", "/memory/classes/os-stacks:bytes"],
+    &["/memory/classes/heap/stacks:bytes"],
     &[
+        "/memory/classes/metadata/ledger:bytes",
         "/memory/classes/metadata/mcache/free:bytes",
         "/memory/classes/metadata/mcache/inuse:bytes",
         "/memory/classes/metadata/mspan/free:bytes",
         "/memory/classes/metadata/mspan/inuse:bytes",
         "/memory/classes/metadata/other:bytes",
     ],
-    &["/memory/classes/other:bytes", "/memory/classes/profiling/buckets:bytes"],
     &["/gc/heap/objects:objects"],
     &["/heap/in-transit:objects"],
     &["/gc/heap/allocs:objects"],

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use super::entry::Entry;
 use super::kinds::{ACCOUNTS, Account, Total};
 use super::moved::Moved;
+use super::places::AccountPlaces;
 use crate::report;
 use crate::units::Addr;
 
@@ -44,16 +45,6 @@ pub struct Accounts {
     obtained: SysStat,
     /// The most that `obtained` and `mapped_ready` ever were.
     peaks: [AtomicUsize; 2],
-}
-
-/// Where the accounts lie: for a reader in another process.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct AccountPlaces {
-    /// The address of the first balance. Each has eight bytes, in the order of [`Account::ALL`].
-    pub balances: u64,
-    /// The address of how many bytes are Ready.
-    pub mapped_ready: u64,
 }
 
 impl Accounts {

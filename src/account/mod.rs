@@ -23,17 +23,19 @@ mod cut;
 mod entry;
 mod kinds;
 mod moved;
+mod places;
 #[cfg(not(crossfoot_books_off))]
 mod published;
 mod snapshot;
 #[cfg(not(crossfoot_books_off))]
 mod writer;
 
-pub use accounts::{AccountPlaces, Accounts};
+pub use accounts::Accounts;
 pub use books::{Books, Movement, Reader, Writer};
 pub use entry::Entry;
 pub use kinds::{ACCOUNTS, Account, ClassEntry, TOTALS, Total};
 pub use moved::Moved;
+pub use places::AccountPlaces;
 pub use snapshot::{Answer, ClassTotals, Failure, Failures, Snapshot, Totals};
 
 /// Whether this build keeps books. One without exists to measure what they cost: `--cfg crossfoot_books_off` chooses

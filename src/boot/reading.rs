@@ -57,15 +57,10 @@ impl<O: Os> Kernel<O> {
         Some(answer)
     }
 
-    /// As [`Kernel::fill_reading`], with a snapshot that is in `out` already and was answered so.
-    pub fn fill_around(&self, answer: Answer, pid: fn() -> i32, out: &mut Reading) {
-        out.begin(O::now());
+    /// As [`Kernel::fill_reading`], with a snapshot that is in `out` already and was answered so; no other is taken.
+    pub fn fill_around(&self, wanted: Aggregates, answer: Answer, pid: fn() -> i32, out: &mut Reading) {
+        self.fill_reading(wanted.without(Aggregate::Books), pid, out);
         out.note_books(answer);
-        if let Some(caches) = self.started() {
-            self.fill_beside(Aggregates::ALL, pid, out);
-            out.chunks = caches.central().heap().chunks();
-            out.note(Aggregate::Chunks);
-        }
     }
 
     /// As [`Kernel::fill_around`], with a snapshot that was taken at this time, in the process of this number: for the

@@ -12,7 +12,7 @@ use crate::arch;
 use crate::cache::Cache;
 use crate::local;
 use crate::mem_stats::Balance;
-use crate::metrics::{self, Reading};
+use crate::metrics::{self, Aggregates, Reading};
 use crate::options::{self, Format, Options, Report};
 use crate::os::Linux;
 use crate::report;
@@ -217,7 +217,7 @@ impl Buffered<'_> {
 fn write_to(file: rustix::fd::BorrowedFd<'_>, format: Format, balance: &Balance) -> fmt::Result {
     let mut reading = Reading::new();
     reading.snapshot.clone_from(&balance.snapshot);
-    KERNEL.fill_around(balance.answer, Linux::pid, &mut reading);
+    KERNEL.fill_around(Aggregates::ALL, balance.answer, Linux::pid, &mut reading);
     let mut out = Buffered { file, text: heapless::Vec::new() };
     metrics::write(&mut out, format, &reading, balance.into())?;
     out.flush()

@@ -4,7 +4,7 @@
 /// What must be true of every reading with a complete snapshot, as sums of metrics. `Σ` before a name: all numbers of a vector, or all counts of a
 /// histogram; `∫`: the sum that a histogram has.
 pub const IDENTITIES: &[&str] = &[
-    "/memory/classes/total:bytes = /memory/classes/heap/free:bytes + /memory/classes/heap/objects:bytes + /memory/classes/heap/released:bytes + /memory/classes/heap/stacks:bytes + /memory/classes/heap/unused:bytes + /memory/classes/metadata/ledger:bytes + /memory/classes/metadata/mcache/free:bytes + /memory/classes/metadata/mcache/inuse:bytes + /memory/classes/metadata/mspan/free:bytes + /memory/classes/metadata/mspan/inuse:bytes + /memory/classes/metadata/other:bytes + /memory/classes/os-stacks:bytes + /memory/classes/other:bytes + /memory/classes/profiling/buckets:bytes",
+    "/memory/classes/total:bytes = /memory/classes/heap/free:bytes + /memory/classes/heap/objects:bytes + /memory/classes/heap/released:bytes + /memory/classes/heap/stacks:bytes + /memory/classes/heap/unused:bytes + /memory/classes/metadata/ledger:bytes + /memory/classes/metadata/mcache/free:bytes + /memory/classes/metadata/mcache/inuse:bytes + /memory/classes/metadata/mspan/free:bytes + /memory/classes/metadata/mspan/inuse:bytes + /memory/classes/metadata/other:bytes",
     "/memory/classes/total:bytes = /memory/ready:bytes + /memory/classes/heap/released:bytes",
     "/gc/heap/allocs:objects = /gc/heap/frees:objects + /gc/heap/objects:objects",
     "/gc/heap/allocs:bytes = /gc/heap/frees:bytes + /memory/classes/heap/objects:bytes",
@@ -119,9 +119,6 @@ pub const NOTES: &[(&str, &str)] = &[
         "/memory/classes/metadata/other:bytes",
         "The page allocator's tables, as far as they were opened. The page map is in no account, since nearly all of it is never touched.",
     ),
-    ("/memory/classes/os-stacks:bytes", "None before there are stacks of the allocator's own."),
-    ("/memory/classes/other:bytes", "None before there is a tracer."),
-    ("/memory/classes/profiling/buckets:bytes", "None before there is a profiler."),
     (
         "/memory/classes/total:bytes",
         "The sum of all accounts. It can fall: isolated heaps have accounts of their own, and records are given back.",

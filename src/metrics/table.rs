@@ -410,12 +410,6 @@ metrics! {
         { number |r| r.snapshot.total(Total::SpanInUse) }
     MemoryClassesMetadataOtherBytes "/memory/classes/metadata/other:bytes", Books gauge, "Memory of page bitmaps, summaries, work buffers and object bitmaps.",
         { number |r| r.account(Account::OtherSys) + r.account(Account::InWorkBufs) + r.account(Account::InBitmaps) }
-    MemoryClassesOsStacksBytes "/memory/classes/os-stacks:bytes", Books gauge, "Stacks that are no spans.",
-        { number |r| r.account(Account::StacksSys) }
-    MemoryClassesOtherBytes "/memory/classes/other:bytes", Books gauge, "Buffers of the tracer.",
-        { number |r| r.account(Account::TraceSys) }
-    MemoryClassesProfilingBucketsBytes "/memory/classes/profiling/buckets:bytes", Books gauge, "Buckets of the profiler.",
-        { number |r| r.account(Account::ProfileBucketsSys) }
     MemoryClassesTotalBytes "/memory/classes/total:bytes", Books gauge, "Everything obtained from the system and not given back.",
         { number |r| r.snapshot.total(Total::TotalMapped) }
     MemoryPeakReadyBytes "/memory/peak/ready:bytes", Peaks gauge, "The most that /memory/ready:bytes ever was.",
