@@ -88,6 +88,35 @@ fn the_second_reading_allocates_nothing_and_finds_the_same() {
     assert_eq!(number(&samples, "/gc/heap/allocs:objects"), before + 1);
 }
 
+/// As Go's `ReadMetricsSlow`: on the system stack nothing can allocate in between, which a checked build would refuse.
+#[test]
+fn reading_twice_around_mem_stats_on_the_system_stack() {
+    let _alone = alone();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    global::KERNEL.set_double_check(false);
+    let moved = ["/system-calls/made:calls", "/stats/age:nanoseconds"];
+    let mut samples: Vec<Sample<'static>> =
+        metrics::all().iter().filter(|metric| !moved.contains(&metric.name())).map(|m| Sample::new(m.name())).collect();
+    let (mut first, mut second) = (Vec::with_capacity(4096), Vec::with_capacity(4096));
+    let mut stats = Box::new(MemStats::new());
+    assert_eq!(metrics::read(&mut samples), Some(Answer::Complete));
+    let answers = global::on_system_stack(|| {
+        let mut metrics = global::KERNEL.metrics(None, Linux::pid).expect("the process has allocated");
+        let before = metrics.read_locked(&mut samples);
+        copy(&samples, &mut first);
+        let between = global::mem_stats(&mut stats);
+        let after = metrics.read_locked(&mut samples);
+        copy(&samples, &mut second);
+        (before, between, after)
+    });
+    assert_eq!(answers, (Answer::Complete, Some(Answer::Complete), Answer::Complete));
+    assert_eq!(first, second);
+    assert!(first.len() > 500, "{} figures", first.len());
+    assert_eq!(number(&samples, "/gc/heap/allocs:bytes"), stats.total_alloc);
+    assert_eq!(number(&samples, "/gc/heap/objects:objects"), stats.heap_objects);
+    assert_eq!(number(&samples, "/memory/classes/heap/stacks:bytes"), stats.stack_inuse);
+}
+
 #[test]
 fn what_the_program_does_is_seen_at_once() {
     let _alone = alone();

@@ -138,6 +138,10 @@ impl<O: Os> Metrics<'_, O> {
 
     fn fill(&mut self, wanted: Aggregates) -> Answer {
         // The kernel has started: this was made.
-        self.kernel.fill_reading(wanted, self.pid, &mut self.reading).unwrap_or(Answer::Nothing)
+        let answer = self.kernel.fill_reading(wanted, self.pid, &mut self.reading).unwrap_or(Answer::Nothing);
+        if wanted.has(Aggregate::Books) {
+            self.kernel.leave_reading();
+        }
+        answer
     }
 }
