@@ -261,6 +261,8 @@ const PASSES: u32 = 8;
 struct Instant {
     balances: [u64; ACCOUNTS],
     ready: u64,
+    /// What caches moved from free to in use, and the accounts do not have yet.
+    moved: i64,
 }
 
 impl Instant {
@@ -269,13 +271,14 @@ impl Instant {
         for (i, balance) in (0..).zip(&mut balances) {
             *balance = process.word(places.accounts.balances.wrapping_add(i * 8))?;
         }
-        Ok(Instant { balances, ready: process.word(places.accounts.mapped_ready)? })
+        let moved = spans::moved(process, places)?;
+        Ok(Instant { balances, ready: process.word(places.accounts.mapped_ready)?, moved })
     }
 
     /// How far two are apart: the sum of all differences.
     fn distance(&self, other: &Instant) -> u64 {
         let balances: u64 = self.balances.iter().zip(&other.balances).map(|(a, b)| a.abs_diff(*b)).sum();
-        balances.saturating_add(self.ready.abs_diff(other.ready))
+        balances.saturating_add(self.ready.abs_diff(other.ready)).saturating_add(self.moved.abs_diff(other.moved))
     }
 }
 
@@ -288,13 +291,13 @@ pub fn audit(process: &Process, places: &Places, range: impl Fn(usize) -> Option
     for pass in 1..=PASSES {
         let mut audit = look(process, places, &range)?;
         audit.passes = pass;
-        let rank = |audit: &Audit| (audit.moved, audit.unexplained.unsigned_abs());
+        let rank = |audit: &Audit| (audit.moved, !audit.is_balanced(), audit.unexplained.unsigned_abs());
         if best.as_ref().is_none_or(|best| rank(&audit) <= rank(best)) {
             best = Some(audit);
         }
         if let Some(best) = &mut best {
             best.passes = pass;
-            if best.moved == 0 && best.unexplained == 0 {
+            if best.moved == 0 && best.is_balanced() {
                 break;
             }
         }
@@ -364,8 +367,8 @@ fn compare(instant: &Instant, walk: &Walk<'_>, records: u64, caches: u64) -> [Co
     let in_use = spans(Kind::Small) + spans(Kind::Large) + spans(Kind::Dead);
     [
         // What caches moved, the accounts do not have yet.
-        (Account::HeapInUse, walk.moved, in_use),
-        (Account::HeapFree, -walk.moved, walk.free + walk.in_hand),
+        (Account::HeapInUse, instant.moved, in_use),
+        (Account::HeapFree, instant.moved.wrapping_neg(), walk.free + walk.in_hand),
         (Account::InStacks, 0, spans(Kind::Stack)),
         (Account::InBitmaps, 0, spans(Kind::Bitmap)),
         (Account::SpanSys, 0, records),

@@ -62,10 +62,21 @@ pub(super) struct Walk<'a> {
     pub(super) in_hand: u64,
     /// Records that did not fit their place: the process moved meanwhile.
     pub(super) torn: u64,
-    /// What caches moved from free to in use, and the accounts do not have yet.
-    pub(super) moved: i64,
     chunk: Option<u64>,
     bits: [u8; CHUNK],
+}
+
+/// What all caches together moved from free to in use, and the accounts do not have yet.
+pub(super) fn moved(process: &Process, places: &Places) -> Result<i64, OsError> {
+    let (mut cache, mut sum) = (process.word(places.caches)?, 0_i64);
+    for _ in 0..MANY {
+        if cache == 0 {
+            break;
+        }
+        sum = sum.wrapping_add(process.word(cache.wrapping_add(places.cache.moved))? as i64);
+        cache = process.word(cache.wrapping_add(places.cache.next))?;
+    }
+    Ok(sum)
 }
 
 fn field<const N: usize>(record: &[u8], place: u64) -> u64 {
@@ -88,7 +99,6 @@ impl<'a> Walk<'a> {
             free: 0,
             in_hand: 0,
             torn: 0,
-            moved: 0,
             chunk: None,
             bits: [0; CHUNK],
         }
@@ -281,7 +291,7 @@ impl<'a> Walk<'a> {
         Ok(marked)
     }
 
-    /// Objects on their way home, and what caches moved. Objects that are on their way were counted as live.
+    /// Objects on their way home. They were counted as live.
     pub(super) fn caches(&mut self) -> Result<(), OsError> {
         let places = &self.places.cache;
         let mut cache = self.process.word(self.places.caches)?;
@@ -291,7 +301,6 @@ impl<'a> Walk<'a> {
                 break;
             }
             let word = |place: u64| self.process.word(cache.wrapping_add(place));
-            self.moved = self.moved.wrapping_add(word(places.moved)? as i64);
             transit +=
                 self.outbox(cache.wrapping_add(places.outbox))? + self.inbox(cache.wrapping_add(places.inbox))?;
             cache = word(places.next)?;

@@ -327,6 +327,13 @@ static void cases_of_metrics(void) {
         sum += words[i];
     say("%d %d %d %d, %s, %s", none, one, whole, later, kept && first && words[15] == 0 && words[16] == UINT64_MAX ? "in its place" : "elsewhere",
         sum == words[0] && words[10] - words[12] == words[8] ? "adds up" : "does not add up");
+    memset(words, 0xff, sizeof words);
+    int (*audit)(uint64_t *, size_t, void *, size_t) =
+        (int (*)(uint64_t *, size_t, void *, size_t))function("crossfoot_audit");
+    begin("crossfoot_audit(out,8,NULL,0)");
+    int audited = audit(words, 8, NULL, 0);
+    ended();
+    say("%d, %s", audited, words[0] > 0 && words[0] != UINT64_MAX && words[1] == UINT64_MAX ? "in its place" : "elsewhere");
 }
 
 void cases_of_others(void) {
