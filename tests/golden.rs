@@ -101,7 +101,9 @@ fn lines(parts: Vec<(String, u64)>) -> BTreeMap<String, u64> {
     for (label, sum) in parts {
         let (key, what) = label.rsplit_once(' ').expect("a label has five words");
         if what == "long" {
-            lines.insert(key.to_owned(), sum * 100 / LONG);
+            // The least of several: a reading for the ledger page is written by the clock, and valgrind's time is long.
+            let mean = sum * 100 / LONG;
+            lines.entry(key.to_owned()).and_modify(|least: &mut u64| *least = mean.min(*least)).or_insert(mean);
         } else {
             *calls.entry(key.to_owned()).or_default().entry(sum).or_default() += 1;
         }
