@@ -50,6 +50,10 @@ impl Cache {
             heap.empty_hand(self.client());
             heap.release(self.writer(), Pages(usize::MAX));
         }
+        if early {
+            // A process that does all it ever does now would be seen without its objects. There are few spans to look at.
+            self.post_all(central);
+        }
         ledger.look(early);
     }
 }
