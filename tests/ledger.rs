@@ -284,7 +284,7 @@ fn another_user_s_is_refused_in_a_line() {
     let line = format!("crossfoot: permission denied: process {pid} belongs to another user\n");
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(2), line));
     assert!(listed.status.success() && !text(&listed.stdout).lines().any(|line| line.trim().starts_with(&pid)));
-    assert!(text(&listed.stderr).contains("processes could not be looked at"), "{}", text(&listed.stderr));
+    assert!(text(&listed.stderr).contains("processes that could not be looked at"), "{}", text(&listed.stderr));
 }
 
 #[test]
