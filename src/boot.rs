@@ -10,6 +10,7 @@
 //!
 //! Invariant: until start-up has succeeded, every lookup of an address finds nothing and no cache exists.
 
+mod ledger;
 mod reading;
 
 use core::fmt::Write;
@@ -20,7 +21,7 @@ use crate::audit::Places;
 use crate::cache::Cache;
 use crate::lock::{Mutex, Rank, hold_row, let_go_row};
 use crate::mem_stats::{self, Balance, MemStats};
-use crate::metrics::{FORMAT, Kept, Reading};
+use crate::metrics::{FORMAT, Kept, OsFigures, Reading};
 use crate::os::{Os, OsError};
 use crate::report::Line;
 use crate::span::Span;
@@ -28,8 +29,6 @@ use crate::stack_pool::StackPool;
 use crate::thread::Caches;
 use crate::units::PAGE_SHIFT;
 use crate::vm::Vm;
-
-mod ledger;
 
 pub use reading::Metrics;
 
@@ -176,6 +175,10 @@ impl<O: Os> Kernel<O> {
             self.stacks.release_after_fork();
             self.caches.release_after_fork(child);
             self.vm().ledger().release_readings();
+            if child {
+                // They are of the parent. The lock under which they are written is held.
+                self.figures.set(&OsFigures::NONE);
+            }
             let_go_row([&self.metrics]);
             let_go_row([&self.trace]);
             let_go_row([&self.sysmon]);

@@ -246,6 +246,11 @@ fn figures_of_the_system_are_those_of_the_last_audit_with_their_age() {
     let age = Metric::find(b"/os/age:nanoseconds").expect("it is in the table");
     reading.read_at = reading.os.taken_at + 300;
     assert_eq!(age.number(&reading), Some(300));
+    // Of a child nobody has asked the system yet.
+    kernel.before_fork();
+    // SAFETY: this thread holds the locks by the call before.
+    unsafe { kernel.after_fork(true) };
+    assert!(!read(&kernel, cache).contains_key("/os/rss:bytes"));
     retire(&kernel, cache);
 }
 

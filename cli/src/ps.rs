@@ -29,7 +29,7 @@ pub fn ps() -> Result<(), Failure> {
             Err(Refusal::Gone | Refusal::NotOurs) => {}
         }
     }
-    let heading = ["PID", "USER", "LIVE", "READY", "MAPPED", "AGE", "COMMAND"].map(str::to_owned);
+    let heading = ["PID", "USER", "LIVE", "READY", "MAPPED", "AGE", "COMMAND"];
     tables::print(&tables::aligned(&heading, &rows, &[0, 2, 3, 4, 5]))?;
     let said =
         ["that could not be looked at", "on another version of Crossfoot", "with a ledger page that cannot be read"];

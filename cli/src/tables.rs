@@ -22,7 +22,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
 pub fn options() -> String {
     let rows: Vec<[&str; 4]> = TABLE.iter().map(|row| [row.name, row.default, row.range, row.help]).collect();
     let text = String::from("Set in the environment: CROSSFOOT=\"name:value,name:value\"\n\n");
-    text + &columns(&["name", "default", "range", "help"], &rows)
+    text + &aligned(&["name", "default", "range", "help"], &rows, &[])
 }
 
 /// The size classes.
@@ -53,30 +53,19 @@ pub fn locks(dot: bool) -> String {
     if dot { lock::dot().to_string() } else { lock::table().to_string() }
 }
 
-/// Rows under a heading; `right` are the columns that end alike.
-pub fn aligned<const N: usize>(heading: &[String; N], rows: &[[String; N]], right: &[usize]) -> String {
-    let width = |i: usize| rows.iter().chain([heading]).map(|row| row[i].chars().count()).max().unwrap_or(0);
+/// Rows under a heading, each column as wide as its widest entry; `right` are those that end alike.
+pub fn aligned<S: AsRef<str>, const N: usize>(heading: &[&str; N], rows: &[[S; N]], right: &[usize]) -> String {
+    let rows: Vec<[&str; N]> =
+        [*heading].into_iter().chain(rows.iter().map(|row| row.each_ref().map(AsRef::as_ref))).collect();
+    let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     let mut text = String::new();
-    for row in [heading].into_iter().chain(rows) {
-        let entry = |i: usize| match (&row[i], widths[i]) {
+    for row in rows {
+        let entry = |i: usize| match (row[i], widths[i]) {
             (entry, width) if right.contains(&i) => format!("{entry:>width$}"),
             (entry, width) => format!("{entry:<width$}"),
         };
         text += (0..N).map(entry).collect::<Vec<_>>().join("  ").trim_end();
-        text.push('\n');
-    }
-    text
-}
-
-/// Rows under a heading, each column as wide as its widest entry.
-fn columns<const N: usize>(heading: &[&str; N], rows: &[[&str; N]]) -> String {
-    let width = |i: usize| rows.iter().chain([heading]).map(|row| row[i].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
-    let mut text = String::new();
-    for row in [heading].into_iter().chain(rows) {
-        let line: Vec<String> = row.iter().zip(widths).map(|(entry, width)| format!("{entry:<width$}")).collect();
-        text += line.join("  ").trim_end();
         text.push('\n');
     }
     text
@@ -102,6 +91,8 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        assert_eq!(columns(&["a", "bb"], &[["ccc", "d"], ["e", "f g"]]), "a    bb\nccc  d\ne    f g\n");
+        let rows = [["ccc", "d"], ["e", "f g"]];
+        assert_eq!(aligned(&["a", "bb"], &rows, &[]), "a    bb\nccc  d\ne    f g\n");
+        assert_eq!(aligned(&["a", "bb"], &rows, &[0]), "  a  bb\nccc  d\n  e  f g\n");
     }
 }

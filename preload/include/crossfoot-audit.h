@@ -60,8 +60,9 @@ struct crossfoot_audit {
     uint64_t causes;
 };
 
-/* Audits this process. `size` is sizeof *out: what a program was not compiled for is not written. Up to `capacity`
- * causes are written to `causes`. 0, or an error number: ENOSYS where the process has no ledger page, ENOENT where there
+/* Audits this process. `size` is sizeof *out: what a program was not compiled for is not written, and what this version
+ * does not know is zero. Up to `capacity` causes are written to `causes`. 0, or an error number, and then nothing is
+ * written: ENOSYS where the process has no ledger page, ENOENT where there
  * is no /proc. */
 int crossfoot_audit(struct crossfoot_audit *out, size_t size, struct crossfoot_cause *causes,
                     size_t capacity) CROSSFOOT_AUDIT_NOEXCEPT;

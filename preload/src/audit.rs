@@ -62,9 +62,10 @@ pub unsafe extern "C" fn crossfoot_audit(out: *mut u64, size: usize, causes: *mu
         Err(OsError::Unsupported) => return ENOSYS,
         Err(OsError::Errno(number)) => return number,
     };
-    for (i, word) in words(&audit).into_iter().enumerate().take(size / size_of::<u64>()) {
-        // SAFETY: the caller's promise: there is room for this word.
-        unsafe { out.add(i).write(word) };
+    let words = words(&audit);
+    for i in 0..size / size_of::<u64>() {
+        // SAFETY: the caller's promise: there is room for this word. What this version does not know is zero.
+        unsafe { out.add(i).write(words.get(i).copied().unwrap_or(0)) };
     }
     for (i, cause) in Cause::ALL.into_iter().enumerate().take(capacity) {
         let amount = audit.causes.get(cause);

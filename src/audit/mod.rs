@@ -5,8 +5,9 @@
 //! `/proc/PID/pagemap`, and what each mapping has through `/proc/PID/smaps`. Where the structures lie, the process says in
 //! its ledger.
 //!
-//! It takes no lock, stops nobody and allocates nothing; it needs about 24 KiB of stack, and reads files. A process that
-//! runs moves meanwhile: then it looks again, a few times, and says how far it moved.
+//! It takes no lock but the list's of the process's own mappings, one entry at a time, stops nobody and allocates nothing;
+//! it needs about 24 KiB of stack, and reads files. A process that runs moves meanwhile: then it looks again, a few times,
+//! and says how far it moved. Nothing that another process wrote is believed: sums do not overflow, and every walk ends.
 //!
 //! Invariant: each cause is measured; what all of them leave of the system's figure is [`Audit::unexplained`].
 
@@ -46,10 +47,14 @@ pub struct Range {
 }
 
 impl Range {
-    /// As a ledger lists it. `None`: it is empty, or for something that this build does not know.
+    /// As a ledger lists it. `None`: it is empty, or no whole pages, or where no program has memory, or for something that
+    /// this build does not know.
     pub fn of(mapping: &Mapping) -> Option<Range> {
         let Mapping { start, end, what } = *mapping;
-        (start < end).then_some(Range { start: start as usize, end: end as usize, what: What::of(what)? })
+        // No physical page is smaller; of parts of one the system says nothing.
+        let is_whole = (start | end) % 4096 == 0;
+        let is_range = is_whole && 0 < start && start < end && end <= HIGHEST;
+        is_range.then_some(Range { start: start as usize, end: end as usize, what: What::of(what)? })
     }
 }
 
@@ -189,15 +194,17 @@ impl Causes {
 
     /// Bytes in memory, of all causes together.
     pub fn resident(&self) -> u64 {
-        self.amounts.iter().map(|amount| amount.resident).sum()
+        self.amounts.iter().fold(0, |sum, amount| sum.saturating_add(amount.resident))
     }
 
     fn grow(&mut self, cause: Cause, bytes: u64) {
-        self.amounts[cause as usize].bytes += bytes;
+        let amount = &mut self.amounts[cause as usize];
+        amount.bytes = amount.bytes.saturating_add(bytes);
     }
 
     fn resides(&mut self, cause: Cause, bytes: u64) {
-        self.amounts[cause as usize].resident += bytes;
+        let amount = &mut self.amounts[cause as usize];
+        amount.resident = amount.resident.saturating_add(bytes);
     }
 
     fn add(&mut self, cause: Cause, bytes: u64, backed: Backed) {
@@ -253,6 +260,10 @@ pub struct Audit {
 /// How many accounts are compared.
 const COMPARISONS: usize = 6;
 
+/// Where addresses end that a system gives to who asks for no higher ones: what a ledger lists further up is no kernel's.
+/// Sums over all ranges of a ledger fit a word.
+const HIGHEST: u64 = 1 << 48;
+
 /// How often an audit looks again at a process that moves.
 const PASSES: u32 = 8;
 
@@ -277,8 +288,8 @@ impl Instant {
 
     /// How far two are apart: the sum of all differences.
     fn distance(&self, other: &Instant) -> u64 {
-        let balances: u64 = self.balances.iter().zip(&other.balances).map(|(a, b)| a.abs_diff(*b)).sum();
-        balances.saturating_add(self.ready.abs_diff(other.ready)).saturating_add(self.moved.abs_diff(other.moved))
+        let pairs = self.balances.iter().zip(&other.balances).chain([(&self.ready, &other.ready)]);
+        pairs.fold(self.moved.abs_diff(other.moved), |sum, (a, b)| sum.saturating_add(a.abs_diff(*b)))
     }
 }
 
@@ -338,7 +349,7 @@ fn look(process: &Process, places: &Places, range: &impl Fn(usize) -> Option<Ran
     Ok(Audit {
         causes: walk.causes,
         resident,
-        unexplained: resident as i64 - walk.causes.resident() as i64,
+        unexplained: (resident as i64).wrapping_sub(walk.causes.resident() as i64),
         outside: after.1.outside,
         comparisons: compare(&after.0, &walk, spans, caches),
         moved: before.0.distance(&after.0).saturating_add(moved_resident).saturating_add(walk.torn),

@@ -16,8 +16,8 @@ const ENTRIES: usize = 256;
 /// The most objects of a span, and physical pages of a span of small objects, that are understood.
 const OBJECTS: usize = 2048;
 const PHYSICAL: usize = 512;
-/// How many batches and caches are followed before the links are taken for a circle.
-const MANY: usize = 1 << 22;
+/// How many links between caches and between batches are followed, all together.
+const MANY: u32 = 1 << 22;
 
 /// A span, as far as it matters here.
 #[derive(Clone, Copy)]
@@ -49,6 +49,28 @@ impl<const WORDS: usize> Bits<WORDS> {
     }
 }
 
+/// Where somebody was who follows links, as far as it takes to see that they lead back.
+#[derive(Default)]
+struct Trail {
+    steps: u64,
+    mark: u64,
+}
+
+impl Trail {
+    /// Whether `at`, which is not 0, is not the place that is remembered. That is always one of the latter half of the
+    /// steps, so whoever goes in a circle comes by.
+    fn is_new(&mut self, at: u64) -> bool {
+        if at == self.mark {
+            return false;
+        }
+        self.steps += 1;
+        if self.steps.is_power_of_two() {
+            self.mark = at;
+        }
+        true
+    }
+}
+
 /// What a walk goes by, and what it found so far.
 pub(super) struct Walk<'a> {
     process: &'a Process,
@@ -64,13 +86,15 @@ pub(super) struct Walk<'a> {
     pub(super) torn: u64,
     chunk: Option<u64>,
     bits: [u8; CHUNK],
+    /// How many links may still be followed.
+    links: u32,
 }
 
 /// What all caches together moved from free to in use, and the accounts do not have yet.
 pub(super) fn moved(process: &Process, places: &Places) -> Result<i64, OsError> {
-    let (mut cache, mut sum) = (process.word(places.caches)?, 0_i64);
+    let (mut cache, mut sum, mut trail) = (process.word(places.caches)?, 0_i64, Trail::default());
     for _ in 0..MANY {
-        if cache == 0 {
+        if cache == 0 || !trail.is_new(cache) {
             break;
         }
         sum = sum.wrapping_add(process.word(cache.wrapping_add(places.cache.moved))? as i64);
@@ -101,6 +125,7 @@ impl<'a> Walk<'a> {
             torn: 0,
             chunk: None,
             bits: [0; CHUNK],
+            links: MANY,
         }
     }
 
@@ -183,7 +208,7 @@ impl<'a> Walk<'a> {
             }
             self.chunk = Some(chunk);
         }
-        let bit = |place: u64| field::<8>(&self.bits, place + i / 64 * 8) >> (i % 64) & 1 == 1;
+        let bit = |place: u64| field::<8>(&self.bits, place.saturating_add(i / 64 * 8)) >> (i % 64) & 1 == 1;
         let (taken, ready) = (bit(pages.taken), bit(pages.resident));
         let backed = residency.within(at as usize, (at + page) as usize)?;
         if taken {
@@ -225,7 +250,7 @@ impl<'a> Walk<'a> {
         }
         let mut free = Bits([0; OBJECTS / 64]);
         let in_hand = self.mark_hand(span, &mut free)?;
-        let live = (span.out / span.base).saturating_sub(in_hand).min(objects);
+        let live = span.out.checked_div(span.base).unwrap_or(0).saturating_sub(in_hand).min(objects);
         let vacant = if span.owner == 0 { Cause::Fragmentation } else { Cause::Cached };
         let (mut pages, mut backed_pages) = (Bits([0; PHYSICAL / 64]), 0);
         for i in 0..span.bytes / physical {
@@ -295,18 +320,25 @@ impl<'a> Walk<'a> {
     pub(super) fn caches(&mut self) -> Result<(), OsError> {
         let places = &self.places.cache;
         let mut cache = self.process.word(self.places.caches)?;
-        let mut transit = 0;
-        for _ in 0..MANY {
-            if cache == 0 {
-                break;
-            }
-            let word = |place: u64| self.process.word(cache.wrapping_add(place));
-            transit +=
-                self.outbox(cache.wrapping_add(places.outbox))? + self.inbox(cache.wrapping_add(places.inbox))?;
-            cache = word(places.next)?;
+        let mut transit: u64 = 0;
+        let mut trail = Trail::default();
+        while cache != 0 && self.may_follow(&mut trail, cache) {
+            let leaving = self.outbox(cache.wrapping_add(places.outbox))?;
+            let coming = self.inbox(cache.wrapping_add(places.inbox))?;
+            transit = transit.saturating_add(leaving).saturating_add(coming);
+            cache = self.process.word(cache.wrapping_add(places.next))?;
         }
         self.causes.transfer(Cause::LiveSmall, Cause::InTransit, transit);
         Ok(())
+    }
+
+    /// Whether a link to `at` may be followed, which is counted. Of one that leads back the audit says that the process
+    /// moved.
+    fn may_follow(&mut self, trail: &mut Trail, at: u64) -> bool {
+        self.links = self.links.saturating_sub(1);
+        let may = self.links > 0 && trail.is_new(at);
+        self.torn += u64::from(!may);
+        may
     }
 
     /// Bytes of objects in an outbox.
@@ -314,7 +346,7 @@ impl<'a> Walk<'a> {
         let places = &self.places.cache.in_outbox;
         let mut bytes = [0; 16];
         self.process.read(at.wrapping_add(places.begun), &mut bytes)?;
-        let (mut begun, mut sum) = (u128::from_le_bytes(bytes), 0);
+        let (mut begun, mut sum) = (u128::from_le_bytes(bytes), 0_u64);
         while begun != 0 {
             let i = u64::from(begun.trailing_zeros());
             begun &= begun - 1;
@@ -322,24 +354,22 @@ impl<'a> Walk<'a> {
                 let parcel = at.wrapping_add(places.parcels).wrapping_add(i.wrapping_mul(places.size));
                 // The lowest bit says that frees are validated.
                 let span = self.process.word(parcel.wrapping_add(places.span))? & !1;
-                sum += self.bytes_of(span, self.process.word(parcel.wrapping_add(places.sum))?)?;
+                sum = sum.saturating_add(self.bytes_of(span, self.process.word(parcel.wrapping_add(places.sum))?)?);
             }
         }
         Ok(sum)
     }
 
     /// Bytes of objects in an inbox.
-    fn inbox(&self, at: u64) -> Result<u64, OsError> {
-        let (mut tail, mut bytes, places) = (self.process.word(at)?, 0, &self.places.span);
-        for _ in 0..MANY {
-            if tail <= 1 {
-                break;
-            }
+    fn inbox(&mut self, at: u64) -> Result<u64, OsError> {
+        let (mut tail, mut bytes, places) = (self.process.word(at)?, 0_u64, &self.places.span);
+        let mut trail = Trail::default();
+        while tail > 1 && self.may_follow(&mut trail, tail) {
             let head = self.process.word(tail.wrapping_add(places.object_next))?;
             let sum = if head == tail { tail } else { self.process.word(head.wrapping_add(places.object_extra))? };
             let record = self.record_of(tail)?;
             if record != 0 {
-                bytes += self.bytes_of(record, sum)?;
+                bytes = bytes.saturating_add(self.bytes_of(record, sum)?);
             }
             tail = self.process.word(tail.wrapping_add(places.object_extra))?;
         }

@@ -57,7 +57,8 @@ impl<'a> List<'a> {
 
     /// The last entry takes its place.
     fn remove(&self, i: usize) {
-        let last = self.len() - 1;
+        // Not below zero, whatever was written there since the entry was found.
+        let last = self.len().saturating_sub(1);
         self.set(i, self.get(last));
         self.0.set(LIST_LENGTH_AT, last as u64);
     }

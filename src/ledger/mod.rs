@@ -5,8 +5,8 @@
 //! writes readings, and says what happens around a fork; slow paths of `cache` ask [`Ledger::is_time`]. [`view`] reads a
 //! page, for the command.
 //!
-//! [`Rank::Ledger`] is held while a reading is written, and only ever tried: nobody waits for it. [`Rank::Mappings`] is
-//! a leaf. Nothing is allocated; a reading is written where it stays, so that no stack has to hold one. The system is
+//! [`Rank::Ledger`] is held while a reading is written, and only a fork waits for it: others try. [`Rank::Mappings`] is a
+//! leaf. Nothing is allocated; a reading is written where it stays, so that no stack has to hold one. The system is
 //! asked for the process's number, and for a new page after a fork.
 //!
 //! Invariant: this process writes only to a page that it made, or that a process made in whose memory it runs.
@@ -140,7 +140,8 @@ impl<O: Os> Ledger<O> {
         left.wrapping_sub(1) >= FAR
     }
 
-    /// Writes a reading if one is due or wanted, or is one of the first few, which may come `early`. The caller holds no lock that comes after [`Rank::Ledger`].
+    /// Writes a reading if one is due or wanted, or is one of the first few, which may come `early`. The caller holds no
+    /// lock that comes after [`Rank::Ledger`].
     #[cold]
     #[inline(never)]
     pub fn look(&self, early: bool) {
@@ -201,9 +202,11 @@ impl<O: Os> Ledger<O> {
         }
     }
 
-    /// An entry of the list, by its number. `None`: it has fewer, or there is no page. While the list changes, an entry may
-    /// be missed or come twice.
+    /// An entry of the list, by its number. `None`: it has fewer, or there is no page. Where the list changes between two
+    /// calls, an entry may be missed or come twice. Takes the list's lock.
     pub fn mapping(&self, i: usize) -> Option<Mapping> {
+        self.page()?;
+        let _list = self.list.lock();
         let page = self.page()?;
         if i >= (page.get(LIST_LENGTH_AT) as usize).min(LIST) {
             return None;

@@ -91,7 +91,8 @@ impl<'a, O: Os> Turn<'a, O> {
         unsafe { &mut *words.cast() }
     }
 
-    /// Makes the draft the last reading, of a snapshot that was `taken` then. `paid`: a slow path wrote it, and the next is due when two thousand times as long has passed.
+    /// Makes the draft the last reading, of a snapshot that was `taken` then. `paid`: a slow path wrote it, and the next is
+    /// due when two thousand times as long has passed.
     pub fn publish(mut self, taken: u64, paid: bool) {
         let number = self.page.get(COMPLETE_AT).wrapping_add(1);
         let copy = copy_of(number);

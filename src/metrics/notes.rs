@@ -1,8 +1,8 @@
 //! What docs/metrics.md says beside the table: a note for every metric, and the identities. Nothing of it is in a program
 //! that does not ask for it.
 
-/// What must be true of every reading with a complete snapshot, as sums of metrics. `Σ` before a name: all numbers of a vector, or all counts of a
-/// histogram; `∫`: the sum that a histogram has.
+/// What must be true of every reading with a complete snapshot, as sums of metrics. `Σ` before a name: all numbers of a
+/// vector, or all counts of a histogram; `∫`: the sum that a histogram has.
 pub const IDENTITIES: &[&str] = &[
     "/memory/classes/total:bytes = /memory/classes/heap/free:bytes + /memory/classes/heap/objects:bytes + /memory/classes/heap/released:bytes + /memory/classes/heap/stacks:bytes + /memory/classes/heap/unused:bytes + /memory/classes/metadata/ledger:bytes + /memory/classes/metadata/mcache/free:bytes + /memory/classes/metadata/mcache/inuse:bytes + /memory/classes/metadata/mspan/free:bytes + /memory/classes/metadata/mspan/inuse:bytes + /memory/classes/metadata/other:bytes",
     "/memory/classes/total:bytes = /memory/ready:bytes + /memory/classes/heap/released:bytes",

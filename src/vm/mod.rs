@@ -221,9 +221,13 @@ impl<O: Os> Vm<O> {
         account: Account,
         entry: &mut Entry,
     ) -> Result<(), OsError> {
-        // SAFETY: the caller's promise is the verb's.
-        unsafe { self.os.free(addr, size) }?;
+        // Struck out first: once the range is free, another thread may get it and list it.
         self.ledger.forget(&self.os, addr, size);
+        // SAFETY: the caller's promise is the verb's.
+        if let Err(e) = unsafe { self.os.free(addr, size) } {
+            self.ledger.note(&self.os, addr, size, use_of(account));
+            return Err(e);
+        }
         self.accounts.ceased_ready(ready, entry);
         self.accounts.unmapped(account, size, entry);
         Ok(())

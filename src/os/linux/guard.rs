@@ -27,8 +27,12 @@ pub(super) unsafe fn install(addr: Addr, size: usize) -> Result<(), OsError> {
         MARKED.store(true, Ordering::Relaxed);
         return Ok(());
     }
-    // SAFETY: as above; markers in a part of the range go with it when they are taken away.
-    unsafe { mm::mprotect(void(addr), size, MprotectFlags::empty()) }.map_err(error)
+    // SAFETY: as above; markers in a part of the range go when the guard does.
+    unsafe { mm::mprotect(void(addr), size, MprotectFlags::empty()) }.map_err(|e| {
+        // SAFETY: as above: nothing is left of a guard that could not be set.
+        let _ = unsafe { advise(addr, size, REMOVE) };
+        error(e)
+    })
 }
 
 /// # Safety
