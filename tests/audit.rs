@@ -159,7 +159,7 @@ fn a_process_that_allocates_hard_says_how_far_it_moved() {
 fn a_process_that_grows_while_it_is_looked_at_is_no_failure() {
     let Some(program) = threads() else { return };
     let running = Running::start(Command::new(program).arg("-g"));
-    for _ in 0..40 {
+    for _ in 0..5 {
         let output = audit(running.pid());
         assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     }

@@ -43,7 +43,10 @@ pub fn audit(arguments: &args::Audit) -> Result<(), Failure> {
 
 fn of(pid: i32) -> Result<Audit, Failure> {
     let target = Target::find(pid).map_err(|refusal| refusal.failure(pid))?;
-    let places = Places::from_words(&target.places()).ok_or_else(|| Refusal::Version.failure(pid))?;
+    let words = target.places();
+    // It is starting, and has not said yet where things are.
+    let unknown = if words[0] == 0 { Refusal::NotOurs } else { Refusal::Version };
+    let places = Places::from_words(&words).ok_or_else(|| unknown.failure(pid))?;
     let refused = |error| {
         if Process::is_absence(error) {
             return Refusal::Gone.failure(pid);

@@ -82,10 +82,10 @@ int main(int count, char **arguments) {
         pthread_attr_t small;
         pthread_attr_init(&small);
         pthread_attr_setstacksize(&small, 65536);
-        for (int i = 0; i < 300; i++) {
+        for (int i = 0; i < 200; i++) {
             pthread_t thread;
             if (pthread_create(&thread, &small, sleeper, NULL)) break;
-            usleep(4000);
+            usleep(10000);
         }
     }
     pause();
