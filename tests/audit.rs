@@ -154,6 +154,17 @@ fn a_process_that_allocates_hard_says_how_far_it_moved() {
     assert!(unexplained < found["resident"].as_u64().expect("a number") / 2, "{found:#}");
 }
 
+/// Between two of its steps it keeps still, and yet has mappings that the list did not have when the audit began.
+#[test]
+fn a_process_that_grows_while_it_is_looked_at_is_no_failure() {
+    let Some(program) = threads() else { return };
+    let running = Running::start(Command::new(program).arg("-g"));
+    for _ in 0..5 {
+        let output = audit(running.pid());
+        assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    }
+}
+
 #[test]
 fn a_c_program_audits_itself() {
     let Some(compiler) = installed("gcc") else { return };

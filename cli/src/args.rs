@@ -151,8 +151,11 @@ const RUN_USAGE: &str = "crossfoot run [--report PATH] [--format table|json|open
 
 const AUDIT_STATUS: &str = "\
 Exit status:
+  0    the audit was printed
+  1    it could not be written
   2    no such process, one that is another user's, one that does not run on Crossfoot, or wrong arguments
-  70   the process kept still, and something is unexplained";
+  70   the process kept still, and something is unexplained, or its accounts are wrong; on Linux before 6.7
+       also because of pages that were read and never written";
 
 const RUN_STATUS: &str = "\
 Exit status: the program's own, or
@@ -166,6 +169,7 @@ Exit status: the program's own, or
 const STAT_STATUS: &str = "\
 Exit status:
   0    the figures were printed; with --watch: the process has ended
+  1    they could not be written
   2    no such process, another user's, not on Crossfoot, or on another version; or wrong arguments
   70   the books do not balance";
 

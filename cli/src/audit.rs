@@ -8,6 +8,9 @@ use crate::failure::Failure;
 use crate::process::{Refusal, Target};
 use crate::tables;
 
+/// How often a process is audited again whose mappings were others afterwards.
+const TRIES: usize = 4;
+
 /// The form of an audit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Format {
@@ -40,16 +43,10 @@ pub fn audit(arguments: &args::Audit) -> Result<(), Failure> {
 
 fn of(pid: i32) -> Result<Audit, Failure> {
     let target = Target::find(pid).map_err(|refusal| refusal.failure(pid))?;
-    let places = Places::from_words(&target.places()).ok_or_else(|| Refusal::Version.failure(pid))?;
-    let (mappings, unlisted) = target
-        .mappings()
-        .ok_or_else(|| Failure::refused(format!("the mappings of process {pid} change all the time")))?;
-    if unlisted > 0 {
-        return Err(Failure::refused(format!(
-            "process {pid} has {unlisted} bytes of mappings more than its ledger lists"
-        )));
-    }
-    let ranges: Vec<Range> = mappings.iter().filter_map(Range::of).collect();
+    let words = target.places();
+    // It is starting, and has not said yet where things are.
+    let unknown = if words[0] == 0 { Refusal::NotOurs } else { Refusal::Version };
+    let places = Places::from_words(&words).ok_or_else(|| unknown.failure(pid))?;
     let refused = |error| {
         if Process::is_absence(error) {
             return Refusal::Gone.failure(pid);
@@ -61,5 +58,33 @@ fn of(pid: i32) -> Result<Audit, Failure> {
         Failure::refused(format!("cannot read process {pid}: {error:?}"))
     };
     let process = Process::open(Some(pid.unsigned_abs()), places.physical_page as usize).map_err(refused)?;
-    audit::audit(&process, &places, |i| ranges.get(i).copied()).map_err(refused)
+    let (mut before, mut tries) = (ranges(&target)?, 0);
+    loop {
+        let mut found = audit::audit(&process, &places, |i| before.get(i).copied()).map_err(refused)?;
+        let after = ranges(&target)?;
+        tries += 1;
+        if before == after {
+            return Ok(found);
+        }
+        if tries == TRIES {
+            let bytes = |ranges: &[Range]| ranges.iter().map(|range| (range.end - range.start) as u64).sum::<u64>();
+            found.moved = found.moved.saturating_add(bytes(&before).abs_diff(bytes(&after)).max(1));
+            return Ok(found);
+        }
+        before = after;
+    }
+}
+
+/// What the process lists as the allocator's.
+fn ranges(target: &Target) -> Result<Vec<Range>, Failure> {
+    let pid = target.pid;
+    let (mappings, unlisted) = target
+        .mappings()
+        .ok_or_else(|| Failure::refused(format!("the mappings of process {pid} change all the time")))?;
+    if unlisted > 0 {
+        return Err(Failure::refused(format!(
+            "process {pid} has {unlisted} bytes of mappings more than its ledger lists"
+        )));
+    }
+    Ok(mappings.iter().filter_map(Range::of).collect())
 }

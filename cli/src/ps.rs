@@ -31,10 +31,9 @@ pub fn ps() -> Result<(), Failure> {
     }
     let heading = ["PID", "USER", "LIVE", "READY", "MAPPED", "AGE", "COMMAND"];
     tables::print(&tables::aligned(&heading, &rows, &[0, 2, 3, 4, 5]))?;
-    let said =
-        ["that could not be looked at", "on another version of Crossfoot", "with a ledger page that cannot be read"];
+    let said = ["that could not be looked at", "on another version of Crossfoot", "whose ledger page cannot be read"];
     for (n, what) in others.into_iter().zip(said).filter(|&(n, _)| n > 0) {
-        eprintln!("crossfoot: processes {what}: {n}");
+        eprintln!("crossfoot: {n} process{} {what}", if n == 1 { "" } else { "es" });
     }
     Ok(())
 }

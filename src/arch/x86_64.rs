@@ -212,6 +212,8 @@ pub const SYS_SHMGET: usize = 29;
 pub const SYS_SHMAT: usize = 30;
 /// `shmctl`.
 pub const SYS_SHMCTL: usize = 31;
+/// `kcmp`.
+pub const SYS_KCMP: usize = 312;
 
 /// A clock that is read without a call: it counts up, at the same pace on all CPUs as a rule, and promises nothing.
 #[inline(always)]

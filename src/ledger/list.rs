@@ -57,8 +57,8 @@ impl<'a> List<'a> {
 
     /// The last entry takes its place.
     fn remove(&self, i: usize) {
-        // Not below zero, whatever was written there since the entry was found.
-        let last = self.len().saturating_sub(1);
+        // The length may be another than a moment ago, by whoever else writes to the page.
+        let Some(last) = self.len().checked_sub(1) else { return };
         self.set(i, self.get(last));
         self.0.set(LIST_LENGTH_AT, last as u64);
     }

@@ -155,6 +155,8 @@ impl Process {
                 Err(OsError::Unsupported | OsError::Errno(NOT_A_TERMINAL)) => {
                     self.scans.store(false, Ordering::Relaxed)
                 }
+                // A filter of system calls.
+                Err(e) if Process::is_denial(e) => self.scans.store(false, Ordering::Relaxed),
                 result => return result,
             }
         }

@@ -27,6 +27,8 @@ const IPC_STAT: usize = 2;
 const SEGMENT_WORDS: usize = 14;
 const ATTACHED: usize = 11;
 
+/// `KCMP_VM` of `linux/kcmp.h`: whether two processes have the same memory.
+const KCMP_VM: usize = 1;
 /// `ESRCH` of `errno.h`.
 const ESRCH: isize = 3;
 
@@ -59,9 +61,16 @@ impl Linux {
         Some(Shared { addr: Addr::of(at.cast::<u8>()), number: 0 })
     }
 
-    /// See [`Os::is_inherited`](super::Os::is_inherited): after a fork there are two that have the segment, or the maker
-    /// is gone.
+    /// See [`Os::is_inherited`](super::Os::is_inherited): the system says whether the maker has this memory. Where it does
+    /// not say that, there are two that have the segment after a fork, or the maker is gone; a reader counts as one, too.
     pub(super) fn is_inherited(shared: Shared, maker: i32) -> bool {
+        let own = Linux::pid() as usize;
+        // SAFETY: the call only answers: 0 for the same, more for another, less for an error.
+        match unsafe { arch::syscall3(arch::SYS_KCMP, own, maker as usize, KCMP_VM) } {
+            0 => return false,
+            answer if answer > 0 || answer == -ESRCH => return true,
+            _ => {}
+        }
         let Some(number) = shared.number.checked_sub(1) else { return false };
         let mut segment = [0u64; SEGMENT_WORDS];
         let place = (&raw mut segment).expose_provenance();

@@ -1,5 +1,5 @@
 /* 64 threads that allocate, free each other's objects, and then keep still, all alive. "-f": a child that forked. "-c":
-   all descriptors closed. "-b": busy until killed. Says "ready" first. */
+   all descriptors closed. "-b": busy until killed. "-g": more and more threads, with pauses. Says "ready" first. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -47,6 +47,13 @@ static void *work(void *argument) {
     return NULL;
 }
 
+/* A thread that has some objects, and sleeps. */
+static void *sleeper(void *argument) {
+    for (int i = 0; i < 10; i++) memset(malloc(3000), 1, 3000);
+    pause();
+    return argument;
+}
+
 int main(int count, char **arguments) {
     const char *option = count > 1 ? arguments[1] : "";
     busy = !strcmp(option, "-b");
@@ -71,6 +78,16 @@ int main(int count, char **arguments) {
     fflush(stdout);
     if (!strcmp(option, "-c"))
         for (int fd = 0; fd < 1024; fd++) close(fd);
+    if (!strcmp(option, "-g")) {
+        pthread_attr_t small;
+        pthread_attr_init(&small);
+        pthread_attr_setstacksize(&small, 65536);
+        for (int i = 0; i < 200; i++) {
+            pthread_t thread;
+            if (pthread_create(&thread, &small, sleeper, NULL)) break;
+            usleep(10000);
+        }
+    }
     pause();
     return 0;
 }

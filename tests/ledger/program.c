@@ -120,6 +120,7 @@ int main(int count, char **arguments) {
             pid_t child = vfork();
             if (child == 0) {
                 for (int k = 0; k < 20000; k++) free(malloc(64 + k % 5000));
+                for (int k = 0; k < 16; k++) kept[4000 + k] = malloc(4 << 20);
                 _exit(0);
             }
             waitpid(child, NULL, 0);
