@@ -32,10 +32,12 @@ pub fn audit(arguments: &args::Audit) -> Result<(), Failure> {
     };
     tables::print(&text)?;
     if found.moved == 0 && !found.is_balanced() {
-        let line = format!(
-            "the audit of process {pid} leaves {} bytes unexplained, or its accounts are wrong",
-            found.unexplained
-        );
+        let wrong = found.comparisons.iter().filter(|c| c.account_bytes != c.walked);
+        let wrong: Vec<&str> = wrong.map(|c| c.account.name()).collect();
+        let line = match wrong.as_slice() {
+            [] => format!("the audit of process {pid} leaves {} bytes unexplained", found.unexplained),
+            wrong => format!("accounts of process {pid} are not what its pages say: {}", wrong.join(", ")),
+        };
         return Err(Failure { status: Failure::UNBALANCED, line });
     }
     Ok(())

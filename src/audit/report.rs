@@ -64,6 +64,9 @@ pub fn write_table(out: &mut impl Write, pid: u64, audit: &Audit) -> fmt::Result
             c.account.name()
         )?;
     }
+    if !audit.tells_zeros {
+        writeln!(out, "\nThis kernel does not tell pages of zeros from others: unexplained is below 0 by them.")?;
+    }
     match audit.moved {
         0 => writeln!(out, "\nThe process kept still while it was looked at (looks: {}).", audit.passes),
         moved => {

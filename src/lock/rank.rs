@@ -39,7 +39,7 @@ ranks! {
     Trace: "whether a trace runs, and who reads it",
     TraceBuffer: "the trace's buffers while rings are drained into them",
     Metrics: "the table of metrics; its holder may sleep",
-    Ledger: "the last reading on the ledger page; it is only ever tried",
+    Ledger: "the last reading on the ledger page; only a fork waits for it",
     Books: "the reader's side of the consistent statistics: one reader turns the generation",
     Caches: "the pool of caches that no thread owns",
     Shared: "the cache and the statistics of threads that own no cache",

@@ -1,12 +1,14 @@
 //! What a reading's words mean, as one number.
 
-use super::reading::{Reading, WORDS};
+use super::reading::{LOCKS, Reading, WORDS};
 use super::table::TABLE;
+use crate::account::{ACCOUNTS, Account};
 use crate::ledger::{Format, layout};
+use crate::os::{CALL_NAMES, CALLS};
 use crate::size_class::{CLASSES, Class};
 
-/// What the words of a reading mean, for those who read them in another process: which metrics there are, and the size
-/// classes.
+/// What the words of a reading mean, for those who read them in another process: which metrics, size classes, locks, system
+/// calls and accounts there are.
 pub const FORMAT: Format =
     Format { words: WORDS, hash: hash_of_all(), process: core::mem::offset_of!(Reading, pid) / size_of::<u64>() };
 
@@ -20,6 +22,21 @@ const fn hash_of_all() -> u64 {
     i = 0;
     while i < CLASSES {
         hash = layout::hash(hash, &Class::from_index(i).size().to_le_bytes());
+        i += 1;
+    }
+    i = 0;
+    while i < LOCKS.len() {
+        hash = layout::hash(hash, &[LOCKS[i] as u8]);
+        i += 1;
+    }
+    i = 0;
+    while i < CALLS {
+        hash = layout::hash(hash, CALL_NAMES[i].as_bytes());
+        i += 1;
+    }
+    i = 0;
+    while i < ACCOUNTS {
+        hash = layout::hash(hash, Account::ALL[i].name().as_bytes());
         i += 1;
     }
     hash

@@ -123,6 +123,11 @@ impl Process {
         Ok(Process { directory, memory, pages, scans: AtomicBool::new(true), page })
     }
 
+    /// Whether scans tell the page of zeros from others, so far: it is in no Rss.
+    pub fn tells_zeros(&self) -> bool {
+        self.scans.load(Ordering::Relaxed)
+    }
+
     /// Reads memory of the process from `at` on; all of `out`, or an error.
     pub fn read(&self, at: u64, mut out: &mut [u8]) -> Result<(), OsError> {
         let mut at = at;
