@@ -135,7 +135,9 @@ impl Target {
     /// The mappings that the process lists as the allocator's, by address, and how many bytes are not listed. `None`: they
     /// change all the time.
     pub fn mappings(&self) -> Option<(Vec<Mapping>, u64)> {
-        let mut all = [Mapping { start: 0, end: 0, what: 0 }; LIST];
+        // Too much for a small stack.
+        let all = vec![Mapping { start: 0, end: 0, what: 0 }; LIST];
+        let mut all: Box<[Mapping; LIST]> = all.into_boxed_slice().try_into().ok()?;
         let (len, unlisted) = view::mappings(&self.page, &mut all)?;
         let mut mappings = all[..len].to_vec();
         mappings.sort();
