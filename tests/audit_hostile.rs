@@ -129,7 +129,9 @@ fn whatever_is_read_the_audit_ends() {
             world.audit(&[heap]);
             world.places[i] = was;
         }
-        for at in (0..SIZE).step_by(8) {
+        // There are many words: the values that differ in kind will do.
+        let differs = [1, base, high, u64::MAX].contains(&value);
+        for at in (0..SIZE).step_by(8).filter(|_| differs) {
             let was = world.get(at);
             // What is zero is a link that ends, or nothing.
             if was != 0 && at % 4096 != 4088 || (RECORDS + 0x4100..RECORDS + 0x4100 + 160).contains(&at) {
