@@ -3,12 +3,12 @@
 #[path = "ledger/attached.rs"]
 mod attached;
 mod common;
+#[path = "ledger/running.rs"]
+mod running;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::io::Write as _;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use attached::Attached;
@@ -16,75 +16,10 @@ use common::{artifacts, installed, root, run, scratch, skipped, text};
 use crossfoot::account::Failures;
 use crossfoot::ledger::layout::{self, What};
 use crossfoot::ledger::view;
+use running::{Running, program};
 
 /// How long anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The program, compiled once for all tests of this process.
-fn program() -> Option<PathBuf> {
-    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let compile = || {
-        let compiler = installed("gcc")?;
-        let out = scratch().join("ledger-program");
-        let mut command = Command::new(compiler);
-        command.args(["-O1", "-pthread", "-fno-builtin-malloc", "-o"]).arg(&out);
-        let output = run(command.arg(root().join("tests/ledger/program.c")));
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        Some(out)
-    };
-    PROGRAM.get_or_init(compile).clone()
-}
-
-/// A process that is killed in the end.
-struct Running {
-    child: Child,
-    says: BufReader<ChildStdout>,
-}
-
-impl Running {
-    fn start(mut command: Command) -> Running {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut child = command.spawn().expect("it can be started");
-        let says = BufReader::new(child.stdout.take().expect("it is piped"));
-        Running { child, says }
-    }
-
-    /// The program of these tests on Crossfoot, doing this.
-    fn doing(what: &[&str]) -> Option<Running> {
-        let mut command = Command::new(program()?);
-        command.args(what).env_clear().env("LD_PRELOAD", &artifacts().so);
-        Some(Running::start(command))
-    }
-
-    fn pid(&self) -> i32 {
-        self.child.id() as i32
-    }
-
-    /// The next line that it prints, without its end.
-    fn says(&mut self) -> String {
-        let mut line = String::new();
-        self.says.read_line(&mut line).expect("it prints");
-        line.trim_end().to_owned()
-    }
-
-    /// The number behind the word that it prints next.
-    fn number(&mut self, word: &str) -> i32 {
-        let line = self.says();
-        let number = line.strip_prefix(word).unwrap_or_else(|| panic!("'{line}' instead of '{word} …'"));
-        number.trim().parse().expect("a number")
-    }
-
-    fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
 
 /// Another process, killed in the end.
 struct Other(i32);

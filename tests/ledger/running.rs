@@ -1,0 +1,78 @@
+//! Processes that these tests start.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::common::{artifacts, installed, root, run, scratch, text};
+
+/// The program, compiled once for all tests of this process.
+pub fn program() -> Option<PathBuf> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let compile = || {
+        let compiler = installed("gcc")?;
+        let out = scratch().join("ledger-program");
+        let mut command = Command::new(compiler);
+        command.args(["-O1", "-pthread", "-fno-builtin-malloc", "-o"]).arg(&out);
+        let output = run(command.arg(root().join("tests/ledger/program.c")));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        Some(out)
+    };
+    PROGRAM.get_or_init(compile).clone()
+}
+
+/// A process that is killed in the end.
+pub struct Running {
+    /// The process.
+    pub child: Child,
+    says: BufReader<ChildStdout>,
+}
+
+impl Running {
+    /// Starts a command, whose output is read line by line.
+    pub fn start(mut command: Command) -> Running {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().expect("it can be started");
+        let says = BufReader::new(child.stdout.take().expect("it is piped"));
+        Running { child, says }
+    }
+
+    /// The program of these tests on Crossfoot, doing this.
+    pub fn doing(what: &[&str]) -> Option<Running> {
+        let mut command = Command::new(program()?);
+        command.args(what).env_clear().env("LD_PRELOAD", &artifacts().so);
+        Some(Running::start(command))
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    /// The next line that it prints, without its end.
+    pub fn says(&mut self) -> String {
+        let mut line = String::new();
+        self.says.read_line(&mut line).expect("it prints");
+        line.trim_end().to_owned()
+    }
+
+    /// The number behind the word that it prints next.
+    pub fn number(&mut self, word: &str) -> i32 {
+        let line = self.says();
+        let number = line.strip_prefix(word).unwrap_or_else(|| panic!("'{line}' instead of '{word} …'"));
+        number.trim().parse().expect("a number")
+    }
+
+    /// Ends it, and waits for that.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
