@@ -12,7 +12,7 @@ use crate::os::{Linux, Os, OsError, Platform, Process};
 ///
 /// It reads `/proc/self`: an error says that there is none, or that the process has no ledger page, in which its mappings
 /// are listed. Other threads go on; the more they allocate meanwhile, the further [`Audit::moved`] says that they moved.
-/// It takes time in proportion to the heap, some 40 ms for each GiB. Any thread may call it, but no signal handler.
+/// It takes time in proportion to the heap: `docs/decisions/0018-audit.md` has figures. Any thread may call it, but no signal handler.
 /// Allocates nothing, and runs on the system stack.
 pub fn audit() -> Result<Audit, OsError> {
     stack::on_system_stack(|| {

@@ -58,7 +58,7 @@ pub const NOTES: &[(&str, &str)] = &[
     ("/gc/heap/objects:objects", "Everything allocated and not yet counted as freed."),
     (
         "/heap/chunks/taken:pages",
-        "How well the heap is filled, chunk by chunk. A page is taken that is in a span, that a cache holds ready, up to 64 of each, or that is being given back. Every chunk is looked at, for 256 chunks at a time under the page heap's lock: about 10 ns for each, so this is the one metric whose cost grows with the heap. Ask for it less often on a heap of many GiB. A chunk of the first group may have memory that was not given back yet.",
+        "How well the heap is filled, chunk by chunk. A page is taken that is in a span, that a cache holds ready, up to 64 of each, or that is being given back. Every chunk is looked at, for 256 chunks at a time under the page heap's lock, so this is the one metric whose cost grows with the heap. Ask for it less often on a heap of many GiB. A chunk of the first group may have memory that was not given back yet.",
     ),
     (
         "/heap/free-by-size:objects",
