@@ -1,4 +1,16 @@
-//! Gives the shared object its name, and says when it begins and that it does not end.
+//! Gives the shared object its name, says when it begins and that it does not end, and names what it alone has.
+
+/// The names of the C library's that only the shared object has, and what each is there: a program that links the
+/// archive keeps its libc's.
+const ONLY_SHARED: [(&str, &str); 7] = [
+    ("dlopen", "crossfoot_dlopen"),
+    ("memcpy", "crossfoot_memmove"),
+    ("memmove", "crossfoot_memmove"),
+    ("memset", "crossfoot_memset"),
+    ("memcmp", "crossfoot_memcmp"),
+    ("bcmp", "crossfoot_memcmp"),
+    ("strlen", "crossfoot_strlen"),
+];
 
 fn main() {
     println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libcrossfoot.so.0");
@@ -12,5 +24,14 @@ fn main() {
     // What runs in every process stands apart from what most never run, and so do errors: a page of the file that is
     // wanted brings its neighbours along.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,keep-text-section-prefix");
+    for (name, ours) in ONLY_SHARED {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,--defsym={name}={ours}");
+    }
+    // The compiler's own list exports what is written here as `no_mangle`, and hides all else. Only lld takes a second
+    // list, which is what this compiler links with on x86-64 Linux.
+    let out = std::env::var("OUT_DIR").expect("cargo sets it");
+    let list = format!("{out}/dlopen.map");
+    std::fs::write(&list, "{ global: dlopen; };\n").expect("the folder of the output can be written");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,--version-script={list}");
     println!("cargo:rerun-if-changed=build.rs");
 }

@@ -57,6 +57,8 @@ pub struct Options {
     pub exit_format: Format,
     /// `exit_pid`; 0: none
     pub exit_pid: i32,
+    /// `deepbind:keep`
+    pub keep_deepbind: bool,
 }
 
 /// A row of the table.
@@ -110,12 +112,27 @@ pub const TABLE: &[Row] = &[
         help: "The process whose report goes to PATH itself; any other's goes to PATH.PID. 0: all go to PATH.",
         set: |o, v| number(v).map(|n| o.exit_pid = n).is_some(),
     },
+    Row {
+        name: "deepbind",
+        default: "clear",
+        range: "clear|keep",
+        help: "Clear RTLD_DEEPBIND in calls of dlopen, so that a library opened so allocates here; keep: leave it.",
+        set: |o, v| deepbind(v).map(|keep| o.keep_deepbind = keep).is_some(),
+    },
 ];
 
 fn switch(v: &[u8]) -> Option<bool> {
     match v {
         b"on" => Some(true),
         b"off" => Some(false),
+        _ => None,
+    }
+}
+
+fn deepbind(v: &[u8]) -> Option<bool> {
+    match v {
+        b"clear" => Some(false),
+        b"keep" => Some(true),
         _ => None,
     }
 }

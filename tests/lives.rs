@@ -5,6 +5,8 @@ mod common;
 mod forks;
 #[path = "lives/libraries.rs"]
 mod libraries;
+#[path = "lives/plugins.rs"]
+mod plugins;
 #[path = "lives/threads.rs"]
 mod threads;
 

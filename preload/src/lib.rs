@@ -9,6 +9,8 @@ mod exit;
 mod extras;
 mod heaps;
 mod introspection;
+mod loader;
+mod mem;
 mod metrics;
 mod names;
 mod own;

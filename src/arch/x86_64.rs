@@ -274,6 +274,9 @@ weak!(
     /// Where the libc's `dlsym` lies, or null: in a static program glibc has it only if the program uses it itself.
     dlsym, "dlsym");
 weak!(
+    /// Where the dynamic section of this object lies, or null in a static program.
+    dynamic_section, "_DYNAMIC");
+weak!(
     /// Where C++'s `std::get_new_handler` lies, or null without it.
     get_new_handler, "_ZSt15get_new_handlerv");
 weak!(

@@ -64,6 +64,7 @@ unsafe extern "C" fn init(_count: c_int, _arguments: *const *const c_char, envir
     // Tests of kernels hold locks of theirs around a fork.
     if !cfg!(feature = "testing") {
         super::life::at_start();
+        super::pin::pin();
         if passes_environment() && !environment.is_null() {
             // SAFETY: the caller's promise.
             unsafe { settings::look(environment) };

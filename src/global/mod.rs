@@ -17,6 +17,7 @@ mod exit;
 mod heaps;
 mod life;
 pub mod metrics;
+mod pin;
 mod read;
 mod rust;
 mod settings;
@@ -41,6 +42,7 @@ use life::adopt;
 pub use life::retire_cache;
 pub use read::{last, mem_stats, read, read_posted, read_totals};
 pub use rust::Crossfoot;
+pub use settings::keeps_deepbind;
 pub use stack::on_system_stack;
 pub use trim::release_free;
 

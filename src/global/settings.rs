@@ -88,6 +88,14 @@ unsafe fn names(string: *const u8, name: &[u8]) -> bool {
     name.iter().chain(b"=").enumerate().all(|(i, &byte)| unsafe { *string.add(i) } == byte)
 }
 
+/// Returns whether `dlopen` leaves `RTLD_DEEPBIND` as it is: the option `deepbind:keep`. Reads the options if this comes
+/// before the first allocation.
+pub fn keeps_deepbind() -> bool {
+    super::life::begin();
+    read_options();
+    OPTIONS.get().is_some_and(|options| options.keep_deepbind)
+}
+
 /// Reads the options once, without memory. Threads that come here together read them together; the first to finish
 /// sets them.
 pub(super) fn read_options() {

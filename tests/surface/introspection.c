@@ -161,7 +161,24 @@ static void cases_of_mallopt(void) {
     }
 }
 
+static void cases_of_dlopen(void) {
+    // RTLD_LAZY, RTLD_NOW, and both with RTLD_DEEPBIND.
+    static const int modes[] = {1, 2, 9, 10};
+    void *(*call)(const char *, int) = (void *(*)(const char *, int))function("dlopen");
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        begin("dlopen(null,%d)", modes[i]);
+        void *program = call(NULL, modes[i]);
+        ended();
+        say("%s", program ? "a handle" : "null");
+        begin("dlopen(missing,%d)", modes[i]);
+        void *missing = call("libmissing-of-the-edge-table.so", modes[i]);
+        ended();
+        say("%s", missing ? "a handle" : "null");
+    }
+}
+
 void cases_of_introspection(void) {
+    cases_of_dlopen();
     cases_of_mallinfo("mallinfo");
     cases_of_mallinfo("mallinfo2");
     cases_of_mallinfo("__libc_mallinfo");
