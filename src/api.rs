@@ -8,6 +8,8 @@
 //!
 //! Invariant: an address handed out is the first byte of a live object until it is freed.
 
+mod large;
+
 use core::fmt::Display;
 use core::ptr::null_mut;
 
@@ -21,14 +23,10 @@ use crate::report;
 use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
 use crate::span::{Kind, Object, Place, Span};
 use crate::system_stack;
-use crate::units::{Addr, KIB, Pages};
+use crate::units::{Addr, Pages};
 
 /// What is found of an object that was freed before.
 const FREED: &str = "already freed";
-
-/// From how many bytes on a large object moves by its pages instead of by a copy: a copy also faults in
-/// every page of the new place.
-const MOVE_BY_PAGES: usize = 256 * KIB;
 
 /// Allocates `size` bytes aligned to 16. Null: no memory.
 #[inline(always)]
@@ -369,7 +367,7 @@ pub unsafe fn reallocate<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8,
                 return p;
             }
             // SAFETY: the caller's promise.
-            return unsafe { move_large(central, cache, p, span, size, align) };
+            return unsafe { large::move_large(central, cache, p, span, size, align) };
         }
     } else if stays(cache, span, size, align) {
         return p;
@@ -431,35 +429,4 @@ fn resize_large<O: Os>(central: &Central<O>, cache: &Cache, span: &Span, size: u
             central.heap().grow_in_place(cache.client(), span, pages)
         }
     }
-}
-
-/// Moves a large object to a larger span: by its pages where it is very large, else by a copy.
-///
-/// # Safety
-/// As for [`reallocate`]; `span` is the span of `p`.
-unsafe fn move_large<O: Os>(
-    central: &Central<O>,
-    cache: &Cache,
-    p: *mut u8,
-    span: &Span,
-    size: usize,
-    align: usize,
-) -> *mut u8 {
-    let (new, _) = allocate_large(central, cache, size, align.max(1), true);
-    if new.is_null() {
-        return new;
-    }
-    let bytes = span.pages().bytes();
-    // Where physical pages are larger than a page, a span may begin or end inside one.
-    let physical = central.heap().vm().os().physical_page_size();
-    let whole = (span.base().0 | Addr::of(new).0 | bytes).is_multiple_of(physical);
-    let by_pages = bytes >= MOVE_BY_PAGES && whole;
-    // SAFETY: both are large objects of the caller's; the new one has at least as many bytes.
-    unsafe {
-        if !by_pages || central.heap().move_pages(span.base(), Addr::of(new), bytes).is_err() {
-            copy(p, new, bytes);
-        }
-        free(central, cache, p);
-    }
-    new
 }

@@ -4,6 +4,7 @@
 mod kernel;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crossfoot::account::Total;
@@ -281,6 +282,55 @@ fn calls_on_large_physical_pages_fail() {
 #[test]
 fn calls_fail_with_any_error() {
     fail_each(16 * KIB, 31, |n| ERRORS[n as usize % ERRORS.len()]);
+}
+
+#[test]
+fn each_move_loses_its_target() {
+    let moves = numbers_of(4 * KIB, Verb::MovePages);
+    assert!(moves.len() >= 2, "objects move by their pages");
+    moves.into_iter().for_each(|n| run_failing(4 * KIB, n, OsError::Lost));
+}
+
+/// Which fallible calls of the run are of a verb.
+fn numbers_of(page: usize, wanted: Verb) -> Vec<u64> {
+    let mut run = Run::new(Sim::new().physical_page(page), page as u64);
+    let found = Arc::new(Mutex::new((0, Vec::new())));
+    let noted = Arc::clone(&found);
+    run.sim().on_call(move |verb, _, _| {
+        let (calls, numbers) = &mut *noted.lock().unwrap();
+        *calls += u64::from(verb.is_fallible());
+        if verb == wanted {
+            numbers.push(*calls);
+        }
+    });
+    run.steps(OPERATIONS);
+    let numbers = found.lock().unwrap().1.clone();
+    numbers
+}
+
+#[test]
+fn what_moves_lose_is_missing_and_nothing_else() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let central = kernel.caches().central();
+    let held = Held::new(api::allocate(central, cache, 4 * MIB) as usize, 4 * MIB, 7);
+    let behind = api::allocate(central, cache, 4 * MIB) as usize;
+    kernel.os().fail_verb_with(Verb::MovePages, OsError::Lost);
+    let grown = kernel::reallocate(&kernel, cache, held.at, 6 * MIB, 1);
+    assert_eq!(kernel.os().count(Verb::MovePages), 1, "the object was to move by its pages");
+    // It was copied to another place.
+    let held = Held { at: grown, ..held };
+    held.check();
+    // Nowhere else is there room now: the old object stays as it is.
+    kernel.os().fail_verb(Verb::Reserve);
+    kernel.os().fail_verb(Verb::Map);
+    while api::allocate(central, cache, 5 * MIB) as usize != 0 {}
+    assert_eq!(kernel::reallocate(&kernel, cache, held.at, 7 * MIB, 1), 0);
+    held.check();
+    kernel.os().fail_never();
+    balanced_with_machine(&kernel, Some(cache));
+    [held.at, behind].into_iter().for_each(|at| free(&kernel, cache, at));
+    balanced_with_machine(&kernel, Some(cache));
 }
 
 #[test]

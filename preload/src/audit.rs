@@ -57,7 +57,7 @@ fn words(audit: &Audit) -> [u64; WORDS] {
 pub unsafe extern "C" fn crossfoot_audit(out: *mut u64, size: usize, causes: *mut Amount, capacity: usize) -> c_int {
     let audit = match global::audit() {
         Ok(audit) => audit,
-        Err(OsError::OutOfMemory) => return ENOMEM,
+        Err(OsError::OutOfMemory | OsError::Lost) => return ENOMEM,
         Err(OsError::Taken) => return EEXIST,
         Err(OsError::Unsupported) => return ENOSYS,
         Err(OsError::Errno(number)) => return number,

@@ -8,7 +8,7 @@ use super::grow::HUGE_TO;
 use super::local::LOCAL_PAGES;
 use super::{Client, Heap, State, Use};
 use crate::account::{Account, Entry, Total, Writer};
-use crate::os::Os;
+use crate::os::{Os, OsError};
 use crate::span::Span;
 use crate::units::{Addr, GIB, MIB, PAGE_SIZE, Pages};
 
@@ -85,7 +85,11 @@ impl<O: Os> Heap<O> {
         }
         // More is looked for only where there can be a piece.
         if O::MOVES_CHEAPLY && !zero && self.vm.accounts().get(Account::HeapFree) >= PIECE.bytes() {
-            self.furnish(client.writer(), &mut fresh);
+            if let Err(hole) = self.furnish(client.writer(), &mut fresh) {
+                // SAFETY: the caller gets another span or none, so nobody uses this one; the piece lies inside.
+                unsafe { self.lose(client.writer(), span, hole, PIECE) };
+                return take().map(|(span, _)| span);
+            }
         }
         if let Some((start, end)) = fresh.bounds()
             && pages.bytes() <= HUGE_TO
@@ -96,11 +100,12 @@ impl<O: Os> Heap<O> {
         Some(span)
     }
 
-    /// Moves free pages' memory under fresh pieces of a span that is the caller's and holds nothing yet.
-    fn furnish(&self, writer: &Writer, fresh: &mut Fresh) {
+    /// Moves free pages' memory under fresh pieces of a span that is the caller's and holds nothing yet. An error is the
+    /// piece that is not memory any more ([`OsError::Lost`]).
+    fn furnish(&self, writer: &Writer, fresh: &mut Fresh) -> Result<(), Addr> {
         let mut search = Search { below: Addr(usize::MAX), looks: LOOKS };
         while let Some(to) = fresh.next() {
-            let Some(from) = self.take_piece(&mut search) else { return };
+            let Some(from) = self.take_piece(&mut search) else { return Ok(()) };
             // SAFETY: the piece was free, Ready, and is taken out of everybody's reach; the other one is the caller's.
             // Afterwards nothing is in the first one any more.
             let emptied = unsafe {
@@ -109,8 +114,12 @@ impl<O: Os> Heap<O> {
             let mut entry = Entry::new();
             let mut guard = self.state.lock();
             guard.releasing.0 -= PIECE.0;
-            let Ok(unsettled) = emptied else {
-                return guard.pages.free(from, PIECE);
+            let unsettled = match emptied {
+                Ok(unsettled) => unsettled,
+                Err(e) => {
+                    guard.pages.free(from, PIECE);
+                    return if e == OsError::Lost { Err(to) } else { Ok(()) };
+                }
             };
             self.vm.settle(unsettled, &mut entry);
             self.vm.accounts().transfer(Account::HeapFree, Account::HeapReleased, PIECE.bytes(), &mut entry);
@@ -120,6 +129,7 @@ impl<O: Os> Heap<O> {
             self.books.post(writer, &entry);
             fresh.strike();
         }
+        Ok(())
     }
 
     /// Takes the highest piece of free pages with memory below where the search is. `None`: there is none, or it is too

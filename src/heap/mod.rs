@@ -15,6 +15,7 @@ mod chunks;
 mod furnish;
 mod grow;
 mod local;
+mod lose;
 mod release;
 mod resize;
 mod stacks;

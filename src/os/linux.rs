@@ -119,6 +119,7 @@ impl Linux {
     pub fn exit(status: i32) -> ! {
         // SAFETY: exit_group takes a number and never returns.
         unsafe { arch::syscall3(arch::SYS_EXIT_GROUP, status as usize, 0, 0) };
+        // A filter of system calls refuses the end itself; nobody may go on from here.
         arch::trap()
     }
 
@@ -389,15 +390,20 @@ unsafe impl Os for Linux {
         let Err(e) = (unsafe { mm::mremap_fixed(void(from), size, size, flags, void(to)) }) else {
             return Ok(());
         };
-        // The target may be gone by now. Brought back, it is as fresh as before; where it is still there, the
-        // call changes nothing.
+        // Linux unmaps the target before the last checks (a limit on address space that was lowered since, memory for
+        // page tables). Brought back, it is as fresh as before; where it is still there, the call changes nothing.
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED_NOREPLACE;
         // SAFETY: NOREPLACE never touches a mapping that exists.
         let back = unsafe { mm::mmap_anonymous(void(to), size, ProtFlags::READ | ProtFlags::WRITE, flags) };
         match back {
             Ok(_) | Err(Errno::EXIST) => Err(error(e)),
-            // Nothing is left to do for a caller who will write there.
-            Err(_) => arch::trap(),
+            // A filter of system calls refuses both calls and leaves the target where it is. Advice that changes
+            // nothing is refused where a page of the range is not mapped.
+            // SAFETY: as said.
+            Err(_) => match unsafe { mm::madvise(void(to), size, Advice::Normal) } {
+                Ok(()) => Err(error(e)),
+                Err(_) => Err(OsError::Lost),
+            },
         }
     }
 

@@ -8,7 +8,7 @@
 //! small stack. They keep no account: that is the business of `vm`.
 //!
 //! Invariant: each verb changes the state of exactly the range it names, or, when it
-//! returns an error, of nothing.
+//! returns an error, of nothing. [`OsError::Lost`] is the one exception.
 //!
 //! | verb | from | to |
 //! |---|---|---|
@@ -55,6 +55,8 @@ pub enum OsError {
     Taken,
     /// This home has no such call (`ENOSYS`, `EINVAL` of an unknown request).
     Unsupported,
+    /// [`Os::move_pages`] failed half way: the target is in state None, and the source as it was.
+    Lost,
     /// Anything else, by its number.
     Errno(i32),
 }
@@ -198,7 +200,7 @@ pub unsafe trait Os: Platform + Sync {
     unsafe fn sparse_ready(&self, addr: Addr, size: usize) -> Result<(), OsError>;
 
     /// Moves the physical pages of `from` under `to`; afterwards `to` holds what `from` held, and
-    /// `from` is still Ready and reads as zero.
+    /// `from` is still Ready and reads as zero. After [`OsError::Lost`], `to` is in state None.
     ///
     /// # Safety
     /// Both ranges are Ready, the caller's, and do not overlap.

@@ -262,13 +262,22 @@ impl<O: Os> Vm<O> {
         unsafe { self.os.unguard(addr, size) }
     }
 
-    /// Moves physical pages from one Ready range to another; both stay Ready.
+    /// Moves physical pages from one Ready range to another; both stay Ready. After [`OsError::Lost`] the caller calls
+    /// [`Vm::lose`] for `to`.
     ///
     /// # Safety
     /// Both ranges are Ready, the caller's, and do not overlap; `to` holds nothing that is needed.
     pub unsafe fn move_pages(&self, from: Addr, to: Addr, size: usize) -> Result<(), OsError> {
         // SAFETY: the caller's promise is the verb's.
         unsafe { self.os.move_pages(from, to, size) }
+    }
+
+    /// Accounts for a range of `account` that [`Vm::move_pages`] lost. It is not listed any more, so that whatever the
+    /// system puts there is not taken for ours.
+    pub fn lose(&self, addr: Addr, size: usize, account: Account, entry: &mut Entry) {
+        self.ledger.forget(&self.os, addr, size);
+        self.accounts.ceased_ready(size, entry);
+        self.accounts.unmapped(account, size, entry);
     }
 
     /// None → Ready, into `account`.

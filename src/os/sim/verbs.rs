@@ -131,9 +131,16 @@ unsafe impl Os for Sim {
         let mut machine = self.machine();
         machine.require("move_pages", source.clone(), Verb::MovePages.from());
         machine.require("move_pages", target.clone(), Verb::MovePages.from());
-        machine.answer(Verb::MovePages, from, size, Ok(()))?;
-        self.host().carry(source, target);
-        Ok(())
+        let answer = machine.answer(Verb::MovePages, from, size, Ok(()));
+        match answer {
+            Ok(()) => self.host().carry(source, target),
+            Err(OsError::Lost) => {
+                self.host().show(target.clone(), State::None);
+                machine.states.set(target, State::None);
+            }
+            Err(_) => {}
+        }
+        answer
     }
 
     fn register_fence(&self) -> bool {
