@@ -13,7 +13,6 @@ mod large;
 use core::fmt::Display;
 use core::ptr::null_mut;
 
-use crate::account::ClassEntry;
 use crate::cache::{Cache, Freed, Gathered};
 use crate::central::Central;
 use crate::config::{MAX_ALIGN, MAX_REQUEST, MIN_ALIGN};
@@ -253,7 +252,7 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
     if large {
         let pages = span.pages();
         // SAFETY: this call ended the object's life, so nobody else gives its span back.
-        unsafe { central.heap().give_back_near(cache.client(), span, Use::Large, ClassEntry::default()) };
+        unsafe { central.heap().give_back_near(cache.client(), span, Use::Large) };
         return cache.look_after(central, pages);
     }
     if !cache.owns(span) {

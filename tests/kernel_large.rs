@@ -2,11 +2,12 @@
 
 mod kernel;
 
-use crossfoot::account::Account;
+use crossfoot::account::{Account, Answer};
 use crossfoot::api;
 use crossfoot::boot::Kernel;
 use crossfoot::cache::Cache;
 use crossfoot::heap::Use;
+use crossfoot::metrics::{Aggregates, Metric, Reading};
 use crossfoot::os::sim::Sim;
 use crossfoot::units::{Addr, KIB, MIB, PAGE_SIZE, Pages};
 
@@ -192,7 +193,7 @@ fn a_refused_move_loses_nothing() {
         let large = large.expect("there is memory");
         assert!(large.end_large());
         // SAFETY: nobody uses the span.
-        unsafe { heap.give_back_near(cache.client(), large, Use::Large, Default::default()) };
+        unsafe { heap.give_back_near(cache.client(), large, Use::Large) };
         heap.release(cache.writer(), Pages(16 * MIB / PAGE_SIZE));
         kernel.os().fail_nth(nth);
         let at = api::allocate(kernel.caches().central(), cache, 16 * MIB) as usize;
@@ -205,4 +206,31 @@ fn a_refused_move_loses_nothing() {
         }
         all_freed(&kernel, cache, &[behind]);
     }
+}
+
+/// A large object that grows or shrinks where it is adds its bytes to what was allocated or freed, and no object.
+#[test]
+fn what_changes_in_place_is_bytes_and_no_object() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let (first, at) = (allocate(&kernel, cache, 40 * KIB), allocate(&kernel, cache, 40 * KIB));
+    let read = || {
+        let mut reading = Reading::new();
+        let answer = kernel.fill_reading(Aggregates::ALL, || 1, &mut reading);
+        assert_eq!(answer, Some(Answer::Complete));
+        let names = ["allocs:bytes", "allocs:objects", "frees:bytes", "frees:objects"];
+        names.map(|name| {
+            let metric = Metric::find(format!("/gc/heap/{name}").as_bytes()).expect("a metric");
+            metric.number(&reading).expect("a number")
+        })
+    };
+    let grown = |pages: i64| pages * PAGE_SIZE as i64;
+    let before = read();
+    assert_eq!(reallocate(&kernel, cache, at, 60 * KIB, 1), at, "it grows in place");
+    let after = read();
+    assert_eq!(core::array::from_fn(|i| after[i] - before[i]), [grown(3), 0, 0, 0]);
+    assert_eq!(reallocate(&kernel, cache, at, 40 * KIB, 1), at, "it shrinks in place");
+    let last = read();
+    assert_eq!(core::array::from_fn(|i| last[i] - after[i]), [0, 0, grown(3), 0]);
+    all_freed(&kernel, cache, &[first, at]);
 }

@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossfoot::account::{Answer, ClassEntry, Entry, Failures, Snapshot, Total, Totals};
+use crossfoot::account::{Answer, Entry, Failures, Snapshot, Total, Totals};
 use crossfoot::api;
 use crossfoot::boot::Kernel;
 use crossfoot::heap::Use;
@@ -461,7 +461,7 @@ fn a_large_object_takes_pages_that_only_the_hand_knows() {
     let small = || heap.take_near(client, class.span_pages(), Use::Small(class)).expect("there is room");
     let back = |span| {
         // SAFETY: nobody uses the span.
-        unsafe { heap.give_back_near(client, span, Use::Small(class), ClassEntry::default()) }
+        unsafe { heap.give_back_near(client, span, Use::Small(class)) }
     };
     let hand = || {
         // SAFETY: this thread owns the cache.
@@ -484,7 +484,7 @@ fn a_large_object_takes_pages_that_only_the_hand_knows() {
     for span in large {
         assert!(span.end_large());
         // SAFETY: nobody uses the span.
-        unsafe { heap.give_back_near(client, span, Use::Large, ClassEntry::default()) };
+        unsafe { heap.give_back_near(client, span, Use::Large) };
         hand();
     }
     retire(&kernel, cache);

@@ -8,13 +8,14 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossfoot::account::{Failures, Snapshot};
+use crossfoot::account::{Answer, Failures, Snapshot};
 use crossfoot::api;
 use crossfoot::boot::Kernel;
 use crossfoot::cache::Cache;
 use crossfoot::mem_stats;
 use crossfoot::os::sim::Sim;
 use crossfoot::os::{Linux, Os};
+use crossfoot::size_class::Class;
 use crossfoot::units::{KIB, Pages};
 
 use kernel::{Rng, adopt, balanced, empty, fill, free, holds, retire};
@@ -303,4 +304,45 @@ fn objects_outlive_the_threads_that_made_them() {
     }
     worker.end();
     empty(kernel);
+}
+
+/// An owner that sleeps has come to no slow path since it allocated, and another thread has freed its objects and sent
+/// them. No snapshot has more of them on their way than are allocated, and none lacks any.
+#[test]
+fn an_owner_that_sleeps_counts_its_allocations() {
+    const SIZE: usize = 64;
+    let kernel = kernel::kernel(Sim::new());
+    let (owner, other) = (adopt(&kernel), adopt(&kernel));
+    let central = kernel.caches().central();
+    let class = Class::of(SIZE);
+    for n in [1, 19, 200, 255, 1_000] {
+        let mut snapshot = Snapshot::new();
+        let mut read = |what: &str| {
+            assert!(mem_stats::snapshot(kernel.caches(), &mut snapshot).is_complete());
+            let mut failures = Failures::default();
+            snapshot.check(&mut failures);
+            assert!(failures.is_empty(), "{n} objects {what}: {failures:?}");
+            let c = snapshot.class(class);
+            (c.live(), c.in_transit())
+        };
+        let before = read("to come");
+        assert_eq!(before, (0, 0));
+        let objects: Vec<usize> = (0..n).map(|_| api::allocate(central, owner, SIZE) as usize).collect();
+        assert_eq!(read("allocated"), (n, 0), "all are counted, whatever their owner does now");
+        objects.into_iter().for_each(|at| free(&kernel, other, at));
+        other.send_gathered(central);
+        assert_eq!(read("sent"), (n, n));
+        let mut stats = mem_stats::MemStats::new();
+        assert_eq!(kernel.mem_stats(Some(other), &mut stats), Some(Answer::Complete));
+        assert_eq!((stats.heap_objects, stats.in_transit), (n as u64, n as u64));
+        assert_eq!(stats.heap_alloc, n as u64 * SIZE as u64);
+        // The owner wakes up: whatever came for it is taken in.
+        let more: Vec<usize> = (0..2_000).map(|_| api::allocate(central, owner, SIZE) as usize).collect();
+        assert_eq!(read("home").1, 0);
+        more.into_iter().for_each(|at| free(&kernel, owner, at));
+        owner.post_all(central);
+    }
+    retire(&kernel, owner);
+    retire(&kernel, other);
+    empty(&kernel);
 }

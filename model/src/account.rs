@@ -4,5 +4,7 @@
 pub mod cut;
 #[path = "../../src/account/published.rs"]
 pub mod published;
+#[path = "../../src/account/tally.rs"]
+pub mod tally;
 #[path = "../../src/account/writer.rs"]
 pub mod writer;

@@ -12,7 +12,9 @@ use super::entry::Entry;
 use super::kinds::{ClassEntry, FIELDS, TOTALS};
 use super::published::Published;
 use super::snapshot::{Answer, Snapshot, Totals};
+use super::tally::Tallies;
 use super::writer::{self, Scope};
+pub use super::writer::{COUNTS, Count};
 use crate::lock::{Guard, Mutex, Rank, Waits, hold_row, let_go_row, patience};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
@@ -75,13 +77,14 @@ impl<O: Os> Books<O> {
         self.cut.set_asymmetric(os.register_fence());
     }
 
-    /// Makes `writer` known to readers, for good.
+    /// Makes `writer` known to readers, for good, and where its tallies are.
     ///
     /// # Safety
-    /// The writer stays where it is for as long as the books are used, and is registered once.
-    pub unsafe fn register(&self, writer: &Writer) {
+    /// The writer and its tallies, one for each class, stay where they are for as long as the books are used, and the
+    /// writer is registered once.
+    pub unsafe fn register(&self, writer: &Writer, tallies: Tallies) {
         // SAFETY: the caller's promise.
-        unsafe { self.cut.register(writer) }
+        unsafe { self.cut.register(writer, tallies) }
     }
 
     /// Posts a whole entry. The caller owns `writer`, and lets nobody see what the entry speaks of before this
@@ -96,11 +99,20 @@ impl<O: Os> Books<O> {
         self.cut.put_class(writer, class.index(), &e.fields());
     }
 
-    /// Posts that `n` objects of a class are sent to the owner of their span, who must not learn of them before this
-    /// returns. The caller owns `writer`.
-    #[inline]
-    pub fn post_sent(&self, writer: &Writer, class: Class, n: usize) {
-        self.cut.count(writer, class.index(), n as i64);
+    /// Counts `n` objects of a class. The caller owns `writer`.
+    ///
+    /// Objects sent to the owner of their span are counted before it can learn of them; objects that a span got back,
+    /// before they can be allocated again, and before the span changes hands.
+    #[inline(always)]
+    pub fn count(&self, writer: &Writer, class: Class, count: Count, n: usize) {
+        self.cut.count(writer, class.index(), count, n as i64);
+    }
+
+    /// Notes that the slot of a class is about to get objects, of which `freed` are frees that were not counted. The
+    /// caller owns `writer`, and has posted the objects' span.
+    #[inline(always)]
+    pub fn refill(&self, writer: &Writer, class: Class, freed: u32) {
+        self.cut.refill(writer, class.index(), i64::from(freed));
     }
 
     /// Begins a movement of accounts that no lock protects; it is posted through the result, and ends with it.

@@ -10,7 +10,8 @@
 //! So of a change and what came of it, a reader that misses the change has a generation that is fresh for all that
 //! came of it. The same pair of fences closes the door to movements: sequence odd; light fence; load the door.
 
-use super::writer::{GENERATION, Scope, Sums, Writer};
+use super::tally::Tallies;
+use super::writer::{Count, GENERATION, Scope, Sums, Writer};
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, compiler_fence, constant, fence};
 
 /// Everybody may move.
@@ -76,11 +77,14 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         }
     }
 
-    /// Makes `writer` known to readers, for good.
+    /// Makes `writer` known to readers, for good, and where its tallies are.
     ///
     /// # Safety
-    /// The writer stays where it is for as long as the cut is used, and is registered once.
-    pub unsafe fn register(&self, writer: &Writer<T, F, C>) {
+    /// The writer and its tallies, one for each class, stay where they are for as long as the cut is used, and the writer
+    /// is registered once.
+    pub unsafe fn register(&self, writer: &Writer<T, F, C>, tallies: Tallies) {
+        // SAFETY: the caller's promise.
+        unsafe { writer.set_tallies(tallies) };
         let new = core::ptr::from_ref(writer).cast_mut();
         let mut head = self.writers.load(Ordering::Relaxed);
         loop {
@@ -128,12 +132,21 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         writer.put_class(self.generation.load(Ordering::Relaxed), class, deltas);
     }
 
-    /// Adds to the counter of one class of `writer`, which the caller owns, by its index.
-    #[inline]
-    pub fn count(&self, writer: &Writer<T, F, C>, class: usize, n: i64) {
+    /// Adds to a count of one class of `writer`, which the caller owns, by its index.
+    #[inline(always)]
+    pub fn count(&self, writer: &Writer<T, F, C>, class: usize, count: Count, n: i64) {
         // As in `put_class`.
         self.light_fence();
-        writer.count(self.generation.load(Ordering::Relaxed), class, n);
+        writer.count(self.generation.load(Ordering::Relaxed), class, count, n);
+    }
+
+    /// Notes that the slot of a class of `writer`, which the caller owns, is about to get objects, of which `freed` are
+    /// frees that were not counted. Their span was posted before.
+    #[inline(always)]
+    pub fn refill(&self, writer: &Writer<T, F, C>, class: usize, freed: i64) {
+        // As in `put_class`.
+        self.light_fence();
+        writer.refill(self.generation.load(Ordering::Relaxed), class, freed);
     }
 
     /// Says that somebody came for a snapshot. A cut made after this has everything that happened before it.

@@ -109,8 +109,8 @@ pub enum Total {
 /// How many totals there are.
 pub const TOTALS: usize = Total::CacheFree as usize + 1;
 
-/// How many figures each class has in the books that change together; objects sent change alone.
-pub(super) const FIELDS: usize = 5;
+/// How many figures each class has in the books that change together; the counts of objects change one at a time.
+pub(super) const FIELDS: usize = 2;
 
 impl Total {
     /// The index of the total that mirrors `account`.
@@ -125,17 +125,11 @@ impl From<Total> for usize {
     }
 }
 
-/// What happened to one class, to be posted with an entry or alone.
+/// What happened to the spans of one class, to be posted with an entry or alone.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct ClassEntry {
-    /// Objects allocated.
-    pub allocs: usize,
-    /// Objects freed by the owner of their span.
-    pub frees: usize,
-    /// Objects freed by a thread that did not own their span, and that came home.
-    pub received: usize,
     /// Bytes of spans gained or lost.
     pub span_bytes: isize,
-    /// Places for objects that became vacant, or were taken.
-    pub vacant: isize,
+    /// Places for objects in them.
+    pub places: isize,
 }

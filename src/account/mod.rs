@@ -27,16 +27,19 @@ mod places;
 #[cfg(not(crossfoot_books_off))]
 mod published;
 mod snapshot;
+#[cfg_attr(crossfoot_books_off, path = "off/tally.rs")]
+mod tally;
 #[cfg(not(crossfoot_books_off))]
 mod writer;
 
 pub use accounts::Accounts;
-pub use books::{Books, Movement, Reader, Writer};
+pub use books::{Books, Count, Movement, Reader, Writer};
 pub use entry::Entry;
 pub use kinds::{ACCOUNTS, Account, ClassEntry, TOTALS, Total};
 pub use moved::Moved;
 pub use places::AccountPlaces;
 pub use snapshot::{Answer, ClassTotals, Failure, Failures, Snapshot, Totals};
+pub use tally::{Tallies, Tally};
 
 /// Whether this build keeps books. One without exists to measure what they cost: `--cfg crossfoot_books_off` chooses
 /// other modules of the same names, here and in `cache`.

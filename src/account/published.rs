@@ -4,7 +4,7 @@
 //! There are two copies. The publisher writes the older one and then says that it is the newer one, so the other
 //! can be read at any instant, also by a handler that interrupted the publisher itself.
 
-use super::writer::Sums;
+use super::writer::{COUNTS, Sums};
 use crate::sync::{AtomicI64, AtomicUsize, Ordering, array, constant, fence};
 
 /// How often a reader begins again because two publications overtook it.
@@ -15,7 +15,7 @@ struct Copy<const T: usize, const F: usize, const C: usize> {
     taken: AtomicI64,
     totals: [AtomicI64; T],
     classes: [[AtomicI64; F]; C],
-    counters: [AtomicI64; C],
+    counts: [[AtomicI64; COUNTS]; C],
 }
 
 /// The last complete snapshot.
@@ -41,7 +41,7 @@ impl<const T: usize, const F: usize, const C: usize> Published<T, F, C> {
                         taken: AtomicI64::new(0),
                         totals: array![AtomicI64::new(0); T],
                         classes: array![array![AtomicI64::new(0); F]; C],
-                        counters: array![AtomicI64::new(0); C],
+                        counts: array![array![AtomicI64::new(0); COUNTS]; C],
                     }; 2
                 ],
             }
@@ -60,7 +60,9 @@ impl<const T: usize, const F: usize, const C: usize> Published<T, F, C> {
         for (from, to) in sums.classes.iter().zip(&copy.classes) {
             store(from, to);
         }
-        store(&sums.counters, &copy.counters);
+        for (from, to) in sums.counts.iter().zip(&copy.counts) {
+            store(from, to);
+        }
         // Release: who finds the number finds the words.
         self.complete.store(number, Ordering::Release);
     }
@@ -82,7 +84,9 @@ impl<const T: usize, const F: usize, const C: usize> Published<T, F, C> {
             for (from, to) in copy.classes.iter().zip(&mut out.classes) {
                 load(from, to);
             }
-            load(&copy.counters, &mut out.counters);
+            for (from, to) in copy.counts.iter().zip(&mut out.counts) {
+                load(from, to);
+            }
             // Acquire: if a word was of a later publication, its beginning is seen.
             fence(Ordering::Acquire);
             if self.begun.load(Ordering::Relaxed).wrapping_sub(number) <= 1 {

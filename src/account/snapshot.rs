@@ -1,6 +1,6 @@
 //! A snapshot and the identities that hold in it.
 
-use super::books::Sums;
+use super::books::{COUNTS, Sums};
 use super::kinds::{Account, FIELDS, TOTALS, Total};
 use crate::size_class::Class;
 
@@ -45,9 +45,10 @@ pub struct ClassTotals {
 }
 
 impl ClassTotals {
-    fn new([allocs, frees, received, span_bytes, vacant]: [i64; FIELDS], sent: i64) -> ClassTotals {
-        let [allocs, frees, sent, received] = [allocs, frees, sent, received].map(|n| n as u64);
-        ClassTotals { allocs, frees, sent, received, span_bytes, vacant }
+    fn new([span_bytes, places]: [i64; FIELDS], counts: [i64; COUNTS]) -> ClassTotals {
+        let [allocs, frees, received, sent] = counts.map(|n| n as u64);
+        let totals = ClassTotals { allocs, frees, sent, received, span_bytes, vacant: 0 };
+        ClassTotals { vacant: places - totals.live(), ..totals }
     }
 }
 
@@ -176,7 +177,7 @@ impl Snapshot {
     pub(super) fn clear(&mut self) {
         self.sums.totals.fill(0);
         self.sums.classes.iter_mut().for_each(|class| class.fill(0));
-        self.sums.counters.fill(0);
+        self.sums.counts.iter_mut().for_each(|counts| counts.fill(0));
     }
 
     /// A total.
@@ -191,7 +192,7 @@ impl Snapshot {
 
     /// What it says of `class`.
     pub fn class(&self, class: Class) -> ClassTotals {
-        ClassTotals::new(self.sums.classes[class.index()], self.sums.counters[class.index()])
+        ClassTotals::new(self.sums.classes[class.index()], self.sums.counts[class.index()])
     }
 
     /// What it says of each class, the smallest first.
@@ -239,11 +240,14 @@ impl Snapshot {
         let mut spans = self.large_bytes();
         for (class, c) in self.classes() {
             let i = Some(class.index());
-            let back = (c.frees + c.received) as i64;
+            let back = c.frees.wrapping_add(c.received) as i64;
             failures.require(c.live() >= 0, "allocations >= frees", i, c.allocs as i64, back);
             let live = c.live() * class.size() as i64;
             failures.require(live <= c.span_bytes, "live bytes <= bytes of spans", i, live, c.span_bytes);
             failures.require(c.in_transit() >= 0, "sent >= received", i, c.sent as i64, c.received as i64);
+            // Whatever is on its way was allocated, and nobody else freed it.
+            let covered = c.in_transit() <= c.live();
+            failures.require(covered, "objects in transit <= objects", i, c.in_transit(), c.live());
             // Every span of a class has as many pages and places as any other.
             let (bytes, objects) = (class.span_pages().bytes() as i64, class.objects() as i64);
             let holds = c.places() * bytes == c.span_bytes * objects;

@@ -1,12 +1,13 @@
 //! What one writer keeps, and how a reader finds out what it said at a cut.
 //!
 //! A writer's figures only ever belong to it: it adds to them, and nobody clears them. They come in parts, one for
-//! the totals and one for each class, and in one counter for each class that changes alone. A part has three copies of
-//! its figures: what it says, what it said when the generation last moved, and one to write the next. So a part changes
-//! by one store, and a reader who comes beside a change finds either what was before it or what is after, and what was
-//! at the cut as long as the cut lasts. An entry that changes the totals and a class notes first which copies held
-//! before it. See `docs/books.md`.
+//! the totals and one for each class, and in counts of objects for each class, which change one at a time. A part has
+//! three copies of its figures: what it says, what it said when the generation last moved, and one to write the next. So
+//! a part changes by one store, and a reader who comes beside a change finds either what was before it or what is after,
+//! and what was at the cut as long as the cut lasts. An entry that changes the totals and a class notes first which
+//! copies held before it. See `docs/books.md`.
 
+use super::tally::{Tallies, Tally};
 use crate::sync::{AtomicI64, AtomicPtr, AtomicUsize, Ordering, array, constant, fence};
 
 /// How many copies a part has.
@@ -104,44 +105,91 @@ impl<const W: usize> Part<W> {
     }
 }
 
-/// A figure that changes alone. All-zero bytes are a valid new one.
-struct Counter {
-    /// The generation in which it last changed.
-    label: AtomicUsize,
-    /// What it says.
-    now: AtomicI64,
-    /// What it said when it got its label. Fixed until it gets another.
-    kept: AtomicI64,
+/// A count of objects of one class.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Count {
+    /// Allocated. Counted by the class's [`Tally`] alone.
+    Allocated,
+    /// Freed by the owner of their span.
+    Freed,
+    /// Freed by another thread, and back in their span.
+    Received,
+    /// Freed by another thread, and on their way to their span.
+    Sent,
 }
 
-impl Counter {
+/// How many counts a class has.
+pub const COUNTS: usize = 4;
+/// How many of them the slow paths write: all but the tally.
+const WRITTEN: usize = COUNTS - 1;
+
+/// The counts of one class but the tally. All-zero bytes are valid new ones.
+struct Counts {
+    /// The generation in which the slow paths last came by.
+    label: AtomicUsize,
+    /// What they say.
+    now: [AtomicI64; WRITTEN],
+    /// What all counts said when they got their label. Fixed until they get another.
+    kept: [AtomicI64; COUNTS],
+}
+
+impl Counts {
     constant! {
         fn new() -> Self {
-            Counter { label: AtomicUsize::new(0), now: AtomicI64::new(0), kept: AtomicI64::new(0) }
+            Counts {
+                label: AtomicUsize::new(0),
+                now: array![AtomicI64::new(0); WRITTEN],
+                kept: array![AtomicI64::new(0); COUNTS],
+            }
         }
     }
 
-    /// Owner only.
-    #[inline]
-    fn add(&self, generation: usize, n: i64) {
-        let now = self.now.load(Ordering::Relaxed);
+    /// Labels the counts with the generation, if they are not. `allocated` is the tally. Owner only.
+    #[inline(always)]
+    fn mark(&self, generation: usize, allocated: impl FnOnce() -> i64) {
         if self.label.load(Ordering::Relaxed) != generation {
-            self.kept.store(now, Ordering::Relaxed);
-            // Release: a reader that finds the label finds what is kept.
-            self.label.store(generation, Ordering::Release);
+            self.keep(generation, allocated());
         }
-        // Release: a reader that sees the change sees the label.
-        fence(Ordering::Release);
-        self.now.store(now.wrapping_add(n), Ordering::Relaxed);
     }
 
-    /// As [`Part::read`].
-    fn read(&self, fresh: usize) -> i64 {
-        let now = self.now.load(Ordering::Relaxed);
-        // Acquire: if that is of this generation already, the label is seen.
+    #[cold]
+    fn keep(&self, generation: usize, allocated: i64) {
+        let [first, rest @ ..] = &self.kept;
+        first.store(allocated, Ordering::Relaxed);
+        for (to, from) in rest.iter().zip(&self.now) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        // Release: a reader that finds the label finds what is kept.
+        self.label.store(generation, Ordering::Release);
+    }
+
+    /// Adds to one of them, after [`Counts::mark`]. Owner only.
+    #[inline(always)]
+    fn add(&self, count: Count, n: i64) {
+        if let Some(now) = (count as usize).checked_sub(1).and_then(|i| self.now.get(i)) {
+            // Release: a reader that sees the change sees the label.
+            now.store(now.load(Ordering::Relaxed).wrapping_add(n), Ordering::Release);
+        }
+    }
+
+    /// Fills in what the counts said when the generation moved to `fresh`. `allocated` reads the tally.
+    ///
+    /// At most one change of an earlier generation may be under way, and it is in or not. The tally is read before the
+    /// others: it has every allocation of objects whose free is in them, because those came before the fence of the
+    /// reader; and it has no allocation of objects that a refill made available which is not in them.
+    fn read(&self, fresh: usize, allocated: impl FnOnce() -> i64, out: &mut [i64; COUNTS]) {
+        let [first, rest @ ..] = out;
+        *first = allocated();
+        // Acquire: who saw an allocation sees the refill before it, with its label.
+        fence(Ordering::Acquire);
+        load(&self.now, rest);
+        // Acquire: if one of them was of this generation already, the label is seen.
         fence(Ordering::Acquire);
         // Acquire: pairs with the label's release.
-        if self.label.load(Ordering::Acquire) == fresh { self.kept.load(Ordering::Relaxed) } else { now }
+        if self.label.load(Ordering::Acquire) == fresh {
+            load(&self.kept, out);
+        }
     }
 }
 
@@ -160,7 +208,7 @@ fn load<const W: usize>(from: &[AtomicI64; W], to: &mut [i64; W]) {
     }
 }
 
-/// The writing side of one cache: `T` totals, and `C` classes of `F` fields and a counter that changes alone. Only the
+/// The writing side of one cache: `T` totals, and `C` classes of `F` fields and the counts of objects. Only the
 /// thread that owns the cache writes. All-zero bytes are a valid new writer.
 pub struct Writer<const T: usize, const F: usize, const C: usize> {
     /// Odd while its owner is in an entry that changes the totals, or in a movement.
@@ -172,9 +220,13 @@ pub struct Writer<const T: usize, const F: usize, const C: usize> {
     note: AtomicUsize,
     /// The writer registered before this one; never changes after registration.
     pub(super) next: AtomicPtr<Writer<T, F, C>>,
+    /// The tally of the first class, or null: nothing is ever allocated. Never changes after registration.
+    tallies: AtomicPtr<Tally>,
+    /// Bytes from one tally to the next.
+    stride: AtomicUsize,
     totals: Part<T>,
     classes: [Part<F>; C],
-    counters: [Counter; C],
+    counts: [Counts; C],
 }
 
 /// What one or more writers said at one cut.
@@ -185,15 +237,15 @@ pub struct Sums<const T: usize, const F: usize, const C: usize> {
     pub totals: [i64; T],
     /// The fields, by class.
     pub classes: [[i64; F]; C],
-    /// The counters that change alone, by class.
-    pub counters: [i64; C],
+    /// The counts of objects, by class; see [`Count`].
+    pub counts: [[i64; COUNTS]; C],
 }
 
 impl<const T: usize, const F: usize, const C: usize> Sums<T, F, C> {
     /// Nothing.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Self {
-        Sums { totals: [0; T], classes: [[0; F]; C], counters: [0; C] }
+        Sums { totals: [0; T], classes: [[0; F]; C], counts: [[0; COUNTS]; C] }
     }
 }
 
@@ -223,8 +275,10 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
                 note: AtomicUsize::new(0),
                 next: AtomicPtr::new(core::ptr::null_mut()),
                 totals: Part::new(),
+                tallies: AtomicPtr::new(core::ptr::null_mut()),
+                stride: AtomicUsize::new(0),
                 classes: array![Part::new(); C],
-                counters: array![Counter::new(); C],
+                counts: array![Counts::new(); C],
             }
         }
     }
@@ -256,11 +310,46 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
         }
     }
 
-    /// Adds to the counter of one class, by its index. Owner only.
-    #[inline]
-    pub(super) fn count(&self, generation: usize, class: usize, n: i64) {
-        if let Some(counter) = self.counters.get(class) {
-            counter.add(generation, n);
+    /// Says where the tallies lie. Once, before the registration.
+    ///
+    /// # Safety
+    /// There are `C` of them, for as long as the writer is used.
+    pub(super) unsafe fn set_tallies(&self, tallies: Tallies) {
+        self.tallies.store(tallies.first.cast_mut(), Ordering::Relaxed);
+        self.stride.store(tallies.stride, Ordering::Relaxed);
+    }
+
+    /// Returns the tally of a class, by its index, which is less than `C`.
+    fn allocated(&self, class: usize) -> i64 {
+        let first = self.tallies.load(Ordering::Relaxed);
+        if first.is_null() {
+            return 0;
+        }
+        let at = first.wrapping_byte_add(class * self.stride.load(Ordering::Relaxed));
+        // SAFETY: by the contract of `set_tallies` there is one for each class.
+        unsafe { &*at }.get() as i64
+    }
+
+    /// Adds to a count of one class, by its index. Owner only.
+    #[inline(always)]
+    pub(super) fn count(&self, generation: usize, class: usize, count: Count, n: i64) {
+        if let Some(counts) = self.counts.get(class) {
+            counts.mark(generation, || self.allocated(class));
+            counts.add(count, n);
+        }
+    }
+
+    /// Notes that the slot of a class is about to get objects, of which `freed` are frees that were not counted. Owner
+    /// only.
+    #[inline(always)]
+    pub(super) fn refill(&self, generation: usize, class: usize, freed: i64) {
+        if let Some(counts) = self.counts.get(class) {
+            counts.mark(generation, || self.allocated(class));
+            if freed != 0 {
+                counts.add(Count::Freed, freed);
+            }
+            // Release: a reader that sees an allocation of these objects sees the label and their frees.
+            fence(Ordering::Release);
         }
     }
 
@@ -313,7 +402,9 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
             for (sum, class) in sum.classes.iter_mut().zip(&scratch.classes) {
                 add(sum, class);
             }
-            add(&mut sum.counters, &scratch.counters);
+            for (sum, counts) in sum.counts.iter_mut().zip(&scratch.counts) {
+                add(sum, counts);
+            }
         }
     }
 
@@ -323,8 +414,8 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
             for (part, out) in self.classes.iter().zip(&mut out.classes) {
                 part.read(fresh, out);
             }
-            for (counter, out) in self.counters.iter().zip(&mut out.counters) {
-                *out = counter.read(fresh);
+            for (class, (counts, out)) in self.counts.iter().zip(&mut out.counts).enumerate() {
+                counts.read(fresh, || self.allocated(class), out);
             }
         }
     }

@@ -26,7 +26,7 @@ impl Cache {
         self.send_all(central);
         self.drain(central);
         central.heap().settle(self.client());
-        for class in Class::all().filter(|&class| self.has_anything(class)) {
+        for class in Class::all().filter(|&class| self.has_span(class)) {
             self.hand_over(central, class);
         }
         self.close_inbox(central);
@@ -39,13 +39,11 @@ impl Cache {
         self.send_all(central);
     }
 
-    /// Whether there is a span of `class`, or something to be posted about it. Most threads use few classes.
+    /// Whether there is a span of `class`. Most threads use few classes.
     #[inline]
-    fn has_anything(&self, class: Class) -> bool {
+    fn has_span(&self, class: Class) -> bool {
         let state = &self.classes[class.index()];
-        let owns = !state.current.get().is_null() || !state.partial.is_empty() || !state.full.is_empty();
-        let counted = self.unposted_frees(class) | self.unposted_received(class);
-        owns || counted != 0 || self.allocs(class) != self.posted(class)
+        !state.current.get().is_null() || !state.partial.is_empty() || !state.full.is_empty()
     }
 
     fn hand_over<O: Os>(&self, central: &Central<O>, class: Class) {
@@ -65,22 +63,8 @@ impl Cache {
             span.place.set(Place::Partial);
             state.partial.push(span);
         }
-        // Whoever gets a span must find everything about it posted: before it is handed over, or with the end of an empty
-        // one, which most threads leave.
-        state.partial.each(|span| self.count_frees(span));
-        let empty = state.partial.first().filter(|span| {
-            // SAFETY: a listed span is alive.
-            unsafe { span.as_ref() }.out.get() == 0
-        });
-        match empty {
-            Some(span) => {
-                // SAFETY: as above.
-                let span = unsafe { span.as_ref() };
-                state.partial.remove(span);
-                central.retire(self.client(), span, self.counted(class));
-            }
-            None => self.post_any(central, class),
-        }
+        // Whoever gets a span must find everything about it counted.
+        state.partial.each(|span| self.count_frees(central, span));
         for list in [&state.partial, &state.full] {
             while let Some(span) = list.pop() {
                 // SAFETY: a listed span is alive.

@@ -95,8 +95,8 @@ impl Cache {
     pub(super) fn place_partial<O: Os>(&self, central: &Central<O>, span: &Span) {
         let partial = &self.classes[span.class().index()].partial;
         if span.out.get() == 0 && !partial.is_empty() {
-            self.count_frees(span);
-            central.retire(self.client(), span, self.counted(span.class()));
+            self.count_frees(central, span);
+            central.retire(self.client(), span);
         } else {
             span.place.set(Place::Partial);
             partial.push(span);

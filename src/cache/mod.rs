@@ -23,7 +23,6 @@ mod flush;
 mod free;
 mod inbox;
 mod look;
-#[cfg_attr(crossfoot_books_off, path = "posting_off.rs")]
 mod posting;
 mod record;
 mod refill;

@@ -6,10 +6,9 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr};
 
 use super::inbox::Inbox;
-use super::posting::{Posted, Tally};
 use super::refill::Hand;
 use super::remote::{Outbox, OutboxPlaces};
-use crate::account::Writer;
+use crate::account::{Tallies, Tally, Writer};
 use crate::config::MIN_ALIGN;
 use crate::heap::Client;
 use crate::size_class::{CLASSES, Class, QUICK_MAX};
@@ -32,8 +31,6 @@ pub(super) struct ClassState {
     pub(super) partial: SpanList,
     /// Spans without.
     pub(super) full: SpanList,
-    /// How far the books have it.
-    pub(super) posted: Posted,
     /// Objects in the cache's hand where frees are validated: then the slot stays empty.
     pub(super) stock: Cell<Hand>,
     /// Whether the objects in the hand read as zero but for their link.
@@ -147,7 +144,6 @@ impl Cache {
                     current: Cell::new(core::ptr::null()),
                     partial: SpanList::new(),
                     full: SpanList::new(),
-                    posted: Posted::new(),
                     stock: Cell::new(Hand::EMPTY),
                     fresh: Cell::new(false),
                 }
@@ -176,6 +172,12 @@ impl Cache {
         // SAFETY: in bounds; see above. Zero bytes are valid for all other fields: null pointers, empty
         // lists, counters at zero, an inbox that is closed.
         unsafe { (&raw mut (*this).offsets).write(offsets()) };
+    }
+
+    /// Where the slots' tallies are, for the books.
+    pub fn tallies(&self) -> Tallies {
+        let first = (&raw const self.slots).cast::<u8>().wrapping_add(offset_of!(Slot, allocs)).cast();
+        Tallies { first, stride: size_of::<Slot>() }
     }
 
     /// The writing side of the books for the owner.

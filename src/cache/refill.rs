@@ -1,6 +1,6 @@
 //! Filling a slot that ran empty.
 
-use super::record::{Cache, ClassState};
+use super::record::Cache;
 use crate::central::Central;
 use crate::config::CARVE_BYTES;
 use crate::os::Os;
@@ -42,17 +42,16 @@ impl Cache {
     /// Takes free objects of `class` in hand. Empty: no memory.
     #[inline(always)]
     pub(super) fn gather<O: Os>(&self, central: &Central<O>, class: Class) -> Hand {
-        self.post_sometimes(central, class);
         let state = &self.classes[class.index()];
         // SAFETY: the current span is alive while it is current.
         if let Some(span) = unsafe { state.current.get().as_ref() } {
             // What this thread freed is warm. Next best is what came home: only then is the inbox looked at,
             // whose cache line belongs to those who send. Memory never used comes last.
             if !span.free.get().is_null() || self.drain(central) && !span.free.get().is_null() {
-                return self.take_freed(state, span);
+                return self.take_freed(central, class, span);
             }
             if span.carved.get() < span.objects() {
-                return self.take_uncarved(state, span);
+                return self.take_uncarved(central, class, span);
             }
             set_full(span);
             state.full.push(span);
@@ -69,7 +68,11 @@ impl Cache {
         };
         span.place.set(Place::Current);
         state.current.set(span);
-        if span.free.get().is_null() { self.take_uncarved(state, span) } else { self.take_freed(state, span) }
+        if span.free.get().is_null() {
+            self.take_uncarved(central, class, span)
+        } else {
+            self.take_freed(central, class, span)
+        }
     }
 
     /// A span of `class` with room, in no list, where this cache lists none: from the central list or the heap.
@@ -103,17 +106,18 @@ impl Cache {
 
     /// Takes the objects freed into `span`, of which there are some.
     #[inline(always)]
-    fn take_freed(&self, state: &ClassState, span: &Span) -> Hand {
+    fn take_freed<O: Os>(&self, central: &Central<O>, class: Class, span: &Span) -> Hand {
         let first = span.free.get();
         let (count, uncounted) = span.take_back();
-        self.count_taken(state, uncounted);
-        state.fresh.set(false);
+        central.heap().books().refill(self.writer(), class, uncounted);
+        self.classes[class.index()].fresh.set(false);
         Hand { first, count }
     }
 
     /// Makes objects of memory of `span` that was never handed out, of which there is some.
     #[inline(never)]
-    fn take_uncarved(&self, state: &ClassState, span: &Span) -> Hand {
+    fn take_uncarved<O: Os>(&self, central: &Central<O>, class: Class, span: &Span) -> Hand {
+        central.heap().books().refill(self.writer(), class, 0);
         let carved = span.carved.get();
         let count = (span.objects() - carved).min((CARVE_BYTES / span.object_size()).max(1) as u32);
         // SAFETY: objects `carved` to `carved + count` lie in the span and were never handed out.
@@ -122,7 +126,7 @@ impl Cache {
         span.carved.set(carved + count);
         span.all.set(made);
         span.out.set(span.out.get().wrapping_add(made - all));
-        state.fresh.set(span.zero());
+        self.classes[class.index()].fresh.set(span.zero());
         Hand { first, count }
     }
 }

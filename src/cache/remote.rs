@@ -9,6 +9,7 @@ use core::ptr::null_mut;
 use super::checked::tell_changed;
 use super::inbox::{Owner, Ways, forward};
 use super::record::Cache;
+use crate::account::Count;
 use crate::central::{Central, receive};
 use crate::local::NOTHING_BYTES;
 use crate::os::Os;
@@ -257,8 +258,8 @@ impl Cache {
         let span = span.map_addr(|addr| addr & !(align_of::<Span>() - 1));
         // SAFETY: the parcel's objects are outstanding, so their span is alive.
         let Some(span) = (unsafe { span.as_ref() }) else { return };
-        // Posted before the owner can post them as received.
-        central.heap().books().post_sent(self.writer(), span.class(), span.count_of(sum) as usize);
+        // Before the owner can count them as received.
+        central.heap().books().count(self.writer(), span.class(), Count::Sent, span.count_of(sum) as usize);
         // SAFETY: the parcel's objects are free ones of the span, and this cache's.
         unsafe { forward(&Home { cache: self, central, span }, &Batch { head, tail, sum }) };
     }
@@ -346,7 +347,8 @@ impl Cache {
     fn received<O: Os>(&self, central: &Central<O>, span: &Span, batch: &Batch) {
         let class = span.class();
         // SAFETY: the batch's objects are this span's, and the span is ours.
-        self.count_received(class, unsafe { receive(span, batch) });
+        let count = unsafe { receive(span, batch) };
+        central.heap().books().count(self.writer(), class, Count::Received, count as usize);
         let state = &self.classes[class.index()];
         match span.place.get() {
             Place::Current => {}

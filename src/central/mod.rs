@@ -13,7 +13,7 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::account::ClassEntry;
+use crate::account::Count;
 use crate::heap::{Client, Heap, Use};
 use crate::lock::{Apart, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::os::Os;
@@ -118,7 +118,7 @@ impl<O: Os> Central<O> {
     /// The caller owned it until now, has posted everything about it, and has it in no list.
     pub fn put(&self, client: &Client, span: &Span) {
         if span.refuse_interior() == 0 {
-            return self.retire(client, span, ClassEntry::default());
+            return self.retire(client, span);
         }
         let row = self.row(span.class());
         let spans = row.spans.lock();
@@ -142,13 +142,13 @@ impl<O: Os> Central<O> {
         true
     }
 
-    /// Gives an empty span back to the page heap, and posts `counted` with that: what happened in its class and is not
-    /// posted. The caller owns the span, or took it out of its list.
-    pub fn retire(&self, client: &Client, span: &Span, counted: ClassEntry) {
+    /// Gives an empty span back to the page heap. The caller owns the span, or took it out of its list, and has counted
+    /// all frees into it.
+    pub fn retire(&self, client: &Client, span: &Span) {
         debug_assert!(span.out.get() == 0);
         self.heap.unwatch(span);
         // SAFETY: no object of the span is live or in transit, and it stands in no list.
-        unsafe { self.heap.give_back_near(client, span, Use::Small(span.class()), counted) };
+        unsafe { self.heap.give_back_near(client, span, Use::Small(span.class())) };
     }
 
     /// Frees objects of a span that has no owner. `false`: it has one by now, and nothing was done.
@@ -164,20 +164,17 @@ impl<O: Os> Central<O> {
         let had_room = span.has_room();
         // SAFETY: the batch's objects are free ones of this span, which is ours under the lock.
         let received = unsafe { receive(span, batch) } as usize;
-        let entry = ClassEntry { received, vacant: received as isize, ..ClassEntry::default() };
+        self.heap.books().count(client.writer(), class, Count::Received, received);
         if span.out.get() == 0 {
             if had_room {
                 spans.partial.remove(span);
                 row.note(&spans);
             }
             drop(spans);
-            self.retire(client, span, entry);
-        } else {
-            self.heap.books().post_class(client.writer(), class, &entry);
-            if !had_room {
-                spans.list(span);
-                row.note(&spans);
-            }
+            self.retire(client, span);
+        } else if !had_room {
+            spans.list(span);
+            row.note(&spans);
         }
         true
     }

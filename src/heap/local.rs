@@ -8,7 +8,7 @@ use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 
 use super::{Heap, State, Use, mapped, move_in_use, move_out_of_use, record_in_use};
-use crate::account::{Account, ClassEntry, Entry, Moved, Total, Writer};
+use crate::account::{Account, Entry, Moved, Total, Writer};
 use crate::os::Os;
 use crate::page::{CACHE_PAGES, PageCache};
 use crate::span::Span;
@@ -205,12 +205,11 @@ impl<O: Os> Heap<O> {
         }
     }
 
-    /// Takes a span back from the owner of `client`, into the hand where it came from there. Posts `counted` with that,
-    /// for the class of a span of small objects.
+    /// Takes a span back from the owner of `client`, into the hand where it came from there.
     ///
     /// # Safety
     /// As for [`Heap::give_back`].
-    pub unsafe fn give_back_near(&self, client: &Client, span: &Span, what: Use, counted: ClassEntry) {
+    pub unsafe fn give_back_near(&self, client: &Client, span: &Span, what: Use) {
         let (base, pages) = (span.base(), span.pages());
         if let Some(section) = self.books.enter(client.writer()) {
             // SAFETY: the owner is running this, inside a section.
@@ -225,7 +224,7 @@ impl<O: Os> Heap<O> {
                     Use::Small(_) => client.moved.move_free_in_use(-(pages.bytes() as isize), &mut entry),
                     _ => self.vm.accounts().transfer(what.account(), Account::HeapFree, pages.bytes(), &mut entry),
                 }
-                move_out_of_use(pages, what, counted, &mut entry);
+                move_out_of_use(pages, what, &mut entry);
                 record_in_use(-1, &mut entry);
                 let too_many = hand.has_too_many();
                 section.post(&entry);
@@ -236,7 +235,7 @@ impl<O: Os> Heap<O> {
             }
         }
         // SAFETY: the caller's promise.
-        unsafe { self.give_back_with(client.writer(), Some(&client.moved), span, what, counted) };
+        unsafe { self.give_back_with(client.writer(), Some(&client.moved), span, what) };
     }
 
     /// Gives the pages of the block that was used longest ago back to the heap.

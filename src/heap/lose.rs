@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 
 use super::{Heap, Use, mapped, move_out_of_use, record_in_use};
-use crate::account::{Account, ClassEntry, Entry, Total, Writer};
+use crate::account::{Account, Entry, Total, Writer};
 use crate::os::Os;
 use crate::span::Span;
 use crate::units::{Addr, Pages};
@@ -32,7 +32,7 @@ impl<O: Os> Heap<O> {
         let rest = pages.bytes() - lost.bytes();
         self.vm.accounts().transfer(Account::HeapInUse, Account::HeapFree, rest, &mut entry);
         self.vm.lose(hole, lost.bytes(), Account::HeapInUse, &mut entry);
-        move_out_of_use(pages, Use::Large, ClassEntry::default(), &mut entry);
+        move_out_of_use(pages, Use::Large, &mut entry);
         entry.add(Total::Committed, -(lost.bytes() as isize));
         record_in_use(-1, &mut entry);
         self.books.post(writer, &entry);

@@ -360,22 +360,14 @@ impl<O: Os> Heap<O> {
     /// The span came from [`Heap::take`]; nobody uses its memory or its record any more.
     pub unsafe fn give_back(&self, writer: &Writer, span: &Span, what: Use) {
         // SAFETY: the caller's promise.
-        unsafe { self.give_back_with(writer, None, span, what, ClassEntry::default()) };
+        unsafe { self.give_back_with(writer, None, span, what) };
     }
 
-    /// As [`Heap::give_back`], and posts `counted` with that, for the class of a span of small objects. What the
-    /// caller `moved` is settled before.
+    /// As [`Heap::give_back`]. What the caller `moved` is settled before.
     ///
     /// # Safety
     /// As for [`Heap::give_back`].
-    unsafe fn give_back_with(
-        &self,
-        writer: &Writer,
-        moved: Option<&Moved>,
-        span: &Span,
-        what: Use,
-        counted: ClassEntry,
-    ) {
+    unsafe fn give_back_with(&self, writer: &Writer, moved: Option<&Moved>, span: &Span, what: Use) {
         let mut entry = Entry::new();
         let (base, pages) = (span.base(), span.pages());
         let mut guard = self.state.lock();
@@ -388,7 +380,7 @@ impl<O: Os> Heap<O> {
         // SAFETY: the record came from these records, by the caller's promise.
         unsafe { guard.spans.free(NonNull::from(span)) };
         self.vm.accounts().transfer(what.account(), Account::HeapFree, pages.bytes(), &mut entry);
-        move_out_of_use(pages, what, counted, &mut entry);
+        move_out_of_use(pages, what, &mut entry);
         record_in_use(-1, &mut entry);
         self.books.post(writer, &entry);
     }
@@ -400,8 +392,7 @@ fn move_in_use(pages: Pages, what: Use, entry: &mut Entry) {
     match what {
         Use::Small(class) => {
             entry.add(Total::InHeap, bytes);
-            let vacant = class.objects() as isize;
-            entry.class(class, ClassEntry { span_bytes: bytes, vacant, ..ClassEntry::default() });
+            entry.class(class, ClassEntry { span_bytes: bytes, places: class.objects() as isize });
         }
         Use::Large => {
             entry.add(Total::InHeap, bytes);
@@ -412,14 +403,13 @@ fn move_in_use(pages: Pages, what: Use, entry: &mut Entry) {
     }
 }
 
-/// Adds to `entry` that pages go out of use, and `counted`.
-fn move_out_of_use(pages: Pages, what: Use, counted: ClassEntry, entry: &mut Entry) {
+/// Adds to `entry` that pages go out of use.
+fn move_out_of_use(pages: Pages, what: Use, entry: &mut Entry) {
     let bytes = pages.bytes() as isize;
     match what {
         Use::Small(class) => {
             entry.add(Total::InHeap, -bytes);
-            let vacant = counted.vacant - class.objects() as isize;
-            entry.class(class, ClassEntry { span_bytes: -bytes, vacant, ..counted });
+            entry.class(class, ClassEntry { span_bytes: -bytes, places: -(class.objects() as isize) });
         }
         Use::Large => {
             entry.add(Total::InHeap, -bytes);

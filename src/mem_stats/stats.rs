@@ -185,14 +185,8 @@ pub(super) struct Found {
     pub(super) caches: usize,
     /// Objects that caches have handed out since they were made, by class.
     pub(super) allocs: [u64; CLASSES],
-    /// Of these, how many were posted.
-    pub(super) posted: [u64; CLASSES],
     /// Free objects in the caches' hands.
     pub(super) in_hand: [u64; CLASSES],
     /// Objects in the caches' inboxes.
     pub(super) arrived: [u64; CLASSES],
-    /// Frees that caches have counted and not posted.
-    pub(super) freed: [u64; CLASSES],
-    /// Objects that were taken from inboxes and are not posted.
-    pub(super) received: [u64; CLASSES],
 }

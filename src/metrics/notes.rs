@@ -46,9 +46,12 @@ pub const NOTES: &[(&str, &str)] = &[
     ),
     (
         "/gc/heap/allocs:bytes",
-        "In the sizes that objects really have, not those asked for: `crossfoot classes` lists them. Counts of small objects lag: a thread posts them on its slow paths, at the latest after 256 objects or 256 KiB of a size. The thread that reads posts its own first.",
+        "In the sizes that objects really have, not those asked for: `crossfoot classes` lists them. A large object that grows in place adds the bytes it grows by, and no object. Allocations do not lag.",
     ),
-    ("/gc/heap/allocs:objects", "Lags as the bytes do. A `realloc` that moves is an allocation and a free."),
+    (
+        "/gc/heap/allocs:objects",
+        "A `realloc` that moves is an allocation and a free; one that stays in place is neither.",
+    ),
     ("/gc/heap/frees-by-size:bytes", "As for allocations. The difference of the two is what is live, by size."),
     (
         "/gc/heap/frees:bytes",

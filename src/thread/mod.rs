@@ -103,7 +103,7 @@ impl<O: Os> Caches<O> {
         let books = self.central.heap().books();
         if first {
             // SAFETY: the shared cache lives in the kernel, which stays; this is the first call.
-            unsafe { books.register(shared.writer()) };
+            unsafe { books.register(shared.writer(), shared.tallies()) };
             books.register_fence(self.central.heap().vm().os());
         }
         self.central.heap().boot(shared.writer())
@@ -132,7 +132,7 @@ impl<O: Os> Caches<O> {
             &*new
         };
         // SAFETY: the cache is never unmapped, and registered here only.
-        unsafe { books.register(cache.writer()) };
+        unsafe { books.register(cache.writer(), cache.tallies()) };
         books.post(cache.writer(), &entry);
         // Under the lock there is one writer. Release: whoever finds the cache finds it initialised.
         cache.next.store(self.all.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::{Room, both};
+use super::{Room, both, sent};
 use crate::check::Scenario;
 use crate::ghost::{self, Flag, Mode};
 
@@ -44,14 +44,14 @@ fn post(room: &Two, writer: usize, how: How) {
     match how {
         How::Entry => room.post(writer, [1], Some((writer, 1))),
         How::Class => room.post_class(writer, writer, 1),
-        How::Counter => room.count(writer, writer, 1),
+        How::Counter => room.send(writer, writer, 1),
     }
 }
 
 /// How many causes and consequences a cut has.
 fn say(room: &Two) -> [i64; 2] {
     let sum = room.read();
-    [0, 1].map(|i| sum.classes[i][0] + sum.counters[i])
+    [0, 1].map(|i| sum.classes[i][0] + sent(&sum, i))
 }
 
 fn told(mode: Mode, how: [How; 2], order: [usize; 2]) {

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::{Room, both};
+use super::{Room, both, sent};
 use crate::account::writer::{Scope, Sums};
 use crate::check::Scenario;
 use crate::ghost::{self, Mode};
@@ -24,7 +24,7 @@ pub fn scenarios() -> Vec<Scenario> {
             child(mode, n / 2, |room| room.post_class(0, 0, 1), n % 2 == 0);
         }),
         both("forks: in a counter", Some(2), 2 * STORES, |mode, n| {
-            child(mode, n / 2, |room| room.count(0, 0, 1), n % 2 == 0);
+            child(mode, n / 2, |room| room.send(0, 0, 1), n % 2 == 0);
         }),
         both("forks: in a movement", Some(2), 1, in_a_movement),
     ]
@@ -46,7 +46,7 @@ fn say(room: &One) -> [i64; 4] {
 }
 
 fn words(sum: &Sums<2, 1, 1>) -> [i64; 4] {
-    [sum.totals[0], sum.totals[1], sum.classes[0][0], sum.counters[0]]
+    [sum.totals[0], sum.totals[1], sum.classes[0][0], sent(sum, 0)]
 }
 
 fn times(n: i64, one: [i64; 4]) -> [i64; 4] {
@@ -93,7 +93,7 @@ fn child(mode: Mode, stores: usize, post: fn(&One), moved_on: bool) {
 
 fn take_back(room: &One, one: [i64; 4]) {
     room.post(0, [-one[0], -one[1]], Some((0, -one[2])));
-    room.count(0, 0, -one[3]);
+    room.send(0, 0, -one[3]);
 }
 
 /// What the child does first.

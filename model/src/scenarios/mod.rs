@@ -2,6 +2,7 @@
 
 pub mod arrivals;
 pub mod causality;
+pub mod counts;
 pub mod cuts;
 pub mod door;
 pub mod forks;
@@ -11,7 +12,8 @@ pub mod remote;
 use std::rc::Rc;
 
 use crate::account::cut::{Cut, Section};
-use crate::account::writer::{Scope, Sums, Writer};
+use crate::account::tally::{Tallies, Tally};
+use crate::account::writer::{Count, Scope, Sums, Writer};
 use crate::check::Scenario;
 use crate::ghost::{self, Mode};
 
@@ -21,21 +23,28 @@ pub struct Room<const T: usize, const C: usize, const N: usize> {
     pub cut: Cut<T, 1, C>,
     /// Registered or to be registered.
     pub writers: [Writer<T, 1, C>; N],
+    /// What each of them has allocated, by class.
+    pub tallies: [[Tally; C]; N],
 }
 
 impl<const T: usize, const C: usize, const N: usize> Room<T, C, N> {
     /// Begins an execution of so many threads, and builds a room whose writers are not registered yet.
     pub fn begin(mode: Mode, threads: usize) -> Rc<Self> {
         ghost::begin(mode, threads);
-        let room = Room { cut: Cut::new(), writers: core::array::from_fn(|_| Writer::new()) };
+        let room = Room {
+            cut: Cut::new(),
+            writers: core::array::from_fn(|_| Writer::new()),
+            tallies: core::array::from_fn(|_| core::array::from_fn(|_| Tally::new())),
+        };
         room.cut.set_asymmetric(mode == Mode::Asymmetric);
         Rc::new(room)
     }
 
     /// Registers one.
     pub fn register(&self, writer: usize) {
+        let tallies = Tallies { first: self.tallies[writer].as_ptr(), stride: size_of::<Tally>() };
         // SAFETY: every thread of a scenario keeps the room, and each writer is registered once.
-        unsafe { self.cut.register(&self.writers[writer]) };
+        unsafe { self.cut.register(&self.writers[writer], tallies) };
     }
 
     /// As [`Room::begin`], with all writers registered in their order.
@@ -55,9 +64,24 @@ impl<const T: usize, const C: usize, const N: usize> Room<T, C, N> {
         ghost::during("class", || self.cut.put_class(&self.writers[writer], class, &[value]));
     }
 
-    /// Adds to the counter of one class.
-    pub fn count(&self, writer: usize, class: usize, n: i64) {
-        ghost::during("count", || self.cut.count(&self.writers[writer], class, n));
+    /// Counts objects of one class as sent.
+    pub fn send(&self, writer: usize, class: usize, n: i64) {
+        self.count(writer, class, Count::Sent, n);
+    }
+
+    /// Counts objects of one class.
+    pub fn count(&self, writer: usize, class: usize, count: Count, n: i64) {
+        ghost::during("count", || self.cut.count(&self.writers[writer], class, count, n));
+    }
+
+    /// Fills the slot of one class, after so many frees that were not counted.
+    pub fn refill(&self, writer: usize, class: usize, freed: i64) {
+        ghost::during("refill", || self.cut.refill(&self.writers[writer], class, freed));
+    }
+
+    /// Allocates an object of one class from its slot.
+    pub fn allocate(&self, writer: usize, class: usize) {
+        self.tallies[writer][class].count();
     }
 
     /// Makes a cut while something happens: after the generation moved on, and before the fence. Returns its
@@ -76,6 +100,11 @@ impl<const T: usize, const C: usize, const N: usize> Room<T, C, N> {
     pub fn read(&self) -> Sums<T, 1, C> {
         self.cut_while(Scope::All, || ()).1
     }
+}
+
+/// How many objects of one class a cut has as sent.
+pub fn sent<const T: usize, const C: usize>(sum: &Sums<T, 1, C>, class: usize) -> i64 {
+    sum.counts[class][Count::Sent as usize]
 }
 
 /// Posts through a section, and ends it.
@@ -100,6 +129,7 @@ pub fn all() -> Vec<Scenario> {
         door::scenarios(),
         arrivals::scenarios(),
         published::scenarios(),
+        counts::scenarios(),
         remote::scenarios(),
         forks::scenarios(),
         causality::scenarios(),

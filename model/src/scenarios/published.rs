@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::both;
 use crate::account::published::Published;
-use crate::account::writer::Sums;
+use crate::account::writer::{COUNTS, Sums};
 use crate::check::Scenario;
 use crate::ghost::{self, Mode};
 
@@ -24,7 +24,7 @@ type Last = Published<1, 1, 1>;
 
 /// The sums of which every word is this number.
 fn sums(number: i64) -> Sums<1, 1, 1> {
-    Sums { totals: [number], classes: [[number]], counters: [number] }
+    Sums { totals: [number], classes: [[number]], counts: [[number; COUNTS]] }
 }
 
 fn publish(last: &Last, number: i64) {

@@ -5,9 +5,26 @@ use core::marker::PhantomData;
 use super::entry::Entry;
 use super::kinds::{ClassEntry, FIELDS, TOTALS};
 use super::snapshot::{Answer, Snapshot, Totals};
+use super::tally::Tallies;
 use crate::lock::{Guard, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
+
+/// How many counts a class has.
+pub const COUNTS: usize = 4;
+
+/// A count of objects of one class.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Count {
+    /// Allocated.
+    Allocated,
+    /// Freed by the owner of their span.
+    Freed,
+    /// Freed by another thread, and back in their span.
+    Received,
+    /// Freed by another thread, and on their way to their span.
+    Sent,
+}
 
 /// The writing side of one cache.
 pub struct Writer;
@@ -34,13 +51,13 @@ pub struct Sums {
     /// All zero.
     pub classes: [[i64; FIELDS]; CLASSES],
     /// All zero.
-    pub counters: [i64; CLASSES],
+    pub counts: [[i64; COUNTS]; CLASSES],
 }
 
 impl Sums {
     /// Nothing.
     pub const fn new() -> Sums {
-        Sums { totals: [0; TOTALS], classes: [[0; FIELDS]; CLASSES], counters: [0; CLASSES] }
+        Sums { totals: [0; TOTALS], classes: [[0; FIELDS]; CLASSES], counts: [[0; COUNTS]; CLASSES] }
     }
 }
 
@@ -63,7 +80,7 @@ impl<O: Os> Books<O> {
     ///
     /// # Safety
     /// None is needed; with books there is.
-    pub unsafe fn register(&self, _writer: &Writer) {}
+    pub unsafe fn register(&self, _writer: &Writer, _tallies: Tallies) {}
 
     /// Nothing.
     #[inline]
@@ -75,7 +92,11 @@ impl<O: Os> Books<O> {
 
     /// Nothing.
     #[inline]
-    pub fn post_sent(&self, _writer: &Writer, _class: Class, _n: usize) {}
+    pub fn count(&self, _writer: &Writer, _class: Class, _count: Count, _n: usize) {}
+
+    /// Nothing.
+    #[inline]
+    pub fn refill(&self, _writer: &Writer, _class: Class, _freed: u32) {}
 
     /// A movement that nobody waits for.
     #[inline]
