@@ -19,6 +19,7 @@ extern crate std;
 pub mod account;
 pub mod api;
 pub mod arch;
+#[deny(missing_debug_implementations)]
 pub mod audit;
 pub mod bits;
 pub mod boot;
@@ -26,16 +27,21 @@ pub mod cache;
 pub mod central;
 pub mod config;
 #[cfg(target_os = "linux")]
+#[deny(missing_debug_implementations)]
 pub mod global;
 pub mod heap;
 #[cfg(target_os = "linux")]
+#[deny(missing_debug_implementations)]
 pub mod isolated;
 pub mod ledger;
 pub mod local;
 pub mod lock;
+#[deny(missing_debug_implementations)]
 pub mod mem_stats;
 pub mod meta;
+#[deny(missing_debug_implementations)]
 pub mod metrics;
+#[deny(missing_debug_implementations)]
 pub mod options;
 pub mod os;
 pub mod page;

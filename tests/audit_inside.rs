@@ -59,7 +59,7 @@ fn a_process_knows_where_its_memory_is() {
 
     // The stack goes back to the pool, and from there to the heap; the isolated heap to the system.
     drop((stack, heap));
-    global::release_free(0);
+    global::release_free();
     let after = still();
     assert!(after.is_balanced(), "{after:#?}");
     assert_eq!(after.causes.get(Cause::Isolated).bytes, 0, "{after:#?}");

@@ -85,6 +85,57 @@ fn use_tree(tree: &Path) -> Option<()> {
     Some(())
 }
 
+/// The command's pages are there, with its options and the allocator's, and groff finds nothing wrong with them.
+fn manual_pages(tree: &Path) {
+    let folder = tree.join("share/man/man1");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("the page is there");
+    let page = read("crossfoot.1");
+    for row in crossfoot::options::TABLE {
+        let name = row.name.replace('_', "\\_");
+        assert!(page.contains(row.name) || page.contains(&name), "{} is not in crossfoot(1)", row.name);
+    }
+    let help = text(&run(Command::new(tree.join("bin/crossfoot")).arg("--help")).stdout);
+    let verbs = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let verbs: Vec<&str> = verbs.map_while(|line| line.split_whitespace().next()).collect();
+    assert!(verbs.contains(&"run") && verbs.contains(&"stat"), "{help}");
+    for verb in verbs {
+        assert!(page.contains(&format!("crossfoot\\-{verb}(1)")), "{verb} is not in crossfoot(1)");
+        let page = read(&format!("crossfoot-{verb}.1"));
+        assert!(page.contains(".SH DESCRIPTION") && page.contains("crossfoot(1)"), "{page}");
+        let Some(groff) = installed("groff") else { continue };
+        let file = folder.join(format!("crossfoot-{verb}.1"));
+        let output = run(Command::new(groff).args(["-man", "-ww", "-z"]).arg(file));
+        assert!(output.status.success() && output.stderr.is_empty(), "{verb}: {}", text(&output.stderr));
+    }
+}
+
+/// Builds the user's program with CMake's `find_package`, with the shared object and with the archive.
+fn use_cmake(tree: &Path) {
+    let Some(cmake) = installed("cmake") else { return };
+    for (target, version, serves) in [("crossfoot", "0.1", true), ("static", "0.1.0", true), ("static", "0.2", false)] {
+        let folder = empty("cmake");
+        let source = root().join("tests/install/main.c");
+        let project = format!(
+            "cmake_minimum_required(VERSION 3.13)\nproject(user C)\nfind_package(crossfoot {version} REQUIRED)\n\
+             add_executable(program {})\ntarget_compile_options(program PRIVATE -fno-builtin)\n\
+             target_link_libraries(program PRIVATE crossfoot::{target})\n",
+            source.display()
+        );
+        std::fs::write(folder.join("CMakeLists.txt"), project).expect("the scratch folder can be written");
+        let build = folder.join("build");
+        let mut configure = Command::new(&cmake);
+        configure.arg("-S").arg(&folder).arg("-B").arg(&build);
+        let output = run(configure.arg(format!("-DCMAKE_PREFIX_PATH={}", tree.display())));
+        assert_eq!(output.status.success(), serves, "{}{}", text(&output.stdout), text(&output.stderr));
+        if serves {
+            assert_success(&run(Command::new(&cmake).arg("--build").arg(&build)));
+            let output = run(Command::new("timeout").arg("60").arg(build.join("program")).env_remove("CROSSFOOT"));
+            assert_success(&output);
+            assert_eq!(text(&output.stdout), concat!(env!("CARGO_PKG_VERSION"), " balanced\n"));
+        }
+    }
+}
+
 #[test]
 fn an_installed_tree_serves_programs_that_are_built_with_it() {
     let tree = empty("installed");
@@ -95,7 +146,9 @@ fn an_installed_tree_serves_programs_that_are_built_with_it() {
     assert_eq!(link, Path::new("libcrossfoot.so.0"));
     let page = std::fs::read_to_string(tree.join("share/man/man3/crossfoot.3")).expect("the page is there");
     assert!(page.contains(concat!("Crossfoot ", env!("CARGO_PKG_VERSION"))) && !page.contains('@'));
+    manual_pages(&tree);
     use_tree(&tree);
+    use_cmake(&tree);
     // For a packager the same tree comes below a folder, and knows where it will be.
     let root = empty("packaged");
     let arguments = ["install", "--prefix", "/usr/local", "--destdir"].map(OsStr::new);
@@ -145,12 +198,15 @@ fn the_header_is_c_and_cxx_and_declares_what_no_other_header_does() {
     let exports = std::fs::read_to_string(root().join("linker/exports.txt")).expect("the list is there");
     // What the C library declares, and what nobody calls by name.
     let known = |name: &str| {
-        name.starts_with('_') || name == "cfree" || {
-            let source =
-                format!("#include <stdlib.h>\n#include <malloc.h>\nvoid *f(void) {{ return (void *){name}; }}\n");
-            let says = compile("gcc", &["-xc", "-std=gnu11", "-Wno-pedantic"], &source);
-            says.is_none_or(|says| !says.contains("undeclared"))
-        }
+        name.starts_with('_')
+            || name == "cfree"
+            || {
+                let source = format!(
+                    "#include <dlfcn.h>\n#include <stdlib.h>\n#include <malloc.h>\nvoid *f(void) {{ return (void *){name}; }}\n"
+                );
+                let says = compile("gcc", &["-xc", "-std=gnu11", "-Wno-pedantic"], &source);
+                says.is_none_or(|says| !says.contains("undeclared"))
+            }
     };
     let names = exports.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     for name in names.filter(|name| !header.contains(&format!("{name}("))) {

@@ -1,9 +1,10 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::error::{ContextKind, ErrorKind};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::failure::Failure;
 
@@ -26,6 +27,8 @@ pub enum Command {
         /// As a drawing.
         dot: bool,
     },
+    /// Write the manual pages.
+    Man(PathBuf),
     /// Print the help or the version.
     Text(String),
 }
@@ -145,6 +148,17 @@ enum Verb {
         #[arg(long)]
         dot: bool,
     },
+    /// Write the manual pages into a folder that exists: crossfoot(1), and one for each command
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
+}
+
+/// The whole command line, for its manual pages.
+pub fn line() -> clap::Command {
+    Line::command()
 }
 
 const RUN_USAGE: &str = "crossfoot run [--report PATH] [--format table|json|openmetrics] [--check] -- PROGRAM ARGS…";
@@ -183,6 +197,7 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, Failur
         Ok(Line { command: Verb::Options }) => Ok(Command::Options),
         Ok(Line { command: Verb::Classes }) => Ok(Command::Classes),
         Ok(Line { command: Verb::Locks { dot } }) => Ok(Command::Locks { dot }),
+        Ok(Line { command: Verb::Man { folder } }) => Ok(Command::Man(folder)),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Command::Text(error.render().to_string())),
             _ => Err(Failure::refused(one_line(&error))),
@@ -239,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        <Line as clap::CommandFactory>::command().debug_assert();
+        line().debug_assert();
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The rooms: `args` reads the command line; `run` puts a run together from `find` (which file is
 //! executed), `library` (where `libcrossfoot.so` is), `elf` and `refuse` (whether preloading works
 //! there) and `environment` (what the program is told); `stat` and `ps` look at processes that run, which
-//! `process` finds, and `figures` writes; `tables` prints. `failure` is what ends each of them early: one line
+//! `process` finds, and `figures` writes; `tables` prints; `man` writes the manual pages. `failure` is what ends each of them early: one line
 //! and an exit status.
 
 // Rust's own start-up changes what a program inherits: it ignores SIGPIPE and opens closed standard
@@ -19,6 +19,7 @@ mod failure;
 mod figures;
 mod find;
 mod library;
+mod man;
 mod process;
 mod ps;
 mod refuse;
@@ -46,6 +47,7 @@ fn command() -> u8 {
         Command::Options => tables::print(&tables::options()),
         Command::Classes => tables::print(&tables::classes()),
         Command::Locks { dot } => tables::print(&tables::locks(dot)),
+        Command::Man(folder) => man::write(&folder),
         Command::Text(text) => tables::print(&text),
     });
     match done {

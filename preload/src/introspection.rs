@@ -208,7 +208,7 @@ fn system(out: &mut Stream, figures: &Figures) -> fmt::Result {
 /// else 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(pad: usize) -> c_int {
-    c_int::from(global::release_free(pad))
+    c_int::from(global::release_free_above(pad))
 }
 
 /// Parameters of [`mallopt`], from `malloc.h`.

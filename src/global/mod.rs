@@ -44,7 +44,7 @@ pub use read::{last, mem_stats, read, read_posted, read_totals};
 pub use rust::Crossfoot;
 pub use settings::keeps_deepbind;
 pub use stack::on_system_stack;
-pub use trim::release_free;
+pub use trim::{release_free, release_free_above};
 
 /// The process's kernel.
 pub static KERNEL: Kernel<Linux> = Kernel::new(Linux);

@@ -4,12 +4,18 @@ use super::{KERNEL, cache, central};
 use crate::account::Account;
 use crate::units::{PAGE_SIZE, Pages};
 
+/// Gives all free pages back to the system, as C's `malloc_trim(0)`. Returns whether any went back: see
+/// [`release_free_above`].
+pub fn release_free() -> bool {
+    release_free_above(0)
+}
+
 /// Gives free pages back to the system, highest addresses first, but for `keep` bytes of them. Returns whether any
 /// went back. Free stacks are among them, but for those that threads' caches keep.
 ///
 /// The pages in the calling thread's hand count; those in the hands of others do not, nor do free places in spans
 /// that hold objects. Takes the heap's lock; the system is called without it.
-pub fn release_free(keep: usize) -> bool {
+pub fn release_free_above(keep: usize) -> bool {
     let Some(cache) = cache() else { return false };
     let _inside = cache.enter(|| ("malloc_trim", 0));
     let heap = central().heap();

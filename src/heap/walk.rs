@@ -10,6 +10,7 @@ use crate::span::{Kind, Span};
 use crate::units::PAGE_SIZE;
 
 /// What a walk over every span finds. Bytes, but for counts.
+#[derive(Debug)]
 pub struct Walked {
     /// Bytes of spans, free pages and released pages, by account.
     pub accounts: [usize; ACCOUNTS],

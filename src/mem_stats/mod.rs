@@ -23,6 +23,7 @@ use crate::units::Addr;
 use stats::Found;
 
 /// What [`crossfoot`] found.
+#[derive(Debug)]
 pub struct Balance {
     /// The snapshot that was checked.
     pub snapshot: Snapshot,

@@ -8,6 +8,7 @@ use super::reading::{OS_WORDS, OsFigures};
 const TRIES: usize = 100;
 
 /// The last figures. Zero bytes: none.
+#[derive(Debug)]
 pub struct Kept {
     /// Odd while they change.
     sequence: AtomicUsize,

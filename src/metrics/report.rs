@@ -11,7 +11,7 @@ use crate::options::Format;
 use crate::size_class::CLASSES;
 
 /// What is known of the identities of the books.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Verdict<'a> {
     /// All were compared, and hold.
     Balanced,

@@ -1,5 +1,6 @@
 //! What a program asks for, and gets.
 
+use core::fmt;
 use core::ptr::NonNull;
 
 use super::aggregates::Aggregates;
@@ -8,6 +9,7 @@ use super::reading::Reading;
 use super::table::{Kind, Metric};
 
 /// Who gives samples memory for vectors and histograms.
+#[derive(Clone, Copy, Debug)]
 pub struct Memory {
     /// So many bytes, aligned to eight; null: there are none.
     pub allocate: fn(usize) -> *mut u8,
@@ -16,7 +18,7 @@ pub struct Memory {
 }
 
 /// A vector: a number for each label.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Vector<'a> {
     /// The numbers, in the order of the labels.
     pub values: &'a [u64],
@@ -36,7 +38,7 @@ pub struct Histogram<'a> {
 }
 
 /// The value of a sample.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
     /// No metric has the sample's name.
     Bad,
@@ -118,6 +120,12 @@ pub struct Sample<'a> {
     /// The number, or the sum of a histogram.
     number: u64,
     buffer: Option<Buffer>,
+}
+
+impl fmt::Debug for Sample<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sample").field("name", &self.name).field("value", &self.value()).finish()
+    }
 }
 
 impl<'a> Sample<'a> {

@@ -29,7 +29,7 @@ pub enum Kind {
 }
 
 /// The form of a value.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Shape {
     Number,
     Vector(Labels),
@@ -37,7 +37,7 @@ enum Shape {
 }
 
 /// The bounds of a histogram.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Bounds {
     Sizes,
     ChunkPages,
@@ -53,7 +53,7 @@ impl Bounds {
 }
 
 /// Where a text stands, without the null behind it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Piece {
     at: u16,
     len: u16,
@@ -79,6 +79,7 @@ impl Piece {
 }
 
 /// A row of the table.
+#[derive(Debug)]
 pub struct Metric {
     name: Piece,
     help: Piece,
@@ -262,7 +263,7 @@ macro_rules! metrics {
     (@cumulative gauge) => { false };
     ($($id:ident $name:literal, $aggregate:ident $growth:ident, $help:literal, { $($compute:tt)* })+) => {
         /// Which metric a row is.
-        #[derive(Clone, Copy)]
+        #[derive(Clone, Copy, Debug)]
         #[repr(u8)]
         enum Id {
             $($id,)+

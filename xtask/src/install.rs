@@ -28,11 +28,17 @@ enum Content {
 }
 
 /// The tree: where, with which rights, and what.
-const TREE: [(&str, u32, Content); 17] = [
+const TREE: [(&str, u32, Content); 19] = [
     ("bin/crossfoot", 0o755, Content::Built("crossfoot")),
     ("lib/libcrossfoot.so.0", 0o755, Content::Built("libcrossfoot.so")),
     ("lib/libcrossfoot.a", 0o644, Content::Built("libcrossfoot.a")),
     ("lib/pkgconfig/crossfoot.pc", 0o644, Content::Filled("preload/crossfoot.pc.in")),
+    ("lib/cmake/crossfoot/crossfoot-config.cmake", 0o644, Content::Filled("preload/crossfoot-config.cmake.in")),
+    (
+        "lib/cmake/crossfoot/crossfoot-config-version.cmake",
+        0o644,
+        Content::Filled("preload/crossfoot-config-version.cmake.in"),
+    ),
     ("include/crossfoot.h", 0o644, Content::Source("preload/include/crossfoot.h")),
     ("include/crossfoot-heap.h", 0o644, Content::Source("preload/include/crossfoot-heap.h")),
     ("include/crossfoot-audit.h", 0o644, Content::Source("preload/include/crossfoot-audit.h")),
@@ -121,12 +127,27 @@ fn lay_out(release: &Path, tree: &Path, prefix: &str) -> Result<()> {
         };
         write(&tree.join(path), &bytes, *mode)?;
     }
+    manual(release, &tree.join("share/man/man1"))?;
     weaken(&tree.join("lib/libcrossfoot.a"))?;
     let link = tree.join("lib/libcrossfoot.so");
     // It may be there from the last time.
     let _ = fs::remove_file(&link);
     symlink(SONAME, &link).with_context(|| link.display().to_string())?;
     eprintln!("xtask: installed in {}", tree.display());
+    Ok(())
+}
+
+/// Writes the command's manual pages, which it makes of its own help.
+fn manual(release: &Path, tree: &Path) -> Result<()> {
+    let folder = release.join("man");
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let mut command = Command::new(release.join("crossfoot"));
+    command.arg("man").arg(&folder);
+    done(command)?;
+    for page in fs::read_dir(&folder)? {
+        let page = page?;
+        write(&tree.join(page.file_name()), &fs::read(page.path())?, 0o644)?;
+    }
     Ok(())
 }
 

@@ -94,7 +94,7 @@ pub fn fork_beside() {
                 let stacks = [stack::take(KIB << (i % 9)), stack::take(64 * KIB)];
                 assert!(stacks.iter().all(Result::is_ok));
                 if i.is_multiple_of(64) {
-                    global::release_free(0);
+                    global::release_free();
                 }
                 on_system_stack(|| black_box(0));
             }
@@ -107,7 +107,7 @@ pub fn fork_beside() {
         if child == 0 {
             let good = (0..20).all(|i| stack::take((8 * KIB) << (i % 4)).is_ok());
             read_everything();
-            global::release_free(0);
+            global::release_free();
             // SAFETY: it ends the child.
             unsafe { _exit(if good && crate::A.crossfoot() { 0 } else { 1 }) };
         }

@@ -132,7 +132,7 @@ fn without_a_cache() {
     assert_eq!(listed, (1, system_stack::SIZE));
     // One of the pool's.
     assert_eq!(in_stacks() - before, (system_stack::SIZE + 8 * KIB) as i64);
-    global::release_free(0);
+    global::release_free();
     assert_eq!((in_stacks(), global::KERNEL.stacks().listed()), (before, (0, 0)));
 }
 
@@ -176,7 +176,7 @@ fn taken() {
     })
     .join()
     .expect("a thread");
-    global::release_free(0);
+    global::release_free();
     assert_eq!(in_stacks(), before);
 }
 

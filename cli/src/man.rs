@@ -1,0 +1,65 @@
+//! The manual pages: crossfoot(1) and one for each command, made of what `--help` says.
+
+use std::io;
+use std::path::Path;
+
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+use kernel::options;
+
+use crate::args;
+use crate::failure::Failure;
+
+/// Writes the pages into `folder`.
+pub fn write(folder: &Path) -> Result<(), Failure> {
+    let pages = || -> io::Result<()> {
+        let mut line = args::line();
+        line.build();
+        for command in line.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help") {
+            // clap keeps names that live as long as the process, which ends soon.
+            let name: &'static str = format!("crossfoot-{}", command.get_name()).leak();
+            let page = command.clone().name(name).display_name(name).version(env!("CARGO_PKG_VERSION"));
+            let mut text = Vec::new();
+            Man::new(page).render(&mut text)?;
+            see(&["crossfoot(1)"]).to_writer(&mut text)?;
+            put(folder, name, &text)?;
+        }
+        let mut text = Vec::new();
+        Man::new(line).render(&mut text)?;
+        environment().to_writer(&mut text)?;
+        see(&["crossfoot(3)", "malloc(3)", "ld.so(8)"]).to_writer(&mut text)?;
+        put(folder, "crossfoot", &text)
+    };
+    pages().map_err(|e| Failure::refused(format!("cannot write manual pages to '{}': {e}", folder.display())))
+}
+
+/// Writes a page, whose notes clap calls EXTRA. Not every terminal's encoding has an ellipsis.
+fn put(folder: &Path, name: &str, text: &[u8]) -> io::Result<()> {
+    let text = String::from_utf8_lossy(text).replace(".SH EXTRA", ".SH NOTES").replace('…', "...");
+    std::fs::write(folder.join(format!("{name}.1")), text)
+}
+
+/// The options, of the table that the allocator reads them by.
+fn environment() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["ENVIRONMENT"]);
+    roff.control("TP", []);
+    roff.text([bold("CROSSFOOT")]);
+    roff.text([roman("name:value,… Options of the allocator, read once, in the first allocation:")]);
+    for row in options::TABLE {
+        roff.control("TP", []);
+        roff.text([bold(row.name), roman(format!(":{} (default {})", row.range, row.default))]);
+        roff.text([roman(row.help)]);
+    }
+    roff.control("TP", []);
+    roff.text([bold("CROSSFOOT_LIB")]);
+    roff.text([roman("Where libcrossfoot.so is, if not beside the command or in ../lib from there.")]);
+    roff
+}
+
+fn see(pages: &[&str]) -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([roman(pages.join(", "))]);
+    roff
+}
