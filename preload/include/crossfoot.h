@@ -42,6 +42,10 @@ int crossfoot_balanced(void) CROSSFOOT_NOEXCEPT;
  * gets another cache. Objects stay what they are. */
 void crossfoot_retire_thread(void) CROSSFOOT_NOEXCEPT;
 
+/* For Crossfoot's own use: says which of several allocators in the process `pid` writes the exit report. 1: the caller
+ * does. 0: another one has claimed it. */
+int crossfoot_claim_report(int pid) CROSSFOOT_NOEXCEPT;
+
 /* C23, which C libraries may not declare yet. */
 
 /* Frees an object of malloc, calloc or realloc that was asked for with `size`. */

@@ -193,6 +193,16 @@ pub unsafe fn syscall4(number: usize, a: usize, b: usize, c: usize, d: usize) ->
 pub const SYS_RT_SIGACTION: usize = 13;
 /// `rt_sigprocmask`.
 pub const SYS_RT_SIGPROCMASK: usize = 14;
+/// `rt_sigpending`.
+pub const SYS_RT_SIGPENDING: usize = 127;
+/// `rt_sigtimedwait`.
+pub const SYS_RT_SIGTIMEDWAIT: usize = 128;
+/// `poll`.
+pub const SYS_POLL: usize = 7;
+/// `prctl`.
+pub const SYS_PRCTL: usize = 157;
+/// `getcwd`.
+pub const SYS_GETCWD: usize = 79;
 /// `tgkill`.
 pub const SYS_TGKILL: usize = 234;
 /// `kill`.

@@ -1,19 +1,17 @@
 //! What happens when the process starts and exits.
 
 use core::ffi::{c_char, c_int, c_void};
-use core::fmt::{self, Write};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicI32, Ordering};
 
 use super::settings::{self, OPTIONS};
-use super::{KERNEL, adopt, on_system_stack};
+use super::{KERNEL, adopt, exit_report, on_system_stack};
 use crate::account;
 use crate::arch;
 use crate::cache::Cache;
 use crate::local;
 use crate::mem_stats::Balance;
-use crate::metrics::{self, Aggregates, Reading};
-use crate::options::{self, Format, Options, Report};
+use crate::options::{Options, Report};
 use crate::os::Linux;
 use crate::report;
 
@@ -87,6 +85,15 @@ pub(super) fn keep() {
 /// The process that has exited by [`at_exit`] already; 0: none.
 static EXITED: AtomicI32 = AtomicI32::new(0);
 
+/// Reads the options when the process starts, for a face that is the process's allocator for sure.
+#[inline]
+pub fn at_start_of_any() {
+    if OPTIONS.get().is_none() {
+        super::life::begin();
+        settings::read_options();
+    }
+}
+
 /// As [`at_exit`], for a face that is the process's allocator for sure, and so reports on a process that never
 /// allocated.
 #[inline]
@@ -137,91 +144,12 @@ fn exit_with(options: &Options, pid: i32) {
 
 /// Writes the report, and says whether the process may end with its own status.
 fn is_reported_and_right(options: &Options, balance: &Balance, pid: i32) -> bool {
-    write_report(options, balance, pid);
+    exit_report::write(options, balance, pid);
     if !options.check || balance.failures.is_empty() {
         return true;
     }
     balance.failures.describe(|what| report::line(format_args!("crossfoot: unbalanced: {what}")));
     false
-}
-
-fn write_report(options: &Options, balance: &Balance, pid: i32) {
-    let mut name = heapless::Vec::<u8, { options::PATH + 16 }>::new();
-    match &options.exit_report {
-        Report::Off => {}
-        Report::Stderr => {
-            if let Some(stderr) = Linux::stderr() {
-                let _ = write_to(stderr, options.exit_format, balance);
-            }
-        }
-        Report::Path(path) => {
-            let _ = name.extend_from_slice(path);
-            if options.exit_pid != 0 && options.exit_pid != pid {
-                let _ = write!(Bytes(&mut name), ".{pid}");
-            }
-            if Format::ALL.iter().any(|&(_, format)| is_reported(&name, format, pid)) {
-                return;
-            }
-            let written = Linux::with_file(&name, |file| write_to(file, options.exit_format, balance));
-            if !matches!(written, Ok(Ok(()))) {
-                report::line(format_args!("crossfoot: exit_report: cannot write '{}'", name.escape_ascii()));
-            }
-        }
-    }
-}
-
-/// Whether a file has this process's report already. A program with an allocator of this crate of its own, that
-/// runs under the preloaded one, has two; its own is asked first, when the program exits, and has the objects.
-fn is_reported(name: &[u8], format: Format, pid: i32) -> bool {
-    let mut mark = heapless::Vec::<u8, 64>::new();
-    let _ = match format {
-        Format::Table => writeln!(Bytes(&mut mark), " {pid}  /process/id:pid"),
-        Format::Json => write!(Bytes(&mut mark), "\"/process/id:pid\": {pid},"),
-        Format::OpenMetrics => writeln!(Bytes(&mut mark), "crossfoot_process_id_pid {pid}"),
-    };
-    Linux::file_has(name, &mark)
-}
-
-struct Bytes<'a, const N: usize>(&'a mut heapless::Vec<u8, N>);
-
-impl<const N: usize> Write for Bytes<'_, N> {
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        self.0.extend_from_slice(s.as_bytes()).map_err(|_| fmt::Error)
-    }
-}
-
-/// Gathers text, so that a report is written in few calls.
-struct Buffered<'a> {
-    file: rustix::fd::BorrowedFd<'a>,
-    text: heapless::Vec<u8, 4096>,
-}
-
-impl Write for Buffered<'_> {
-    // Once: a report is written from many places.
-    #[inline(never)]
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        if self.text.len() + s.len() > self.text.capacity() {
-            self.flush()?;
-        }
-        self.text.extend_from_slice(s.as_bytes()).map_err(|_| fmt::Error)
-    }
-}
-
-impl Buffered<'_> {
-    fn flush(&mut self) -> fmt::Result {
-        let result = Linux::write_all(self.file, &self.text);
-        self.text.clear();
-        result.map_err(|_| fmt::Error)
-    }
-}
-
-fn write_to(file: rustix::fd::BorrowedFd<'_>, format: Format, balance: &Balance) -> fmt::Result {
-    let mut reading = Reading::new();
-    reading.snapshot.clone_from(&balance.snapshot);
-    KERNEL.fill_around(Aggregates::ALL, balance.answer, Linux::pid, &mut reading);
-    let mut out = Buffered { file, text: heapless::Vec::new() };
-    metrics::write(&mut out, format, &reading, balance.into())?;
-    out.flush()
 }
 
 /// Writes out what the program printed: the process ends before the libc does it.

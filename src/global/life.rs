@@ -161,7 +161,7 @@ unsafe extern "C" fn after_fork_in_child() {
         isolated::after_fork();
     }
     OPTIONS.after_fork();
-    Linux::forget_stderr();
+    Linux::forget_kept();
 }
 
 /// Asks the libc to tell when this thread ends, where there is one.

@@ -14,6 +14,7 @@
 mod allocator_api;
 mod audit;
 mod exit;
+mod exit_report;
 mod heaps;
 mod life;
 pub mod metrics;
@@ -37,7 +38,8 @@ use crate::span::{Place, Span};
 use crate::{central::Central, local, system_stack};
 
 pub use audit::audit;
-pub use exit::{at_exit, at_exit_of_any, crossfoot, crossfoot_with};
+pub use exit::{at_exit, at_exit_of_any, at_start_of_any, crossfoot, crossfoot_with};
+pub use exit_report::claim_report;
 use life::adopt;
 pub use life::retire_cache;
 pub use read::{last, mem_stats, read, read_posted, read_totals};

@@ -4,8 +4,8 @@ use core::cell::UnsafeCell;
 use core::ffi::c_char;
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use super::KERNEL;
-use crate::options::{self, Options, Report};
+use super::{KERNEL, exit_report};
+use crate::options::{self, Options};
 use crate::os::Linux;
 use crate::report;
 
@@ -103,7 +103,7 @@ pub(super) fn read_options() {
         return;
     }
     let mut buffer = [0; options::LONGEST];
-    let parsed = match Linux::environment(NAME, &mut buffer) {
+    let mut parsed = match Linux::environment(NAME, &mut buffer) {
         Ok(Some(_)) | Err(_) if Linux::secure() => Options::default(),
         Ok(Some(text)) => Options::parse(text, |wrong| report::line(format_args!("{wrong}"))),
         Ok(None) => Options::default(),
@@ -114,8 +114,6 @@ pub(super) fn read_options() {
     };
     KERNEL.set_double_check(parsed.double_check);
     KERNEL.set_check(parsed.check);
-    if parsed.exit_report == Report::Stderr {
-        Linux::keep_stderr();
-    }
+    exit_report::prepare(&mut parsed);
     OPTIONS.set(parsed);
 }

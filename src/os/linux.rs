@@ -2,14 +2,15 @@
 //!
 //! Calls that rustix lacks, made through the raw call of `arch`: `exit_group`, `madvise` with `MADV_COLLAPSE` and with
 //! the guards of `guard.rs`, `clock_gettime` without the vDSO, which rustix would look for where valgrind has none, and
-//! those of `shared.rs` and `process.rs`.
+//! those of `shared.rs`, `process.rs` and `kept.rs`.
 
 mod files;
 mod guard;
+mod kept;
 mod mm;
 
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
@@ -49,14 +50,6 @@ static MADE: Counts = Counts::new();
 
 /// The size of a physical page; 0 until it is known.
 static PHYSICAL_PAGE: AtomicUsize = AtomicUsize::new(0);
-
-/// The descriptor of standard error, or of the copy that was kept of it.
-static STDERR: AtomicI32 = AtomicI32::new(2);
-/// Which file it is, so that another one under the same number is not taken for it.
-static KEPT_DEVICE: AtomicU64 = AtomicU64::new(0);
-static KEPT_INODE: AtomicU64 = AtomicU64::new(0);
-/// The copy's lowest number: above those that programs choose for themselves.
-const KEPT_FROM: i32 = 100;
 
 /// Finds the size of a physical page by asking: advice that changes nothing is refused at an address that is
 /// not a page's. rustix would look it up in the auxiliary vector, and the vDSO with it, which is not there
@@ -138,72 +131,6 @@ impl Linux {
         unsafe { arch::syscall4(arch::SYS_RT_SIGACTION, SIGABRT, (&raw const default).expose_provenance(), 0, 8) };
         send_abort();
         arch::trap()
-    }
-
-    /// Writes all of `text` to a descriptor, as far as it goes.
-    pub fn write_all<Fd: rustix::fd::AsFd>(fd: Fd, mut text: &[u8]) -> Result<(), OsError> {
-        while !text.is_empty() {
-            match rustix::io::write(&fd, text) {
-                Ok(0) => return Err(OsError::Errno(0)),
-                Ok(n) => text = text.get(n..).unwrap_or_default(),
-                Err(Errno::INTR) => {}
-                Err(e) => return Err(error(e)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Standard error, or the copy that was kept of it. `None`: a copy was kept, and by now its number and that of
-    /// standard error belong to other files of the program.
-    pub fn stderr() -> Option<rustix::fd::BorrowedFd<'static>> {
-        let kept = STDERR.load(Ordering::Relaxed);
-        // SAFETY: the descriptors are only asked about and written to; where one is closed, that fails.
-        let borrow = |fd| unsafe { rustix::fd::BorrowedFd::borrow_raw(fd) };
-        if kept == 2 {
-            return Some(borrow(2));
-        }
-        let same = |fd: i32| {
-            let wanted = (KEPT_DEVICE.load(Ordering::Relaxed), KEPT_INODE.load(Ordering::Relaxed));
-            rustix::fs::fstat(borrow(fd)).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == wanted)
-        };
-        [kept, 2].into_iter().find(|&fd| same(fd)).map(borrow)
-    }
-
-    /// Keeps a copy of standard error, for what is written when the process exits: many programs close theirs
-    /// before that, to see whether everything they wrote arrived.
-    pub fn keep_stderr() {
-        use rustix::fd::IntoRawFd;
-        let Some(stderr) = Linux::stderr() else { return };
-        let Ok(stat) = rustix::fs::fstat(stderr) else { return };
-        if let Ok(copy) = rustix::io::fcntl_dupfd_cloexec(stderr, KEPT_FROM) {
-            KEPT_DEVICE.store(stat.st_dev, Ordering::Relaxed);
-            KEPT_INODE.store(stat.st_ino, Ordering::Relaxed);
-            STDERR.store(copy.into_raw_fd(), Ordering::Relaxed);
-        }
-    }
-
-    /// Gives up the copy of standard error in the child of a fork: whoever reads the other end of a pipe would wait for
-    /// the child, though it may have closed its own.
-    pub fn forget_stderr() {
-        use rustix::fd::{FromRawFd, OwnedFd};
-        let kept = STDERR.swap(2, Ordering::Relaxed);
-        if kept == 2 {
-            return;
-        }
-        let wanted = (KEPT_DEVICE.load(Ordering::Relaxed), KEPT_INODE.load(Ordering::Relaxed));
-        // SAFETY: it is only asked about; where it is closed, that fails.
-        let stat = rustix::fs::fstat(unsafe { rustix::fd::BorrowedFd::borrow_raw(kept) });
-        if stat.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == wanted) {
-            // SAFETY: it is the copy that this process kept, and nobody else knows of it.
-            drop(unsafe { OwnedFd::from_raw_fd(kept) });
-        }
-    }
-
-    /// Writes `text` to standard error, as far as it goes.
-    pub fn print(text: &[u8]) {
-        if let Some(stderr) = Linux::stderr() {
-            let _ = Linux::write_all(stderr, text);
-        }
     }
 }
 

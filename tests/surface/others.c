@@ -204,7 +204,8 @@ static void cases_of_crossfoot(void) {
     const char *(*version)(void) = (const char *(*)(void))function("crossfoot_version");
     int (*balanced)(void) = (int (*)(void))function("crossfoot_balanced");
     void (*retire)(void) = (void (*)(void))function("crossfoot_retire_thread");
-    if (!version || !balanced || !retire)
+    int (*claim)(int) = (int (*)(int))function("crossfoot_claim_report");
+    if (!version || !balanced || !retire || !claim)
         return;
     begin("crossfoot_version()");
     const char *text = version();
@@ -226,6 +227,11 @@ static void cases_of_crossfoot(void) {
     int right = balanced();
     ended();
     say("%d", right);
+    // The number of no process: this one's report stays to be claimed.
+    begin("crossfoot_claim_report(-5) twice");
+    int first = claim(-5), second = claim(-5);
+    ended();
+    say("%d, %d", first, second);
 }
 
 // As `crossfoot-metrics.h` declares them; the table has no header of ours.

@@ -1,9 +1,12 @@
 //! Files: what the process was told at its start, and what it writes at its end.
 
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Stat, fcntl_setfl, fstat, ftruncate, open, seek, stat};
 use rustix::io::Errno;
 
+use super::kept::REPORT;
 use super::{Linux, error};
+use crate::arch;
 use crate::os::OsError;
 
 impl Linux {
@@ -57,39 +60,108 @@ impl Linux {
         true
     }
 
-    /// Whether a file has these bytes, at most 64, anywhere; `false` where there is none.
-    pub fn file_has(path: &[u8], mark: &[u8]) -> bool {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let Ok(file) = open(path, flags, Mode::empty()) else { return false };
-        let mut text = [0; 4096];
-        let mut kept = 0;
-        while let Some(rest) = text.get_mut(kept..).filter(|rest| !rest.is_empty()) {
-            let n = match rustix::io::read(&file, rest) {
-                Ok(0) => break,
-                Ok(n) => kept + n,
-                Err(Errno::INTR) => continue,
-                Err(_) => break,
-            };
-            let there = text.get(..n).unwrap_or_default();
-            if there.windows(mark.len().max(1)).any(|window| window == mark) {
-                return true;
+    /// Writes the absolute form of `path`, which the process may leave by changing its directory. `None`: it does not
+    /// fit, or the directory has no name.
+    pub fn absolute<const N: usize>(path: &[u8]) -> Option<heapless::Vec<u8, N>> {
+        let mut whole = heapless::Vec::new();
+        if path.first() != Some(&b'/') {
+            let mut here = [0u8; N];
+            // SAFETY: the call writes at most so many bytes to this frame.
+            let n = unsafe { arch::syscall3(arch::SYS_GETCWD, here.as_mut_ptr().expose_provenance(), N, 0) };
+            // With its null byte. A directory that cannot be reached has a name without a slash.
+            let here =
+                here.get(..usize::try_from(n).ok()?.checked_sub(1)?).filter(|name| name.first() == Some(&b'/'))?;
+            whole.extend_from_slice(here).ok()?;
+            if here.len() > 1 {
+                whole.push(b'/').ok()?;
             }
-            // The mark may begin in what was read and end in what comes.
-            kept = n.min(mark.len().clamp(1, 64) - 1);
-            text.copy_within(n - kept..n, 0);
         }
-        false
+        whole.extend_from_slice(path).ok()?;
+        Some(whole)
     }
 
-    /// Creates or empties a file and hands it to `f`.
-    pub fn with_file<R>(path: &[u8], f: impl FnOnce(rustix::fd::BorrowedFd<'_>) -> R) -> Result<R, OsError> {
-        use rustix::fd::AsFd;
-        // Not to wait for ever at a pipe that nobody reads; where somebody does, writes may wait.
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let file = open(path, flags | OFlags::NONBLOCK, Mode::from_raw_mode(0o644)).map_err(error)?;
-        rustix::fs::fcntl_setfl(&file, OFlags::empty()).map_err(error)?;
-        Ok(f(file.as_fd()))
+    /// Opens the file of the exit report, before the program closes descriptors, changes its root or gives up rights, and
+    /// keeps it open. What is in the file stays until the report is written.
+    pub fn keep_report(path: &[u8]) -> Result<(), OsError> {
+        match open_target(path) {
+            Ok(Target::Standard(fd)) => REPORT.keep(fd),
+            Ok(Target::File(file)) => REPORT.keep(file.as_fd()),
+            // Somebody may read the pipe by the time the report is written.
+            Err(Errno::NXIO) if is_fifo(path) => Ok(()),
+            Err(e) => Err(error(e)),
+        }
     }
+
+    /// Hands `f` the file for a report: the kept one if `kept`, else the one at `path`. A regular file is emptied before,
+    /// unless it is the program's standard output or standard error.
+    pub fn with_report<R>(path: &[u8], kept: bool, f: impl FnOnce(BorrowedFd<'_>) -> R) -> Result<R, OsError> {
+        if kept && let Some((file, stat)) = REPORT.get() {
+            // A regular file without a name was replaced meanwhile.
+            if !is_regular(&stat) || stat.st_nlink > 0 {
+                empty(file, &stat)?;
+                return Ok(f(file));
+            }
+        }
+        match open_target(path).map_err(error)? {
+            Target::Standard(fd) => Ok(f(fd)),
+            Target::File(file) => {
+                empty(file.as_fd(), &fstat(&file).map_err(error)?)?;
+                Ok(f(file.as_fd()))
+            }
+        }
+    }
+}
+
+/// What a path leads to.
+enum Target {
+    /// The file that is open as standard output or standard error: it is written on behind what is there.
+    Standard(BorrowedFd<'static>),
+    /// A file.
+    File(OwnedFd),
+}
+
+/// Returns the standard descriptor whose file this is.
+fn standard(of: &Stat) -> Option<BorrowedFd<'static>> {
+    // SAFETY: the descriptors are only asked about and written to; where one is closed, that fails.
+    [1, 2].map(|fd| unsafe { BorrowedFd::borrow_raw(fd) }).into_iter().find(|fd| {
+        // A terminal or a device can be opened anew; a file or a pipe of the program's goes on where it is.
+        fstat(fd).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (of.st_dev, of.st_ino))
+    })
+}
+
+fn open_target(path: &[u8]) -> Result<Target, Errno> {
+    if let Ok(there) = stat(path)
+        && let Some(fd) = standard(&there)
+    {
+        return Ok(Target::Standard(fd));
+    }
+    // Not to wait for ever at a pipe that nobody reads; where somebody does, writes may wait.
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let file = loop {
+        match open(path, flags, Mode::from_raw_mode(0o644)) {
+            Err(Errno::INTR) => {}
+            result => break result?,
+        }
+    };
+    fcntl_setfl(&file, OFlags::empty())?;
+    Ok(Target::File(file))
+}
+
+/// Empties a regular file, and writes from its beginning.
+fn empty(file: BorrowedFd<'_>, stat: &Stat) -> Result<(), OsError> {
+    if is_regular(stat) && standard(stat).is_none() {
+        ftruncate(file, 0).map_err(error)?;
+        seek(file, SeekFrom::Start(0)).map_err(error)?;
+    }
+    Ok(())
+}
+
+pub(super) fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}
+
+fn is_fifo(path: &[u8]) -> bool {
+    stat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
 }
 
 /// Where in a list of `NAME=value\0` a scan is.

@@ -1,0 +1,179 @@
+//! The report that a process writes when it exits.
+//!
+//! Where it goes is decided when the options are read: the path is made absolute, and the file is opened and kept, so
+//! that a directory, a root, rights or descriptors that the program gives up later do not matter. What cannot be
+//! written is a line then. The file is written once, and never read.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::fmt::{self, Display, Write};
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicI32, Ordering};
+
+use rustix::fd::BorrowedFd;
+
+use super::KERNEL;
+use crate::arch;
+use crate::mem_stats::Balance;
+use crate::metrics::{self, Aggregates, Reading};
+use crate::options::{self, Format, Options, Report};
+use crate::os::{Linux, OsError};
+use crate::report;
+
+/// The longest name of a file: the path of the option, and behind it the process's number.
+const NAME: usize = options::PATH + 16;
+
+/// The process whose report is written, or is being written; 0: none.
+static CLAIMED: AtomicI32 = AtomicI32::new(0);
+/// The process that has said in a line that the report cannot be written; 0: none.
+static TOLD: AtomicI32 = AtomicI32::new(0);
+
+/// Makes ready what will be needed at the exit: a copy of standard error for the lines that may be printed then, and the
+/// file. Called once, when the options are read.
+pub(super) fn prepare(options: &mut Options) {
+    if options.check || options.exit_report != Report::Off {
+        Linux::keep_stderr();
+    }
+    let own = [0, Linux::pid()].contains(&options.exit_pid);
+    let Report::Path(path) = &mut options.exit_report else { return };
+    if let Some(absolute) = Linux::absolute(path) {
+        *path = absolute;
+    }
+    // The file of another process is made when there is something to write.
+    if own && let Err(e) = Linux::keep_report(path) {
+        tell(path, e);
+    }
+}
+
+/// Writes the report that was asked for, unless another allocator of this process has.
+pub(super) fn write(options: &Options, balance: &Balance, pid: i32) {
+    if options.exit_report == Report::Off || !claim_in_process(pid) {
+        return;
+    }
+    match &options.exit_report {
+        Report::Off => {}
+        Report::Stderr => {
+            if let Some(stderr) = Linux::stderr() {
+                // Where standard error cannot be written to, nobody can be told.
+                let _ = Linux::without_signals(|| write_to(stderr, options.exit_format, balance));
+            }
+        }
+        Report::Path(path) => {
+            let mut name = heapless::Vec::<u8, NAME>::new();
+            let _ = name.extend_from_slice(path);
+            let own = options.exit_pid == 0 || options.exit_pid == pid;
+            if !own {
+                let _ = write!(Bytes(&mut name), ".{pid}");
+            }
+            let written = Linux::without_signals(|| {
+                Linux::with_report(&name, own, |file| write_to(file, options.exit_format, balance)).flatten()
+            });
+            if let Err(e) = written {
+                tell(&name, e);
+            }
+        }
+    }
+}
+
+/// Says that a report cannot be written to `name`: once.
+fn tell(name: &[u8], e: OsError) {
+    let pid = Linux::pid();
+    if TOLD.swap(pid, Ordering::Relaxed) != pid {
+        report::line(format_args!("crossfoot: exit_report: cannot write '{}': {}", name.escape_ascii(), why(e)));
+    }
+}
+
+/// Returns what an error means for somebody who chose a path.
+fn why(e: OsError) -> impl Display {
+    let known = match e {
+        OsError::OutOfMemory => "no memory",
+        OsError::Taken => "it is there already",
+        OsError::Unsupported | OsError::Lost => "it takes no such call",
+        OsError::Errno(0) => "nothing can be written to it",
+        OsError::Errno(1 | 13) => "permission denied",
+        OsError::Errno(2) => "no such directory",
+        OsError::Errno(6) => "a socket, or a pipe that nobody reads",
+        OsError::Errno(20) => "a part of it is no directory",
+        OsError::Errno(21) => "it is a directory",
+        OsError::Errno(23 | 24) => "too many open files",
+        OsError::Errno(27) => "the limit on the size of files (ulimit -f)",
+        OsError::Errno(28) => "no space left on the device",
+        OsError::Errno(30) => "a read-only file system",
+        OsError::Errno(32) => "nobody reads it any more",
+        OsError::Errno(40) => "too many symbolic links",
+        OsError::Errno(122) => "over the quota",
+        OsError::Errno(_) => "",
+    };
+    fmt::from_fn(move |f| match e {
+        OsError::Errno(number) if known.is_empty() => write!(f, "error {number}"),
+        _ => f.write_str(known),
+    })
+}
+
+/// Claims the report of the process `pid`. `false`: somebody has. Not 0.
+pub fn claim_report(pid: i32) -> bool {
+    CLAIMED.swap(pid, Ordering::Relaxed) != pid
+}
+
+/// As [`claim_report`], for all allocators of this crate in the process. A program with one of its own may run under the
+/// preloaded one; its own exits first, and has the program's objects, so its report is the one that is written.
+fn claim_in_process(pid: i32) -> bool {
+    const NAME: &CStr = c"crossfoot_claim_report";
+    let find = arch::dlsym();
+    if find.is_null() {
+        return claim_report(pid);
+    }
+    type Find = unsafe extern "C" fn(*mut c_void, *const c_char) -> *const c_void;
+    // SAFETY: the symbol is POSIX's function of this type; the null handle means all objects of the program.
+    let found = unsafe { core::mem::transmute::<*const c_void, Find>(find)(null_mut(), NAME.as_ptr()) };
+    if found.is_null() {
+        return claim_report(pid);
+    }
+    type Claim = unsafe extern "C" fn(c_int) -> c_int;
+    // SAFETY: only the C API of this crate has the name, and it is of this type there.
+    unsafe { core::mem::transmute::<*const c_void, Claim>(found)(pid) != 0 }
+}
+
+struct Bytes<'a, const N: usize>(&'a mut heapless::Vec<u8, N>);
+
+impl<const N: usize> Write for Bytes<'_, N> {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        self.0.extend_from_slice(s.as_bytes()).map_err(|_| fmt::Error)
+    }
+}
+
+/// Gathers text, so that a report is written in few calls.
+struct Buffered<'a> {
+    file: BorrowedFd<'a>,
+    /// What came of the last write.
+    result: Result<(), OsError>,
+    text: heapless::Vec<u8, 4096>,
+}
+
+impl Write for Buffered<'_> {
+    // Once: a report is written from many places.
+    #[inline(never)]
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        if self.text.len() + s.len() > self.text.capacity() {
+            self.flush()?;
+        }
+        self.text.extend_from_slice(s.as_bytes()).map_err(|_| fmt::Error)
+    }
+}
+
+impl Buffered<'_> {
+    fn flush(&mut self) -> fmt::Result {
+        self.result = Linux::write_all(self.file, &self.text);
+        self.text.clear();
+        self.result.map_err(|_| fmt::Error)
+    }
+}
+
+fn write_to(file: BorrowedFd<'_>, format: Format, balance: &Balance) -> Result<(), OsError> {
+    let mut reading = Reading::new();
+    reading.snapshot.clone_from(&balance.snapshot);
+    KERNEL.fill_around(Aggregates::ALL, balance.answer, Linux::pid, &mut reading);
+    let mut out = Buffered { file, result: Ok(()), text: heapless::Vec::new() };
+    let written = metrics::write(&mut out, format, &reading, balance.into()).and_then(|()| out.flush());
+    // What is formatted always fits, so what failed is a write.
+    if written.is_err() { out.result } else { Ok(()) }
+}

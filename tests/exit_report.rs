@@ -1,0 +1,237 @@
+//! The report of a process that exits: where it goes, whatever the program gave up before, and whatever the file is; that
+//! a program ends with its own status all the same.
+
+mod common;
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use common::{artifacts, home, installed, root, run, scratch, text};
+
+/// `tests/exit_report/program.c`, built once. `None`: there is no compiler, which was said aloud.
+fn program() -> Option<&'static Path> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let build = || {
+        let (compiler, program) = (installed("gcc")?, scratch().join("exit-report-program"));
+        let mut command = Command::new(compiler);
+        command.args(["-O1", "-Wall", "-fno-builtin", "-pthread", "-o"]).arg(&program);
+        let output = run(command.arg(root().join("tests/exit_report/program.c")));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        Some(program)
+    };
+    PROGRAM.get_or_init(build).as_deref()
+}
+
+/// An empty folder for a test.
+fn folder(test: &str) -> PathBuf {
+    let folder = scratch().join("exit-report").join(test);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// A command that runs the program on the shared object, and not for long.
+fn command(options: &str, words: &[&str]) -> Option<Command> {
+    let mut command = Command::new("timeout");
+    command.args(["--foreground", "--kill-after=5", "60", "env"]);
+    command.arg(format!("LD_PRELOAD={}", artifacts().so.display())).arg(format!("CROSSFOOT={options}"));
+    command.arg(program()?).args(words).stdin(Stdio::null());
+    Some(command)
+}
+
+/// Runs the program with its report at `path`.
+fn reporting(path: &Path, words: &[&str]) -> Option<Output> {
+    Some(run(&mut command(&format!("exit_report:{}", path.display()), words)?))
+}
+
+/// Asserts that the program ended with its own status, and with this line or none.
+#[track_caller]
+fn assert_own_end(output: &Output, line: &str) {
+    assert_eq!(text(&output.stderr), line, "{}", output.status);
+    assert_eq!(output.status.code(), Some(7), "{}", output.status);
+}
+
+/// Asserts that a whole report lies at `path`, of a process that allocated so many objects.
+#[track_caller]
+fn assert_report(path: &Path, objects: u64) {
+    let table = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let row = |name: &str| {
+        let line = table.lines().find(|line| line.ends_with(name)).unwrap_or_else(|| panic!("no {name}: {table}"));
+        line.split_whitespace().next().expect("a number").parse::<u64>().expect("a number")
+    };
+    assert!(row("  /gc/heap/allocs:objects") >= objects, "{table}");
+    assert!(table.ends_with("crossfoot\n") && !table.contains("/stale:objects"), "{table}");
+}
+
+/// The line about a file that cannot be written.
+fn cannot(path: &Path, why: &str) -> String {
+    format!("crossfoot: exit_report: cannot write '{}': {why}\n", path.display())
+}
+
+#[test]
+fn a_report_of_an_earlier_process_with_the_same_number_is_replaced() {
+    let path = folder("number").join("R");
+    let Some(output) = reporting(&path, &["stale", path.to_str().expect("text"), "allocate", "1000"]) else { return };
+    assert_own_end(&output, "");
+    assert_report(&path, 1000);
+}
+
+#[test]
+fn a_file_without_an_end_is_written_and_not_read() {
+    let zero = Path::new("/dev/zero");
+    let Some(output) = reporting(zero, &["allocate", "10"]) else { return };
+    assert_own_end(&output, "");
+    let full = Path::new("/dev/full");
+    let output = reporting(full, &["allocate", "10"]).expect("it was built");
+    assert_own_end(&output, &cannot(full, "no space left on the device"));
+    // Many programs close their streams to see whether everything arrived.
+    let output = reporting(full, &["close-streams"]).expect("it was built");
+    assert_own_end(&output, &cannot(full, "no space left on the device"));
+}
+
+#[test]
+fn the_limit_on_the_size_of_files_gives_a_line() {
+    let path = folder("size").join("R");
+    let Some(output) = reporting(&path, &["file-size", "100", "allocate", "10"]) else { return };
+    assert_own_end(&output, &cannot(&path, "the limit on the size of files (ulimit -f)"));
+    assert_eq!(fs::read(&path).expect("it is there").len(), 100);
+}
+
+#[test]
+fn a_full_disk_gives_a_line() {
+    let Some(unshare) = installed("unshare") else { return };
+    let folder = folder("full");
+    let path = folder.join("R");
+    let Some(inner) = command(&format!("exit_report:{}", path.display()), &["allocate", "10"]) else { return };
+    let mut command = Command::new(unshare);
+    let fill = "head -c 4096 /dev/zero > \"$1/filler\"";
+    let script = format!("mount -t tmpfs -o size=4k none \"$1\" && {fill} || exit 98; shift; exec \"$@\"");
+    command.args(["--mount", "--map-root-user", "sh", "-c", &script, "sh"]).arg(&folder);
+    let output = run(command.arg(inner.get_program()).args(inner.get_args()));
+    if output.status.code() != Some(7) && !text(&output.stderr).contains("crossfoot") {
+        return common::skipped("a user namespace that may mount");
+    }
+    assert_own_end(&output, &cannot(&path, "no space left on the device"));
+}
+
+#[test]
+fn paths_that_cannot_be_written_give_one_line() {
+    let folder = folder("paths");
+    let missing = folder.join("missing/R");
+    let Some(output) = reporting(&missing, &["allocate", "10"]) else { return };
+    assert_own_end(&output, &cannot(&missing, "no such directory"));
+    let output = reporting(&folder, &[]).expect("it was built");
+    assert_own_end(&output, &cannot(&folder, "it is a directory"));
+    let socket = folder.join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("a short path");
+    let output = reporting(&socket, &[]).expect("it was built");
+    assert_own_end(&output, &cannot(&socket, "a socket, or a pipe that nobody reads"));
+    let circle = folder.join("circle");
+    std::os::unix::fs::symlink(&circle, &circle).expect("a link");
+    let output = reporting(&circle, &[]).expect("it was built");
+    assert_own_end(&output, &cannot(&circle, "too many symbolic links"));
+    let (link, file) = (folder.join("link"), folder.join("file"));
+    std::os::unix::fs::symlink(&file, &link).expect("a link");
+    assert_own_end(&reporting(&link, &["allocate", "500"]).expect("it was built"), "");
+    assert_report(&file, 500);
+}
+
+#[test]
+fn a_pipe_gets_the_report_if_somebody_reads_it() {
+    let Some(mkfifo) = installed("mkfifo") else { return };
+    let path = folder("pipe").join("R");
+    assert!(run(Command::new(mkfifo).arg(&path)).status.success());
+    let Some(output) = reporting(&path, &["allocate", "10"]) else { return };
+    assert_own_end(&output, &cannot(&path, "a socket, or a pipe that nobody reads"));
+    let reader = Command::new("timeout").args(["60", "cat"]).arg(&path).stdout(Stdio::piped()).spawn().expect("cat");
+    // Opens once the reader has.
+    drop(fs::OpenOptions::new().write(true).open(&path).expect("a reader comes"));
+    let _ = reader.wait_with_output();
+    let reader = Command::new("timeout").args(["60", "cat"]).arg(&path).stdout(Stdio::piped()).spawn().expect("cat");
+    let held = fs::OpenOptions::new().write(true).open(&path).expect("a reader comes");
+    assert_own_end(&reporting(&path, &["allocate", "300"]).expect("it was built"), "");
+    drop(held);
+    let read = reader.wait_with_output().expect("cat ends").stdout;
+    let copy = path.with_extension("copy");
+    fs::write(&copy, read).expect("a file");
+    assert_report(&copy, 300);
+}
+
+#[test]
+fn standard_streams_keep_what_was_printed() {
+    let folder = folder("streams");
+    for (path, stream) in [("/dev/stdout", 1), ("/dev/stderr", 2)] {
+        let file = folder.join(format!("{stream}"));
+        let open = || fs::OpenOptions::new().append(false).write(true).create(true).truncate(false).open(&file);
+        let words: &[&str] = if stream == 1 { &["print", "printed", "allocate", "20"] } else { &["allocate", "20"] };
+        let Some(mut command) = command(&format!("exit_report:{path}"), words) else { return };
+        let mut before = open().expect("a file");
+        std::io::Write::write_all(&mut before, b"before\n").expect("a file");
+        match stream {
+            1 => command.stdout(before),
+            _ => command.stderr(before),
+        };
+        let status = command.status().expect("it can be started");
+        assert_eq!(status.code(), Some(7));
+        let all = fs::read_to_string(&file).expect("text");
+        assert!(all.starts_with("before\n") && all.contains("  crossfoot\n"), "{all}");
+        assert!(stream != 1 || all.contains("\nprinted\n"), "{all}");
+    }
+}
+
+#[test]
+fn a_reader_that_is_gone_does_not_end_the_program() {
+    let Some(mut command) = command("exit_report:stderr,chekc:on", &["allocate", "10"]) else { return };
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let status = command.stderr(writer).status().expect("it can be started");
+    assert_eq!((status.code(), status.signal()), (Some(7), None));
+}
+
+#[test]
+fn what_the_program_gives_up_is_not_needed() {
+    let folder = folder("given-up");
+    let Some(mut command) = command("exit_report:R", &["allocate", "100", "chdir", "/"]) else { return };
+    assert_own_end(&run(command.current_dir(&folder)), "");
+    assert_report(&folder.join("R"), 100);
+    let path = folder.join("closed");
+    assert_own_end(&reporting(&path, &["allocate", "100", "close", "3"]).expect("it was built"), "");
+    assert_report(&path, 100);
+    // Another file under the name: the report goes where somebody will look for it.
+    let path = folder.join("replaced");
+    let words = ["allocate", "100", "unlink", path.to_str().expect("text")];
+    assert_own_end(&reporting(&path, &words).expect("it was built"), "");
+    assert_report(&path, 100);
+}
+
+#[test]
+fn neither_the_root_nor_rights_are_needed() {
+    use std::os::unix::fs::MetadataExt;
+    if fs::metadata("/proc/self").is_ok_and(|own| own.uid() != 0) {
+        return common::skipped("the right to change the root");
+    }
+    let folder = folder("root");
+    let (path, closed) = (folder.join("R"), folder.join("closed"));
+    fs::create_dir(&closed).expect("a folder");
+    let words = ["allocate", "100", "chroot", closed.to_str().expect("text"), "setuid", "65534"];
+    let Some(output) = reporting(&path, &words) else { return };
+    assert_own_end(&output, "");
+    assert_report(&path, 100);
+}
+
+#[test]
+fn of_two_allocators_the_programs_own_reports() {
+    let path = folder("two").join("R.json");
+    let mut command = Command::new("timeout");
+    command.args(["60", "env"]).arg(format!("LD_PRELOAD={}", artifacts().so.display()));
+    command.arg(format!("CROSSFOOT=exit_format:json,exit_report:{}", path.display()));
+    let output = run(command.arg(home("rust-global").join("rust-global")));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json = fs::read_to_string(&path).expect("a report");
+    let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    // 8 threads, 15 rounds, 2,000 entries of a key and a value each.
+    assert!(report["/gc/heap/allocs:objects"].as_u64() >= Some(8 * 15 * 2_000 * 2), "{report:#}");
+}
