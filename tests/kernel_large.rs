@@ -234,3 +234,25 @@ fn what_changes_in_place_is_bytes_and_no_object() {
     assert_eq!(core::array::from_fn(|i| last[i] - after[i]), [0, 0, grown(3), 0]);
     all_freed(&kernel, cache, &[first, at]);
 }
+
+/// A process that has as many mappings as it may have: the heap grows by those that it has.
+#[test]
+fn the_heap_grows_without_another_mapping() {
+    let kernel = kernel::kernel(Sim::new());
+    let cache = adopt(&kernel);
+    let mut objects: Vec<usize> = (0..8).map(|_| allocate(&kernel, cache, 3 * MIB)).collect();
+    let before = kernel.os().mappings();
+    kernel.os().limit_mappings(before);
+    // Some arenas more, large objects and small ones.
+    for i in 0..3_000 {
+        let size = if i % 10 == 0 { 700 * KIB } else { 50 * KIB };
+        objects.push(allocate(&kernel, cache, size));
+    }
+    // The rest of the last arena, which grew out of the mapping before it.
+    assert!(kernel.os().mappings() <= before + 1);
+    let moved = reallocate(&kernel, cache, objects[0], 90 * MIB, 1);
+    assert_ne!(moved, 0, "an arena of its own needs no mapping more either");
+    objects[0] = moved;
+    balanced_with_machine(&kernel, Some(cache));
+    all_freed(&kernel, cache, &objects);
+}

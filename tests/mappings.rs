@@ -44,3 +44,16 @@ fn an_object_that_cannot_move_by_its_pages_is_whole() {
         }
     }
 }
+
+#[test]
+fn a_process_without_mappings_left_gets_memory_all_the_same() {
+    let Some(program) = compile("used_up", &[]) else { return };
+    for options in ["", "check:on"] {
+        let output = preloaded(&program, &[], options);
+        assert_eq!(
+            printed(&output, options),
+            "0 0 0",
+            "small objects, a large one, and one that grows: how many were null"
+        );
+    }
+}

@@ -84,12 +84,14 @@ impl<O: Os> Heap<O> {
             return Some(span);
         }
         // More is looked for only where there can be a piece.
-        if O::MOVES_CHEAPLY && !zero && self.vm.accounts().get(Account::HeapFree) >= PIECE.bytes() {
-            if let Err(hole) = self.furnish(client.writer(), &mut fresh) {
-                // SAFETY: the caller gets another span or none, so nobody uses this one; the piece lies inside.
-                unsafe { self.lose(client.writer(), span, hole, PIECE) };
-                return take().map(|(span, _)| span);
-            }
+        if O::MOVES_CHEAPLY
+            && !zero
+            && self.vm.accounts().get(Account::HeapFree) >= PIECE.bytes()
+            && let Err(hole) = self.furnish(client.writer(), &mut fresh)
+        {
+            // SAFETY: the caller gets another span or none, so nobody uses this one; the piece lies inside.
+            unsafe { self.lose(client.writer(), span, hole, PIECE) };
+            return take().map(|(span, _)| span);
         }
         if let Some((start, end)) = fresh.bounds()
             && pages.bytes() <= HUGE_TO

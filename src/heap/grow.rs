@@ -134,9 +134,18 @@ impl<O: Os> Heap<O> {
     fn reserve_more(&self, state: &mut State, ask: usize, unit: usize, entry: &mut Entry) -> Result<(), OsError> {
         let (have, end) = (state.growth.end.since(state.growth.current), state.growth.end);
         let more = checked_align_up(ask - have, unit).ok_or(OsError::OutOfMemory)?;
-        if fits(&state.growth, end, more) && self.vm.reserve(Some(end), more, What::Heap).is_ok() {
-            state.growth.end = end.plus(more);
-            return Ok(());
+        if fits(&state.growth, end, more) {
+            let is_first = end == state.growth.window.base;
+            let reserved = if is_first {
+                self.vm.reserve(Some(end), more, What::Heap).map(|_| ())
+            } else {
+                // SAFETY: arenas of the heap end there.
+                unsafe { self.vm.reserve_behind(end, more, What::Heap) }
+            };
+            if reserved.is_ok() {
+                state.growth.end = end.plus(more);
+                return Ok(());
+            }
         }
         let whole = checked_align_up(ask, unit).ok_or(OsError::OutOfMemory)?;
         let start = self.reserve_arenas(&state.growth, whole)?;
@@ -161,18 +170,32 @@ impl<O: Os> Heap<O> {
     fn add(&self, state: &mut State, size: usize, entry: &mut Entry) -> Result<(), OsError> {
         let start = state.growth.current;
         self.map.grow(&self.vm, start, size)?;
-        let unmapped = start.plus(size).0.saturating_sub(state.growth.mapped.0);
-        if unmapped > 0 {
-            // SAFETY: the range was reserved for the heap and nothing is mapped there yet.
-            unsafe { self.vm.map(state.growth.mapped, unmapped, Account::HeapReleased, entry) }?;
-            entry.add(Total::Released, unmapped as isize);
-            state.growth.mapped = start.plus(size);
+        if start.plus(size) > state.growth.mapped {
+            self.map_ahead(state, start.plus(size), entry)?;
         }
         if state.pages.grow(&mut state.records.with(&self.vm, entry), start, size).is_err() {
             return Err(OsError::OutOfMemory);
         }
         state.growth.current = start.plus(size);
         state.growth.top = state.growth.top.max(start.plus(size));
+        Ok(())
+    }
+
+    /// Maps the current arenas up to `end`, or all of them where the system allows no border inside: they may be one mapping
+    /// of the system's, and the process may have as many as it can have (`vm.max_map_count`).
+    fn map_ahead(&self, state: &mut State, end: Addr, entry: &mut Entry) -> Result<(), OsError> {
+        let from = state.growth.mapped;
+        let mut map = |to: Addr| {
+            let size = to.since(from);
+            // SAFETY: the range was reserved for the heap and nothing is mapped there yet.
+            unsafe { self.vm.map(from, size, Account::HeapReleased, entry) }?;
+            entry.add(Total::Released, size as isize);
+            Ok(to)
+        };
+        state.growth.mapped = match map(end) {
+            Err(OsError::OutOfMemory) if end < state.growth.end => map(state.growth.end)?,
+            mapped => mapped?,
+        };
         Ok(())
     }
 

@@ -3,11 +3,15 @@
 use crate::account::{Account, Entry};
 use crate::ledger::What;
 use crate::os::{Os, OsError};
-use crate::units::{Addr, align_up};
+use crate::units::{Addr, MIB, align_up};
 use crate::vm::Vm;
 
 /// How many separate Ready parts are kept apart; past that the nearest ones are joined.
 const PARTS: usize = 64;
+
+/// How large a part may become that is widened to touch another one. No memory is behind it before it is touched; the
+/// tables of a heap below 2 GiB lie within.
+const NEAR: usize = 64 * MIB;
 
 /// A range `[start, end)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,7 +97,24 @@ impl Linear {
             }
         }
         // SAFETY: the caller's promise; the gap closed above was another one.
-        unsafe { self.map_part(vm, Part { start, end }, entry) }
+        match unsafe { self.map_part(vm, Part { start, end }, entry) } {
+            // The system may allow no border inside a mapping (`vm.max_map_count`): then the part begins where the one
+            // below ends, or ends where the one above begins.
+            Err(OsError::OutOfMemory) if self.stuck.is_none() => {
+                let part = self.widened(start, end).ok_or(OsError::OutOfMemory)?;
+                // SAFETY: Reserved and ours, as far as the next Ready part.
+                unsafe { self.map_part(vm, part, entry) }
+            }
+            done => done,
+        }
+    }
+
+    /// A gap between Ready parts, made larger so that it touches one of them, where that is near.
+    fn widened(&self, start: Addr, end: Addr) -> Option<Part> {
+        let below = self.ready.iter().rev().find(|p| p.end <= start).map(|p| Part { start: p.end, end });
+        let above = self.ready.iter().find(|p| p.start >= end).map(|p| Part { start, end: p.start });
+        let wider = [below, above].into_iter().flatten().min_by_key(|p| p.end.since(p.start))?;
+        (wider.end.since(wider.start) <= NEAR && wider != Part { start, end }).then_some(wider)
     }
 
     /// Brings a part from Reserved to Ready.

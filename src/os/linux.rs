@@ -227,6 +227,18 @@ unsafe impl Os for Linux {
         Err(OsError::Taken)
     }
 
+    unsafe fn reserve_behind(&self, at: Addr, size: usize) -> Result<(), OsError> {
+        let Err(e) = self.reserve(Some(at), size) else { return Ok(()) };
+        if e == OsError::OutOfMemory {
+            // A process that has as many mappings as it may have gets no other one, but one that it has may grow.
+            let page = self.physical_page_size();
+            // SAFETY: the page before is the caller's; the mapping grows only where nothing is.
+            let grown = unsafe { mm::mremap(void(Addr(at.0 - page)), page, page + size, MremapFlags::empty()) };
+            return grown.map(|_| ()).map_err(|_| e);
+        }
+        Err(e)
+    }
+
     fn alloc(&self, size: usize) -> Result<Addr, OsError> {
         anywhere(size, ProtFlags::READ | ProtFlags::WRITE, MapFlags::empty())
     }

@@ -124,6 +124,14 @@ pub unsafe trait Os: Platform + Sync {
     /// None → Reserved. With `at`, exactly there or [`OsError::Taken`].
     fn reserve(&self, at: Option<Addr>, size: usize) -> Result<Addr, OsError>;
 
+    /// None → Reserved, as [`Os::reserve`] at `at`, where a range of the caller's ends. A home may make both one.
+    ///
+    /// # Safety
+    /// A range that ends at `at` is the caller's.
+    unsafe fn reserve_behind(&self, at: Addr, size: usize) -> Result<(), OsError> {
+        self.reserve(Some(at), size).map(|_| ())
+    }
+
     /// None → Ready, anywhere.
     fn alloc(&self, size: usize) -> Result<Addr, OsError>;
 

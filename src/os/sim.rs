@@ -115,6 +115,8 @@ struct Machine {
     record: Record,
     /// Ready memory may not grow beyond so many bytes.
     ready_limit: usize,
+    /// There may not be more mappings than so many.
+    mapping_limit: usize,
     /// Where the search for a hole in the extra area goes on. Addresses that were given up come
     /// back only when the area is used up, so that a stale pointer faults.
     cursor: usize,
@@ -143,6 +145,7 @@ impl Sim {
                 plan: Plan::new(),
                 record: Record::new(),
                 ready_limit: usize::MAX,
+                mapping_limit: usize::MAX,
                 cursor: 0,
                 printed: Vec::new(),
             }),
@@ -269,6 +272,17 @@ impl Sim {
     /// What is Ready already stays so.
     pub fn limit_ready(&self, bytes: usize) {
         self.machine().ready_limit = bytes;
+    }
+
+    /// A call that would leave more than `count` mappings, and more than there are, fails with [`OsError::OutOfMemory`]. A
+    /// mapping is what Linux makes one: neighbours with the same rights.
+    pub fn limit_mappings(&self, count: usize) {
+        self.machine().mapping_limit = count;
+    }
+
+    /// How many mappings there are.
+    pub fn mappings(&self) -> usize {
+        self.machine().states.mappings()
     }
 
     /// Calls `hook` before each call of the machine, with the verb and the address and size as

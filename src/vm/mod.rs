@@ -102,6 +102,17 @@ impl<O: Os> Vm<O> {
         Ok(addr)
     }
 
+    /// None → Reserved at `at`, as [`Vm::reserve`].
+    ///
+    /// # Safety
+    /// A range that ends at `at` is the caller's.
+    pub unsafe fn reserve_behind(&self, at: Addr, size: usize, what: What) -> Result<(), OsError> {
+        // SAFETY: the caller's promise is the verb's.
+        unsafe { self.os.reserve_behind(at, size) }?;
+        self.ledger.note(&self.os, at, size, what);
+        Ok(())
+    }
+
     /// None → Reserved, aligned to `align` (a power of two): reserves more, to find a place, gives it up and reserves
     /// the aligned part of it. Where another thread takes that in between it tries again, a bounded number of times.
     pub fn reserve_aligned(&self, size: usize, align: usize, what: What) -> Result<Addr, OsError> {

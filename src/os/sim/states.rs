@@ -48,7 +48,18 @@ pub(super) struct Piece {
     pub state: State,
 }
 
+/// What may be done with pages in a state: neighbours with the same rights are one mapping.
+fn rights(state: State) -> u8 {
+    match state {
+        State::None | State::Reserved => 0,
+        State::Sparse => 1,
+        // A guard is a mark in the page tables.
+        State::Prepared | State::Ready | State::SparseReady | State::Guarded => 2,
+    }
+}
+
 /// The state of every page. An address without an entry is in [`State::None`].
+#[derive(Clone)]
 pub(super) struct States {
     /// First address of a stretch → its end and its state, which is never `None`.
     entries: BTreeMap<usize, (usize, State)>,
@@ -66,6 +77,16 @@ impl States {
     pub(super) fn total(&self, state: State) -> usize {
         assert!(state != State::None, "sim: nobody counts the bytes in state None");
         self.totals[state as usize]
+    }
+
+    /// How many mappings the entries are.
+    pub(super) fn mappings(&self) -> usize {
+        let mut before = None;
+        let begins = |piece: &Piece| {
+            let this = (piece.range.start, rights(piece.state));
+            before.replace((piece.range.end, this.1)) != Some(this)
+        };
+        self.entries().filter(begins).count()
     }
 
     /// The state of the byte at `addr`.

@@ -65,6 +65,14 @@ unsafe impl Os for Sim {
         }
     }
 
+    unsafe fn reserve_behind(&self, at: Addr, size: usize) -> Result<(), OsError> {
+        // The mapping before grows, as Linux lets it.
+        let limit = core::mem::replace(&mut self.machine().mapping_limit, usize::MAX);
+        let done = self.reserve_at(at, size);
+        self.machine().mapping_limit = limit;
+        done.map(|_| ())
+    }
+
     fn alloc(&self, size: usize) -> Result<Addr, OsError> {
         self.obtain(Verb::Alloc, size)
     }
@@ -222,7 +230,7 @@ impl Sim {
         }
         let mut machine = self.machine();
         let taken = machine.states.stranger(range.clone(), Verb::Reserve.from()).is_some();
-        let fits = if taken { Err(OsError::Taken) } else { Ok(()) };
+        let fits = if taken { Err(OsError::Taken) } else { machine.room_for(Verb::Reserve, &range) };
         machine.answer(Verb::Reserve, at, size, fits)?;
         machine.give(self, Verb::Reserve, range);
         Ok(at)
@@ -272,8 +280,15 @@ impl Machine {
         }
     }
 
-    /// Whether the limit of Ready memory lets `verb` have `range`.
+    /// Whether the limits of mappings and of Ready memory let `verb` have `range`.
     fn room_for(&self, verb: Verb, range: &Range<usize>) -> Result<(), OsError> {
+        if let (true, Some(state)) = (self.mapping_limit != usize::MAX, verb.to()) {
+            let mut after = self.states.clone();
+            after.set(range.clone(), state);
+            if after.mappings() > self.mapping_limit.max(self.states.mappings()) {
+                return Err(OsError::OutOfMemory);
+            }
+        }
         if verb.to() != Some(State::Ready) {
             return Ok(());
         }
