@@ -4,7 +4,7 @@
 mod kernel;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossfoot::account::{Answer, Snapshot};
 use crossfoot::api;
@@ -308,19 +308,30 @@ fn chunks_are_counted_by_their_taken_pages() {
 
 #[test]
 fn waiting_is_counted_for_the_rank_of_its_lock() {
-    let kernel: &'static Kernel<Sim> = Box::leak(kernel::kernel(Sim::new()));
-    let cache = adopt(kernel);
     assert_eq!(LOCKS.len(), 12);
-    let still = kernel.caches().hold_still();
-    let waiting = std::thread::spawn(|| {
-        // The pool is held: it waits for that lock.
+    // On a busy machine the thread may come too late to wait.
+    let held = [20, 100, 1_000, 10_000].iter().find_map(|&millis| {
+        let kernel: &'static Kernel<Sim> = Box::leak(kernel::kernel(Sim::new()));
         let cache = adopt(kernel);
-        retire(kernel, cache);
+        let still = kernel.caches().hold_still();
+        let came = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                came.store(true, Ordering::Relaxed);
+                // The pool is held: it waits for that lock.
+                let cache = adopt(kernel);
+                retire(kernel, cache);
+            });
+            while !came.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(millis));
+            drop(still);
+        });
+        let found = read(kernel, cache);
+        (found["/lock/contended:acquisitions"] > 0).then_some((kernel, cache, found))
     });
-    std::thread::sleep(std::time::Duration::from_millis(20));
-    drop(still);
-    waiting.join().expect("it got the lock");
-    let found = read(kernel, cache);
+    let (kernel, cache, found) = held.expect("a thread waits for a lock that is held for ten seconds");
     assert_eq!(found["/lock/contended-by-rank:acquisitions[Caches]"], 1);
     assert_eq!(found["/lock/contended:acquisitions"], 1);
     assert!(found["/lock/wait-by-rank:nanoseconds[Caches]"] >= 1_000_000);

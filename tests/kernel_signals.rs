@@ -57,6 +57,27 @@ fn churn(kernel: &Kernel<Linux>, cache: &Cache, rng: &mut Rng) {
     }
 }
 
+/// Lets a test's threads end, also where the test fails: it would hang otherwise, waiting for them.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Lets a held thread go on, also where the test fails.
+struct LetGo;
+
+impl Drop for LetGo {
+    fn drop(&mut self) {
+        HOLD.store(false, Ordering::SeqCst);
+    }
+}
+
+/// How long a test goes on at most, on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 static HOLD: AtomicBool = AtomicBool::new(false);
 static HELD: AtomicBool = AtomicBool::new(false);
 
@@ -77,19 +98,21 @@ fn a_thread_that_is_stopped_anywhere_keeps_no_reader() {
     let (mut stops, mut inside) = (0, 0);
     thread::scope(|scope| {
         scope.spawn(|| {
+            let (cache, mut rng) = (adopt(kernel), Rng(1));
+            // Start-up is over, whose locks a reader would wait for.
             // SAFETY: no conditions.
             id.store(unsafe { libc::pthread_self() }, Ordering::SeqCst);
-            let (cache, mut rng) = (adopt(kernel), Rng(1));
             while !stop.load(Ordering::Relaxed) {
                 churn(kernel, cache, &mut rng);
             }
             retire(kernel, cache);
         });
-        while id.load(Ordering::SeqCst) == 0 || kernel.caches().made() == 0 {
+        while id.load(Ordering::SeqCst) == 0 {
             thread::yield_now();
         }
+        let (_stop, _let_go) = (Stop(&stop), LetGo);
         let books = kernel.caches().central().heap().books();
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + PATIENCE;
         while (stops < 1_000 || inside < 20) && Instant::now() < end {
             HOLD.store(true, Ordering::SeqCst);
             // SAFETY: the thread lives until `stop` is set.
@@ -100,11 +123,10 @@ fn a_thread_that_is_stopped_anywhere_keeps_no_reader() {
             stops += 1;
             inside += books.writers_inside();
             let (mut one, mut two, mut totals) = (Snapshot::new(), Snapshot::new(), Totals::new());
-            let asked = Instant::now();
+            // The thread stays where it is until these have returned: nobody waits for it.
             assert_eq!(kernel.snapshot(&mut one), Some(Answer::Complete));
             assert_eq!(kernel.totals(&mut totals), Some(Answer::Complete));
             assert_eq!(kernel.snapshot(&mut two), Some(Answer::Complete));
-            assert!(asked.elapsed() < Duration::from_secs(1), "nobody was waited for");
             assert_eq!(failures(&one), 0);
             assert!(one == two && one.totals() == totals, "nothing happens meanwhile");
             HOLD.store(false, Ordering::SeqCst);
@@ -112,7 +134,6 @@ fn a_thread_that_is_stopped_anywhere_keeps_no_reader() {
                 thread::yield_now();
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
     eprintln!("stopped {stops} times, {inside} of them in the middle of an entry");
     assert!(inside >= 20, "stopped {stops} times, but only {inside} in the middle of an entry");
@@ -164,15 +185,16 @@ fn a_handler_reads_whatever_it_interrupts() {
         while id.load(Ordering::SeqCst) == 0 {
             thread::yield_now();
         }
-        let end = Instant::now() + Duration::from_secs(30);
+        let _stop = Stop(&stop);
+        let end = Instant::now() + PATIENCE;
         let mut sent = 0;
-        while sent < 5_000 && Instant::now() < end {
+        // Signals that come while one is pending are one.
+        while (sent < 5_000 || HANDLED.load(Ordering::Relaxed) <= 1_000) && Instant::now() < end {
             // SAFETY: the thread lives until `stop` is set.
             assert_eq!(unsafe { libc::pthread_kill(id.load(Ordering::SeqCst), libc::SIGUSR2) }, 0);
             sent += 1;
             thread::sleep(Duration::from_micros(30));
         }
-        stop.store(true, Ordering::Relaxed);
     });
     let (handled, wrong) = (HANDLED.load(Ordering::Relaxed), WRONG.load(Ordering::Relaxed));
     assert!(handled > 1_000 && wrong == 0, "{handled} handlers read, {wrong} of them wrongly");
@@ -222,6 +244,7 @@ fn both_sides_of_a_fork_balance() {
                 retire(kernel, cache);
             });
         }
+        let _stop = Stop(&stop);
         while kernel.caches().made() < 4 {
             thread::yield_now();
         }
@@ -246,7 +269,6 @@ fn both_sides_of_a_fork_balance() {
             let balance = kernel.crossfoot(None).expect("the kernel has started");
             assert!(balance.failures.is_empty() && balance.complete, "round {round}");
         }
-        stop.store(true, Ordering::Relaxed);
     });
     balanced(kernel, None);
     empty(kernel);

@@ -125,7 +125,7 @@ fn a_hook_sees_each_call_before_it_happens_and_may_hold_it() {
         let sim = sim.clone();
         std::thread::spawn(move || call!(sim, used(base, PAGE)))
     };
-    assert_eq!(wait_for_arrival.recv_timeout(Duration::from_secs(10)), Ok((base, PAGE)));
+    assert_eq!(wait_for_arrival.recv_timeout(Duration::from_secs(60)), Ok((base, PAGE)));
     assert_eq!(sim.state_at(base), State::Prepared);
     assert!(sim.alloc(PAGE).is_ok(), "others go on meanwhile");
     go.send(()).unwrap();
