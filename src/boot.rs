@@ -203,6 +203,7 @@ impl<O: Os> Kernel<O> {
         let trace = self.trace.lock();
         let balance = mem_stats::crossfoot(caches, cache);
         drop((trace, sysmon));
+        balance.refuse_changed();
         self.leave_reading();
         Some(balance)
     }
@@ -213,10 +214,13 @@ impl<O: Os> Kernel<O> {
     /// As for [`mem_stats::crossfoot_quiet`].
     pub unsafe fn crossfoot_quiet(&self, cache: Option<&Cache>) -> Option<Balance> {
         let caches = self.started()?;
-        let _sysmon = self.sysmon.lock();
-        let _trace = self.trace.lock();
+        let sysmon = self.sysmon.lock();
+        let trace = self.trace.lock();
         // SAFETY: the caller's promise.
-        Some(unsafe { mem_stats::crossfoot_quiet(caches, cache) })
+        let balance = unsafe { mem_stats::crossfoot_quiet(caches, cache) };
+        drop((trace, sysmon));
+        balance.refuse_changed();
+        Some(balance)
     }
 
     /// One consistent snapshot. `None` before start-up. Takes the books' lock; never waits for an allocating

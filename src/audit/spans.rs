@@ -371,7 +371,8 @@ impl<'a> Walk<'a> {
             if record != 0 {
                 bytes = bytes.saturating_add(self.bytes_of(record, sum)?);
             }
-            tail = self.process.word(tail.wrapping_add(places.object_extra))?;
+            // The second bit says that the batch has one object.
+            tail = self.process.word(tail.wrapping_add(places.object_extra))? & !2;
         }
         Ok(bytes)
     }

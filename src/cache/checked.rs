@@ -11,11 +11,11 @@ use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 use super::record::Cache;
 use super::refill::Hand;
 use crate::central::Central;
-use crate::config::MIN_ALIGN;
+use crate::local;
 use crate::os::Os;
 use crate::report;
 use crate::size_class::Class;
-use crate::span::{Object, Span};
+use crate::span::Changed;
 use crate::system_stack;
 use crate::units::Addr;
 
@@ -53,7 +53,8 @@ impl Cache {
         if !self.checked.get() {
             return Inside(None);
         }
-        if self.inside.load(Ordering::Relaxed) {
+        // A handler of the signal that ends the process may be here: it was told.
+        if self.inside.load(Ordering::Relaxed) && !local::is_dying() {
             tell_reentered(function());
         }
         self.inside.store(true, Ordering::Relaxed);
@@ -92,7 +93,7 @@ impl Cache {
             }
             // SAFETY: the current span is alive while it is current.
             if let Some(span) = unsafe { state.current.get().as_ref() } {
-                refuse_changed(span, &hand);
+                hand.followed(span).unwrap_or_else(|changed| changed.abort());
             }
             state.stock.set(hand);
         }
@@ -101,54 +102,14 @@ impl Cache {
         let next = unsafe { (*hand.first).next.get() };
         // SAFETY: as above.
         if let Some(span) = unsafe { state.current.get().as_ref() }
-            && !(leads_on(span, next, hand.count - 1) && span.begin(Addr::of(hand.first)))
+            && !(span.leads_on(next, hand.count - 1) && span.begin(Addr::of(hand.first)))
         {
-            tell_changed(hand.first);
+            Changed::Object(hand.first.addr()).abort();
         }
         state.stock.set(Hand { first: next, count: hand.count - 1 });
         self.slots[class.index()].allocs.count();
         hand.first.cast()
     }
-}
-
-/// Ends the process where a free object's link is not what it was made to be: then somebody wrote to it.
-pub(super) fn refuse_changed(span: &Span, hand: &Hand) {
-    if !leads_on(span, hand.first, hand.count) {
-        // The head came with objects that another thread freed, from memory that somebody wrote to.
-        span.tell_changed();
-    }
-    let mut object = hand.first;
-    for left in (0..hand.count).rev() {
-        // SAFETY: `leads_on` saw this one to be an object of the span, which can be read.
-        let next = unsafe { (*object).next.get() };
-        if !leads_on(span, next, left) {
-            tell_changed(object);
-        }
-        object = next;
-    }
-}
-
-/// Whether `next` can be the link to `left` more free objects of `span`.
-fn leads_on(span: &Span, next: *mut Object, left: u32) -> bool {
-    let at = Addr::of(next);
-    match left {
-        0 => next.is_null(),
-        _ => {
-            at.is_aligned(MIN_ALIGN)
-                && span.is_inside(at)
-                && span.is_object(at)
-                && (span.live().is_none() || span.is_freed(at))
-        }
-    }
-}
-
-/// Says that a free object was written to, and ends the process.
-#[cold]
-pub(super) fn tell_changed(object: *mut Object) -> ! {
-    report::fatal(format_args!(
-        "crossfoot: malloc: the object at {:#x} was written to after it was freed",
-        object.addr()
-    ))
 }
 
 #[cold]

@@ -2,13 +2,12 @@
 
 use core::sync::atomic::Ordering;
 
-use super::checked::refuse_changed;
 use super::record::Cache;
 use super::refill::Hand;
 use crate::central::Central;
 use crate::os::Os;
 use crate::size_class::Class;
-use crate::span::{Object, Place, Span};
+use crate::span::{Followed, Object, Place, Span};
 
 impl Cache {
     /// Opens the cache for a thread that adopts it. Whoever frees through it is told by its address, until
@@ -52,13 +51,11 @@ impl Cache {
         if let Some(span) = unsafe { state.current.replace(core::ptr::null()).as_ref() } {
             let hand = self.slots[class.index()].head.replace(core::ptr::null_mut());
             let stock = state.stock.replace(Hand::EMPTY);
-            if stock.count != 0 {
-                refuse_changed(span, &stock);
-            }
-            // SAFETY: the slot's and the stock's objects are the current span's.
-            unsafe {
-                put_back(span, hand);
-                put_back(span, stock.first);
+            // At most one of the two has objects, and none that is not out.
+            let in_hand = span.follow(hand, span.outstanding());
+            let lists = [(hand, in_hand), (stock.first, stock.followed(span))];
+            for (first, followed) in lists {
+                put_back(span, first, &followed.unwrap_or_else(|changed| changed.abort()));
             }
             span.place.set(Place::Partial);
             state.partial.push(span);
@@ -74,22 +71,12 @@ impl Cache {
     }
 }
 
-/// Puts objects that were never allocated back on their span's list, which are no frees to be counted.
-///
-/// # Safety
-/// The objects from `hand` on are free ones of `span`, in the owner's hand.
-unsafe fn put_back(span: &Span, hand: *mut Object) {
-    // SAFETY: objects in hand are free memory with a link.
-    let Some(mut last) = (unsafe { hand.as_ref() }) else { return };
-    let (mut count, mut sum) = (1, hand.addr() as u64);
-    // The list goes over as it is: its objects are looked at, and one of them is written to.
-    // SAFETY: as above.
-    while let Some(next) = unsafe { last.next.get().as_ref() } {
-        last = next;
-        count += 1;
-        sum = sum.wrapping_add(core::ptr::from_ref(next).addr() as u64);
-    }
-    last.next.set(span.free.replace(hand));
-    span.out.set(span.out.get().wrapping_sub(sum));
-    span.accounted.set(span.accounted.get().wrapping_add(count));
+/// Puts a list of objects that were never allocated back on their span's list, which are no frees to be counted. Owner
+/// only.
+fn put_back(span: &Span, first: *mut Object, list: &Followed) {
+    // SAFETY: null, or a free object of the span, which the list was followed to.
+    let Some(last) = (unsafe { list.last.as_ref() }) else { return };
+    last.next.set(span.free.replace(first));
+    span.out.set(span.out.get().wrapping_sub(list.sum));
+    span.accounted.set(span.accounted.get().wrapping_add(list.count));
 }

@@ -9,13 +9,45 @@ use crate::span::{Batch, Link};
 use crate::sync::{AtomicPtr, Ordering, constant};
 
 /// Batches on their way to the owner, the last one first. A batch is known by its tail, whose `next` is
-/// the head, and whose `extra` is the next batch's tail. The head's `extra` is the sum of the addresses, unless it is the
-/// tail too.
+/// the head, and whose `extra` is the next batch's tail, and [`SINGLE`] if head and tail are one object. The head's `extra`
+/// is the sum of the addresses, unless it is the tail too.
+///
+/// All of that lies in free objects, where a program that writes to freed memory changes it: the owner looks at each
+/// word by [`Look`] before it is followed.
 ///
 /// All-zero bytes are an inbox that is closed.
 #[repr(align(128))]
 pub struct Inbox<L> {
     first: AtomicPtr<L>,
+}
+
+/// In a tail's `extra`: the batch has one object, so that a tail that leads to itself by a program's write is told from
+/// one that should.
+pub const SINGLE: u64 = 2;
+
+/// What the owner of an inbox knows of the objects in it.
+pub trait Look<L> {
+    /// The span of a batch.
+    type Span;
+    /// What the owner says of an object that was changed.
+    type Changed;
+
+    /// The span of the object at `tail`, if it can be a free object. Any address may be asked for.
+    fn span(&self, tail: *mut L) -> Option<Self::Span>;
+    /// Whether the object at `head` can be a free object of `span`. Any address may be asked for.
+    fn is_of(&self, span: &Self::Span, head: *mut L) -> bool;
+    /// Whether `sum` can be that of at least two objects of `span`.
+    fn is_sum(&self, span: &Self::Span, sum: u64) -> bool;
+    /// The object at this address was written to since it was freed.
+    fn changed(&self, object: *mut L) -> Self::Changed;
+}
+
+/// A batch, and its span as [`Look`] has it.
+pub struct Arrived<L, S> {
+    /// The batch.
+    pub batch: Batch<L>,
+    /// Its span.
+    pub span: S,
 }
 
 impl<L: Link> Inbox<L> {
@@ -50,6 +82,7 @@ impl<L: Link> Inbox<L> {
             // SAFETY: the objects are ours until the exchange succeeds.
             unsafe { (*batch.head).set_extra(batch.sum) };
         }
+        let single = if batch.head == batch.tail { SINGLE } else { 0 };
         let mut first = self.first.load(Ordering::Relaxed);
         loop {
             if first == Self::CLOSED {
@@ -58,7 +91,7 @@ impl<L: Link> Inbox<L> {
             // SAFETY: the tail is ours until the exchange succeeds.
             unsafe {
                 (*batch.tail).set_next(batch.head);
-                (*batch.tail).set_extra(first.expose_provenance() as u64);
+                (*batch.tail).set_extra(first.expose_provenance() as u64 | single);
             }
             // Release: the owner sees the links and everything that was done to the objects.
             match self.first.compare_exchange(first, batch.tail, Ordering::Release, Ordering::Relaxed) {
@@ -69,61 +102,89 @@ impl<L: Link> Inbox<L> {
     }
 
     /// Takes all batches, and leaves the inbox empty. Calls `f` for each. The owner calls it.
-    pub fn take(&self, f: impl FnMut(Batch<L>)) {
-        self.take_and_leave(Self::EMPTY, |_, _| (), f);
+    pub fn take<W: Look<L>>(&self, look: &W, f: impl FnMut(Arrived<L, W::Span>)) -> Result<(), W::Changed> {
+        self.take_and_leave(Self::EMPTY, look, f)
     }
 
     /// Takes all batches, and leaves the inbox closed. Calls `f` for each. The owner calls it.
-    pub fn close(&self, f: impl FnMut(Batch<L>)) {
-        self.take_and_leave(Self::CLOSED, |_, _| (), f);
+    pub fn close<W: Look<L>>(&self, look: &W, f: impl FnMut(Arrived<L, W::Span>)) -> Result<(), W::Changed> {
+        self.take_and_leave(Self::CLOSED, look, f)
     }
 
-    /// As [`Inbox::take`], or [`Inbox::close`] if it is to stay `closed`. Before anything is read of an object, `look`
-    /// gets the object that led there, if one did, and this one.
-    pub fn take_looking(&self, closed: bool, look: impl Fn(*mut L, *mut L), f: impl FnMut(Batch<L>)) {
-        self.take_and_leave(if closed { Self::CLOSED } else { Self::EMPTY }, look, f);
-    }
-
-    fn take_and_leave(&self, leave: *mut L, look: impl Fn(*mut L, *mut L), mut f: impl FnMut(Batch<L>)) {
+    #[inline]
+    fn take_and_leave<W: Look<L>>(
+        &self,
+        leave: *mut L,
+        look: &W,
+        f: impl FnMut(Arrived<L, W::Span>),
+    ) -> Result<(), W::Changed> {
         // Acquire: pairs with the release of each sender.
-        let mut tail = self.first.swap(leave, Ordering::Acquire);
-        let mut from = null_mut();
+        Self::follow(self.first.swap(leave, Ordering::Acquire), look, f)
+    }
+
+    /// Calls `f` for each batch. Nobody takes them meanwhile.
+    pub fn each<W: Look<L>>(&self, look: &W, f: impl FnMut(Arrived<L, W::Span>)) -> Result<(), W::Changed> {
+        // Acquire: pairs with the release of each sender.
+        Self::follow(self.first.load(Ordering::Acquire), look, f)
+    }
+
+    /// Calls `f` for the batch of `tail` and each after it, up to one of which something was changed.
+    #[inline]
+    fn follow<W: Look<L>>(
+        mut tail: *mut L,
+        look: &W,
+        mut f: impl FnMut(Arrived<L, W::Span>),
+    ) -> Result<(), W::Changed> {
+        let mut from = tail;
+        let mut trail = Trail { mark: null_mut(), steps: 0, next: 1 };
         while tail != Self::EMPTY && tail != Self::CLOSED {
-            look(from, tail);
-            // SAFETY: every tail in the inbox is a free object with its links written by `send`.
-            let (head, next) = unsafe { ((*tail).next(), (*tail).extra()) };
-            if head != tail {
-                look(tail, head);
+            let Some(span) = look.span(tail).filter(|_| !trail.comes_round(tail)) else {
+                return Err(look.changed(from));
+            };
+            // SAFETY: an object, which can be read. Acquire above: as `send` wrote it.
+            let (head, extra) = unsafe { ((*tail).next(), (*tail).extra()) };
+            if (head == tail) != (extra & SINGLE != 0) || head != tail && !look.is_of(&span, head) {
+                return Err(look.changed(tail));
+            }
+            let next = core::ptr::with_exposed_provenance_mut((extra & !SINGLE) as usize);
+            // Nothing is sent to a closed inbox.
+            if next == Self::CLOSED {
+                return Err(look.changed(tail));
             }
             // It is on its way while this batch is looked at.
-            L::prefetch(core::ptr::without_provenance_mut(next as usize));
-            // SAFETY: so is every head.
-            f(Batch { head, tail, sum: unsafe { sum(head, tail) } });
+            L::prefetch(next);
+            // SAFETY: as above.
+            let sum = if head == tail { tail.addr() as u64 } else { unsafe { (*head).extra() } };
+            if head != tail && !look.is_sum(&span, sum) {
+                return Err(look.changed(head));
+            }
+            f(Arrived { batch: Batch { head, tail, sum }, span });
             from = tail;
-            tail = core::ptr::with_exposed_provenance_mut(next as usize);
+            tail = next;
         }
-    }
-
-    /// Calls `f` for each batch's tail and sum. Nobody takes them meanwhile.
-    pub fn each(&self, mut f: impl FnMut(*mut L, u64)) {
-        // Acquire: pairs with the release of each sender.
-        let mut tail = self.first.load(Ordering::Acquire);
-        while tail != Self::EMPTY && tail != Self::CLOSED {
-            // SAFETY: every tail in the inbox is a free object with its links written by `send`, and so is every head.
-            let (next, sum) = unsafe { ((*tail).extra(), sum((*tail).next(), tail)) };
-            f(tail, sum);
-            tail = core::ptr::with_exposed_provenance_mut(next as usize);
-        }
+        Ok(())
     }
 }
 
-/// The sum of the addresses of a batch in an inbox.
-///
-/// # Safety
-/// Both are objects as [`Inbox::send`] wrote them.
-unsafe fn sum<L: Link>(head: *mut L, tail: *mut L) -> u64 {
-    // SAFETY: the caller's promise.
-    if head == tail { tail.addr() as u64 } else { unsafe { (*head).extra() } }
+/// Finds out that a way comes round to where it was, as far back as the way is long: one that goes on for ever does.
+struct Trail<L> {
+    /// Where the way was at the last power of two.
+    mark: *mut L,
+    steps: usize,
+    next: usize,
+}
+
+impl<L> Trail<L> {
+    #[inline]
+    fn comes_round(&mut self, at: *mut L) -> bool {
+        let round = at == self.mark;
+        self.steps += 1;
+        if self.steps == self.next {
+            self.mark = at;
+            self.next *= 2;
+        }
+        round
+    }
 }
 
 /// The ways that a batch of one span can go.

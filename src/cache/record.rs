@@ -12,7 +12,7 @@ use crate::account::{Tallies, Tally, Writer};
 use crate::config::MIN_ALIGN;
 use crate::heap::Client;
 use crate::size_class::{CLASSES, Class, QUICK_MAX};
-use crate::span::{NO_TOKEN, Object, Place, Span, SpanList};
+use crate::span::{Changed, NO_TOKEN, Object, Place, Span, SpanList};
 
 /// What every allocation of a class touches.
 #[repr(C)]
@@ -239,16 +239,14 @@ impl Cache {
         self.classes.iter().all(is_empty)
     }
 
-    /// How many objects of each list of `class` are in the cache's hand. Owner only.
-    pub fn in_hand(&self, class: Class) -> usize {
-        let mut n = self.classes[class.index()].stock.get().count as usize;
-        let mut p = self.slots[class.index()].head.get();
-        // SAFETY: the slot's list consists of free objects of the current span.
-        while let Some(object) = unsafe { p.as_ref() } {
-            n += 1;
-            p = object.next.get();
-        }
-        n
+    /// How many objects of `class` are in the cache's hand. Owner only, or with all threads outside the allocator.
+    pub fn in_hand(&self, class: Class) -> Result<usize, Changed> {
+        let state = &self.classes[class.index()];
+        // SAFETY: the current span is alive while it is current.
+        let Some(span) = (unsafe { state.current.get().as_ref() }) else { return Ok(0) };
+        let slot = span.follow(self.slots[class.index()].head.get(), span.outstanding())?;
+        let stock = state.stock.get().followed(span)?;
+        Ok((slot.count + stock.count) as usize)
     }
 
     /// Whether the cache's spans and lists make sense. Owner only; for checked builds.
@@ -257,14 +255,14 @@ impl Cache {
             let state = &self.classes[class.index()];
             // SAFETY: the current span is alive while it is current.
             let current = unsafe { state.current.get().as_ref() };
-            let hand = self.in_hand(class) as u32;
+            let has_hand = !self.slots[class.index()].head.get().is_null() || state.stock.get().count != 0;
             let current_ok = current.is_none_or(|s| {
                 s.is_valid()
                     && s.place.get() == Place::Current
                     && s.owner() == self.as_owner()
-                    && hand <= s.outstanding()
+                    && self.in_hand(class).is_ok()
             });
-            current_ok && (current.is_some() || hand == 0)
+            current_ok && (current.is_some() || !has_hand)
         })
     }
 }

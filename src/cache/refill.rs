@@ -5,7 +5,7 @@ use crate::central::Central;
 use crate::config::CARVE_BYTES;
 use crate::os::Os;
 use crate::size_class::Class;
-use crate::span::{Object, Place, Span};
+use crate::span::{Changed, Followed, Object, Place, Span};
 
 /// Free objects of one span that go into a cache's hand: a list of `count`.
 #[derive(Clone, Copy)]
@@ -20,6 +20,11 @@ impl Hand {
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_null()
+    }
+
+    /// Follows the list, of free objects of `span`: it has exactly `count` of them. Owner only.
+    pub(super) fn followed(&self, span: &Span) -> Result<Followed, Changed> {
+        span.follow_exactly(self.first, self.count)
     }
 }
 

@@ -6,15 +6,14 @@
 use core::mem::offset_of;
 use core::ptr::null_mut;
 
-use super::checked::tell_changed;
-use super::inbox::{Owner, Ways, forward};
+use super::inbox::{Arrived, Look, Owner, Ways, forward};
 use super::record::Cache;
 use crate::account::Count;
 use crate::central::{Central, receive};
 use crate::local::NOTHING_BYTES;
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
-use crate::span::{Kind, Object, Place, Span};
+use crate::span::{Changed, Kind, Object, Place, Span};
 use crate::units::{Addr, KIB};
 
 /// A batch of free objects.
@@ -264,10 +263,10 @@ impl Cache {
         unsafe { forward(&Home { cache: self, central, span }, &Batch { head, tail, sum }) };
     }
 
-    /// Calls `f` for everything that was sent to this cache and not taken in: an object of each batch, and
-    /// the sum of its objects' addresses. Owner only.
-    pub fn each_arrived(&self, f: impl FnMut(*mut Object, u64)) {
-        self.inbox.each(f);
+    /// Calls `f` for everything that was sent to this cache and not taken in: how many objects of which span. Owner
+    /// only, or with all threads outside the allocator.
+    pub fn each_arrived<O: Os>(&self, central: &Central<O>, mut f: impl FnMut(&Span, u32)) -> Result<(), Changed> {
+        self.inbox.each(&Known { central }, |arrived| f(arrived.span, arrived.span.count_of(arrived.batch.sum)))
     }
 
     /// Whether it is time to [`settle`](Cache::settle), at one of so many refills.
@@ -325,29 +324,20 @@ impl Cache {
 
     #[inline(never)]
     fn take_all<O: Os>(&self, central: &Central<O>, closed: bool) {
-        let take_in = |batch| self.take_in(central, &batch);
-        if self.is_checked() {
-            self.inbox.take_looking(closed, |from, tail| look(central, from, tail), take_in);
-        } else if closed {
-            self.inbox.close(take_in);
-        } else {
-            self.inbox.take(take_in);
-        }
-    }
-
-    fn take_in<O: Os>(&self, central: &Central<O>, batch: &Batch) {
-        // The objects are outstanding, so their span is alive and in the page map.
-        if let Some(span) = central.heap().span_of(Addr::of(batch.tail)) {
+        let look = Known { central };
+        let take_in = |Arrived { batch, span }: Arrived<Object, &Span>| {
             // SAFETY: what was in the inbox is free objects of the span, and this cache's now.
-            unsafe { forward(&Home { cache: self, central, span }, batch) };
-        }
+            unsafe { forward(&Home { cache: self, central, span }, &batch) };
+        };
+        let taken = if closed { self.inbox.close(&look, take_in) } else { self.inbox.take(&look, take_in) };
+        taken.unwrap_or_else(|changed| changed.abort());
     }
 
     /// Puts a batch on the list of a span that this cache owns.
     fn received<O: Os>(&self, central: &Central<O>, span: &Span, batch: &Batch) {
         let class = span.class();
         // SAFETY: the batch's objects are this span's, and the span is ours.
-        let count = unsafe { receive(span, batch) };
+        let count = unsafe { receive(span, batch) }.unwrap_or_else(|changed| changed.abort());
         central.heap().books().count(self.writer(), class, Count::Received, count as usize);
         let state = &self.classes[class.index()];
         match span.place.get() {
@@ -366,12 +356,33 @@ impl Cache {
     }
 }
 
-/// Ends the process where `tail`, to which the free object `from` led, is no free object: then somebody wrote to that one.
-#[cold]
-fn look<O: Os>(central: &Central<O>, from: *mut Object, tail: *mut Object) {
-    let addr = Addr::of(tail);
-    let span = central.heap().span_of(addr).filter(|span| span.kind() == Kind::Small);
-    if !span.is_some_and(|span| span.is_object(addr) && (span.live().is_none() || span.is_freed(addr))) {
-        tell_changed(from);
+/// What a kernel knows of objects that come home.
+struct Known<'a, O: Os> {
+    central: &'a Central<O>,
+}
+
+impl<'a, O: Os> Look<Object> for Known<'a, O> {
+    type Span = &'a Span;
+    type Changed = Changed;
+
+    #[inline]
+    fn span(&self, tail: *mut Object) -> Option<&'a Span> {
+        let addr = Addr::of(tail);
+        self.central.heap().span_of(addr).filter(|span| span.kind() == Kind::Small && span.may_be_free(addr))
+    }
+
+    #[inline]
+    fn is_of(&self, span: &&'a Span, head: *mut Object) -> bool {
+        span.may_be_free(Addr::of(head))
+    }
+
+    #[inline]
+    fn is_sum(&self, span: &&'a Span, sum: u64) -> bool {
+        span.count_of_batch(sum, 2).is_some()
+    }
+
+    #[cold]
+    fn changed(&self, object: *mut Object) -> Changed {
+        Changed::Object(object.addr())
     }
 }

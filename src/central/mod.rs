@@ -18,7 +18,7 @@ use crate::heap::{Client, Heap, Use};
 use crate::lock::{Apart, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
-use crate::span::{Batch, Object, Place, Span, SpanList};
+use crate::span::{Batch, Changed, Object, Place, Span, SpanList};
 
 /// One class's spans.
 struct Spans {
@@ -146,6 +146,10 @@ impl<O: Os> Central<O> {
     /// all frees into it.
     pub fn retire(&self, client: &Client, span: &Span) {
         debug_assert!(span.out.get() == 0);
+        if span.live().is_some() {
+            // Frees are validated: what was written to free objects is seen as long as it can be.
+            span.count_free().unwrap_or_else(|changed| changed.abort());
+        }
         self.heap.unwatch(span);
         // SAFETY: no object of the span is live or in transit, and it stands in no list.
         unsafe { self.heap.give_back_near(client, span, Use::Small(span.class())) };
@@ -163,7 +167,13 @@ impl<O: Os> Central<O> {
         }
         let had_room = span.has_room();
         // SAFETY: the batch's objects are free ones of this span, which is ours under the lock.
-        let received = unsafe { receive(span, batch) } as usize;
+        let received = match unsafe { receive(span, batch) } {
+            Ok(count) => count as usize,
+            Err(changed) => {
+                drop(spans);
+                changed.abort()
+            }
+        };
         self.heap.books().count(client.writer(), class, Count::Received, received);
         if span.out.get() == 0 {
             if had_room {
@@ -224,20 +234,21 @@ impl Spans {
 }
 
 /// Puts a batch on its span's free list, as returned and posted, and returns how many objects it has. Does not look at
-/// what that means for the span's place: nothing may be out afterwards.
+/// what that means for the span's place: nothing may be out afterwards. An error: more came home than is out, and
+/// nothing was done.
 ///
 /// # Safety
 /// The objects are outstanding ones of `span`, linked as the batch says; the caller owns the span.
-pub unsafe fn receive(span: &Span, batch: &Batch<Object>) -> u32 {
+pub unsafe fn receive(span: &Span, batch: &Batch<Object>) -> Result<u32, Changed> {
     let count = span.count_of(batch.sum);
     if count > span.outstanding() {
         // Somebody freed one of them twice, by another way.
-        span.tell_changed();
+        return Err(Changed::List(span.base().0));
     }
     // SAFETY: the tail is a free object, by the caller's promise.
     unsafe { (*batch.tail).next.set(span.free.get()) };
     span.free.set(batch.head);
     span.out.set(span.out.get().wrapping_sub(batch.sum));
     span.accounted.set(span.accounted.get().wrapping_add(count));
-    count
+    Ok(count)
 }

@@ -6,7 +6,7 @@ use crate::lock::{Guard, Rank, Waits};
 use crate::os::Os;
 use crate::page::CHUNK_BYTES;
 use crate::size_class::CLASSES;
-use crate::span::{Kind, Span};
+use crate::span::{Changed, Kind, Span};
 use crate::units::PAGE_SIZE;
 
 /// What a walk over every span finds. Bytes, but for counts.
@@ -30,6 +30,8 @@ pub struct Walked {
     pub spans: usize,
     /// How many span records are in use.
     pub records: usize,
+    /// The first list of free objects that a program wrote to. Its objects are not counted.
+    pub changed: Option<Changed>,
 }
 
 /// The page heap, held still.
@@ -100,7 +102,16 @@ impl Walked {
             large_objects: 0,
             spans: 0,
             records: 0,
+            changed: None,
         }
+    }
+
+    /// What was counted, or nothing, and a note, if a list was changed.
+    pub fn counted<T: Default>(&mut self, counted: Result<T, Changed>) -> T {
+        counted.unwrap_or_else(|changed| {
+            self.changed.get_or_insert(changed);
+            T::default()
+        })
     }
 
     fn add(&mut self, span: &Span, objects: bool) {
@@ -114,7 +125,8 @@ impl Walked {
                 // The owner's part of the record: nobody else writes it now, by the caller's promise.
                 self.unposted_frees[class] += u64::from(span.uncounted());
                 self.places[class] += u64::from(span.objects());
-                self.vacant[class] += u64::from(span.objects() - span.carved.get()) + span.count_free();
+                let free = self.counted(span.count_free());
+                self.vacant[class] += u64::from(span.objects().wrapping_sub(span.carved.get())) + free;
             }
         } else if matches!(kind, Kind::Large | Kind::Dead) {
             // Dead: freed, and on its way back to the heap.

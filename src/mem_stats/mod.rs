@@ -19,7 +19,6 @@ use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 use crate::span::Span;
 use crate::thread::Caches;
-use crate::units::Addr;
 use stats::Found;
 
 /// What [`crossfoot`] found.
@@ -41,6 +40,13 @@ pub struct Balance {
 }
 
 impl Balance {
+    /// Ends the process where the walk came to a list of free objects that was changed. The caller holds no lock.
+    pub fn refuse_changed(&self) {
+        if let Some(changed) = self.walked.changed {
+            changed.abort();
+        }
+    }
+
     /// The statistics of the snapshot.
     pub fn mem_stats(&self) -> MemStats {
         let mut stats = MemStats::new();
@@ -87,12 +93,19 @@ pub unsafe fn read_slow<O: Os>(caches: &Caches<O>) -> Option<(MemStats, MemStats
     let mut snapshot = Snapshot::new();
     let complete = closed && reader.read(heap.vm().os(), &mut snapshot).is_complete();
     let (mut fast, mut slow) = (MemStats::new(), MemStats::new());
+    let mut changed = None;
     if complete {
         fast.fill(&snapshot);
-        slow.fill_slowly(heap.vm().accounts(), &find(caches, walk(caches, &still, closed, true)), &snapshot);
+        let found = find(caches, walk(caches, &still, closed, true));
+        changed = found.walked.changed;
+        slow.fill_slowly(heap.vm().accounts(), &found, &snapshot);
     }
     drop((still, pool));
     reader.open();
+    drop(reader);
+    if let Some(changed) = changed {
+        changed.abort();
+    }
     complete.then_some((fast, slow))
 }
 
@@ -105,13 +118,12 @@ fn find<O: Os>(caches: &Caches<O>, walked: Walked) -> Found {
         for class in Class::all() {
             let i = class.index();
             found.allocs[i] += cache.allocs(class) as u64;
-            found.in_hand[i] += cache.in_hand(class) as u64;
+            found.in_hand[i] += found.walked.counted(cache.in_hand(class)) as u64;
         }
-        cache.each_arrived(|object, sum| {
-            if let Some(span) = caches.central().heap().span_of(Addr::of(object)) {
-                found.arrived[span.class().index()] += u64::from(span.count_of(sum));
-            }
-        });
+        let arrived = &mut found.arrived;
+        let counted =
+            cache.each_arrived(caches.central(), |span, count| arrived[span.class().index()] += u64::from(count));
+        found.walked.counted(counted);
     });
     found
 }
@@ -133,7 +145,8 @@ fn walk<O: Os>(caches: &Caches<O>, still: &Still<'_, O>, closed: bool, objects: 
     walked
 }
 
-/// Checks every identity. Objects are compared too where no other thread has a cache.
+/// Checks every identity. Objects are compared too where no other thread has a cache; the caller asks
+/// [`Balance::refuse_changed`] then.
 ///
 /// `cache` is the calling thread's, if it has one.
 pub fn crossfoot<O: Os>(caches: &Caches<O>, cache: Option<&Cache>) -> Balance {
@@ -141,7 +154,7 @@ pub fn crossfoot<O: Os>(caches: &Caches<O>, cache: Option<&Cache>) -> Balance {
     unsafe { crossfoot_if(caches, cache, false) }
 }
 
-/// Checks every identity, objects too.
+/// Checks every identity, objects too. Otherwise as [`crossfoot`].
 ///
 /// # Safety
 /// No other thread allocates or frees meanwhile, and what they did happened before this call.

@@ -9,6 +9,7 @@
 //! Invariant: [`Span::is_valid`], and the page map holds a span for each page of it.
 
 mod batch;
+mod links;
 mod list;
 mod live;
 mod map;
@@ -16,6 +17,7 @@ mod record;
 mod returned;
 
 pub use batch::{Batch, Link};
+pub use links::{Changed, Followed};
 pub use list::SpanList;
 pub use live::LiveBits;
 pub use map::{MapPlaces, PageMap};

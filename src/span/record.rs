@@ -337,17 +337,6 @@ impl Span {
         !self.free.get().is_null() || self.carved.get() < self.objects()
     }
 
-    /// How many objects stand in `free`, counted one by one. Owner only.
-    pub fn count_free(&self) -> u64 {
-        let (mut n, mut p) = (0, self.free.get());
-        // SAFETY: the list consists of free objects of this span, which the owner alone changes.
-        while let Some(object) = unsafe { p.as_ref() } {
-            n += 1;
-            p = object.next.get();
-        }
-        n
-    }
-
     /// Whether the record makes sense. Owner only; for checked builds.
     pub fn is_valid(&self) -> bool {
         if self.kind() != Kind::Small {

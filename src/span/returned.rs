@@ -8,6 +8,7 @@
 //! it is not, but for the chance that two such frees make up for each other. That is looked at before a freed object
 //! is handed out again, and before the span is given back.
 
+use super::links::Changed;
 use super::record::Span;
 use crate::config::{ARENA_SIZE, MIN_ALIGN};
 use crate::report;
@@ -40,6 +41,15 @@ impl Span {
     #[inline(always)]
     pub fn count_of(&self, sum: u64) -> u32 {
         ((u128::from(sum) * u128::from(self.base_reciprocal())) >> u64::BITS) as u32
+    }
+
+    /// How many objects of this span make the sum, if there are at least `least` that do: `None` of any other number.
+    #[inline]
+    pub fn count_of_batch(&self, sum: u64, least: u32) -> Option<u32> {
+        let count = self.count_of(sum);
+        let distances = sum.wrapping_sub(u64::from(count).wrapping_mul(self.base().0 as u64));
+        let is_sum = distances <= MOST_DISTANCE as u64 && self.is_multiple(distances);
+        (is_sum && (least..=self.objects()).contains(&count)).then_some(count)
     }
 
     /// The sum of the addresses of the first `n` objects.
@@ -116,13 +126,6 @@ impl Span {
             // SAFETY: the first word of an object of the span, which can be read.
             free = unsafe { (*free).next.get() };
         }
-        self.tell_changed()
-    }
-
-    /// Says that the list of free objects is not what it was made, and ends the process.
-    #[cold]
-    #[inline(never)]
-    pub fn tell_changed(&self) -> ! {
-        report::fatal(format_args!("crossfoot: free: the list of free objects at {:#x} was changed", self.base().0))
+        Changed::List(self.base().0).abort()
     }
 }
