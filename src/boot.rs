@@ -14,14 +14,15 @@ mod ledger;
 mod reading;
 
 use core::fmt::Write;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::account::{self, Answer, Snapshot, Totals};
 use crate::audit::Places;
 use crate::cache::Cache;
 use crate::lock::{Mutex, Rank, hold_row, let_go_row};
 use crate::mem_stats::{self, Balance, MemStats};
-use crate::metrics::{FORMAT, Kept, OsFigures, Reading};
+use crate::metrics::{Kept, OsFigures, Reading};
+use crate::options::StatsPage;
 use crate::os::{Os, OsError};
 use crate::report::Line;
 use crate::span::Span;
@@ -51,6 +52,8 @@ pub struct Kernel<O: Os> {
     double_check: AtomicBool,
     /// Whether caches that are adopted from now on validate every free.
     check: AtomicBool,
+    /// What becomes of the ledger page: [`StatsPage`] as a word.
+    stats_page: AtomicU64,
 }
 
 impl<O: Os> Kernel<O> {
@@ -67,6 +70,7 @@ impl<O: Os> Kernel<O> {
             figures: Kept::new(),
             double_check: AtomicBool::new(cfg!(feature = "testing")),
             check: AtomicBool::new(false),
+            stats_page: AtomicU64::new(StatsPage::On.to_word()),
         }
     }
 
@@ -110,7 +114,7 @@ impl<O: Os> Kernel<O> {
         let first = !core::mem::replace(&mut *tried, true);
         if account::KEPT {
             // First, so that it lists all that comes from the system.
-            self.vm().open_ledger(FORMAT);
+            self.open_ledger();
         }
         // SAFETY: the caller's promise; `first` is said once.
         unsafe { self.caches.boot(first) }?;

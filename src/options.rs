@@ -38,6 +38,39 @@ pub enum Report {
     Path(heapless::Vec<u8, PATH>),
 }
 
+/// What becomes of the page that other processes read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum StatsPage {
+    /// The process makes one.
+    #[default]
+    On,
+    /// There is none.
+    Off,
+    /// The process was started with one, under these descriptors: the page, and its control words. Where they are no such
+    /// files, or another process's, it makes one.
+    HandedOver([i32; 2]),
+}
+
+impl StatsPage {
+    /// As a word.
+    pub const fn to_word(self) -> u64 {
+        match self {
+            StatsPage::On => 0,
+            StatsPage::Off => 1,
+            StatsPage::HandedOver([page, control]) => ((page as u64) << 32) | (control as u64) << 1 | 1 << 63,
+        }
+    }
+
+    /// From a word.
+    pub const fn from_word(word: u64) -> StatsPage {
+        match word {
+            0 => StatsPage::On,
+            1 => StatsPage::Off,
+            _ => StatsPage::HandedOver([(word << 1 >> 33) as i32, (word as u32 >> 1) as i32]),
+        }
+    }
+}
+
 /// The longest value of the environment variable that is read, in bytes.
 pub const LONGEST: usize = 1024;
 
@@ -59,6 +92,10 @@ pub struct Options {
     pub exit_pid: i32,
     /// `deepbind:keep`
     pub keep_deepbind: bool,
+    /// `stats_page`
+    pub stats_page: StatsPage,
+    /// `membarrier:off`
+    pub no_membarrier: bool,
 }
 
 /// A row of the table.
@@ -119,6 +156,20 @@ pub const TABLE: &[Row] = &[
         help: "Clear RTLD_DEEPBIND in calls of dlopen, so that a library opened so allocates here; keep: leave it.",
         set: |o, v| deepbind(v).map(|keep| o.keep_deepbind = keep).is_some(),
     },
+    Row {
+        name: "stats_page",
+        default: "on",
+        range: "on|off|PAGE/CONTROL",
+        help: "Keep the page that crossfoot stat reads; two numbers: descriptors of one that crossfoot run made.",
+        set: |o, v| stats_page(v).map(|page| o.stats_page = page).is_some(),
+    },
+    Row {
+        name: "membarrier",
+        default: "on",
+        range: "on|off",
+        help: "Call membarrier when statistics are read and at a fork; off: fences in the slow paths instead.",
+        set: |o, v| switch(v).map(|on| o.no_membarrier = !on).is_some(),
+    },
 ];
 
 fn switch(v: &[u8]) -> Option<bool> {
@@ -148,6 +199,17 @@ fn report(v: &[u8]) -> Option<Report> {
 
 fn format(v: &[u8]) -> Option<Format> {
     Format::ALL.iter().find(|(name, _)| name.as_bytes() == v).map(|&(_, format)| format)
+}
+
+fn stats_page(v: &[u8]) -> Option<StatsPage> {
+    if let Some(on) = switch(v) {
+        return Some(if on { StatsPage::On } else { StatsPage::Off });
+    }
+    let slash = v.iter().position(|&b| b == b'/')?;
+    let (page, control) = v.split_at(slash);
+    let is_descriptor = |&n: &i32| n < 1 << 30;
+    let page = number(page).filter(is_descriptor)?;
+    Some(StatsPage::HandedOver([page, number(control.get(1..)?).filter(is_descriptor)?]))
 }
 
 fn number(v: &[u8]) -> Option<i32> {
@@ -227,6 +289,19 @@ mod tests {
         assert!(wrong.is_empty(), "{wrong:?}");
         assert!(o.check && o.exit_format == Format::Json && o.exit_pid == 17);
         assert_eq!(o.exit_report, Report::Path(heapless::Vec::from_slice(b"/tmp/a:b").unwrap()));
+    }
+
+    #[test]
+    fn a_page_that_is_handed_over_is_named_by_two_descriptors() {
+        let (o, wrong) = parse("stats_page:100/101,membarrier:off");
+        assert!(wrong.is_empty() && o.no_membarrier, "{wrong:?}");
+        assert_eq!(o.stats_page, StatsPage::HandedOver([100, 101]));
+        for page in [StatsPage::On, StatsPage::Off, o.stats_page, StatsPage::HandedOver([(1 << 30) - 1, 0])] {
+            assert_eq!(StatsPage::from_word(page.to_word()), page);
+        }
+        for text in ["stats_page:100", "stats_page:/1", "stats_page:1/", "stats_page:-1/2", "stats_page:1/2/3"] {
+            assert_eq!(parse(text).1.len(), 1, "{text}");
+        }
     }
 
     #[test]

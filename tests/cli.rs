@@ -488,7 +488,7 @@ fn the_tables_are_printed() {
 fn wrong_arguments_are_told_in_a_line() {
     for (arguments, line) in [
         (&[][..], "no command given (see crossfoot --help)"),
-        (&["rum"], "unrecognized subcommand 'rum'; did you mean 'run'? (see crossfoot --help)"),
+        (&["runn"], "unrecognized subcommand 'runn'; did you mean 'run'? (see crossfoot --help)"),
         (
             &["run", "--format", "xml", "--report", "R", "sh"],
             "invalid value 'xml' for '--format <FORMAT>' [possible values: table, json, openmetrics] (see crossfoot --help)",

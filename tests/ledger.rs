@@ -1,5 +1,7 @@
-//! The ledger page: what other processes see of one that runs on Crossfoot, and what is left of it.
+//! The stats page: what other processes see of one that runs on Crossfoot, and what is left of it.
 
+#[path = "ledger/asking.rs"]
+mod asking;
 #[path = "ledger/attached.rs"]
 mod attached;
 mod common;
@@ -8,81 +10,16 @@ mod running;
 
 use std::fs;
 use std::io::Write as _;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use attached::Attached;
+use asking::{Other, crossfoot, figure, is_root, refused, signal, stat, until};
+use attached::{Attached, pages};
 use common::{artifacts, installed, root, run, scratch, skipped, text};
 use crossfoot::account::Failures;
 use crossfoot::ledger::layout::{self, What};
 use crossfoot::ledger::view;
-use running::{Running, program};
-
-/// How long anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Another process, killed in the end.
-struct Other(i32);
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        signal(self.0, libc::SIGKILL);
-    }
-}
-
-fn signal(pid: i32, signal: i32) {
-    // SAFETY: a signal to a process that these tests started.
-    unsafe { libc::kill(pid, signal) };
-}
-
-fn crossfoot(arguments: &[&str]) -> Output {
-    run(Command::new(&artifacts().cli).args(arguments).env_clear().env("PATH", "/usr/bin:/bin"))
-}
-
-/// What `crossfoot stat` says in JSON; the command must succeed.
-fn stat(pid: i32) -> serde_json::Value {
-    let output = crossfoot(&["stat", &pid.to_string(), "--format", "json"]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(figures["crossfoot"], "balanced");
-    assert_eq!(figures["/process/id:pid"], pid);
-    figures
-}
-
-/// The line with which `crossfoot stat` refuses; it prints nothing else and exits with status 2.
-fn refused(pid: i32) -> String {
-    let output = crossfoot(&["stat", &pid.to_string()]);
-    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(2), ""), "{}", text(&output.stderr));
-    let line = text(&output.stderr);
-    assert_eq!(line.lines().count(), 1, "{line}");
-    line.trim_end().to_owned()
-}
-
-fn figure(figures: &serde_json::Value, metric: &str) -> i64 {
-    figures[metric].as_i64().unwrap_or_else(|| panic!("no {metric} in {figures:#}"))
-}
-
-/// Waits until this is so.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !is_so() {
-        assert!(since.elapsed() < PATIENCE, "{what}: not in {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// The numbers of the segments of a ledger's size that a process has attached.
-fn segments(pid: i32) -> Vec<String> {
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
-    let lines = maps.lines().filter(|line| line.ends_with("/SYSV00000000 (deleted)"));
-    lines.filter_map(|line| line.split_whitespace().nth(4).map(str::to_owned)).collect()
-}
-
-/// Whether the system has a segment of this number.
-fn exists(segment: &str) -> bool {
-    let table = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
-    table.lines().any(|line| line.split_whitespace().nth(1) == Some(segment))
-}
+use running::Running;
 
 #[test]
 fn one_that_works_is_seen_while_it_works() {
@@ -95,7 +32,7 @@ fn one_that_works_is_seen_while_it_works() {
         until("it allocates on", || objects(&stat(process.pid())) > first + 100_000);
         let figures = stat(process.pid());
         assert!(figure(&figures, "/stats/age:nanoseconds") < 5_000_000_000, "{figures:#}");
-        assert_eq!(figure(&figures, "/memory/classes/metadata/ledger:bytes"), layout::SIZE as i64);
+        assert_eq!(figure(&figures, "/memory/classes/metadata/ledger:bytes"), layout::SIZE as i64 + 4096);
     }
 }
 
@@ -122,13 +59,14 @@ fn after_a_fork_both_are_seen() {
     let child = Other(process.number("child"));
     let has_one = || crossfoot(&["stat", &child.0.to_string()]).status.success();
     until("the child has a page of its own", has_one);
-    let spans = |pid| figure(&stat(pid), "/memory/classes/heap/unused:bytes");
-    until("the child allocates", || spans(child.0) > spans(process.pid()));
-    let (own, inherited) = (segments(process.pid()), segments(child.0));
+    let objects = |pid| figure(&stat(pid), "/gc/heap/allocs:objects");
+    until("the child allocates", || objects(child.0) > objects(process.pid()) + 10_000);
+    let (own, inherited) = (pages(process.pid()), pages(child.0));
     assert_eq!((own.len(), inherited.len()), (1, 1));
     assert_ne!(own, inherited);
+    let maps = fs::read_to_string(format!("/proc/{}/maps", child.0)).expect("it is there");
+    assert_eq!(maps.lines().filter(|line| line.contains("/memfd:crossfoot-")).count(), 2, "{maps}");
     process.kill();
-    until("the parent's page is gone", || !exists(&own[0]));
     assert!(figure(&stat(child.0), "/memory/classes/metadata/ledger:bytes") > 0);
 }
 
@@ -138,58 +76,43 @@ fn after_a_fork_without_a_word_nobody_writes_to_the_others_page() {
     let first = process.says();
     let (said, other) = (process.says(), first.starts_with("child"));
     let child = Other((if other { &first } else { &said })["child ".len()..].parse().expect("a number"));
-    let page = segments(process.pid());
+    let page = pages(process.pid());
     let line = refused(child.0);
-    assert!(line.contains(&format!("has the ledger page of process {} still", process.pid())), "{line}");
+    assert!(line.contains(&format!("has the stats page of process {} still", process.pid())), "{line}");
     let before = stat(process.pid());
     signal(child.0, libc::SIGCONT);
     assert_eq!(process.says(), "allocated");
     let objects = |figures: &serde_json::Value| figure(figures, "/gc/heap/allocs:objects");
     assert!(objects(&stat(child.0)) > objects(&before) + 10_000);
     let after = stat(process.pid());
-    assert_eq!((objects(&after), segments(process.pid())), (objects(&before), page));
+    assert_eq!((objects(&after), pages(process.pid())), (objects(&before), page));
 }
 
 #[test]
 fn a_child_in_the_parent_s_memory_takes_no_page() {
     let Some(mut process) = Running::doing(&["objects", "vfork", "vfork", "objects", "ready", "sleep"]) else { return };
     assert_eq!(process.says(), "ready");
-    assert_eq!(segments(process.pid()).len(), 1);
+    assert_eq!(pages(process.pid()).len(), 1);
     stat(process.pid());
-}
-
-#[test]
-fn a_child_in_the_parent_s_memory_takes_no_page_while_somebody_reads() {
-    let Some(mut process) = Running::doing(&["objects", "ready", "line", "vfork", "ready", "sleep"]) else { return };
-    assert_eq!(process.says(), "ready");
-    let number = segments(process.pid()).remove(0).parse().expect("a number");
-    // SAFETY: a new mapping at an address of the system's choice, for reading.
-    let page = unsafe { libc::shmat(number, std::ptr::null(), libc::SHM_RDONLY) };
-    assert_ne!(page.addr(), usize::MAX, "the page can be attached");
-    process.child.stdin.as_mut().expect("piped").write_all(b"\n").expect("it reads");
-    assert_eq!(process.says(), "ready");
-    assert_eq!(segments(process.pid()).len(), 1);
-    stat(process.pid());
-    // SAFETY: attached above, and nobody uses it any more.
-    unsafe { libc::shmdt(page) };
 }
 
 #[test]
 fn nothing_is_left_of_one_that_was_killed_or_became_another() {
     let Some(mut process) = Running::doing(&["churn1", "ready", "sleep"]) else { return };
     assert_eq!(process.says(), "ready");
-    until("it has a page", || segments(process.pid()).len() == 1);
-    let segment = segments(process.pid()).remove(0);
-    assert!(exists(&segment));
+    until("it has a page", || pages(process.pid()).len() == 1);
+    // What was mapped before stays readable.
+    let page = Attached::of(process.pid());
+    until("it writes a reading", || page.reading().is_some());
     process.kill();
-    assert!(!exists(&segment), "the segment of a process that was killed");
+    assert!(page.reading().is_some_and(|(reading, _)| reading.pid == process.pid() as u64));
     assert_eq!(refused(process.pid()), format!("crossfoot: no process {}", process.pid()));
 
     let Some(mut process) = Running::doing(&["objects", "ready", "line", "exec"]) else { return };
     assert_eq!(process.says(), "ready");
-    let segment = segments(process.pid()).remove(0);
+    assert_eq!(pages(process.pid()).len(), 1);
     process.child.stdin.as_mut().expect("piped").write_all(b"\n").expect("it reads");
-    until("the segment is gone", || !exists(&segment));
+    until("the page is gone", || pages(process.pid()).is_empty());
     let line = refused(process.pid());
     assert!(line.ends_with("does not run on Crossfoot, or has not allocated yet"), "{line}");
 }
@@ -207,16 +130,6 @@ fn others_are_refused_in_a_line() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert_eq!(text(&output.stderr).lines().count(), 1, "{arguments:?}");
     }
-}
-
-/// Whether this is the superuser's process, which is told aloud if not.
-fn is_root(what: &str) -> bool {
-    // SAFETY: it only answers.
-    let root = unsafe { libc::geteuid() } == 0;
-    if !root {
-        skipped(&format!("a superuser, for {what}"));
-    }
-    root
 }
 
 #[test]
@@ -250,7 +163,8 @@ fn nobody_is_traced_or_stopped_or_signalled() {
         return skipped("a system on which strace may trace");
     }
     let log = fs::read_to_string(log).expect("strace wrote its log");
-    assert!(log.contains("shmat(") && log.contains(&format!("/proc/{}/maps", process.pid())), "{log}");
+    assert!(log.contains(&format!("/proc/{}/fd/1", process.pid())), "{log}");
+    assert!(log.contains("MAP_SHARED"), "{log}");
     for call in ["ptrace(", "process_vm_", "kill(", "pidfd_", "/mem\"", "process_madvise("] {
         assert!(!log.contains(call), "{call} in {log}");
     }
@@ -352,33 +266,6 @@ fn isolated_heaps_are_listed() {
     crossfoot::global::retire_cache();
 }
 
-/// The program in namespaces of its own, started by this shell line with `$@` as the program and its arguments.
-fn apart(line: &str) -> Option<Running> {
-    let (unshare, program) = (installed("unshare")?, program()?);
-    if !is_root("a namespace") {
-        return None;
-    }
-    let mut command = Command::new(unshare);
-    command.args(["--ipc", "sh", "-c", line, "sh", "env", "-i"]);
-    command.arg(format!("LD_PRELOAD={}", artifacts().so.display())).arg(program).args(["objects", "ready", "sleep"]);
-    Some(Running::start(command))
-}
-
-#[test]
-fn one_in_another_namespace_and_one_without_segments_are_read_through_their_memory() {
-    for (line, name) in
-        [("exec \"$@\"", "SYSV00000000"), ("echo 0 > /proc/sys/kernel/shmmni && exec \"$@\"", "memfd:crossfoot-ledger")]
-    {
-        let Some(mut process) = apart(line) else { return };
-        if process.says() != "ready" {
-            return skipped("a system on which namespaces may be made");
-        }
-        let maps = fs::read_to_string(format!("/proc/{}/maps", process.pid())).expect("it is there");
-        assert!(maps.contains(name), "{maps}");
-        assert!(figure(&stat(process.pid()), "/heap/spans:spans") > 0);
-    }
-}
-
 /// Readings from outside, as fast as they can be had, beside threads that allocate.
 #[test]
 fn every_reading_beside_eight_threads_balances() {
@@ -386,7 +273,7 @@ fn every_reading_beside_eight_threads_balances() {
     assert_eq!(process.says(), "ready");
     let soaking = std::env::var_os("CROSSFOOT_SOAK").is_some();
     let (time, since) = (Duration::from_secs(if soaking { 60 } else { 2 }), Instant::now());
-    until("it has a page", || segments(process.pid()).len() == 1);
+    until("it has a page", || pages(process.pid()).len() == 1);
     let page = Attached::of(process.pid());
     let (mut read, mut last, mut different) = (0_u64, 0, 0_u64);
     while since.elapsed() < time {
@@ -424,15 +311,22 @@ fn the_document_shows_the_layout() {
         layout::VERSION,
         layout::SIZE
     );
-    for &(name, at, len, help) in layout::TABLE {
-        let name = name.trim_end_matches("_AT").to_lowercase();
-        fresh += &format!("| {} | {} | `{name}` | {help} |\n", at * 8, len * 8);
-    }
+    let rows = |table: &[(&str, usize, usize, &str)]| -> String {
+        let row = |&(name, at, len, help): &(&str, usize, usize, &str)| {
+            format!("| {} | {} | `{}` | {help} |\n", at * 8, len * 8, name.trim_end_matches("_AT").to_lowercase())
+        };
+        table.iter().map(row).collect()
+    };
+    fresh += &rows(layout::TABLE);
     fresh += &format!(
-        "\nA copy has {} bytes: at {} when its snapshot was taken, at {} the reading.\n\n| number | mapping |\n|---:|---|\n",
+        "\nA copy has {} bytes: at {} when its snapshot was taken, at {} which image wrote it, at {} the reading.\n\n\
+         Control words, in a file of their own:\n\n| offset | bytes | word | what it says |\n|---:|---:|---|---|\n{}\n\
+         | number | mapping |\n|---:|---|\n",
         layout::COPY * 8,
         layout::TAKEN * 8,
-        layout::READING * 8
+        layout::IMAGE * 8,
+        layout::READING * 8,
+        rows(layout::CONTROL_TABLE)
     );
     for what in What::ALL {
         fresh += &format!("| {} | {} |\n", what as u64, what.name());

@@ -18,6 +18,8 @@ pub enum Command {
     Audit(Audit),
     /// List the processes that run on Crossfoot.
     Ps,
+    /// Have a process give free memory back to the system.
+    Trim(Trim),
     /// Print the options.
     Options,
     /// Print the size classes.
@@ -91,6 +93,17 @@ pub struct Audit {
     pub format: crate::audit::Format,
 }
 
+/// The arguments of `trim`.
+#[derive(clap::Args, Debug)]
+pub struct Trim {
+    /// The process
+    #[arg(value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: i32,
+    /// Wait for so many seconds at most, as 0.5
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+    pub wait: f64,
+}
+
 /// A time that can be waited for.
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
@@ -119,8 +132,9 @@ enum Verb {
     Run(Run),
     /// Print the figures of a process that runs on Crossfoot
     ///
-    /// The process is not stopped, gets no signal, and need not be traced: its last reading is read from
-    /// its ledger page, which it keeps in shared memory. A process that does nothing keeps an old one.
+    /// The process is not stopped and gets no signal: its last reading is read from its stats page, which
+    /// it keeps in shared memory. A process that does nothing keeps an old one. Needs the right to read
+    /// /proc/PID/maps: that of the process's user, or of root.
     #[command(after_help = STAT_STATUS, verbatim_doc_comment)]
     Stat(Stat),
     /// List the processes that run on Crossfoot
@@ -129,6 +143,14 @@ enum Verb {
     /// bytes from the system. AGE: of these figures.
     #[command(verbatim_doc_comment)]
     Ps,
+    /// Have a process give free memory back to the system
+    ///
+    /// One of the process's threads does it, when it next allocates or frees more than a few objects: a
+    /// process that sleeps does it when it wakes up. What went back is printed. The free pages of the
+    /// heap, and those in the hands of that thread, go back, as by malloc_trim. Needs the same right as
+    /// stat.
+    #[command(after_help = TRIM_STATUS, verbatim_doc_comment)]
+    Trim(Trim),
     /// Say why each byte of a process is in memory
     ///
     /// The allocator's structures, read from the process's memory, beside what the system says of its
@@ -180,6 +202,13 @@ Exit status: the program's own, or
   126  the program cannot be executed
   127  the program is not found";
 
+const TRIM_STATUS: &str = "\
+Exit status:
+  0    the process did it
+  1    that could not be written
+  2    no such process, another user's, not on Crossfoot, or without a stats page; or wrong arguments
+  3    none of the process's threads came by in time; it is done when one does";
+
 const STAT_STATUS: &str = "\
 Exit status:
   0    the figures were printed; with --watch: the process has ended
@@ -193,6 +222,7 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, Failur
         Ok(Line { command: Verb::Run(run) }) => Ok(Command::Run(run)),
         Ok(Line { command: Verb::Stat(stat) }) => Ok(Command::Stat(stat)),
         Ok(Line { command: Verb::Ps }) => Ok(Command::Ps),
+        Ok(Line { command: Verb::Trim(trim) }) => Ok(Command::Trim(trim)),
         Ok(Line { command: Verb::Audit(audit) }) => Ok(Command::Audit(audit)),
         Ok(Line { command: Verb::Options }) => Ok(Command::Options),
         Ok(Line { command: Verb::Classes }) => Ok(Command::Classes),
@@ -274,7 +304,7 @@ mod tests {
             wrong(&["run", "--reprot", "x", "prog"]),
             "unexpected argument '--reprot' found; did you mean '--report'? (see crossfoot --help)"
         );
-        assert_eq!(wrong(&["rum"]), "unrecognized subcommand 'rum'; did you mean 'run'? (see crossfoot --help)");
+        assert_eq!(wrong(&["runn"]), "unrecognized subcommand 'runn'; did you mean 'run'? (see crossfoot --help)");
         assert_eq!(
             wrong(&["run", "--report", "x", "--format", "jsno", "prog"]),
             "invalid value 'jsno' for '--format <FORMAT>' [possible values: table, json, openmetrics]; did you mean 'json'? (see crossfoot --help)"

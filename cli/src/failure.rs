@@ -23,6 +23,8 @@ impl Failure {
     pub const NOT_FOUND: u8 = 127;
     /// What was to be printed could not be written.
     pub const NOT_WRITTEN: u8 = 1;
+    /// A process has not done what it was asked for, yet.
+    pub const NOT_DONE: u8 = 3;
     /// Nobody reads what is printed; the status that shells show for a tool that died of SIGPIPE.
     pub const CLOSED_PIPE: u8 = 128 + libc::SIGPIPE as u8;
 

@@ -2,9 +2,9 @@
 //!
 //! The rooms: `args` reads the command line; `run` puts a run together from `find` (which file is
 //! executed), `library` (where `libcrossfoot.so` is), `elf` and `refuse` (whether preloading works
-//! there) and `environment` (what the program is told); `stat` and `ps` look at processes that run, which
-//! `process` finds, and `figures` writes; `tables` prints; `man` writes the manual pages. `failure` is what ends each of them early: one line
-//! and an exit status.
+//! there) and `environment` (what the program is told); `stat`, `ps` and `trim` look at processes that run,
+//! which `process` finds, whose pages `page` opens, and `figures` writes; `hand_over` makes a page for a process
+//! to come; `tables` prints; `man` writes the manual pages. `failure` is what ends each of them early: one line and an exit status.
 
 // Rust's own start-up changes what a program inherits: it ignores SIGPIPE and opens closed standard
 // descriptors. Without it the program that `run` becomes inherits everything as it was, and a closed
@@ -18,14 +18,17 @@ mod environment;
 mod failure;
 mod figures;
 mod find;
+mod hand_over;
 mod library;
 mod man;
+mod page;
 mod process;
 mod ps;
 mod refuse;
 mod run;
 mod stat;
 mod tables;
+mod trim;
 
 use args::Command;
 
@@ -43,6 +46,7 @@ fn command() -> u8 {
         Command::Run(run) => Err(run::run(&run)),
         Command::Stat(stat) => stat::stat(&stat),
         Command::Ps => ps::ps(),
+        Command::Trim(trim) => trim::trim(&trim),
         Command::Audit(audit) => audit::audit(&audit),
         Command::Options => tables::print(&tables::options()),
         Command::Classes => tables::print(&tables::classes()),

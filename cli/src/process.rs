@@ -1,31 +1,26 @@
-//! Another process that runs on Crossfoot: its ledger page, its mappings, its memory.
+//! Another process that runs on Crossfoot: its stats page, its mappings, its memory.
 //!
-//! The page is found in `/proc/PID/maps` and attached by its number, read-only. Nothing stops the process, nothing is
-//! written to it but a control word when a fresh reading is asked for, and no right to trace it is needed. Where the page
-//! cannot be attached (another IPC namespace, or a system without System V's shared memory), it is read through
-//! `/proc/PID/mem`, for which that right is needed.
+//! The page is found among the descriptors of the process (`/proc/PID/fd`), which whoever may trace it can open, and mapped
+//! read-only; `page` does that. Nothing stops the process, and nothing is written to it but a control word when a fresh
+//! reading or a release is asked for. Where the program has closed all of its descriptors, the page is read through
+//! `/proc/PID/mem`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use kernel::ledger::layout::{
-    LIST, MAGIC, MAGIC_AT, NUMBER_AT, PLACES, PLACES_AT, PROCESS_AT, REFRESH_ANSWERED_AT, REFRESH_WANTED_AT, SIZE,
-    WORDS,
+    CONTROL_INODE_AT, LIST, MAGIC, MAGIC_AT, PLACES, PLACES_AT, PROCESS_AT, REFRESH_ANSWERED_AT, REFRESH_WANTED_AT,
+    RELEASE_ANSWERED_AT, RELEASE_WANTED_AT, RELEASED_AT, SIZE,
 };
 use kernel::ledger::view::{self, Head, Mapping, Source, Taken, Wrong};
 use kernel::metrics::{FORMAT, Reading};
 
 use crate::failure::Failure;
+use crate::page::{self, Control, Page};
 
-/// How the system names the mapping of a segment that no key leads to.
-const SEGMENT: &str = "/SYSV00000000 (deleted)";
-/// How it names that of the file that stands for one.
-const FILE: &str = "/memfd:crossfoot-ledger (deleted)";
-/// How often a fresh reading is looked for.
+/// How often an answer is looked for.
 const POLL: Duration = Duration::from_micros(100);
 
 /// Why a process cannot be looked at.
@@ -41,6 +36,8 @@ pub enum Refusal {
     NotOurs,
     /// It runs another version.
     Version,
+    /// It runs on Crossfoot, and has no page: why that may be.
+    NoPage(String),
     /// It has the page of the process that it was forked from.
     Inherited(u64),
     /// The page can be neither attached nor read.
@@ -55,11 +52,12 @@ impl Refusal {
             Refusal::OtherUser => format!("permission denied: process {pid} belongs to another user"),
             Refusal::Closed => format!("permission denied: process {pid} does not let itself be read"),
             Refusal::NotOurs => format!("process {pid} does not run on Crossfoot, or has not allocated yet"),
+            Refusal::NoPage(why) => format!("process {pid} runs on Crossfoot and has no stats page: {why}"),
             Refusal::Version => format!("process {pid} runs another version of Crossfoot than this command"),
             Refusal::Inherited(of) => {
-                format!("process {pid} has the ledger page of process {of} still, which it was forked from")
+                format!("process {pid} has the stats page of process {of} still, which it was forked from")
             }
-            Refusal::Unreadable(why) => format!("cannot read the ledger page of process {pid}: {why}"),
+            Refusal::Unreadable(why) => format!("cannot read the stats page of process {pid}: {why}"),
         })
     }
 }
@@ -73,13 +71,13 @@ pub struct Map {
     pub end: u64,
     /// As `rw-p`.
     pub rights: String,
-    /// The file's inode; of a segment, its number.
+    /// The file's inode.
     pub inode: u64,
     /// What it is of; empty: anonymous memory.
     pub name: String,
 }
 
-/// A process with a ledger page that this command understands.
+/// A process with a stats page that this command understands.
 pub struct Target {
     /// Its number.
     pub pid: i32,
@@ -87,28 +85,46 @@ pub struct Target {
 }
 
 impl Target {
-    /// Finds a process's page.
+    /// Finds a process's page. What is found stays readable when the process has ended.
     pub fn find(pid: i32) -> Result<Target, Refusal> {
+        let denied = |error: io::Error| if has_ended(pid) { Refusal::Gone } else { refused(pid, &error) };
+        let mut refusal = Refusal::NotOurs;
+        for numbers in [page::usual_numbers(), page::all_numbers(pid).map_err(denied)?] {
+            for page in numbers.into_iter().filter_map(|number| Page::open(pid, number)) {
+                match check(pid, page) {
+                    Ok(page) => return Ok(Target { pid, page }),
+                    // A file of the program's own says nothing about ours.
+                    Err(Refusal::NotOurs) => {}
+                    Err(why) => refusal = why,
+                }
+            }
+        }
+        if refusal != Refusal::NotOurs {
+            return Err(refusal);
+        }
+        Target::find_mapped(pid)
+    }
+
+    /// As [`Target::find`], where the page is not among the descriptors.
+    fn find_mapped(pid: i32) -> Result<Target, Refusal> {
         let text = fs::read_to_string(of(pid, "maps")).map_err(|error| refused(pid, &error))?;
         let maps: Vec<Map> = text.lines().filter_map(map).collect();
         if maps.is_empty() && has_ended(pid) {
             return Err(Refusal::Gone);
         }
-        let (own_namespace, mut refusal) = (same_namespace(pid), Refusal::NotOurs);
-        for map in maps.iter().filter(|map| map.end - map.start == SIZE as u64) {
-            let page = match map.name.as_str() {
-                SEGMENT if own_namespace => Segment::attach(map.inode, libc::SHM_RDONLY).map(Page::Segment),
-                SEGMENT | FILE => Memory::open(pid, map.start).map(Page::Memory),
-                _ => continue,
-            };
-            match page.map_err(|error| Refusal::Unreadable(error.to_string())).and_then(|page| check(pid, page)) {
+        let mut refusal = None;
+        for map in maps.iter().filter(|map| map.end - map.start == SIZE as u64 && page::is_page(&map.name)) {
+            let page = Page::in_memory(pid, map.start).map_err(|error| {
+                Refusal::Unreadable(format!(
+                    "the program has closed its descriptor, and its memory cannot be read: {error}"
+                ))
+            });
+            match page.and_then(|page| check(pid, page)) {
                 Ok(page) => return Ok(Target { pid, page }),
-                // A segment of the program's own says nothing about ours.
-                Err(Refusal::NotOurs) => {}
-                Err(why) => refusal = why,
+                Err(why) => refusal = Some(why),
             }
         }
-        Err(refusal)
+        Err(refusal.unwrap_or_else(|| if runs_on_it(pid, &maps) { no_page(pid) } else { Refusal::NotOurs }))
     }
 
     /// The last reading, and when it was taken. `None`: there is none yet.
@@ -120,16 +136,35 @@ impl Target {
 
     /// Asks for a fresh reading and waits for it at most this long. A process whose threads do nothing gives none.
     pub fn want_fresh(&self, patience: Duration) {
-        let Page::Segment(segment) = &self.page else { return };
-        let Ok(writable) = Segment::attach(segment.number, 0) else { return };
-        let wanted = writable.words()[REFRESH_WANTED_AT].fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        // Where it may not be asked, the last reading is all there is.
+        let _ = self.ask(REFRESH_WANTED_AT, REFRESH_ANSWERED_AT, patience);
+    }
+
+    /// Asks for free memory to be given back to the system, and waits for that at most this long. How many bytes went back;
+    /// `None`: none of the process's threads has come by. An error: it may not be asked.
+    pub fn want_release(&self, patience: Duration) -> io::Result<Option<u64>> {
+        let before = view::word(&self.page, RELEASED_AT).unwrap_or_default();
+        let done = self.ask(RELEASE_WANTED_AT, RELEASE_ANSWERED_AT, patience)?;
+        let after = view::word(&self.page, RELEASED_AT).unwrap_or_default();
+        Ok(done.then(|| after.wrapping_sub(before)))
+    }
+
+    /// Adds one to a control word and waits until the page says that it was obeyed: whether that happened.
+    fn ask(&self, word: usize, answer: usize, patience: Duration) -> io::Result<bool> {
+        let inode = view::word(&self.page, CONTROL_INODE_AT).ok_or(io::ErrorKind::NotFound)?;
+        let wanted = Control::open(self.pid, inode)?.add(word)?;
         let since = Instant::now();
-        while view::word(&self.page, REFRESH_ANSWERED_AT)
-            .is_some_and(|answered| answered.wrapping_sub(wanted) as i64 <= -1)
-            && since.elapsed() < patience
-        {
+        let is_done = || {
+            // Others may ask as well, so the answer may be further.
+            view::word(&self.page, answer).is_some_and(|answered| answered.wrapping_sub(wanted).cast_signed() >= 0)
+        };
+        while !is_done() {
+            if since.elapsed() >= patience || has_ended(self.pid) {
+                return Ok(is_done());
+            }
             std::thread::sleep(POLL);
         }
+        Ok(true)
     }
 
     /// The mappings that the process lists as the allocator's, by address, and how many bytes are not listed. `None`: they
@@ -183,7 +218,8 @@ fn has_ended(pid: i32) -> bool {
     status(pid, "State").is_none_or(|state| state.starts_with(['Z', 'X']))
 }
 
-fn map(line: &str) -> Option<Map> {
+/// Reads a line of `/proc/PID/maps`.
+pub fn map(line: &str) -> Option<Map> {
     let mut fields = line.splitn(6, ' ');
     let (start, end) = fields.next()?.split_once('-')?;
     let (rights, _offset, _device) = (fields.next()?.to_owned(), fields.next()?, fields.next()?);
@@ -193,17 +229,41 @@ fn map(line: &str) -> Option<Map> {
     Some(Map { start: number(start)?, end: number(end)?, rights, inode, name })
 }
 
-/// Whether numbers of segments mean the same to the process as to this one.
-fn same_namespace(pid: i32) -> bool {
-    let own = fs::read_link("/proc/self/ns/ipc");
-    own.is_ok_and(|own| fs::read_link(of(pid, "ns/ipc")).is_ok_and(|its| its == own))
+/// Whether a process that has no page runs on Crossfoot all the same, as far as its mappings say.
+fn runs_on_it(_pid: i32, maps: &[Map]) -> bool {
+    maps.iter().any(|map| map.name.ends_with("/libcrossfoot.so"))
+}
+
+/// Why a process on Crossfoot may have no page.
+fn no_page(pid: i32) -> Refusal {
+    let environment = fs::read(of(pid, "environ")).unwrap_or_default();
+    let mut variables = environment.split(|&b| b == 0);
+    let options = variables.find_map(|line| line.strip_prefix(b"CROSSFOOT=")).unwrap_or_default();
+    let is_off = options.split(|&b| b == b',').any(|option| option == b"stats_page:off");
+    let limits = fs::read_to_string(of(pid, "limits")).unwrap_or_default();
+    let limit = |name: &str| -> Option<u64> {
+        limits.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+    };
+    let files = limit("Max open files").filter(|&files| files < page::NUMBERS_NEEDED);
+    let size = limit("Max file size").filter(|&size| size < SIZE as u64);
+    Refusal::NoPage(if is_off {
+        "it was started with the option stats_page:off".into()
+    } else if let Some(files) = files {
+        format!("it may have {files} files open (ulimit -n)")
+    } else if let Some(size) = size {
+        format!("its files may have {size} bytes (ulimit -f)")
+    } else if status(pid, "Seccomp").is_some_and(|mode| mode != "0") {
+        "it has not allocated yet, or a filter of system calls refused it one (memfd_create)".into()
+    } else {
+        "it has not allocated yet, or had no descriptor or memory left for one".into()
+    })
 }
 
 /// The page, if it is one, of this process, and understood.
 fn check(pid: i32, page: Page) -> Result<Page, Refusal> {
     let head = Head::read(&page).ok_or(Refusal::Gone)?;
     // Before the version: what these say is the same in all.
-    if head.get(MAGIC_AT) != MAGIC || page.number().is_some_and(|number| head.get(NUMBER_AT) != number + 1) {
+    if head.get(MAGIC_AT) != MAGIC {
         return Err(Refusal::NotOurs);
     }
     // Its own number: the innermost of its PID namespaces.
@@ -218,104 +278,18 @@ fn check(pid: i32, page: Page) -> Result<Page, Refusal> {
     }
 }
 
-/// A way to a process's page.
-enum Page {
-    Segment(Segment),
-    Memory(Memory),
-}
-
-impl Page {
-    fn number(&self) -> Option<u64> {
-        match self {
-            Page::Segment(segment) => Some(segment.number),
-            Page::Memory(_) => None,
-        }
-    }
-}
-
-impl Source for Page {
-    fn read(&self, from: usize, out: &mut [u64]) -> bool {
-        match self {
-            Page::Segment(segment) => {
-                let Some(words) = segment.words().get(from..from + out.len()) else { return false };
-                words.iter().zip(out).for_each(|(word, out)| *out = word.load(Ordering::Relaxed));
-                true
-            }
-            Page::Memory(memory) => memory.read(from, out),
-        }
-    }
-}
-
-/// A page that is attached.
-struct Segment {
-    number: u64,
-    start: *const AtomicU64,
-}
-
-impl Segment {
-    fn attach(number: u64, flags: libc::c_int) -> io::Result<Segment> {
-        let id = libc::c_int::try_from(number).map_err(|_| io::ErrorKind::InvalidInput)?;
-        // SAFETY: a new mapping, at an address of the system's choice.
-        let start = unsafe { libc::shmat(id, std::ptr::null(), flags) };
-        if start.addr() == usize::MAX {
-            return Err(io::Error::last_os_error());
-        }
-        let segment = Segment { number, start: start.cast_const().cast() };
-        // SAFETY: plain data, filled by the call.
-        let size = unsafe {
-            let mut known: libc::shmid_ds = std::mem::zeroed();
-            if libc::shmctl(id, libc::IPC_STAT, &raw mut known) == 0 { known.shm_segsz } else { 0 }
-        };
-        if size < SIZE { Err(io::ErrorKind::InvalidData.into()) } else { Ok(segment) }
-    }
-
-    fn words(&self) -> &[AtomicU64] {
-        // SAFETY: a segment of at least this size is attached as long as this lives. What is attached for reading only is
-        // only loaded from.
-        unsafe { std::slice::from_raw_parts(self.start, WORDS) }
-    }
-}
-
-impl Drop for Segment {
-    fn drop(&mut self) {
-        // SAFETY: attached in `attach`; what was borrowed from it borrows this.
-        unsafe { libc::shmdt(self.start.cast()) };
-    }
-}
-
-/// A page that is read from outside.
-struct Memory {
-    file: File,
-    start: u64,
-}
-
-impl Memory {
-    fn open(pid: i32, start: u64) -> io::Result<Memory> {
-        Ok(Memory { file: File::open(of(pid, "mem"))?, start })
-    }
-
-    fn read(&self, from: usize, out: &mut [u64]) -> bool {
-        let mut bytes = vec![0; size_of_val(out)];
-        let at = self.start + (from * size_of::<u64>()) as u64;
-        let read = self.file.read_exact_at(&mut bytes, at).is_ok();
-        for (word, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
-            *word = u64::from_ne_bytes(*bytes);
-        }
-        read
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_line_of_the_maps_is_understood() {
-        let segment =
-            map("7f0a4886c000-7f0a4887c000 rw-s 00000000 00:01 65587                      /SYSV00000000 (deleted)");
-        let segment = segment.unwrap();
-        assert_eq!((segment.inode, segment.name.as_str(), segment.rights.as_str()), (65587, SEGMENT, "rw-s"));
-        assert_eq!(segment.end - segment.start, SIZE as u64);
+        let line =
+            "7f0a4886c000-7f0a4887c000 rw-s 00000000 00:01 65587                      /memfd:crossfoot-stats (deleted)";
+        let page = map(line).unwrap();
+        assert_eq!((page.inode, page.rights.as_str()), (65587, "rw-s"));
+        assert!(page::is_page(&page.name));
+        assert_eq!(page.end - page.start, SIZE as u64);
         assert_eq!(map("c000000000-c000400000 rw-p 00000000 00:00 0 ").unwrap().name, "");
         assert_eq!(map("broken"), None);
     }

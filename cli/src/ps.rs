@@ -25,13 +25,13 @@ pub fn ps() -> Result<(), Failure> {
             Ok(target) => rows.push(row(&target, &mut names)),
             Err(Refusal::OtherUser | Refusal::Closed) => others[0] += 1,
             Err(Refusal::Version) => others[1] += 1,
-            Err(Refusal::Unreadable(_) | Refusal::Inherited(_)) => others[2] += 1,
+            Err(Refusal::Unreadable(_) | Refusal::Inherited(_) | Refusal::NoPage(_)) => others[2] += 1,
             Err(Refusal::Gone | Refusal::NotOurs) => {}
         }
     }
     let heading = ["PID", "USER", "LIVE", "READY", "MAPPED", "AGE", "COMMAND"];
     tables::print(&tables::aligned(&heading, &rows, &[0, 2, 3, 4, 5]))?;
-    let said = ["that could not be looked at", "on another version of Crossfoot", "whose ledger page cannot be read"];
+    let said = ["that could not be looked at", "on another version of Crossfoot", "whose stats page cannot be read"];
     for (n, what) in others.into_iter().zip(said).filter(|&(n, _)| n > 0) {
         eprintln!("crossfoot: {n} process{} {what}", if n == 1 { "" } else { "es" });
     }

@@ -216,12 +216,6 @@ pub const SYS_MADVISE: usize = 28;
 /// `ioctl`: a descriptor, a request, an argument.
 pub const SYS_IOCTL: usize = 16;
 
-/// `shmget`.
-pub const SYS_SHMGET: usize = 29;
-/// `shmat`.
-pub const SYS_SHMAT: usize = 30;
-/// `shmctl`.
-pub const SYS_SHMCTL: usize = 31;
 /// `kcmp`.
 pub const SYS_KCMP: usize = 312;
 

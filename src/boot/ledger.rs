@@ -1,12 +1,14 @@
 //! What the kernel writes to its ledger page: readings, from slow paths at a bounded rate, and from every reader.
 
 use core::ptr::from_ref;
+use core::sync::atomic::Ordering;
 
 use super::Kernel;
 use crate::account::{Account, Answer, Entry};
 use crate::ledger::view::Mapping;
 use crate::ledger::{Ledger, Turn};
-use crate::metrics::{Reading, WORDS};
+use crate::metrics::{FORMAT, Reading, WORDS};
+use crate::options::StatsPage;
 use crate::os::Os;
 
 const _: () = assert!(WORDS <= crate::ledger::layout::READING_MAX, "a ledger page has room for a reading");
@@ -17,9 +19,19 @@ impl<O: Os> Kernel<O> {
         self.vm().ledger()
     }
 
-    /// Bytes of the ledger page; 0: there is none.
+    /// Says what becomes of the ledger page, before the first allocation: later it changes nothing.
+    pub fn set_stats_page(&self, wanted: StatsPage) {
+        self.stats_page.store(wanted.to_word(), Ordering::Relaxed);
+    }
+
+    /// Makes the ledger page, or takes it over. Under the boot lock.
+    pub(super) fn open_ledger(&self) {
+        self.vm().open_ledger(FORMAT, StatsPage::from_word(self.stats_page.load(Ordering::Relaxed)));
+    }
+
+    /// Bytes of the ledger page and its control words; 0: there is none.
     pub fn ledger_size(&self) -> usize {
-        self.ledger().size()
+        self.ledger().size(self.os())
     }
 
     /// An entry of the list of mappings; see [`Ledger::mapping`].
@@ -29,7 +41,7 @@ impl<O: Os> Kernel<O> {
 
     /// Accounts for the ledger page, and says what writes readings there. Under the boot lock, once.
     pub(super) fn begin_ledger(&self) {
-        if self.ledger().size() == 0 {
+        if self.ledger().size(self.os()) == 0 {
             return;
         }
         self.caches.with_shared(|cache| {
@@ -44,7 +56,7 @@ impl<O: Os> Kernel<O> {
 
     /// In the child of a fork, which may have got no ledger page: accounts for that.
     pub(super) fn ledger_after_fork(&self) {
-        if !self.is_ready() || self.ledger().size() == self.vm().accounts().get(Account::LedgerSys) {
+        if !self.is_ready() || self.ledger().size(self.os()) == self.vm().accounts().get(Account::LedgerSys) {
             return;
         }
         self.caches.with_shared(|cache| {

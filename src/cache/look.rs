@@ -46,9 +46,9 @@ impl Cache {
         }
         let heap = central.heap();
         let ledger = heap.vm().ledger();
-        if ledger.takes_release(heap.vm().os()) {
+        if let Some(wanted) = ledger.takes_release(heap.vm().os()) {
             heap.empty_hand(self.client());
-            heap.release(self.writer(), Pages(usize::MAX));
+            ledger.released(wanted, heap.release(self.writer(), Pages(usize::MAX)).bytes());
         }
         if early {
             // A process that does all it ever does now would be seen without its objects. There are few spans to look at.

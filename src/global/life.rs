@@ -82,6 +82,8 @@ pub(super) fn begin() {
 pub(super) fn adopt() -> Result<&'static Cache, OsError> {
     begin();
     let busy = busy("malloc");
+    // First: they say what the start may ask the system for.
+    read_options();
     // SAFETY: the kernel is a static.
     let cache = unsafe { KERNEL.adopt() }?;
     isolated::list_on_ledger(&KERNEL);
@@ -90,10 +92,6 @@ pub(super) fn adopt() -> Result<&'static Cache, OsError> {
         // There may be no second round of destructors any more.
         cache.exit_rounds.set(ROUNDS);
     }
-    read_options();
-    // The options may be known since the line before, and the cache owns nothing yet: no libc was called, and a signal
-    // handler that allocates is told.
-    cache.set_checked(KERNEL.is_checked());
     cache.set_token(local::token());
     drop(busy);
     watch_fork();

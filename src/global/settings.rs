@@ -112,6 +112,10 @@ pub(super) fn read_options() {
             Options::default()
         }
     };
+    KERNEL.set_stats_page(parsed.stats_page);
+    if parsed.no_membarrier {
+        Linux::set_membarrier(false);
+    }
     KERNEL.set_double_check(parsed.double_check);
     KERNEL.set_check(parsed.check);
     exit_report::prepare(&mut parsed);

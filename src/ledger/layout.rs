@@ -5,29 +5,30 @@
 /// The first word of every ledger page.
 pub const MAGIC: u64 = u64::from_ne_bytes(*b"crossfot");
 /// The version of this layout.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 /// How many bytes a ledger page has. A reader takes only mappings of this size for one.
 pub const SIZE: usize = 64 * 1024;
 /// How many words.
 pub const WORDS: usize = SIZE / size_of::<u64>();
 
 macro_rules! words {
-    ($($name:ident, $at:expr, $len:expr, $help:literal;)+) => {
+    ($table:ident: $($name:ident, $at:expr, $len:expr, $help:literal;)+) => {
         $(#[doc = $help] pub const $name: usize = $at;)+
-        /// Every part of the page in order: its name, the index of its first word, how many it has, what they say.
-        pub const TABLE: &[(&str, usize, usize, &str)] = &[$((stringify!($name), $at, $len, $help)),+];
+        /// Every part in order: its name, the index of its first word, how many it has, what they say.
+        pub const $table: &[(&str, usize, usize, &str)] = &[$((stringify!($name), $at, $len, $help)),+];
     };
 }
 
 words! {
+    TABLE:
     MAGIC_AT, 0, 1, "`crossfot`: eight letters. Written last.";
-    VERSION_AT, 1, 1, "The version of this layout: 1.";
+    VERSION_AT, 1, 1, "The version of this layout: 2.";
     SIZE_AT, 2, 1, "How many bytes the page has.";
     FORMAT_AT, 3, 1, "A hash of what the words of a reading mean: a reader of another build of Crossfoot knows it by this.";
     PROCESS_AT, 4, 1, "The process, as it calls itself: its number in its own PID namespace.";
     MADE_AT, 5, 1, "When the page was made: nanoseconds of `CLOCK_MONOTONIC`.";
     MADE_TICKS_AT, 6, 1, "The same by the CPU's time-stamp counter.";
-    NUMBER_AT, 7, 1, "The segment's number and one more; 0: the page is no segment of System V's.";
+    IMAGES_AT, 7, 1, "How many programs have had the page, one after the other by `exec`: 1, but where it was handed over.";
     READING_WORDS_AT, 8, 1, "How many words a reading has.";
     BEGUN_AT, 9, 1, "How many readings were begun to be written.";
     COMPLETE_AT, 10, 1, "How many are complete. The last one is the copy of this number's lowest bit.";
@@ -36,15 +37,27 @@ words! {
     LIST_CHANGES_AT, 13, 1, "The list's sequence: odd while it is being changed.";
     LIST_LENGTH_AT, 14, 1, "How many entries the list of mappings has.";
     UNLISTED_AT, 15, 1, "Bytes of mappings for which the list had no room.";
-    REFRESH_WANTED_AT, 16, 1, "Control: a reader adds one to ask for a fresh reading.";
-    REFRESH_ANSWERED_AT, 17, 1, "What the word before said when the last reading was begun.";
-    RELEASE_WANTED_AT, 18, 1, "Control: a reader adds one to have free memory given back to the system.";
-    RELEASE_ANSWERED_AT, 19, 1, "What the word before said when that was last done.";
+    CONTROL_INODE_AT, 16, 1, "The inode of the file with this page's control words.";
+    REFRESH_ANSWERED_AT, 17, 1, "What `refresh_wanted` said when the last reading was begun.";
+    RELEASED_AT, 18, 1, "Bytes that were given back to the system because `release_wanted` said so.";
+    RELEASE_ANSWERED_AT, 19, 1, "What `release_wanted` said when that was last done.";
     PROCESS_WORD_AT, 20, 1, "Which word of a reading is the process's number.";
     PLACES_AT, 64, PLACES, "Where things are in the process, for an audit; 0: nothing said.";
     LIST_AT, 128, 3 * LIST, "The list of mappings: first byte, first byte behind, what it is for.";
     COPIES_AT, 4608, 2 * COPY, "Two copies of the reading, written by turns.";
 }
+
+words! {
+    CONTROL_TABLE:
+    CONTROL_MAGIC_AT, 0, 1, "`crossctl`: eight letters.";
+    REFRESH_WANTED_AT, 1, 1, "A reader adds one to ask for a fresh reading.";
+    RELEASE_WANTED_AT, 2, 1, "A reader adds one to have free memory given back to the system.";
+}
+
+/// The first word of every file with control words.
+pub const CONTROL_MAGIC: u64 = u64::from_ne_bytes(*b"crossctl");
+/// How many control words there are. Their file has a physical page.
+pub const CONTROL_WORDS: usize = 8;
 
 /// How many places there are.
 pub const PLACES: usize = 64;
@@ -55,6 +68,8 @@ pub const COPY: usize = 1024;
 
 /// In a copy: when its snapshot was taken, in nanoseconds of `CLOCK_MONOTONIC`.
 pub const TAKEN: usize = 0;
+/// In a copy: which of the programs that have had the page wrote it, from 1.
+pub const IMAGE: usize = 1;
 /// In a copy: the first word of the reading.
 pub const READING: usize = 8;
 /// The most words that a reading may have.

@@ -1,16 +1,18 @@
 //! The ledger page: what another process may read of this one, without stopping it.
 //!
-//! A page is shared memory (`Os::share`) in the layout of [`layout`]: the last reading of the metrics in two copies, the
-//! list of the kernel's mappings, and control words that a reader may write. `vm` keeps the list, `boot` makes the page,
-//! writes readings, and says what happens around a fork; slow paths of `cache` ask [`Ledger::is_time`]. [`view`] reads a
-//! page, for the command.
+//! A page is shared memory (`Os::share`) in the layout of [`layout`]: the last reading of the metrics in two copies, and the
+//! list of the kernel's mappings. Beside it are control words that a reader may write. `vm` keeps the list, `boot` makes the
+//! page, or takes over one that the process was started with, writes readings, and says what happens around a fork; slow
+//! paths of `cache` ask [`Ledger::is_time`]. [`view`] reads a page, for the command.
 //!
 //! [`Rank::Ledger`] is held while a reading is written, and only a fork waits for it: others try. [`Rank::Mappings`] is a
 //! leaf. Nothing is allocated; a reading is written where it stays, so that no stack has to hold one. The system is
 //! asked for the process's number, and for a new page after a fork.
 //!
-//! Invariant: this process writes only to a page that it made, or that a process made in whose memory it runs.
+//! Invariants: this process writes only to a page that it made or took over, or that a process made in whose memory it runs.
+//! Nothing that another process writes decides more than when a reading is written and whether free memory goes back.
 
+mod carrier;
 pub mod layout;
 mod list;
 mod turn;
@@ -22,9 +24,12 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use crate::arch;
 use crate::lock::{Mutex, Rank, Waits, hold_row, let_go_row};
-use crate::os::{Os, Shared};
+use crate::options::StatsPage;
+use crate::os::Os;
 use crate::units::Addr;
 
+pub use carrier::write_head;
+use carrier::{Carrier, make, sizes, take_over};
 pub use layout::What;
 use layout::*;
 use list::List;
@@ -49,6 +54,10 @@ pub struct Format {
 /// The function may be called with the pointer at any time from then on.
 pub type Refresh = (*const (), unsafe fn(*const (), bool));
 
+/// The least time between two releases that readers asked for, in nanoseconds: they cost, and whoever may write control
+/// words may ask all the time.
+const RELEASE_PAUSE: u64 = 100_000_000;
+
 /// Further away than this, the time of the next look is no time: the counter was set back.
 const FAR: u64 = 1 << 36;
 
@@ -70,16 +79,14 @@ impl Page {
     fn set(&self, i: usize, value: u64) {
         self.word(i).store(value, Ordering::Relaxed);
     }
-
-    /// How it was got from the system.
-    fn shared(&self) -> Shared {
-        Shared { addr: Addr::of(core::ptr::from_ref(self)), number: self.get(NUMBER_AT) }
-    }
 }
 
 /// A kernel's ledger page, if it has one.
 pub struct Ledger<O: Os> {
     page: AtomicPtr<Page>,
+    carrier: Carrier,
+    /// How many releases were asked for when one was last taken up, and when that was.
+    release: [AtomicU64; 2],
     /// When a slow path looks again, in ticks.
     look: AtomicU64,
     /// What writes a reading, and of what; null: nothing yet.
@@ -95,6 +102,8 @@ impl<O: Os> Ledger<O> {
     pub const fn new() -> Ledger<O> {
         Ledger {
             page: AtomicPtr::new(null_mut()),
+            carrier: Carrier::new(),
+            release: [const { AtomicU64::new(0) }; 2],
             look: AtomicU64::new(0),
             refresh: AtomicPtr::new(null_mut()),
             kernel: AtomicPtr::new(null_mut()),
@@ -109,18 +118,31 @@ impl<O: Os> Ledger<O> {
         unsafe { self.page.load(Ordering::Acquire).as_ref() }
     }
 
-    /// How many bytes the page has; 0: there is none.
-    pub fn size(&self) -> usize {
-        self.page().map_or(0, |_| SIZE)
+    /// Whether this process made the page. Nobody forks before the first reading: a start asks the system for as little as
+    /// it can.
+    fn is_ours(&self, page: &Page, os: &O) -> bool {
+        page.get(COMPLETE_AT) == 0 || self.carrier.maker() == os.process()
     }
 
-    /// Makes the page, unless there is one or the system refuses it. Called by `boot` under its lock.
-    pub fn open(&self, os: &O, format: Format) {
-        if self.page().is_none()
-            && let Some(page) = make(os, format)
-        {
-            self.page.store(core::ptr::from_ref(page).cast_mut(), Ordering::Release);
-            self.note(os, page.shared().addr, SIZE, What::Ledger);
+    /// How many bytes the page has, with the control words; 0: there is none.
+    pub fn size(&self, os: &O) -> usize {
+        self.page().map_or(0, |_| sizes(os).iter().sum())
+    }
+
+    /// Makes the page, or takes over the one that the process was started with, unless there is one or the system refuses
+    /// it. Called by `boot` under its lock.
+    pub fn open(&self, os: &O, format: Format, wanted: StatsPage) {
+        let (None, true) = (self.page(), wanted != StatsPage::Off) else { return };
+        let given = match wanted {
+            StatsPage::HandedOver(descriptors) => take_over(os, format, descriptors),
+            _ => None,
+        };
+        let Some((page, shared)) = given.or_else(|| make(os, format)) else { return };
+        self.carrier.set(&shared, os.process());
+        self.release[0].store(page.get(RELEASE_ANSWERED_AT), Ordering::Relaxed);
+        self.page.store(core::ptr::from_ref(page).cast_mut(), Ordering::Release);
+        for (file, size) in [shared.page, shared.control].iter().zip(sizes(os)) {
+            self.note(os, file.addr, size, What::Ledger);
         }
     }
 
@@ -154,12 +176,32 @@ impl<O: Os> Ledger<O> {
         }
     }
 
-    /// Whether a reader asked for free memory to be given back; once for each time.
-    pub fn takes_release(&self, os: &O) -> bool {
-        let Some(page) = self.page().filter(|page| is_ours(page, os)) else { return false };
-        let wanted = page.get(RELEASE_WANTED_AT);
-        page.get(RELEASE_ANSWERED_AT) != wanted
-            && page.word(RELEASE_ANSWERED_AT).swap(wanted, Ordering::Relaxed) != wanted
+    /// Whether a reader asked for free memory to be given back, and how often by now; once for each time, and not more
+    /// often than [`RELEASE_PAUSE`] says. The caller says what came of it: [`Ledger::released`].
+    pub fn takes_release(&self, os: &O) -> Option<u64> {
+        let (page, control) = (self.page()?, self.carrier.control()?);
+        let wanted = control.get(RELEASE_WANTED_AT);
+        let [taken, last] = &self.release;
+        let before = taken.load(Ordering::Relaxed);
+        if before == wanted || !self.is_ours(page, os) {
+            return None;
+        }
+        let now = O::now();
+        if last.load(Ordering::Relaxed) != 0 && now.wrapping_sub(last.load(Ordering::Relaxed)) < RELEASE_PAUSE {
+            return None;
+        }
+        let is_first = taken.compare_exchange(before, wanted, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        last.store(now, Ordering::Relaxed);
+        is_first.then_some(wanted)
+    }
+
+    /// Says that what was asked for by then was done, and gave so many bytes back.
+    pub fn released(&self, wanted: u64, bytes: usize) {
+        if let Some(page) = self.page() {
+            page.word(RELEASED_AT).fetch_add(bytes as u64, Ordering::Relaxed);
+            // Release: who finds the answer finds the bytes.
+            page.word(RELEASE_ANSWERED_AT).store(wanted, Ordering::Release);
+        }
     }
 
     /// The right to write a reading. `None`: there is no page, or somebody else writes one.
@@ -168,13 +210,13 @@ impl<O: Os> Ledger<O> {
         let began = arch::ticks();
         let pace = self.pace.try_lock()?;
         let page = match self.page() {
-            Some(page) if is_ours(page, os) => page,
+            Some(page) if self.is_ours(page, os) => page,
             _ => {
                 let _list = self.list.lock();
                 self.renew_inherited(os)?
             }
         };
-        Some(Turn::new(&self.look, page, pace, began))
+        Some(Turn::new(&self.look, (page, self.carrier.control()?), pace, began))
     }
 
     /// Lists `size` bytes from `start`.
@@ -193,7 +235,7 @@ impl<O: Os> Ledger<O> {
         }
         let _list = self.list.lock();
         match self.page() {
-            Some(page) if is_ours(page, os) => f(&List::change(page)),
+            Some(page) if self.is_ours(page, os) => f(&List::change(page)),
             _ => {
                 if let Some(page) = self.renew_inherited(os) {
                     f(&List::change(page));
@@ -225,11 +267,12 @@ impl<O: Os> Ledger<O> {
     /// In a child that was forked without a word: a page of its own. The old one stays where it is, because another thread
     /// may be writing there. `None`: this process runs in the memory of another, or gets no page. Under the list's lock.
     fn renew_inherited(&self, os: &O) -> Option<&Page> {
+        self.list.assert_held();
         let old = self.page()?;
-        if is_ours(old, os) {
+        if self.is_ours(old, os) {
             return Some(old);
         }
-        if !os.is_inherited(old.shared(), old.get(PROCESS_AT) as i32) {
+        if !os.is_inherited(self.carrier.maker()) {
             return None;
         }
         let new = self.renew(os, old)?;
@@ -237,22 +280,27 @@ impl<O: Os> Ledger<O> {
         Some(new)
     }
 
-    /// A new page with the list of the old one, and its last reading.
+    /// A new page with the list of the old one, and its last reading. What carries it is known from now on.
     fn renew(&self, os: &O, old: &Page) -> Option<&'static Page> {
         let [words, process] =
             [READING_WORDS_AT, PROCESS_WORD_AT].map(|at| (old.get(at) as usize).min(READING_MAX - 1));
         let format = Format { words, hash: old.get(FORMAT_AT), process };
-        let new = make(os, format)?;
+        let (was, (new, is)) = (self.carrier.of(old), make(os, format)?);
         for i in (PLACES_AT..PLACES_AT + PLACES).chain(LIST_LENGTH_AT..=UNLISTED_AT) {
             new.set(i, old.get(i));
         }
         let len = (old.get(LIST_LENGTH_AT) as usize).min(LIST);
         (LIST_AT..LIST_AT + 3 * len).for_each(|i| new.set(i, old.get(i)));
         let list = List::change(new);
-        let (was, is) = (old.shared().addr, new.shared().addr);
-        list.take_out(was, was.plus(SIZE));
-        list.add(is, is.plus(SIZE), What::Ledger);
+        for (file, size) in [was.page, was.control].iter().zip(sizes(os)) {
+            list.take_out(file.addr, file.addr.plus(size));
+        }
+        for (file, size) in [is.page, is.control].iter().zip(sizes(os)) {
+            list.add(file.addr, file.addr.plus(size), What::Ledger);
+        }
         drop(list);
+        self.carrier.set(&is, os.process());
+        self.release.iter().for_each(|word| word.store(0, Ordering::Relaxed));
         // What the parent's figures were last are the child's, until a slow path writes others.
         let number = old.get(COMPLETE_AT);
         if number != 0 {
@@ -287,10 +335,13 @@ impl<O: Os> Ledger<O> {
     /// This thread, or in the child the one that forked, holds both locks.
     pub unsafe fn release_list(&self, os: &O, child: bool) {
         if let Some(old) = self.page().filter(|_| child) {
+            let was = self.carrier.of(old);
+            // First, because the table of descriptors may be full.
+            os.close_share(&was);
             let new = self.renew(os, old).map_or(null_mut(), |new| core::ptr::from_ref(new).cast_mut());
             self.page.store(new, Ordering::Release);
             // SAFETY: nobody has the old page: both locks are held, and there is one thread.
-            unsafe { os.end_share(old.shared().addr, SIZE) };
+            unsafe { os.end_share(&was, sizes(os)) };
         }
         // SAFETY: the caller's promise.
         unsafe { let_go_row([&self.list]) };
@@ -304,33 +355,6 @@ impl<O: Os> Ledger<O> {
         // SAFETY: the caller's promise.
         unsafe { let_go_row([&self.pace]) };
     }
-}
-
-/// Whether this process made the page. Nobody forks before the first reading: a start asks the system for as little as it
-/// can.
-fn is_ours<O: Os>(page: &Page, os: &O) -> bool {
-    page.get(COMPLETE_AT) == 0 || page.get(PROCESS_AT) == os.process() as u64
-}
-
-/// A page that says whose it is, and nothing else yet.
-fn make<O: Os>(os: &O, format: Format) -> Option<&'static Page> {
-    debug_assert!(format.words <= READING_MAX);
-    let shared = os.share(SIZE)?;
-    // SAFETY: fresh zero bytes of this size, aligned to a physical page. They stay until the process ends, or until
-    // nobody has them any more.
-    let page = unsafe { shared.addr.ptr::<Page>().as_ref() }?;
-    page.set(VERSION_AT, VERSION);
-    page.set(SIZE_AT, SIZE as u64);
-    page.set(FORMAT_AT, format.hash);
-    page.set(PROCESS_AT, os.process() as u64);
-    page.set(MADE_AT, O::now());
-    page.set(MADE_TICKS_AT, arch::ticks());
-    page.set(NUMBER_AT, shared.number);
-    page.set(READING_WORDS_AT, format.words as u64);
-    page.set(PROCESS_WORD_AT, format.process as u64);
-    // Release: who finds the magic finds the rest.
-    page.word(MAGIC_AT).store(MAGIC, Ordering::Release);
-    Some(page)
 }
 
 #[cfg(test)]
@@ -364,13 +388,13 @@ mod tests {
     #[test]
     fn a_writer_that_is_stopped_half_way_leaves_the_other_copy() {
         let ledger = Ledger::<Linux>::new();
-        ledger.open(&Linux, Format { words: 8, hash: 7, process: 7 });
+        ledger.open(&Linux, Format { words: 8, hash: 7, process: 7 }, StatsPage::On);
         let Some(page) = ledger.page() else { return };
         let mut words = [0; 8];
         assert_eq!(reading(page, &mut words), None, "nothing was written yet");
         for value in 1..10 {
             write(&ledger, value);
-            assert_eq!(reading(page, &mut words), Some(Taken { nanos: value, number: value }));
+            assert_eq!(reading(page, &mut words), Some(Taken { nanos: value, number: value, image: 1 }));
             assert_eq!(words, [value; 8]);
             // Stopped in the middle of the next one, which is then given up.
             let mut turn = ledger.turn(&Linux).expect("nobody writes");
@@ -378,7 +402,7 @@ mod tests {
             turn.draft()[..4].fill(1_000);
             let other = || std::thread::scope(|scope| scope.spawn(|| ledger.turn(&Linux).is_none()).join().unwrap());
             assert!(other(), "one writer at a time");
-            assert_eq!(reading(page, &mut words), Some(Taken { nanos: value, number: value }));
+            assert_eq!(reading(page, &mut words), Some(Taken { nanos: value, number: value, image: 1 }));
             assert_eq!(words, [value; 8]);
         }
     }
@@ -386,7 +410,7 @@ mod tests {
     #[test]
     fn slow_paths_pay_a_bounded_share() {
         let ledger = Ledger::<Linux>::new();
-        ledger.open(&Linux, Format { words: 8, hash: 7, process: 7 });
+        ledger.open(&Linux, Format { words: 8, hash: 7, process: 7 }, StatsPage::On);
         let Some(page) = ledger.page() else { return };
         write(&ledger, 1);
         assert!(!ledger.is_time(), "the next is a while off");
@@ -394,7 +418,7 @@ mod tests {
         assert!(ledger.turn(&Linux).expect("nobody writes").is_due(true), "the second may be early");
         (2..5).for_each(|value| write(&ledger, value));
         assert!(!ledger.turn(&Linux).expect("nobody writes").is_due(true), "the fifth may not");
-        page.word(REFRESH_WANTED_AT).fetch_add(1, Ordering::Relaxed);
+        ledger.carrier.control().expect("there is a page").word(REFRESH_WANTED_AT).fetch_add(1, Ordering::Relaxed);
         assert!(ledger.turn(&Linux).expect("nobody writes").is_due(false), "somebody wants one");
         write(&ledger, 5);
         assert_eq!(page.get(REFRESH_ANSWERED_AT), 1);

@@ -3,6 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::Page;
+use super::carrier::Control;
 use super::layout::*;
 use crate::arch;
 use crate::lock::Guard;
@@ -41,19 +42,25 @@ impl Pace {
 pub struct Turn<'a, O: Os> {
     look: &'a AtomicU64,
     page: &'a Page,
+    control: &'a Control,
     pace: Guard<'a, O, Pace>,
     began: u64,
 }
 
 impl<'a, O: Os> Turn<'a, O> {
-    pub(super) fn new(look: &'a AtomicU64, page: &'a Page, pace: Guard<'a, O, Pace>, began: u64) -> Turn<'a, O> {
-        Turn { look, page, pace, began }
+    pub(super) fn new(
+        look: &'a AtomicU64,
+        (page, control): (&'a Page, &'a Control),
+        pace: Guard<'a, O, Pace>,
+        began: u64,
+    ) -> Turn<'a, O> {
+        Turn { look, page, control, pace, began }
     }
 
     /// Whether a reading is due, or wanted by a reader outside, or one of the first, which may come `early`. If not, the
     /// next look is a while off.
     pub fn is_due(&self, early: bool) -> bool {
-        let wanted = self.page.get(REFRESH_WANTED_AT) != self.page.get(REFRESH_ANSWERED_AT);
+        let wanted = self.control.get(REFRESH_WANTED_AT) != self.page.get(REFRESH_ANSWERED_AT);
         let due = self.pace.due.wrapping_sub(self.began).wrapping_sub(1) >= super::FAR;
         let none = self.page.get(COMPLETE_AT) == 0;
         let early = early && self.page.get(SPENT_READINGS_AT) < FIRST;
@@ -75,7 +82,7 @@ impl<'a, O: Os> Turn<'a, O> {
 
     /// Begins a reading: whoever asked for one before gets it.
     pub fn begin(&self) {
-        self.page.set(REFRESH_ANSWERED_AT, self.page.get(REFRESH_WANTED_AT));
+        self.page.set(REFRESH_ANSWERED_AT, self.control.get(REFRESH_WANTED_AT));
         self.page.set(BEGUN_AT, self.page.get(COMPLETE_AT).wrapping_add(1));
         // Who sees a word of this reading sees that it was begun. SeqCst, because the words are no atomics: nothing moves
         // over the fence either way.
@@ -97,6 +104,7 @@ impl<'a, O: Os> Turn<'a, O> {
         let number = self.page.get(COMPLETE_AT).wrapping_add(1);
         let copy = copy_of(number);
         self.page.set(copy + TAKEN, taken);
+        self.page.set(copy + IMAGE, self.page.get(IMAGES_AT));
         fence(Ordering::SeqCst);
         self.page.word(COMPLETE_AT).store(number, Ordering::Release);
         let now = arch::ticks();

@@ -57,6 +57,8 @@ pub struct Taken {
     pub nanos: u64,
     /// Which reading of the page it is, from 1.
     pub number: u64,
+    /// Which of the programs that have had the page wrote it, from 1.
+    pub image: u64,
 }
 
 /// Copies the last reading. `None`: there is none yet, or a thousand times in a row two others came meanwhile.
@@ -69,14 +71,14 @@ pub fn reading(source: &impl Source, out: &mut [u64]) -> Option<Taken> {
         // Who found the number finds the words.
         fence(Ordering::Acquire);
         let copy = copy_of(number);
-        let nanos = word(source, copy + TAKEN)?;
+        let (nanos, image) = (word(source, copy + TAKEN)?, word(source, copy + IMAGE)?);
         if !source.read(copy + READING, out) {
             return None;
         }
         // If a word was of a later reading, its beginning is seen.
         fence(Ordering::Acquire);
         if word(source, BEGUN_AT)?.wrapping_sub(number) <= 1 {
-            return Some(Taken { nanos, number });
+            return Some(Taken { nanos, number, image });
         }
     }
     None

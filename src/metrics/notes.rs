@@ -109,7 +109,7 @@ pub const NOTES: &[(&str, &str)] = &[
     ("/memory/classes/heap/unused:bytes", "What rounding up to spans costs."),
     (
         "/memory/classes/metadata/ledger:bytes",
-        "Shared memory of 64 KiB, from which `crossfoot stat` reads. Few of its pages are ever touched.",
+        "Shared memory of 64 KiB, from which `crossfoot stat` reads, and 4 KiB of control words. Few of its pages are ever touched.",
     ),
     ("/memory/classes/metadata/mcache/free:bytes", "The rest of the last piece of memory that was taken for caches."),
     (

@@ -10,7 +10,7 @@ mod kept;
 mod mm;
 
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
@@ -50,6 +50,9 @@ static MADE: Counts = Counts::new();
 
 /// The size of a physical page; 0 until it is known.
 static PHYSICAL_PAGE: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether `membarrier` may be called.
+static MEMBARRIER: AtomicBool = AtomicBool::new(true);
 
 /// Finds the size of a physical page by asking: advice that changes nothing is refused at an address that is
 /// not a page's. rustix would look it up in the auxiliary vector, and the vDSO with it, which is not there
@@ -145,6 +148,11 @@ impl Linux {
         // SAFETY: advice about the same range.
         let _ = unsafe { mm::madvise(void(addr), size, Advice::LinuxDontDump) };
         Ok(())
+    }
+
+    /// Says whether `membarrier` may be called, before the first fence: without it, both sides of a fence use a real one.
+    pub fn set_membarrier(on: bool) {
+        MEMBARRIER.store(on, Ordering::Relaxed);
     }
 
     /// This process's number.
@@ -347,24 +355,35 @@ unsafe impl Os for Linux {
     }
 
     fn register_fence(&self) -> bool {
-        MADE.count(Call::Membarrier, || thread::membarrier(MembarrierCommand::RegisterPrivateExpedited)).is_ok()
+        MEMBARRIER.load(Ordering::Relaxed)
+            && MADE.count(Call::Membarrier, || thread::membarrier(MembarrierCommand::RegisterPrivateExpedited)).is_ok()
     }
 
     fn fence_all(&self) -> bool {
-        MADE.count(Call::Membarrier, || thread::membarrier(MembarrierCommand::PrivateExpedited)).is_ok()
+        MEMBARRIER.load(Ordering::Relaxed)
+            && MADE.count(Call::Membarrier, || thread::membarrier(MembarrierCommand::PrivateExpedited)).is_ok()
     }
 
-    fn share(&self, size: usize) -> Option<Shared> {
-        Linux::share(size)
+    fn share(&self, page: usize, control: usize) -> Option<Shared> {
+        Linux::share(page, control)
     }
 
-    unsafe fn end_share(&self, addr: Addr, size: usize) {
-        // SAFETY: the mapping is the caller's, and it needs nothing of it; memory of System V ends with its mapping.
-        let _ = unsafe { mm::munmap(void(addr), size) };
+    fn take_over(&self, descriptors: [i32; 2], sizes: [usize; 2]) -> Option<Shared> {
+        Linux::take_over(descriptors, sizes)
     }
 
-    fn is_inherited(&self, shared: Shared, maker: i32) -> bool {
-        Linux::is_inherited(shared, maker)
+    fn close_share(&self, shared: &Shared) {
+        Linux::close_file(&shared.page);
+        Linux::close_file(&shared.control);
+    }
+
+    unsafe fn end_share(&self, shared: &Shared, [page, control]: [usize; 2]) {
+        Linux::unmap_file(&shared.page, page);
+        Linux::unmap_file(&shared.control, control);
+    }
+
+    fn is_inherited(&self, maker: i32) -> bool {
+        Linux::is_inherited(maker)
     }
 
     fn process(&self) -> i32 {

@@ -31,7 +31,7 @@ mod linux;
 mod process;
 mod region;
 #[cfg(target_os = "linux")]
-mod shared;
+pub mod shared;
 #[cfg(feature = "testing")]
 pub mod sim;
 
@@ -70,13 +70,26 @@ pub struct Window {
     pub size: usize,
 }
 
+/// A file in memory that is mapped here, and open, so that other processes find it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SharedFile {
+    /// The first byte.
+    pub addr: Addr,
+    /// The descriptor's number; below zero: none that is ours to close.
+    pub descriptor: i32,
+    /// The device of the file that was opened under that number.
+    pub device: u64,
+    /// And its inode.
+    pub inode: u64,
+}
+
 /// Memory that other processes can read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shared {
-    /// The first byte.
-    pub addr: Addr,
-    /// By which number others find it, and one more; 0: by none.
-    pub number: u64,
+    /// What others only read.
+    pub page: SharedFile,
+    /// What others may write.
+    pub control: SharedFile,
 }
 
 /// What needs no instance: scheduling and time. Locks need just this.
@@ -222,23 +235,32 @@ pub unsafe trait Os: Platform + Sync {
     /// [`Os::register_fence`] said yes (a filter of system calls that was installed since).
     fn fence_all(&self) -> bool;
 
-    /// None → Ready, anywhere: zero bytes that another process of the same user can find and read, that a child of a fork
-    /// has too, and of which nothing is left once no process has them. `None`: the home has no such memory, or the system
-    /// refuses it.
-    fn share(&self, _size: usize) -> Option<Shared> {
+    /// None → Ready, anywhere: zero bytes that another process can read if it may look into this one, `page` of them that
+    /// only this process can write and `control` that the other one can write too. A child of a fork has both, and nothing
+    /// is left once no process has them. `None`: the home has no such memory, or the system refuses it.
+    fn share(&self, _page: usize, _control: usize) -> Option<Shared> {
         None
     }
 
-    /// Ends what [`Os::share`] gave, in this process.
+    /// The same from descriptors that this process was started with; what is there stays. Then other processes may write to
+    /// the page as well, because what this one becomes by `exec` has to. `None`: they are no such files of these sizes.
+    fn take_over(&self, _descriptors: [i32; 2], _sizes: [usize; 2]) -> Option<Shared> {
+        None
+    }
+
+    /// Closes the descriptors of what [`Os::share`] or [`Os::take_over`] gave, in this process; the memory stays.
+    fn close_share(&self, _shared: &Shared) {}
+
+    /// Ends the memory of what [`Os::share`] or [`Os::take_over`] gave, in this process.
     ///
     /// # Safety
-    /// The range is the whole of what one call of [`Os::share`] gave, in this process or in one that it was forked from,
-    /// and holds nothing that is needed here.
-    unsafe fn end_share(&self, _addr: Addr, _size: usize) {}
+    /// It was given in this process or in one that it was forked from, of these sizes, and holds nothing that is needed
+    /// here.
+    unsafe fn end_share(&self, _shared: &Shared, _sizes: [usize; 2]) {}
 
-    /// Whether this process, which is not `maker`, has memory that `maker` got from [`Os::share`] because it was forked
-    /// from it. `false`: it runs in the maker's own memory, as a child of `vfork` does, or that cannot be told.
-    fn is_inherited(&self, _shared: Shared, _maker: i32) -> bool {
+    /// Whether this process, which is not `maker`, has memory of `maker`'s because it was forked from it. `false`: it runs
+    /// in the maker's own memory, as a child of `vfork` does, or that cannot be told.
+    fn is_inherited(&self, _maker: i32) -> bool {
         false
     }
 

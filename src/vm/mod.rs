@@ -18,6 +18,7 @@
 use crate::account::{Account, Accounts, Entry};
 use crate::ledger::{Format, Ledger, What};
 use crate::lock::{Apart, Rank, held};
+use crate::options::StatsPage;
 use crate::os::{Os, OsError};
 use crate::units::Addr;
 
@@ -75,20 +76,20 @@ impl<O: Os> Vm<O> {
     }
 
     /// Makes the ledger page, if the system gives one. It is accounted for by [`Vm::account_ledger`].
-    pub fn open_ledger(&self, format: Format) {
-        self.ledger.open(&self.os, format);
+    pub fn open_ledger(&self, format: Format, wanted: StatsPage) {
+        self.ledger.open(&self.os, format, wanted);
     }
 
     /// Accounts for the ledger page, which was made before the books were.
     pub fn account_ledger(&self, entry: &mut Entry) {
-        let size = self.ledger.size();
+        let size = self.ledger.size(&self.os);
         self.accounts.mapped(Account::LedgerSys, size, entry);
         self.accounts.became_ready(size, entry);
     }
 
     /// In the child of a fork, which may have got no page: accounts for that.
     pub fn settle_ledger(&self, entry: &mut Entry) {
-        let lost = self.accounts.get(Account::LedgerSys) - self.ledger.size();
+        let lost = self.accounts.get(Account::LedgerSys) - self.ledger.size(&self.os);
         if lost > 0 {
             self.accounts.ceased_ready(lost, entry);
             self.accounts.unmapped(Account::LedgerSys, lost, entry);

@@ -1,25 +1,39 @@
 //! Processes that these tests start.
 
+#![allow(dead_code, reason = "each test binary uses a part of this")]
+
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use crate::common::{artifacts, installed, root, run, scratch, text};
 
-/// The program, compiled once for all tests of this process.
-pub fn program() -> Option<PathBuf> {
-    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+/// A program of these tests, compiled once for each process that runs tests.
+fn compiled(name: &str) -> Option<PathBuf> {
+    static COMPILED: Mutex<BTreeMap<String, Option<PathBuf>>> = Mutex::new(BTreeMap::new());
     let compile = || {
         let compiler = installed("gcc")?;
-        let out = scratch().join("ledger-program");
+        let out = scratch().join(format!("ledger-{name}"));
         let mut command = Command::new(compiler);
         command.args(["-O1", "-pthread", "-fno-builtin-malloc", "-o"]).arg(&out);
-        let output = run(command.arg(root().join("tests/ledger/program.c")));
+        let output = run(command.arg(root().join(format!("tests/ledger/{name}.c"))));
         assert!(output.status.success(), "{}", text(&output.stderr));
         Some(out)
     };
-    PROGRAM.get_or_init(compile).clone()
+    let mut known = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    known.entry(name.to_owned()).or_insert_with(compile).clone()
+}
+
+/// The program that does what its arguments say.
+pub fn program() -> Option<PathBuf> {
+    compiled("program")
+}
+
+/// The program for what can happen to the page's files.
+pub fn carrier() -> Option<PathBuf> {
+    compiled("carrier")
 }
 
 /// A process that is killed in the end.
@@ -42,6 +56,13 @@ impl Running {
     pub fn doing(what: &[&str]) -> Option<Running> {
         let mut command = Command::new(program()?);
         command.args(what).env_clear().env("LD_PRELOAD", &artifacts().so);
+        Some(Running::start(command))
+    }
+
+    /// The other program on Crossfoot, with these options, doing this.
+    pub fn carrying(options: &str, what: &[&str]) -> Option<Running> {
+        let mut command = Command::new(carrier()?);
+        command.args(what).env_clear().env("LD_PRELOAD", &artifacts().so).env("CROSSFOOT", options);
         Some(Running::start(command))
     }
 

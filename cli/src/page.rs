@@ -1,0 +1,191 @@
+//! Ways to a process's stats page and its control words: through its descriptors, or through its memory.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kernel::ledger::layout::{CONTROL_WORDS, SIZE};
+use kernel::ledger::view::Source;
+use kernel::os::shared::{CONTROL_NAME, FROM, PAGE_NAME};
+
+use crate::process;
+
+/// How many numbers from the lowest usual one on are tried before all descriptors are listed.
+const USUAL: i32 = 8;
+/// What a process has to be allowed for a page: the two lowest numbers that one may have, and what they are made from.
+pub const NUMBERS_NEEDED: u64 = FROM[1] as u64 + 2;
+
+/// The seal that keeps a mapped file from becoming smaller, which would end this process by `SIGBUS`.
+const SHRINK: libc::c_int = libc::F_SEAL_SHRINK;
+
+/// Where a page's descriptor is as a rule.
+pub fn usual_numbers() -> Vec<i32> {
+    (FROM[0]..FROM[0] + USUAL).collect()
+}
+
+/// Every descriptor of a process.
+pub fn all_numbers(pid: i32) -> io::Result<Vec<i32>> {
+    let entries = fs::read_dir(process::of(pid, "fd"))?;
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// Whether a mapping of this name is of a stats page.
+pub fn is_page(name: &str) -> bool {
+    name == format!("/memfd:{} (deleted)", PAGE_NAME.to_string_lossy())
+}
+
+fn is_control(name: &str) -> bool {
+    name == format!("/memfd:{} (deleted)", CONTROL_NAME.to_string_lossy())
+}
+
+/// Opens a descriptor's file. The program may have put a pipe there meanwhile: that is not waited for.
+fn open(path: &Path, writable: bool) -> io::Result<File> {
+    OpenOptions::new().read(true).write(writable).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
+/// A way to a process's page.
+pub enum Page {
+    /// It is mapped, and stays when the process has ended.
+    Mapped(Words),
+    /// It is read from the process's memory.
+    Memory(Memory),
+}
+
+impl Page {
+    /// The page under a descriptor of a process, if that is one.
+    pub fn open(pid: i32, number: i32) -> Option<Page> {
+        let path = process::of(pid, &format!("fd/{number}"));
+        if !is_page(fs::read_link(&path).ok()?.to_str()?) {
+            return None;
+        }
+        Words::map(&open(&path, false).ok()?, SIZE, false).map(Page::Mapped)
+    }
+
+    /// The page that a process has mapped there.
+    pub fn in_memory(pid: i32, start: u64) -> io::Result<Page> {
+        Ok(Page::Memory(Memory { file: File::open(process::of(pid, "mem"))?, start }))
+    }
+}
+
+impl Source for Page {
+    fn read(&self, from: usize, out: &mut [u64]) -> bool {
+        match self {
+            Page::Mapped(words) => words.read(from, out),
+            Page::Memory(memory) => memory.read(from, out),
+        }
+    }
+}
+
+/// A file of a process, mapped here.
+pub struct Words {
+    start: *const AtomicU64,
+    size: usize,
+}
+
+impl Words {
+    /// Maps a file that has this size, for good. `None`: it is another one, or cannot be mapped.
+    pub fn map(file: &File, size: usize, writable: bool) -> Option<Words> {
+        // SAFETY: the call only answers.
+        let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
+        if seals < 0 || seals & SHRINK == 0 || file.metadata().ok()?.len() < size as u64 {
+            return None;
+        }
+        let rights = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
+        // SAFETY: a new mapping, at an address of the system's choice.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), size, rights, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+        (start != libc::MAP_FAILED).then(|| Words { start: start.cast_const().cast(), size })
+    }
+
+    /// The words. Those that are mapped for reading may not be stored to.
+    pub fn words(&self) -> &[AtomicU64] {
+        // SAFETY: mapped for as long as this lives, and the file has at least this size. What is mapped for reading only is
+        // only loaded from.
+        unsafe { std::slice::from_raw_parts(self.start, self.size / size_of::<u64>()) }
+    }
+}
+
+impl Source for Words {
+    fn read(&self, from: usize, out: &mut [u64]) -> bool {
+        let Some(words) = self.words().get(from..from + out.len()) else { return false };
+        words.iter().zip(out).for_each(|(word, out)| *out = word.load(Ordering::Relaxed));
+        true
+    }
+}
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `map`; what was borrowed from it borrows this.
+        unsafe { libc::munmap(self.start.cast_mut().cast(), self.size) };
+    }
+}
+
+/// A page that is read from outside.
+pub struct Memory {
+    file: File,
+    start: u64,
+}
+
+impl Memory {
+    fn read(&self, from: usize, out: &mut [u64]) -> bool {
+        let mut bytes = vec![0; size_of_val(out)];
+        let at = self.start + (from * size_of::<u64>()) as u64;
+        let read = self.file.read_exact_at(&mut bytes, at).is_ok();
+        for (word, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u64::from_ne_bytes(*bytes);
+        }
+        read
+    }
+}
+
+/// A way to a process's control words.
+pub enum Control {
+    /// They are mapped.
+    Mapped(Words),
+    /// They are written in the process's memory.
+    Memory(Memory),
+}
+
+impl Control {
+    /// Finds the control words in the file with this inode.
+    pub fn open(pid: i32, inode: u64) -> io::Result<Control> {
+        for number in usual_numbers().into_iter().chain(all_numbers(pid)?) {
+            let path = process::of(pid, &format!("fd/{number}"));
+            if !fs::read_link(&path).is_ok_and(|name| name.to_str().is_some_and(is_control)) {
+                continue;
+            }
+            let file = open(&path, true)?;
+            if file.metadata()?.ino() == inode
+                && let Some(words) = Words::map(&file, CONTROL_WORDS * size_of::<u64>(), true)
+            {
+                return Ok(Control::Mapped(words));
+            }
+        }
+        let maps = fs::read_to_string(process::of(pid, "maps"))?;
+        let map = maps.lines().filter_map(process::map).find(|map| map.inode == inode && is_control(&map.name));
+        let start = map.ok_or(io::ErrorKind::NotFound)?.start;
+        let file = OpenOptions::new().read(true).write(true).open(process::of(pid, "mem"))?;
+        Ok(Control::Memory(Memory { file, start }))
+    }
+
+    /// Adds one to a word, and returns what it says now.
+    pub fn add(&self, word: usize) -> io::Result<u64> {
+        match self {
+            Control::Mapped(words) => {
+                let word = words.words().get(word).ok_or(io::ErrorKind::InvalidInput)?;
+                Ok(word.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
+            }
+            Control::Memory(memory) => {
+                let mut value = [0];
+                if !memory.read(word, &mut value) {
+                    return Err(io::ErrorKind::NotFound.into());
+                }
+                let (wanted, at) = (value[0].wrapping_add(1), memory.start + (word * size_of::<u64>()) as u64);
+                memory.file.write_all_at(&wanted.to_ne_bytes(), at)?;
+                Ok(wanted)
+            }
+        }
+    }
+}
