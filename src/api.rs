@@ -293,7 +293,8 @@ pub unsafe fn free_sized_slow<O: Os>(
     if cache.is_checked() && !p.is_null() {
         let span = checked_span(central, p, function);
         let larger = central.has_larger() && size <= span.usable();
-        if !is_of(span, size, align) && !larger {
+        let aligned = align <= MIN_ALIGN || p.addr().is_multiple_of(align);
+        if !(aligned && (is_of(span, size, align) || larger)) {
             let has = span.usable();
             if align <= MIN_ALIGN {
                 misuse(function, p, format_args!("{size} bytes are not what was allocated: {has} bytes"));

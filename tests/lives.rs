@@ -13,7 +13,7 @@ mod threads;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{artifacts, installed, root, run, scratch, text};
+use common::{artifacts, installed, root, run, scratch, skipped, text};
 
 /// The metrics of a program that ended well.
 struct Report(serde_json::Value);
@@ -120,6 +120,25 @@ fn address_space_that_was_used_up_serves_small_objects() {
     let [large, medium, small] = mebibytes[..] else { panic!("{out}") };
     assert!(large > 300, "{out}");
     assert!(medium >= large * 8 / 10 && small >= large * 7 / 10, "{out}");
+}
+
+/// A sandbox that refuses `membarrier` after the start: then no reading can be complete, and nothing is compared.
+#[test]
+fn a_check_that_could_not_be_made_says_so() {
+    let Some(program) = program("check_refused") else { return };
+    let line = "crossfoot: check: not everything was compared: a thread was stopped in a movement, or the system refused \
+                a fence\n";
+    for word in ["exit", "read"] {
+        for (options, expected) in [("check:on", line), ("exit_report:/dev/null", ""), ("", "")] {
+            let mut command = Command::new("timeout");
+            command.args(["60", "env"]).arg(format!("LD_PRELOAD={}", artifacts().so.display()));
+            let output = run(command.arg(format!("CROSSFOOT={options}")).arg(&program).arg(word));
+            if text(&output.stdout).contains("no filter") {
+                return skipped("a filter of system calls");
+            }
+            assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), expected), "{word} {options}");
+        }
+    }
 }
 
 #[test]

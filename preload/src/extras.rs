@@ -78,6 +78,9 @@ fn keeping_errno<R>(f: impl FnOnce() -> R) -> R {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rallocx(p: *mut c_void, size: usize, flags: c_int) -> *mut c_void {
     let align = align_of(flags);
+    // Content is kept as far as both objects may be used, which is further than the caller asks for: bytes up to the old
+    // real size are not zeroed.
+    let size = real_size(size, align).unwrap_or(size);
     // SAFETY: the caller's promise; of two objects, the new one is no other's, and both have the bytes copied.
     unsafe {
         let old = global::usable_size(p.cast());

@@ -11,6 +11,7 @@ use crate::arch;
 use crate::cache::Cache;
 use crate::local;
 use crate::mem_stats::Balance;
+use crate::metrics::Verdict;
 use crate::options::{Options, Report};
 use crate::os::Linux;
 use crate::report;
@@ -136,7 +137,8 @@ fn exit_with(options: &Options, pid: i32) {
         return report::line(format_args!("crossfoot: this build keeps no books: there is nothing to report or check"));
     }
     // The program exits on whatever stack. What it does when its streams are written out it does on that one.
-    if !crossfoot_with(|balance| balance.is_none_or(|balance| is_reported_and_right(options, balance, pid))) {
+    let is_right = |balance: &Balance| is_reported_and_right(options, balance, pid);
+    if !crossfoot_with(|balance| balance.map_or_else(|| unchecked(options, "no allocation succeeded"), is_right)) {
         flush_libc();
         Linux::exit(UNBALANCED);
     }
@@ -145,11 +147,22 @@ fn exit_with(options: &Options, pid: i32) {
 /// Writes the report, and says whether the process may end with its own status.
 fn is_reported_and_right(options: &Options, balance: &Balance, pid: i32) -> bool {
     exit_report::write(options, balance, pid);
+    if balance.failures.is_empty() && !balance.complete {
+        return unchecked(options, Verdict::REFUSED);
+    }
     if !options.check || balance.failures.is_empty() {
         return true;
     }
     balance.failures.describe(|what| report::line(format_args!("crossfoot: unbalanced: {what}")));
     false
+}
+
+/// Says, where a check was asked for, that it could not be made, and why. The process ends with its own status.
+fn unchecked(options: &Options, why: &str) -> bool {
+    if options.check {
+        report::line(format_args!("crossfoot: check: not everything was compared: {why}"));
+    }
+    true
 }
 
 /// Writes out what the program printed: the process ends before the libc does it.

@@ -35,6 +35,9 @@ impl<'a> From<&'a Balance> for Verdict<'a> {
 }
 
 impl Verdict<'_> {
+    /// Why not everything was compared, of [`Verdict::Incomplete`].
+    pub const REFUSED: &'static str = "a thread was stopped in a movement, or the system refused a fence";
+
     /// What is said where no identity failed.
     fn words(&self) -> &'static str {
         match self {

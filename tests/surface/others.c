@@ -64,7 +64,7 @@ static void cases_of_rallocx(void) {
         EACH(size, sizes) {
             for (int i = 0; flags[i].name; i++) {
                 void *before = malloc(old->value);
-                size_t had = usable(before), zero = 0, least = had < size->value ? had : size->value;
+                size_t had = usable(before), zero = 0;
                 paint(before, had);
                 begin("rallocx(%s,%s,%s)", old->name, size->name, flags[i].name);
                 void *p = call(before, size->value, flags[i].flags);
@@ -74,6 +74,8 @@ static void cases_of_rallocx(void) {
                     free(before);
                     continue;
                 }
+                /* As far as both may be used: MALLOCX_ZERO leaves that as it was. */
+                size_t least = had < usable(p) ? had : usable(p);
                 int kept = painted(p, least) == least;
                 for (size_t n = had; flags[i].flags & ZERO && n < usable(p); n++)
                     zero += ((char *)p)[n] != 0;
