@@ -297,7 +297,8 @@ impl<O: Os> Kernel<O> {
 
     /// Where its structures lie, for a reader in another process. Takes the heap's lock. After start-up.
     pub fn places(&self) -> Places {
-        let (map, pages, accounts) = self.caches.central().heap().places();
+        let heap = self.caches.central().heap();
+        let ((map, pages, accounts), (writers, heap_turns)) = (heap.places(), heap.movement_places());
         Places {
             form: Places::FORM,
             page_shift: PAGE_SHIFT.into(),
@@ -307,6 +308,8 @@ impl<O: Os> Kernel<O> {
             map,
             pages,
             accounts,
+            writers,
+            turns: [heap_turns, self.caches.turns_place()],
             cache: Cache::PLACES,
         }
     }

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 use common::{artifacts, installed, run, scratch, skipped, text};
 use serde_json::Value;
 
+/// How long a test waits for what must come, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 /// A process on Crossfoot, killed when it is dropped.
 struct Running {
     child: Child,
@@ -58,9 +61,10 @@ fn parse(output: &Output) -> Value {
         .unwrap_or_else(|e| panic!("{e}: {}{}", text(&output.stdout), text(&output.stderr)))
 }
 
-/// The audit of a process that settles down: what it does after it said that it is ready is not over at once.
+/// The audit of a process that settles down: what it does after it said that it is ready is not over at once, and on a busy
+/// machine much later.
 fn audit_of_still(pid: u32) -> Value {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + PATIENCE;
     loop {
         let output = audit(pid);
         let found = parse(&output);
@@ -142,18 +146,6 @@ fn both_sides_of_a_fork_and_a_process_without_descriptors() {
     balances(&audit_of_still(closed.pid()));
 }
 
-#[test]
-fn a_process_that_allocates_hard_says_how_far_it_moved() {
-    let Some(program) = threads() else { return };
-    let running = Running::start(Command::new(program).arg("-b"));
-    let output = audit(running.pid());
-    let found = parse(&output);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(found["moved"].as_u64() > Some(0) && found["looks"].as_u64() > Some(1), "{found:#}");
-    let unexplained = found["unexplained"].as_i64().expect("a number").unsigned_abs();
-    assert!(unexplained < found["resident"].as_u64().expect("a number") / 2, "{found:#}");
-}
-
 /// Between two of its steps it keeps still, and yet has mappings that the list did not have when the audit began.
 #[test]
 fn a_process_that_grows_while_it_is_looked_at_is_no_failure() {
@@ -207,7 +199,7 @@ fn redis_after_its_benchmark() {
     command.args(["--port", "0", "--save", "", "--appendonly", "no", "--hz", "1", "--dir"]).arg(&folder);
     command.arg("--unixsocket").arg(&socket);
     let running = Running::start(&mut command);
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + PATIENCE;
     while !socket.exists() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -3,9 +3,11 @@
 //! Memory of this process stands for another one's: a heap of eight pages with its records. It is audited once as it is, and
 //! then with each of its words, and each word of the ledger, being something else.
 
+use std::cell::{Cell, RefCell};
 use std::ptr::null_mut;
 
-use crossfoot::audit::{Audit, Cause, Places, Range, audit};
+use crossfoot::account::Account;
+use crossfoot::audit::{Audit, Cause, Line, Places, Range, Request, audit};
 use crossfoot::ledger::layout::{PLACES, What};
 use crossfoot::ledger::view::Mapping;
 use crossfoot::os::{OsError, Process};
@@ -14,6 +16,27 @@ const PAGE: u64 = 8192;
 /// Where the records lie behind the heap, and how much everything takes.
 const RECORDS: u64 = 8 * PAGE;
 const SIZE: u64 = RECORDS + 0x5000;
+
+/// Ranges that stay, looked at three times.
+struct Fixed {
+    ranges: Vec<Range>,
+    looks: Cell<u32>,
+}
+
+impl Request for Fixed {
+    fn range(&self, i: usize) -> Option<Range> {
+        self.ranges.get(i).copied()
+    }
+
+    fn changes(&self) -> u64 {
+        0
+    }
+
+    fn again(&self) -> bool {
+        self.looks.set(self.looks.get() + 1);
+        self.looks.get() < 3
+    }
+}
 
 /// Memory that says what it is told.
 struct World {
@@ -60,8 +83,10 @@ impl World {
             &[records, base / PAGE, 8],
             &[base, 512, 128, records + 0x2000, records + 0x2000, 512, 0, 64],
             &[records + 0x3000, records + 0x3800],
+            // A writer, in the cache; the turns of two locks.
+            &[records + 0x4000, 0, 0, 0, records + 0x3900, records + 0x3908],
             // A cache, and its outbox.
-            &[0, 4, 8, 8, 40, 16, 0, 8, 104, 112, 120],
+            &[0, 4, 8, 8, 40, 16, 0, 8, 112, 120],
             &[0, 16, 2, 16, 0, 8],
         ];
         world.places.iter_mut().zip(places.concat()).for_each(|(to, place)| *to = place);
@@ -101,7 +126,8 @@ impl World {
     fn audit(&self, ranges: &[Mapping]) -> Option<Result<Audit, OsError>> {
         let places = Places::from_words(&self.places)?;
         let ranges: Vec<Range> = ranges.iter().filter_map(Range::of).collect();
-        Some(audit(&self.process, &places, |i| ranges.get(i).copied()))
+        let request = Fixed { ranges, looks: Cell::new(0) };
+        Some(audit(&self.process, &places, &request, &mut [Line::EMPTY; 3]))
     }
 
     fn heap(&self) -> Mapping {
@@ -146,4 +172,136 @@ fn whatever_is_read_the_audit_ends() {
         }
     }
     assert_eq!(world.audit(&[heap]).expect("understood").expect("read to the end").causes, found.causes);
+}
+
+/// The sequence of the writer and the turns of the heap's lock in the world of `World::new`.
+const SEQUENCE: u64 = RECORDS + 0x3a00;
+const TURNS: u64 = RECORDS + 0x3900;
+
+/// What happens to the world each time that the audit asks whether the ranges changed: at the beginning and the end of a
+/// reading of the counters, of which one comes before each look and one after it.
+struct Moving<'a> {
+    world: RefCell<&'a mut World>,
+    happens: &'a dyn Fn(&mut World, u32),
+    asked: Cell<u32>,
+    looks: Cell<u32>,
+}
+
+impl Request for Moving<'_> {
+    fn range(&self, i: usize) -> Option<Range> {
+        if i == 0 { Range::of(&self.world.borrow().heap()) } else { None }
+    }
+
+    fn changes(&self) -> u64 {
+        self.asked.set(self.asked.get() + 1);
+        (self.happens)(&mut self.world.borrow_mut(), self.asked.get());
+        0
+    }
+
+    fn again(&self) -> bool {
+        self.looks.set(self.looks.get() + 1);
+        self.looks.get() < 3
+    }
+}
+
+/// A world whose accounts are what its pages say.
+fn balanced() -> World {
+    let mut world = World::new();
+    let places = Places::from_words(&world.places).expect("understood");
+    // The writer has words of its own: its sequence, no other writer, nothing moved.
+    let of = |at: u64| world.places.iter().position(|&word| word == at).expect("among the places");
+    let writers = of(places.writers.first).max(of(places.accounts.mapped_ready) + 1);
+    let base = world.base;
+    world.places[writers..writers + 4].copy_from_slice(&[base + RECORDS + 0x3a40, 0, 8, 16]);
+    world.set(RECORDS + 0x3a40, base + SEQUENCE);
+    for (account, pages) in [(Account::HeapInUse, 4), (Account::HeapFree, 2)] {
+        world.set(RECORDS + 0x3000 + 8 * account as u64, pages * PAGE);
+    }
+    world
+}
+
+fn audited(world: &mut World, happens: &dyn Fn(&mut World, u32)) -> Audit {
+    let places = Places::from_words(&world.places).expect("understood");
+    let (page, mut lines) = (4096, [Line::EMPTY; 3]);
+    let process = Process::open(None, page).expect("there is /proc");
+    let request = Moving { world: RefCell::new(world), happens, asked: Cell::new(0), looks: Cell::new(0) };
+    audit(&process, &places, &request, &mut lines).expect("read to the end")
+}
+
+const IN_USE: u64 = RECORDS + 0x3000 + 8 * Account::HeapInUse as u64;
+
+#[test]
+fn what_is_wrong_is_said_when_two_looks_agree() {
+    let mut world = balanced();
+    let found = audited(&mut world, &|_, _| {});
+    assert!(found.is_balanced() && (found.moved, found.movements, found.passes) == (0, 0, 1), "{found:#?}");
+    world.set(IN_USE, 5 * PAGE);
+    let found = audited(&mut world, &|_, _| {});
+    assert!(!found.is_balanced() && (found.moved, found.movements, found.passes) == (0, 0, 2), "{found:#?}");
+    // A page map that leads nowhere is as wrong.
+    world.set(IN_USE, 4 * PAGE);
+    world.set(RECORDS + 8, 0xa5a5_a5a5_a5a5_a5a5);
+    let found = audited(&mut world, &|_, _| {});
+    assert!(!found.is_balanced() && (found.moved, found.passes) == (0, 2), "{found:#?}");
+}
+
+#[test]
+fn who_went_there_and_back_has_moved() {
+    // In each look the span at page 1 is gone, and back before the look ends: the states before and after are the same.
+    let mut world = balanced();
+    let entry = world.get(RECORDS + 8);
+    let step = |counter: u64| {
+        move |world: &mut World, asked: u32| {
+            let is_in_look = asked % 4 == 2;
+            world.set(RECORDS + 8, if is_in_look { 0 } else { entry });
+            world.set(counter, world.get(counter) + 2 * u64::from(is_in_look));
+        }
+    };
+    for counter in [SEQUENCE, TURNS] {
+        let found = audited(&mut world, &step(counter));
+        assert!(found.movements > 0 && found.moved > 0 && found.passes == 3, "{found:#?}");
+        // Two pages are missing among those in use. By the lock's turns a look is given up; the next one finds them.
+        assert!(counter == TURNS || !found.is_balanced() && found.moved >= 2 * PAGE, "{found:#?}");
+    }
+}
+
+#[test]
+fn a_thread_stopped_in_the_middle_accuses_nobody() {
+    for counter in [SEQUENCE, TURNS] {
+        let mut world = balanced();
+        world.set(counter, 1);
+        world.set(IN_USE, 5 * PAGE);
+        let found = audited(&mut world, &|_, _| {});
+        assert!(!found.is_balanced() && found.movements > 0 && found.moved >= PAGE, "{found:#?}");
+    }
+}
+
+#[test]
+fn two_looks_that_differ_accuse_nobody() {
+    let mut world = balanced();
+    // Without a counter that says so, another span is missing in each look.
+    let [first, second] = [RECORDS + 8, RECORDS + 3 * 8].map(|at| (at, world.get(at)));
+    let found = audited(&mut world, &|world, asked| {
+        let is_first = asked / 2 % 2 == 0;
+        world.set(first.0, if is_first { 0 } else { first.1 });
+        world.set(second.0, if is_first { second.1 } else { 0 });
+    });
+    assert!(!found.is_balanced() && found.moved > 0 && found.passes > 3, "{found:#?}");
+}
+
+/// A thread writes what the audit takes for links.
+#[test]
+fn a_link_that_was_overwritten_ends_its_list() {
+    let mut world = balanced();
+    // In the hand, in the inbox, in the outbox, the owner of a span.
+    let (cache, wild) = (RECORDS + 0x4100, 0xa5a5_a5a5_a5a5_a5a5);
+    for at in [2 * 512, 5 * 512, 5 * 512 + 8, cache + 8 + 8, cache + 112, cache + 120 + 16, RECORDS + 0x1000 + 24] {
+        for value in [wild, 8, u64::MAX - 7, world.base + (1 << 40)] {
+            let was = world.get(at);
+            world.set(at, value);
+            let found = audited(&mut world, &|_, _| {});
+            assert!(found.is_balanced() || found.moved > 0, "{at:#x} {value:#x}: {found:#?}");
+            world.set(at, was);
+        }
+    }
 }

@@ -91,6 +91,9 @@ pub struct Audit {
     /// The form of the audit
     #[arg(long, value_enum, default_value = "table")]
     pub format: crate::audit::Format,
+    /// Look again at a process that moves for at most so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub within: f64,
 }
 
 /// The arguments of `trim`.
@@ -155,8 +158,8 @@ enum Verb {
     ///
     /// The allocator's structures, read from the process's memory, beside what the system says of its
     /// mappings: live, in transit, cached, fragmentation, free, metadata, and what is not Crossfoot's. The
-    /// process is not stopped; one that allocates meanwhile is looked at again, and how far it moved is
-    /// printed. Needs the right to read its memory: that of its parent or of root, where the system restricts
+    /// process is not stopped; one that allocates meanwhile is looked at again for a while, and how far it
+    /// moved is printed. Needs the right to read its memory: that of its parent or of root, where the system restricts
     /// ptrace.
     #[command(after_help = AUDIT_STATUS, verbatim_doc_comment)]
     Audit(Audit),
@@ -190,8 +193,8 @@ Exit status:
   0    the audit was printed
   1    it could not be written
   2    no such process, one that is another user's, one that does not run on Crossfoot, or wrong arguments
-  70   the process kept still, and something is unexplained, or its accounts are wrong; on Linux before 6.7
-       also because of pages that were read and never written";
+  70   the process kept still during two looks, and both found the same unexplained, or the same accounts
+       wrong; on Linux before 6.7 also because of pages that were read and never written";
 
 const RUN_STATUS: &str = "\
 Exit status: the program's own, or

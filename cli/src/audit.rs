@@ -1,6 +1,9 @@
 //! `crossfoot audit`: every resident byte of a process by its cause.
 
-use kernel::audit::{self, Audit, Places, Range};
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use kernel::audit::{self, Audit, Line, Places, Range, Request};
 use kernel::os::Process;
 
 use crate::args;
@@ -8,8 +11,13 @@ use crate::failure::Failure;
 use crate::process::{Refusal, Target};
 use crate::tables;
 
-/// How often a process is audited again whose mappings were others afterwards.
-const TRIES: usize = 4;
+/// How much of the process's memory is kept, in lines of 4 KiB.
+const LINES: usize = 32;
+/// How long is waited before a process that moved is looked at again: twice as long each time, between these.
+const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
+
+/// By how much the first look may take longer than the time for looking again: without one there is nothing to print.
+const ONE_LOOK: Duration = Duration::from_secs(30);
 
 /// The form of an audit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -23,7 +31,7 @@ pub enum Format {
 /// Prints an audit. Something unexplained in a process that kept still is a failure.
 pub fn audit(arguments: &args::Audit) -> Result<(), Failure> {
     let pid = arguments.pid;
-    let found = of(pid)?;
+    let found = of(pid, Duration::from_secs_f64(arguments.within))?;
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = match arguments.format {
@@ -43,7 +51,7 @@ pub fn audit(arguments: &args::Audit) -> Result<(), Failure> {
     Ok(())
 }
 
-fn of(pid: i32) -> Result<Audit, Failure> {
+fn of(pid: i32, within: Duration) -> Result<Audit, Failure> {
     let target = Target::find(pid).map_err(|refusal| refusal.failure(pid))?;
     let words = target.places();
     // It is starting, and has not said yet where things are.
@@ -57,23 +65,71 @@ fn of(pid: i32) -> Result<Audit, Failure> {
             let line = "its memory may not be read; run this as root or as its parent, or see crossfoot stat";
             return Failure::refused(format!("permission denied: process {pid}: {line} (ptrace_scope)"));
         }
+        if error == audit::OVER {
+            let seconds = (within + ONE_LOOK).as_secs_f64();
+            let line = "give more time by --within, or run this with a higher priority";
+            return Failure::refused(format!("process {pid} could not be looked at in {seconds} seconds: {line}"));
+        }
+        if Process::is_torn(error) {
+            return Failure::refused(format!(
+                "process {pid} has no allocator where its stats page says: it is another program by now, or was overwritten"
+            ));
+        }
         Failure::refused(format!("cannot read process {pid}: {error:?}"))
     };
     let process = Process::open(Some(pid.unsigned_abs()), places.physical_page as usize).map_err(refused)?;
-    let (mut before, mut tries) = (ranges(&target)?, 0);
-    loop {
-        let mut found = audit::audit(&process, &places, |i| before.get(i).copied()).map_err(refused)?;
-        let after = ranges(&target)?;
-        tries += 1;
-        if before == after {
-            return Ok(found);
+    let (changes, first) = (target.list_changes(), ranges(&target)?);
+    let listed = Listed {
+        target: &target,
+        changes: Cell::new(changes),
+        ranges: RefCell::new(first),
+        since: Instant::now(),
+        within,
+        pause: Cell::new(PAUSES[0]),
+    };
+    audit::audit(&process, &places, &listed, &mut vec![Line::EMPTY; LINES]).map_err(refused)
+}
+
+/// What a process listed last as the allocator's.
+struct Listed<'a> {
+    target: &'a Target,
+    /// What the list's number of changes was before it was read.
+    changes: Cell<u64>,
+    ranges: RefCell<Vec<Range>>,
+    since: Instant,
+    within: Duration,
+    pause: Cell<Duration>,
+}
+
+impl Request for Listed<'_> {
+    fn range(&self, i: usize) -> Option<Range> {
+        self.ranges.borrow().get(i).copied()
+    }
+
+    /// Reads the list again if it has changed; where it changes all the time, the last one stays.
+    fn changes(&self) -> u64 {
+        let changes = self.target.list_changes();
+        if changes != self.changes.get()
+            && let Ok(ranges) = ranges(self.target)
+        {
+            self.changes.set(changes);
+            self.ranges.replace(ranges);
         }
-        if tries == TRIES {
-            let bytes = |ranges: &[Range]| ranges.iter().map(|range| (range.end - range.start) as u64).sum::<u64>();
-            found.moved = found.moved.saturating_add(bytes(&before).abs_diff(bytes(&after)).max(1));
-            return Ok(found);
+        changes
+    }
+
+    fn again(&self) -> bool {
+        let pause = self.pause.get();
+        if self.since.elapsed() + pause >= self.within {
+            return false;
         }
-        before = after;
+        std::thread::sleep(pause);
+        self.pause.set(PAUSES[1].min(pause * 2));
+        true
+    }
+
+    fn is_over(&self) -> bool {
+        self.since.elapsed() > self.within + ONE_LOOK
     }
 }
 

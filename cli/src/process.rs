@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use kernel::ledger::layout::{
-    CONTROL_INODE_AT, LIST, MAGIC, MAGIC_AT, PLACES, PLACES_AT, PROCESS_AT, REFRESH_ANSWERED_AT, REFRESH_WANTED_AT,
-    RELEASE_ANSWERED_AT, RELEASE_WANTED_AT, RELEASED_AT, SIZE,
+    CONTROL_INODE_AT, LIST, LIST_CHANGES_AT, MAGIC, MAGIC_AT, PLACES, PLACES_AT, PROCESS_AT, REFRESH_ANSWERED_AT,
+    REFRESH_WANTED_AT, RELEASE_ANSWERED_AT, RELEASE_WANTED_AT, RELEASED_AT, SIZE,
 };
 use kernel::ledger::view::{self, Head, Mapping, Source, Taken, Wrong};
 use kernel::metrics::{FORMAT, Reading};
@@ -177,6 +177,11 @@ impl Target {
         let mut mappings = all[..len].to_vec();
         mappings.sort();
         Some((mappings, unlisted))
+    }
+
+    /// A number that each change of the list of mappings changes.
+    pub fn list_changes(&self) -> u64 {
+        view::word(&self.page, LIST_CHANGES_AT).unwrap_or(0)
     }
 
     /// Where things are in the process.

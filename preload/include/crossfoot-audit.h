@@ -35,7 +35,7 @@ struct crossfoot_audit {
     uint64_t resident;
     uint64_t explained;
     int64_t unexplained;
-    /* How far the process moved while it was looked at, and how often that was. With 0, nothing is unexplained, except
+    /* How far the process moved at least while it was looked at, and how often that was. With 0, nothing is unexplained, except
      * where the system cannot say which pages are its page of zeros (Linux before 6.7): they make it negative. */
     uint64_t moved;
     uint64_t looks;

@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use super::cut::{Cut, Section};
 use super::entry::Entry;
 use super::kinds::{ClassEntry, FIELDS, TOTALS};
+use super::places::WriterPlaces;
 use super::published::Published;
 use super::snapshot::{Answer, Snapshot, Totals};
 use super::tally::Tallies;
@@ -85,6 +86,13 @@ impl<O: Os> Books<O> {
     pub unsafe fn register(&self, writer: &Writer, tallies: Tallies) {
         // SAFETY: the caller's promise.
         unsafe { self.cut.register(writer, tallies) }
+    }
+
+    /// Where the writers lie, for a reader in another process. `moved` is where [`Moved`](super::Moved) lies, in bytes from a
+    /// writer's first one, which wraps.
+    pub fn places(&self, moved: usize) -> WriterPlaces {
+        let [sequence, next] = Writer::PLACES.map(|place| place as u64);
+        WriterPlaces { first: self.cut.first_place(), sequence, next, moved: moved as u64 }
     }
 
     /// Posts a whole entry. The caller owns `writer`, and lets nobody see what the entry speaks of before this

@@ -108,6 +108,11 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         }
     }
 
+    /// The address of the word that leads to the writer registered last.
+    pub fn first_place(&self) -> u64 {
+        core::ptr::from_ref(&self.writers).expose_provenance() as u64
+    }
+
     /// Begins an entry of `writer`, which the caller owns. Whatever the door says.
     #[inline]
     pub fn begin<'a>(&'a self, writer: &'a Writer<T, F, C>) -> Section<'a, T, F, C> {

@@ -37,7 +37,7 @@ pub use books::{Books, Count, Movement, Reader, Writer};
 pub use entry::Entry;
 pub use kinds::{ACCOUNTS, Account, ClassEntry, TOTALS, Total};
 pub use moved::Moved;
-pub use places::AccountPlaces;
+pub use places::{AccountPlaces, WriterPlaces};
 pub use snapshot::{Answer, ClassTotals, Failure, Failures, Snapshot, Totals};
 pub use tally::{Tallies, Tally};
 

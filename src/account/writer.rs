@@ -210,6 +210,9 @@ fn load<const W: usize>(from: &[AtomicI64; W], to: &mut [i64; W]) {
 
 /// The writing side of one cache: `T` totals, and `C` classes of `F` fields and the counts of objects. Only the
 /// thread that owns the cache writes. All-zero bytes are a valid new writer.
+///
+/// `repr(C)`: a reader in another process gets the sequence and the link by one read.
+#[repr(C)]
 pub struct Writer<const T: usize, const F: usize, const C: usize> {
     /// Odd while its owner is in an entry that changes the totals, or in a movement.
     sequence: AtomicUsize,
@@ -301,6 +304,9 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
         // Release: a reader that sees the even value sees the whole entry and every movement that goes with it.
         self.sequence.store(odd.wrapping_add(1), Ordering::Release);
     }
+
+    /// Where the sequence and the link lie, in bytes from the first one.
+    pub(super) const PLACES: [usize; 2] = [core::mem::offset_of!(Self, sequence), core::mem::offset_of!(Self, next)];
 
     /// Adds to the figures of one class, by its index. Owner only.
     #[inline]

@@ -1,6 +1,6 @@
 //! What the system says of each mapping.
 
-use super::Range;
+use super::Request;
 use super::residency::Residency;
 use crate::os::{OsError, Process};
 
@@ -35,7 +35,7 @@ pub struct Outside {
 /// How many ranges that may have huge pages are kept apart. Those beyond are taken for ones that may not.
 const HUGE: usize = 128;
 
-/// Ranges that may have huge pages, ascending.
+/// Request that may have huge pages, ascending.
 pub(super) type MayBeHuge = heapless::Vec<(usize, usize), HUGE>;
 
 /// One reading of `smaps`.
@@ -100,12 +100,12 @@ impl Outside {
 }
 
 impl Seen {
-    pub(super) fn of(process: &Process, range: &impl Fn(usize) -> Option<Range>) -> Result<Seen, OsError> {
+    pub(super) fn of(process: &Process, request: &impl Request) -> Result<Seen, OsError> {
         let (mut seen, mut current, mut failed) = (Seen::default(), None, None);
         process.each_line("smaps", |line| {
             if let Some(next) = header(line) {
                 if let Some(done) = current.replace(next)
-                    && let Err(e) = seen.add(process, &done, range)
+                    && let Err(e) = seen.add(process, &done, request)
                 {
                     failed = Some(e);
                 }
@@ -125,7 +125,7 @@ impl Seen {
             }
         })?;
         if let Some(last) = current {
-            seen.add(process, &last, range)?;
+            seen.add(process, &last, request)?;
         }
         failed.map_or(Ok(seen), Err)
     }
@@ -139,15 +139,10 @@ impl Seen {
         }
     }
 
-    fn add(
-        &mut self,
-        process: &Process,
-        mapping: &Mapping,
-        range: &impl Fn(usize) -> Option<Range>,
-    ) -> Result<(), OsError> {
+    fn add(&mut self, process: &Process, mapping: &Mapping, request: &impl Request) -> Result<(), OsError> {
         self.outside.process += mapping.resident;
         let (mut own, mut is_own) = (0, false);
-        for range in (0..).map_while(range) {
+        for range in (0..).map_while(|i| request.range(i)) {
             let (start, end) = (range.start.max(mapping.start), range.end.min(mapping.end));
             if start < end {
                 is_own = true;

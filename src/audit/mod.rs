@@ -6,12 +6,15 @@
 //! its ledger.
 //!
 //! It takes no lock but the list's of the process's own mappings, one entry at a time, stops nobody and allocates nothing;
-//! it needs about 24 KiB of stack, and reads files. A process that runs moves meanwhile: then it looks again, a few times,
-//! and says how far it moved. Nothing that another process wrote is believed: sums do not overflow, and every walk ends.
+//! it needs about 40 KiB of stack, and reads files. A process that runs moves meanwhile, which counters say that change with
+//! every movement (`instant.rs`): then it looks again, and says how far it moved. Nothing that another process wrote is
+//! believed: sums do not overflow, every walk ends, and a link that leads nowhere was overwritten while it was read.
 //!
 //! Invariant: each cause is measured; what all of them leave of the system's figure is [`Audit::unexplained`].
 
 mod cgroup;
+mod instant;
+mod lines;
 mod mappings;
 mod places;
 mod report;
@@ -19,6 +22,7 @@ mod residency;
 mod spans;
 
 pub use cgroup::Group;
+pub use lines::Line;
 pub use mappings::Outside;
 pub use places::Places;
 pub use report::{write_json, write_table};
@@ -26,12 +30,13 @@ pub use residency::Backed;
 
 use core::ffi::CStr;
 
-use crate::account::{ACCOUNTS, Account};
+use crate::account::Account;
 use crate::ledger::What;
 use crate::ledger::view::Mapping;
 use crate::os::{OsError, Process};
 use crate::span::Kind;
-use mappings::Seen;
+use instant::Instant;
+use lines::Lines;
 use residency::Residency;
 use spans::Walk;
 
@@ -249,8 +254,11 @@ pub struct Audit {
     pub outside: Outside,
     /// The accounts beside the walk.
     pub comparisons: [Comparison; COMPARISONS],
-    /// How far the system's figure and the accounts moved while the audit looked, in bytes; 0: the process kept still.
+    /// How far the process moved at least while the audit looked, in bytes: by what the system's figure and the accounts
+    /// changed, or what does not add up, whichever is more. 0: the process kept still.
     pub moved: u64,
+    /// How many movements of pages, spans, caches and accounts there were meanwhile: entries of the books, locks taken.
+    pub movements: u64,
     /// How often it looked.
     pub passes: u32,
     /// Whether the system tells pages of zeros from others (Linux 6.7): they are in no Rss. If not, `unexplained` is below 0
@@ -267,66 +275,105 @@ const COMPARISONS: usize = 6;
 /// Sums over all ranges of a ledger fit a word.
 const HIGHEST: u64 = 1 << 48;
 
-/// How often an audit looks again at a process that moves.
-const PASSES: u32 = 8;
+/// How many looks in a row may find something wrong that the one before did not find so, in a process that kept still.
+const CONFIRMATIONS: u32 = 4;
+/// How many looks may fail because what they went by was overwritten.
+const TORN: u32 = 8;
 
-/// What is compared before and after a walk.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Instant {
-    balances: [u64; ACCOUNTS],
-    ready: u64,
-    /// What caches moved from free to in use, and the accounts do not have yet.
-    moved: i64,
-}
+/// What an audit goes by: the allocator's ranges, and how long it may take.
+pub trait Request {
+    /// A range by its number. `None`: there are fewer.
+    fn range(&self, i: usize) -> Option<Range>;
 
-impl Instant {
-    fn of(process: &Process, places: &Places) -> Result<Instant, OsError> {
-        let mut balances = [0; ACCOUNTS];
-        for (i, balance) in (0..).zip(&mut balances) {
-            *balance = process.word(places.accounts.balances.wrapping_add(i * 8))?;
-        }
-        let moved = spans::moved(process, places)?;
-        Ok(Instant { balances, ready: process.word(places.accounts.mapped_ready)?, moved })
-    }
+    /// A number that is another one after each change of the ranges.
+    fn changes(&self) -> u64;
 
-    /// How far two are apart: the sum of all differences.
-    fn distance(&self, other: &Instant) -> u64 {
-        let pairs = self.balances.iter().zip(&other.balances).chain([(&self.ready, &other.ready)]);
-        pairs.fold(self.moved.abs_diff(other.moved), |sum, (a, b)| sum.saturating_add(a.abs_diff(*b)))
+    /// Whether a process that moved, or whose structures were overwritten while they were read, is looked at again. May
+    /// wait before it answers.
+    fn again(&self) -> bool;
+
+    /// Whether a look that is under way is given up.
+    fn is_over(&self) -> bool {
+        false
     }
 }
 
-/// Audits `process`, whose kernel's structures are at `places` and whose ranges `range` gives by their number.
+/// `ETIMEDOUT`: a request was over before one look was done.
+pub const OVER: OsError = OsError::Errno(110);
+
+/// Audits `process`, whose kernel's structures are at `places`. Keeps in `lines`, of which there is at least one, what it
+/// read last.
 ///
-/// Looks again while the process moves, a few times, and gives the look during which it moved least. An error: the
-/// process ended, or may not be read.
-pub fn audit(process: &Process, places: &Places, range: impl Fn(usize) -> Option<Range>) -> Result<Audit, OsError> {
-    let mut best: Option<Audit> = None;
-    for pass in 1..=PASSES {
-        let mut audit = look(process, places, &range)?;
-        audit.passes = pass;
-        let rank = |audit: &Audit| (audit.moved, !audit.is_balanced(), audit.unexplained.unsigned_abs());
-        if best.as_ref().is_none_or(|best| rank(&audit) <= rank(best)) {
-            best = Some(audit);
-        }
-        if let Some(best) = &mut best {
-            best.passes = pass;
-            if best.moved == 0 && best.is_balanced() {
-                break;
+/// A process that moved is looked at again as long as the request says so, and the look during which it moved least counts.
+/// Something wrong in a process that kept still is said only when two looks agree on it, between which nothing moved
+/// either.
+///
+/// An error: the process ended, or may not be read, or its structures are not where `places` say; or [`OVER`].
+pub fn audit(process: &Process, places: &Places, request: &impl Request, lines: &mut [Line]) -> Result<Audit, OsError> {
+    let (mut before, mut passes) = (None, 0);
+    let (mut best, mut suspect): (Option<Audit>, Option<Audit>) = (None, None);
+    let mut confirmations = 0;
+    loop {
+        passes += 1;
+        let looked = match before.take() {
+            Some(before) => Ok(before),
+            None => Instant::of(process, places, request),
+        };
+        let looked = looked.and_then(|before| look(process, places, request, lines, &before, best.is_some()));
+        match looked {
+            Ok(Some((found, _))) if found.moved == 0 && found.is_balanced() => return Ok(Audit { passes, ..found }),
+            Ok(Some((found, after))) if found.moved == 0 => {
+                if suspect.is_some_and(|suspect| suspect.agrees(&found)) {
+                    return Ok(Audit { passes, ..found });
+                }
+                best = best.or(Some(found.as_moved()));
+                suspect = Some(found);
+                before = Some(after);
+                confirmations += 1;
+                if confirmations < CONFIRMATIONS {
+                    continue;
+                }
             }
+            Ok(found) => {
+                suspect = None;
+                if let Some((found, _)) = found
+                    && best.is_none_or(|best| found.rank() <= best.rank())
+                {
+                    best = Some(found);
+                }
+            }
+            Err(e) if Process::is_torn(e) && passes < TORN => suspect = None,
+            Err(OVER) if best.is_some() => break,
+            Err(e) if best.is_none() || !Process::is_torn(e) => return Err(e),
+            Err(_) => suspect = None,
+        }
+        if !request.again() && (best.is_some() || passes >= TORN) {
+            break;
         }
     }
-    best.ok_or(OsError::Unsupported)
+    best.map(|best| Audit { passes, ..best }).ok_or(OsError::Unsupported)
 }
 
-/// One look.
+/// One look, after `before` was read. `None`: it was given up because the process moved, which `may_give_up` allows.
 #[inline(never)]
-fn look(process: &Process, places: &Places, range: &impl Fn(usize) -> Option<Range>) -> Result<Audit, OsError> {
-    let before = (Instant::of(process, places)?, Seen::of(process, range)?);
-    let (mut walk, mut spans, mut caches) = (Walk::new(process, places, &before.1.may_be_huge), 0, 0);
-    for range in (0..).map_while(range) {
+fn look(
+    process: &Process,
+    places: &Places,
+    request: &impl Request,
+    lines: &mut [Line],
+    before: &Instant,
+    may_give_up: bool,
+) -> Result<Option<(Audit, Instant)>, OsError> {
+    let mut walk = Walk::new(process, places, before, Lines::new(process, lines));
+    let (mut spans, mut caches) = (0, 0);
+    for range in (0..).map_while(|i| request.range(i)) {
         let Some(cause) = cause_of(range.what) else {
-            walk.arena(range.start, range.end)?;
+            let is_over = |before: &Instant| {
+                if request.is_over() { Err(OVER) } else { Ok(may_give_up && before.is_passed(process, places)) }
+            };
+            if !walk.arena(range.start, range.end, is_over)? {
+                return Ok(None);
+            }
             continue;
         };
         let (backed, size) = (Residency::of(process, range.start, range.end)?, (range.end - range.start) as u64);
@@ -345,21 +392,23 @@ fn look(process: &Process, places: &Places, range: &impl Fn(usize) -> Option<Ran
         walk.causes.add(cause, size, backed);
     }
     walk.caches()?;
-    let after = (Instant::of(process, places)?, Seen::of(process, range)?);
-    walk.causes.grow(Cause::Tables, after.0.balances[Account::OtherSys as usize]);
-    let resident = after.1.resident.saturating_sub(after.1.foreign);
-    let moved_resident = resident.abs_diff(before.1.resident.saturating_sub(before.1.foreign));
-    Ok(Audit {
+    let after = Instant::of(process, places, request)?;
+    walk.causes.grow(Cause::Tables, after.balances[Account::OtherSys as usize]);
+    let movements = after.movements(before).saturating_add(walk.torn);
+    let found = Audit {
         causes: walk.causes,
-        resident,
-        unexplained: (resident as i64).wrapping_sub(walk.causes.resident() as i64),
-        outside: after.1.outside,
-        comparisons: compare(&after.0, &walk, spans, caches),
-        moved: before.0.distance(&after.0).saturating_add(moved_resident).saturating_add(walk.torn),
+        resident: after.resident(),
+        unexplained: (after.resident() as i64).wrapping_sub(walk.causes.resident() as i64),
+        outside: after.seen.outside,
+        comparisons: compare(&after, &walk, spans, caches),
+        moved: after.distance(before),
+        movements,
         passes: 0,
         tells_zeros: process.tells_zeros(),
         group: Group::of(process),
-    })
+    };
+    let kept_still = found.moved == 0 && movements == 0;
+    Ok(Some((if kept_still { found } else { found.as_moved() }, after)))
 }
 
 /// The cause of a range that has one as a whole. `None`: it is arenas.
@@ -382,8 +431,8 @@ fn compare(instant: &Instant, walk: &Walk<'_>, records: u64, caches: u64) -> [Co
     let in_use = spans(Kind::Small) + spans(Kind::Large) + spans(Kind::Dead);
     [
         // What caches moved, the accounts do not have yet.
-        (Account::HeapInUse, instant.moved, in_use),
-        (Account::HeapFree, instant.moved.wrapping_neg(), walk.free + walk.in_hand),
+        (Account::HeapInUse, instant.moved(), in_use),
+        (Account::HeapFree, instant.moved().wrapping_neg(), walk.free + walk.in_hand),
         (Account::InStacks, 0, spans(Kind::Stack)),
         (Account::InBitmaps, 0, spans(Kind::Bitmap)),
         (Account::SpanSys, 0, records),
@@ -397,6 +446,24 @@ fn compare(instant: &Instant, walk: &Walk<'_>, records: u64, caches: u64) -> [Co
 }
 
 impl Audit {
+    /// The same of a process that moved: by as much at least as does not add up.
+    fn as_moved(mut self) -> Audit {
+        let apart = |c: &Comparison| c.account_bytes.abs_diff(c.walked);
+        let most = self.comparisons.iter().map(apart).fold(self.unexplained.unsigned_abs(), u64::max);
+        self.moved = self.moved.max(most).max(1);
+        self
+    }
+
+    /// By what the better of two looks at a process that moved is told.
+    fn rank(&self) -> (u64, u64) {
+        (self.moved, self.movements)
+    }
+
+    /// Whether both find the same wrong.
+    fn agrees(&self, other: &Audit) -> bool {
+        self.unexplained == other.unexplained && self.comparisons == other.comparisons
+    }
+
     /// Whether everything is explained, and the accounts agree with the walk. Pages of zeros that could not be told from
     /// others may be explained without being there.
     pub fn is_balanced(&self) -> bool {

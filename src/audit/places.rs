@@ -1,6 +1,6 @@
 //! Where a kernel's structures lie in its process.
 
-use crate::account::AccountPlaces;
+use crate::account::{AccountPlaces, WriterPlaces};
 use crate::cache::CachePlaces;
 use crate::ledger::layout::PLACES;
 use crate::page::PagePlaces;
@@ -27,6 +27,10 @@ pub struct Places {
     pub pages: PagePlaces,
     /// The accounts.
     pub accounts: AccountPlaces,
+    /// The writers of the accounts' entries.
+    pub writers: WriterPlaces,
+    /// The turns of the locks under which pages, spans and caches move: of the heap's, and of the caches'.
+    pub turns: [u64; 2],
     /// In a cache.
     pub cache: CachePlaces,
 }
@@ -38,7 +42,7 @@ const _: () = assert!(WORDS <= PLACES && align_of::<Places>() == align_of::<u64>
 
 impl Places {
     /// What the words mean; another number is another meaning.
-    pub const FORM: u64 = 1;
+    pub const FORM: u64 = 2;
 
     /// As words, the rest zero.
     pub fn words(&self) -> [u64; PLACES] {

@@ -70,12 +70,15 @@ pub fn write_table(out: &mut impl Write, pid: u64, audit: &Audit) -> fmt::Result
     match audit.moved {
         0 => writeln!(out, "\nThe process kept still while it was looked at (looks: {}).", audit.passes),
         moved => {
-            writeln!(out, "\nThe process moved by {moved} bytes while it was looked at (looks: {}).", audit.passes)
+            let Audit { movements, passes, .. } = audit;
+            let line = "The process moved by at least";
+            writeln!(out, "\n{line} {moved} bytes in {movements} movements while it was looked at (looks: {passes}).")
         }
     }
 }
 
-/// Writes the audit of process `pid` as one JSON object. Numbers are bytes, but for `mappings`, `looks` and `process`.
+/// Writes the audit of process `pid` as one JSON object. Numbers are bytes, but for `mappings`,
+/// `movements`, `looks` and `process`.
 pub fn write_json(out: &mut impl Write, pid: u64, audit: &Audit) -> fmt::Result {
     writeln!(out, "{{\n  \"process\": {pid},\n  \"causes\": {{")?;
     for (i, cause) in Cause::ALL.into_iter().enumerate() {
@@ -105,7 +108,8 @@ pub fn write_json(out: &mut impl Write, pid: u64, audit: &Audit) -> fmt::Result 
             c.walked
         )?;
     }
-    writeln!(out, "  }},\n  \"moved\": {},\n  \"looks\": {}\n}}", audit.moved, audit.passes)
+    writeln!(out, "  }},\n  \"moved\": {},\n  \"movements\": {},", audit.moved, audit.movements)?;
+    writeln!(out, "  \"looks\": {}\n}}", audit.passes)
 }
 
 fn comma(i: usize, of: usize) -> &'static str {

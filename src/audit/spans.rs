@@ -1,6 +1,7 @@
 //! Objects and pages of the page heap: what each of them is, and whether it is in memory.
 
-use super::mappings::MayBeHuge;
+use super::instant::Instant;
+use super::lines::Lines;
 use super::places::Places;
 use super::residency::Residency;
 use super::{Cause, Causes};
@@ -17,7 +18,7 @@ const ENTRIES: usize = 256;
 const OBJECTS: usize = 2048;
 const PHYSICAL: usize = 512;
 /// How many links between caches and between batches are followed, all together.
-const MANY: u32 = 1 << 22;
+pub(super) const MANY: u32 = 1 << 22;
 
 /// A span, as far as it matters here.
 #[derive(Clone, Copy)]
@@ -51,7 +52,7 @@ impl<const WORDS: usize> Bits<WORDS> {
 
 /// Where somebody was who follows links, as far as it takes to see that they lead back.
 #[derive(Default)]
-struct Trail {
+pub(super) struct Trail {
     steps: u64,
     mark: u64,
 }
@@ -59,7 +60,7 @@ struct Trail {
 impl Trail {
     /// Whether `at`, which is not 0, is not the place that is remembered. That is always one of the latter half of the
     /// steps, so whoever goes in a circle comes by.
-    fn is_new(&mut self, at: u64) -> bool {
+    pub(super) fn is_new(&mut self, at: u64) -> bool {
         if at == self.mark {
             return false;
         }
@@ -75,14 +76,15 @@ impl Trail {
 pub(super) struct Walk<'a> {
     process: &'a Process,
     places: &'a Places,
-    may_be_huge: &'a MayBeHuge,
+    before: &'a Instant,
+    lines: Lines<'a>,
     /// Causes found.
     pub(super) causes: Causes,
     /// Bytes of spans by [`Kind`], in the order of its numbers; of free pages; of pages in caches' hands.
     pub(super) spans: [u64; 6],
     pub(super) free: u64,
     pub(super) in_hand: u64,
-    /// Records that did not fit their place: the process moved meanwhile.
+    /// Lists of objects that ended where no list ends: threads allocated and freed meanwhile.
     pub(super) torn: u64,
     chunk: Option<u64>,
     bits: [u8; CHUNK],
@@ -90,20 +92,7 @@ pub(super) struct Walk<'a> {
     links: u32,
 }
 
-/// What all caches together moved from free to in use, and the accounts do not have yet.
-pub(super) fn moved(process: &Process, places: &Places) -> Result<i64, OsError> {
-    let (mut cache, mut sum, mut trail) = (process.word(places.caches)?, 0_i64, Trail::default());
-    for _ in 0..MANY {
-        if cache == 0 || !trail.is_new(cache) {
-            break;
-        }
-        sum = sum.wrapping_add(process.word(cache.wrapping_add(places.cache.moved))? as i64);
-        cache = process.word(cache.wrapping_add(places.cache.next))?;
-    }
-    Ok(sum)
-}
-
-fn field<const N: usize>(record: &[u8], place: u64) -> u64 {
+pub(super) fn field<const N: usize>(record: &[u8], place: u64) -> u64 {
     let at = place as usize;
     let mut bytes = [0; 8];
     if let (Some(from), Some(to)) = (record.get(at..at.saturating_add(N)), bytes.get_mut(..N)) {
@@ -113,11 +102,13 @@ fn field<const N: usize>(record: &[u8], place: u64) -> u64 {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(process: &'a Process, places: &'a Places, may_be_huge: &'a MayBeHuge) -> Walk<'a> {
+    /// A walk after `before` was read, which keeps the lines read last in `lines`.
+    pub(super) fn new(process: &'a Process, places: &'a Places, before: &'a Instant, lines: Lines<'a>) -> Walk<'a> {
         Walk {
             process,
             places,
-            may_be_huge,
+            before,
+            lines,
             causes: Causes::new(),
             spans: [0; 6],
             free: 0,
@@ -129,10 +120,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn span(&self, record: u64) -> Result<Span, OsError> {
+    fn span(&mut self, record: u64) -> Result<Span, OsError> {
         let (mut bytes, places) = ([0; RECORD], &self.places.span);
         let bytes = bytes.get_mut(..places.size as usize).unwrap_or_default();
-        self.process.read(record, bytes)?;
+        self.lines.read(record, bytes)?;
         Ok(Span {
             record,
             base: field::<8>(bytes, places.base),
@@ -149,30 +140,38 @@ impl<'a> Walk<'a> {
     }
 
     /// The record of the span at `addr`; 0: there is none.
-    fn record_of(&self, addr: u64) -> Result<u64, OsError> {
+    fn record_of(&mut self, addr: u64) -> Result<u64, OsError> {
         let index = (addr >> self.places.page_shift).wrapping_sub(self.places.map.first);
         if index >= self.places.map.length {
             return Ok(0);
         }
-        let distance = self.process.word(self.places.map.entries.wrapping_add(index.wrapping_mul(8)))?;
+        let distance = self.lines.word(self.places.map.entries.wrapping_add(index.wrapping_mul(8)))?;
         Ok(if distance == 0 { 0 } else { self.places.map.entries.wrapping_add(distance) })
     }
 
-    /// Every page of an arena, or several.
-    pub(super) fn arena(&mut self, start: usize, end: usize) -> Result<(), OsError> {
+    /// Every page of an arena, or several. `false`: it was given up, because `is_over` said so, which is asked now and then.
+    pub(super) fn arena(
+        &mut self,
+        start: usize,
+        end: usize,
+        is_over: impl Fn(&Instant) -> Result<bool, OsError>,
+    ) -> Result<bool, OsError> {
         let page = 1u64 << self.places.page_shift;
         let (mut at, end) = (start as u64, end as u64);
         let mut residency = Residency::new(self.process, start, end as usize);
         let (mut entries, mut from, mut to) = ([0u8; 8 * ENTRIES], at, at);
         while at < end {
             if !(from..to).contains(&at) {
+                if is_over(self.before)? {
+                    return Ok(false);
+                }
                 let pages = ((end - at) >> self.places.page_shift).min(ENTRIES as u64);
                 let index = (at >> self.places.page_shift).wrapping_sub(self.places.map.first);
                 let place = self.places.map.entries.wrapping_add(index.wrapping_mul(8));
                 self.process.read(place, entries.get_mut(..pages as usize * 8).unwrap_or_default())?;
                 (from, to) = (at, at + (pages << self.places.page_shift));
                 if pages == 0 {
-                    return Ok(());
+                    return Ok(true);
                 }
             }
             let distance = field::<8>(&entries, ((at - from) >> self.places.page_shift) * 8);
@@ -181,16 +180,19 @@ impl<'a> Walk<'a> {
                 at += page;
                 continue;
             }
-            let span = self.span(self.places.map.entries.wrapping_add(distance))?;
-            if span.base != at || span.bytes == 0 || end - at < span.bytes {
-                self.torn += 1;
-                at += page;
-                continue;
-            }
+            // What does not fit its place is passed over: the process moved meanwhile, or the sums say that it is wrong.
+            let span = match self.span(self.places.map.entries.wrapping_add(distance)) {
+                Ok(span) if span.base == at && span.bytes != 0 && span.bytes <= end - at => span,
+                Err(e) if !Process::is_torn(e) => return Err(e),
+                _ => {
+                    at += page;
+                    continue;
+                }
+            };
             self.add(&span, &mut residency)?;
             at += span.bytes;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// A page that is no span's.
@@ -203,8 +205,9 @@ impl<'a> Walk<'a> {
             let place = table.wrapping_add(chunk.wrapping_mul(pages.chunk_size));
             let bits = self.bits.get_mut(..pages.chunk_size as usize).unwrap_or_default();
             // The bits of a chunk that was not added yet may not be there: then all its pages are released.
-            if self.process.read(place, bits).is_err() {
-                bits.fill(0);
+            match self.process.read(place, bits) {
+                Err(e) if Process::is_torn(e) => bits.fill(0),
+                result => result?,
             }
             self.chunk = Some(chunk);
         }
@@ -217,7 +220,7 @@ impl<'a> Walk<'a> {
         } else if ready {
             self.free += page;
             self.causes.add(Cause::Free, page, backed);
-        } else if self.may_be_huge.iter().any(|range| (range.0..range.1).contains(&(at as usize))) {
+        } else if self.before.seen.may_be_huge.iter().any(|range| (range.0..range.1).contains(&(at as usize))) {
             self.causes.add(Cause::Huge, backed.resident, backed);
         }
         // Elsewhere such pages have no memory; what they have is left unexplained.
@@ -245,11 +248,13 @@ impl<'a> Walk<'a> {
         let physical = self.places.physical_page;
         let (objects, size) = (span.objects.min(OBJECTS as u64), span.size);
         if size == 0 || span.bytes / physical > PHYSICAL as u64 || objects * size > span.bytes {
-            self.torn += 1;
             return Ok(());
         }
         let mut free = Bits([0; OBJECTS / 64]);
-        let in_hand = self.mark_hand(span, &mut free)?;
+        let in_hand = match self.mark_hand(span, &mut free) {
+            Err(e) if Process::is_torn(e) => 0,
+            result => result?,
+        };
         let live = span.out.checked_div(span.base).unwrap_or(0).saturating_sub(in_hand).min(objects);
         let vacant = if span.owner == 0 { Cause::Fragmentation } else { Cause::Cached };
         let (mut pages, mut backed_pages) = (Bits([0; PHYSICAL / 64]), 0);
@@ -287,31 +292,34 @@ impl<'a> Walk<'a> {
     }
 
     /// Marks the objects of the span that are in its owner's hand; returns how many those are.
-    fn mark_hand(&self, span: &Span, free: &mut Bits<{ OBJECTS / 64 }>) -> Result<u64, OsError> {
+    fn mark_hand(&mut self, span: &Span, free: &mut Bits<{ OBJECTS / 64 }>) -> Result<u64, OsError> {
         let cache = &self.places.cache;
         if span.owner == 0 || span.class >= cache.classes {
             return Ok(0);
         }
         let state = span.owner.wrapping_add(cache.states).wrapping_add(span.class.wrapping_mul(cache.state_size));
-        if self.process.word(state.wrapping_add(cache.current))? != span.record {
+        if self.lines.word(state.wrapping_add(cache.current))? != span.record {
             return Ok(0);
         }
         let slot = span.owner.wrapping_add(cache.slots).wrapping_add(span.class.wrapping_mul(cache.slot_size));
-        let hand = self.process.word(slot)?;
-        let stock = self.process.word(state.wrapping_add(cache.stock))?;
+        let hand = self.lines.word(slot)?;
+        let stock = self.lines.word(state.wrapping_add(cache.stock))?;
         Ok(self.mark(span, hand, free)? + self.mark(span, stock, free)?)
     }
 
-    /// Marks the objects of a list; returns how many were not marked before. A list that leaves the span ends there: the
-    /// process moved meanwhile.
-    fn mark(&self, span: &Span, first: u64, free: &mut Bits<{ OBJECTS / 64 }>) -> Result<u64, OsError> {
+    /// Marks the objects of a list; returns how many were not marked before. A list that leaves the span ends there: its
+    /// owner wrote it meanwhile.
+    fn mark(&mut self, span: &Span, first: u64, free: &mut Bits<{ OBJECTS / 64 }>) -> Result<u64, OsError> {
         let (mut at, mut marked) = (first, 0);
         while at != 0 && at.wrapping_sub(span.base) < span.objects * span.size {
             if !free.set(((at - span.base) / span.size) as usize) {
                 break;
             }
             marked += 1;
-            at = self.process.word(at.wrapping_add(self.places.span.object_next))?;
+            at = match self.lines.word(at.wrapping_add(self.places.span.object_next)) {
+                Err(e) if Process::is_torn(e) => 0,
+                result => result?,
+            };
         }
         Ok(marked)
     }
@@ -319,14 +327,19 @@ impl<'a> Walk<'a> {
     /// Objects on their way home. They were counted as live.
     pub(super) fn caches(&mut self) -> Result<(), OsError> {
         let places = &self.places.cache;
-        let mut cache = self.process.word(self.places.caches)?;
+        let mut cache = self.lines.word(self.places.caches)?;
         let mut transit: u64 = 0;
         let mut trail = Trail::default();
         while cache != 0 && self.may_follow(&mut trail, cache) {
-            let leaving = self.outbox(cache.wrapping_add(places.outbox))?;
-            let coming = self.inbox(cache.wrapping_add(places.inbox))?;
-            transit = transit.saturating_add(leaving).saturating_add(coming);
-            cache = self.process.word(cache.wrapping_add(places.next))?;
+            for found in [self.outbox(cache.wrapping_add(places.outbox)), self.inbox(cache.wrapping_add(places.inbox))]
+            {
+                match found {
+                    // A thread overwrote a link that was followed: its objects arrived.
+                    Err(e) if Process::is_torn(e) => self.torn += 1,
+                    found => transit = transit.saturating_add(found?),
+                }
+            }
+            cache = self.lines.word(cache.wrapping_add(places.next))?;
         }
         self.causes.transfer(Cause::LiveSmall, Cause::InTransit, transit);
         Ok(())
@@ -342,10 +355,10 @@ impl<'a> Walk<'a> {
     }
 
     /// Bytes of objects in an outbox.
-    fn outbox(&self, at: u64) -> Result<u64, OsError> {
+    fn outbox(&mut self, at: u64) -> Result<u64, OsError> {
         let places = &self.places.cache.in_outbox;
         let mut bytes = [0; 16];
-        self.process.read(at.wrapping_add(places.begun), &mut bytes)?;
+        self.lines.read(at.wrapping_add(places.begun), &mut bytes)?;
         let (mut begun, mut sum) = (u128::from_le_bytes(bytes), 0_u64);
         while begun != 0 {
             let i = u64::from(begun.trailing_zeros());
@@ -353,8 +366,9 @@ impl<'a> Walk<'a> {
             if i < places.count {
                 let parcel = at.wrapping_add(places.parcels).wrapping_add(i.wrapping_mul(places.size));
                 // The lowest bit says that frees are validated.
-                let span = self.process.word(parcel.wrapping_add(places.span))? & !1;
-                sum = sum.saturating_add(self.bytes_of(span, self.process.word(parcel.wrapping_add(places.sum))?)?);
+                let span = self.lines.word(parcel.wrapping_add(places.span))? & !1;
+                let addresses = self.lines.word(parcel.wrapping_add(places.sum))?;
+                sum = sum.saturating_add(self.bytes_of(span, addresses)?);
             }
         }
         Ok(sum)
@@ -362,23 +376,23 @@ impl<'a> Walk<'a> {
 
     /// Bytes of objects in an inbox.
     fn inbox(&mut self, at: u64) -> Result<u64, OsError> {
-        let (mut tail, mut bytes, places) = (self.process.word(at)?, 0_u64, &self.places.span);
+        let (mut tail, mut bytes, places) = (self.lines.word(at)?, 0_u64, &self.places.span);
         let mut trail = Trail::default();
         while tail > 1 && self.may_follow(&mut trail, tail) {
-            let head = self.process.word(tail.wrapping_add(places.object_next))?;
-            let sum = if head == tail { tail } else { self.process.word(head.wrapping_add(places.object_extra))? };
+            let head = self.lines.word(tail.wrapping_add(places.object_next))?;
+            let sum = if head == tail { tail } else { self.lines.word(head.wrapping_add(places.object_extra))? };
             let record = self.record_of(tail)?;
             if record != 0 {
                 bytes = bytes.saturating_add(self.bytes_of(record, sum)?);
             }
             // The second bit says that the batch has one object.
-            tail = self.process.word(tail.wrapping_add(places.object_extra))? & !2;
+            tail = self.lines.word(tail.wrapping_add(places.object_extra))? & !2;
         }
         Ok(bytes)
     }
 
     /// Bytes of objects of a span of which the sum of the addresses is given.
-    fn bytes_of(&self, record: u64, sum: u64) -> Result<u64, OsError> {
+    fn bytes_of(&mut self, record: u64, sum: u64) -> Result<u64, OsError> {
         if record == 0 {
             return Ok(0);
         }

@@ -106,8 +106,6 @@ pub struct CachePlaces {
     pub current: u64,
     /// In a state: the list of objects in hand where frees are validated, eight bytes.
     pub stock: u64,
-    /// What the accounts do not have yet of what the owner moved from free to in use, eight bytes, signed.
-    pub moved: u64,
     /// The inbox: the tail of the last batch, eight bytes; 0 and 1 are none.
     pub inbox: u64,
     /// The outbox.
@@ -127,7 +125,6 @@ impl Cache {
         state_size: size_of::<ClassState>() as u64,
         current: offset_of!(ClassState, current) as u64,
         stock: (offset_of!(ClassState, stock) + offset_of!(Hand, first)) as u64,
-        moved: (offset_of!(Cache, client) + Client::MOVED) as u64,
         inbox: offset_of!(Cache, inbox) as u64,
         outbox: offset_of!(Cache, outbox) as u64,
         in_outbox: Outbox::PLACES,

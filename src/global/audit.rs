@@ -1,11 +1,40 @@
 //! The process's own audit.
 
+use core::cell::Cell;
+
 use super::{KERNEL, stack};
-use crate::audit::{Audit, Range, audit as audit_of};
+use crate::audit::{Audit, Line, Range, Request, audit as audit_of};
 use crate::cache::Cache;
 use crate::local;
 use crate::metrics::OsFigures;
 use crate::os::{Linux, Os, OsError, Platform, Process};
+
+/// How long a process that moves is looked at again and again, in nanoseconds, and how often at the most.
+const PATIENCE: u64 = 1_000_000_000;
+const LOOKS: u32 = 8;
+/// How many lines of memory are kept: they lie on the system stack.
+const LINES: usize = 2;
+
+/// The process's own ranges, by its ledger.
+struct Own {
+    since: u64,
+    looks: Cell<u32>,
+}
+
+impl Request for Own {
+    fn range(&self, i: usize) -> Option<Range> {
+        KERNEL.mapping(i).as_ref().and_then(Range::of)
+    }
+
+    fn changes(&self) -> u64 {
+        KERNEL.ledger().list_changes()
+    }
+
+    fn again(&self) -> bool {
+        self.looks.set(self.looks.get() + 1);
+        self.looks.get() < LOOKS && Linux::now().saturating_sub(self.since) < PATIENCE
+    }
+}
 
 /// Lays the books beside what the system says of this process, and names every resident byte of the allocator's mappings
 /// by its cause. What only the system knows is there for readers of metrics from then on (`/os/…`).
@@ -23,8 +52,8 @@ pub fn audit() -> Result<Audit, OsError> {
             return Err(OsError::Unsupported);
         }
         let process = Process::open(None, Linux.physical_page_size())?;
-        let range = |i| KERNEL.mapping(i).as_ref().and_then(Range::of);
-        let found = audit_of(&process, &KERNEL.places(), range)?;
+        let own = Own { since: Linux::now(), looks: Cell::new(0) };
+        let found = audit_of(&process, &KERNEL.places(), &own, &mut [Line::EMPTY; LINES])?;
         KERNEL.note_os_figures(&figures(&found));
         Ok(found)
     })

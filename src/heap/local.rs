@@ -27,11 +27,14 @@ const RECORDS_TAKEN: usize = 8;
 const RECORDS: usize = 16;
 
 /// What a cache is to the page heap. All-zero bytes are a new one.
+///
+/// `repr(C)`: what an audit reads of each cache lies together, at the writer's beginning.
+#[repr(C)]
 pub struct Client {
-    writer: Writer,
     /// Moved inside a section of the books, or with the heap's lock held. Never takes away more than is in hand: free
     /// pages in hand, and what was moved, are not less than nothing together.
     moved: Moved,
+    writer: Writer,
     hand: UnsafeCell<Hand>,
 }
 
@@ -100,8 +103,9 @@ impl Client {
         &self.writer
     }
 
-    /// Where [`Client::moved`] lies, in bytes from the first one.
-    pub const MOVED: usize = core::mem::offset_of!(Client, moved);
+    /// Where [`Client::moved`] lies, in bytes from the writer's first one, wrapping.
+    pub(super) const MOVED: usize =
+        core::mem::offset_of!(Client, moved).wrapping_sub(core::mem::offset_of!(Client, writer));
 
     /// What the accounts do not have yet of what the owner moved.
     pub fn moved(&self) -> isize {

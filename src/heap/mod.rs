@@ -24,7 +24,7 @@ mod walk;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::account::{Account, AccountPlaces, Books, ClassEntry, Entry, Moved, Total, Writer};
+use crate::account::{Account, AccountPlaces, Books, ClassEntry, Entry, Moved, Total, Writer, WriterPlaces};
 use crate::config::SUMMARY_LEVELS;
 use crate::lock::{Apart, Mutex, Rank, hold_row, let_go_row};
 use crate::meta::{Charge, Fixed};
@@ -179,6 +179,11 @@ impl<O: Os> Heap<O> {
     /// Where the page map, the bits of pages and the accounts lie: for a reader in another process. Takes the heap's lock.
     pub fn places(&self) -> (MapPlaces, PagePlaces, AccountPlaces) {
         (self.map.places(), self.state.lock().pages.places(), self.vm.accounts().places())
+    }
+
+    /// Where the writers lie, and the address of the turns of the heap's lock: as for [`Heap::places`].
+    pub fn movement_places(&self) -> (WriterPlaces, u64) {
+        (self.books.places(Client::MOVED), self.state.turns_place())
     }
 
     /// Takes the heap's lock for a fork.

@@ -257,6 +257,11 @@ impl<O: Os> Ledger<O> {
         Some(Mapping { start, end, what })
     }
 
+    /// The list's sequence, which every change of the list changes; 0: there is no page.
+    pub fn list_changes(&self) -> u64 {
+        self.page().map_or(0, |page| page.get(LIST_CHANGES_AT))
+    }
+
     /// Sets the places. Called by `boot`.
     pub fn set_places(&self, places: &[u64; PLACES]) {
         if let Some(page) = self.page() {

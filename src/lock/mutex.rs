@@ -6,9 +6,10 @@ use super::rank::Rank;
 use crate::local;
 use crate::os::Platform;
 use crate::report;
+use crate::units::Addr;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 /// How often a waiting thread looks at the lock between two yields.
@@ -35,6 +36,9 @@ pub struct Mutex<P: Platform, T> {
     /// instruction; anybody may read them.
     contended: AtomicU64,
     waited_nanos: AtomicU64,
+    /// Odd while the lock is held, and larger after each taking: a reader in another process sees by it whether anything
+    /// that the lock protects can have changed. Written by the holder only.
+    turns: AtomicU64,
     rank: Known,
     inner: SpinMutex<T>,
     platform: PhantomData<fn() -> P>,
@@ -43,10 +47,32 @@ pub struct Mutex<P: Platform, T> {
 /// The right to use what a [`Mutex`] protects, until it is dropped. It cannot leave the thread.
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct Guard<'a, P: Platform, T> {
-    // Fields are dropped in this order: the note is struck out while the lock is still held.
+    // Fields are dropped in this order: both notes are struck out while the lock is still held.
     _token: Token,
+    _turn: Turn<'a>,
     inner: SpinMutexGuard<'a, T>,
     platform: PhantomData<fn() -> P>,
+}
+
+/// Makes a lock's `turns` odd until it is dropped.
+struct Turn<'a>(&'a AtomicU64);
+
+impl<'a> Turn<'a> {
+    #[inline]
+    fn begin(turns: &'a AtomicU64) -> Turn<'a> {
+        add(turns, 1);
+        // Release: a reader that sees a change made under the lock sees the odd value.
+        fence(Ordering::Release);
+        Turn(turns)
+    }
+}
+
+impl Drop for Turn<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: a reader that sees the even value sees every change made under the lock.
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    }
 }
 
 impl<P: Platform, T> Mutex<P, T> {
@@ -55,6 +81,7 @@ impl<P: Platform, T> Mutex<P, T> {
         Mutex {
             contended: AtomicU64::new(0),
             waited_nanos: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
             rank: held::known(rank),
             inner: SpinMutex::new(value),
             platform: PhantomData,
@@ -65,7 +92,7 @@ impl<P: Platform, T> Mutex<P, T> {
     #[inline]
     pub fn lock(&self) -> Guard<'_, P, T> {
         let token = held::acquire(self.rank, self.address());
-        Guard { _token: token, inner: self.take(), platform: PhantomData }
+        self.guard(token, self.take())
     }
 
     /// Takes the lock if nobody has it. The order holds for it as well: a lock that is tried out of
@@ -73,7 +100,7 @@ impl<P: Platform, T> Mutex<P, T> {
     #[inline]
     pub fn try_lock(&self) -> Option<Guard<'_, P, T>> {
         let token = held::acquire(self.rank, self.address());
-        self.inner.try_lock().map(|inner| Guard { _token: token, inner, platform: PhantomData })
+        self.inner.try_lock().map(|inner| self.guard(token, inner))
     }
 
     /// Takes the lock, for which it waits as long as `patience` says, asked after each look, that it should go on.
@@ -105,10 +132,26 @@ impl<P: Platform, T> Mutex<P, T> {
             {
                 add(&self.contended, 1);
                 add(&self.waited_nanos, P::now().saturating_sub(start));
-                return Some(Guard { _token: token, inner, platform: PhantomData });
+                return Some(self.guard(token, inner));
             }
         }
         None
+    }
+
+    #[inline]
+    fn guard<'a>(&'a self, token: Token, inner: SpinMutexGuard<'a, T>) -> Guard<'a, P, T> {
+        Guard { _token: token, _turn: Turn::begin(&self.turns), inner, platform: PhantomData }
+    }
+
+    /// Takes the lock until [`Mutex::let_go`], without a guard and without a note to the checker.
+    pub(super) fn hold(&self) {
+        core::mem::forget((self.take(), Turn::begin(&self.turns)));
+    }
+
+    /// The address of the word that is odd while the lock is held, and changes with each taking and each release: for a
+    /// reader in another process.
+    pub fn turns_place(&self) -> u64 {
+        Addr::of(&raw const self.turns).0 as u64
     }
 
     /// In checked builds, fatal unless this thread holds this lock.
@@ -165,6 +208,7 @@ impl<P: Platform, T> Mutex<P, T> {
     /// # Safety
     /// The lock is held by a guard that was forgotten, and nothing borrowed from it is used any more.
     pub(super) unsafe fn let_go(&self) {
+        drop(Turn(&self.turns));
         // SAFETY: the caller's promise: the lock is held, and no guard will release it again.
         unsafe { self.inner.force_unlock() }
     }

@@ -11,7 +11,6 @@
 use super::held;
 use super::mutex::Mutex;
 use crate::os::Platform;
-use core::mem;
 
 /// Takes every lock of a row, all of one rank, and keeps them until [`let_go_row`]. Only the thread
 /// that forks calls it, row after row in the line of ranks, so that no two threads hold parts of a row.
@@ -20,7 +19,7 @@ pub fn hold_row<'a, P: Platform, T: 'a>(row: impl IntoIterator<Item = &'a Mutex<
         if i == 0 {
             held::note_in_line(mutex.rank(), mutex.address());
         }
-        mem::forget(mutex.take());
+        mutex.hold();
     }
 }
 

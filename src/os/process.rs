@@ -109,6 +109,16 @@ impl Process {
         matches!(e, OsError::Errno(2 | 3))
     }
 
+    /// What reading memory says of an address where the process has none: a link that was read while the process overwrote
+    /// it leads there.
+    pub const fn is_torn(e: OsError) -> bool {
+        const IO: i32 = Errno::IO.raw_os_error();
+        const FAULT: i32 = Errno::FAULT.raw_os_error();
+        const OVERFLOW: i32 = Errno::OVERFLOW.raw_os_error();
+        // `Unsupported`: an address that is no offset in a file, for the kernel `EINVAL`.
+        matches!(e, OsError::Errno(IO | FAULT | OVERFLOW) | OsError::Unsupported)
+    }
+
     /// The process `pid`, or where there is none given, this one. `page` is the size of a physical page.
     pub fn open(pid: Option<u32>, page: usize) -> Result<Process, OsError> {
         let mut path = heapless::String::<32>::new();

@@ -221,6 +221,11 @@ impl<O: Os> Caches<O> {
         Addr::of(&raw const self.all).0 as u64
     }
 
+    /// The address of the turns of the caches' lock: as for [`Caches::first_place`].
+    pub fn turns_place(&self) -> u64 {
+        self.pool.turns_place()
+    }
+
     /// How many caches were made.
     pub fn made(&self) -> usize {
         self.made.load(Ordering::Relaxed)

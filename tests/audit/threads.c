@@ -1,5 +1,5 @@
 /* 64 threads that allocate, free each other's objects, and then keep still, all alive. "-f": a child that forked. "-c":
-   all descriptors closed. "-b": busy until killed. "-g": more and more threads, with pauses. Says "ready" first. */
+   all descriptors closed. "-g": more and more threads, with pauses. Says "ready" first. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,7 +13,6 @@ enum { THREADS = 64, OBJECTS = 1200 };
 
 static void *objects[THREADS][OBJECTS];
 static pthread_barrier_t all;
-static int busy;
 
 static size_t size_of(unsigned *seed) {
     unsigned r = *seed = *seed * 1103515245u + 12345u;
@@ -38,11 +37,6 @@ static void *work(void *argument) {
             objects[other][i] = NULL;
         }
     pthread_barrier_wait(&all);
-    while (busy)
-        for (int i = 0; i < OBJECTS; i++) {
-            free(objects[me][i]);
-            objects[me][i] = malloc(size_of(&seed));
-        }
     pause();
     return NULL;
 }
@@ -56,7 +50,6 @@ static void *sleeper(void *argument) {
 
 int main(int count, char **arguments) {
     const char *option = count > 1 ? arguments[1] : "";
-    busy = !strcmp(option, "-b");
     pthread_barrier_init(&all, NULL, THREADS + 1);
     for (long i = 0; i < THREADS; i++) {
         pthread_t thread;

@@ -1,0 +1,138 @@
+//! What is compared before and after a look: by it the audit knows whether the process moved.
+
+use super::Request;
+use super::mappings::Seen;
+use super::places::Places;
+use super::spans::{MANY, Trail};
+use crate::account::ACCOUNTS;
+use crate::os::{OsError, Process};
+
+/// How far the fields of a writer may lie apart to be read at once, in bytes.
+const TOGETHER: usize = 64;
+
+/// Counters that change with every movement of pages, spans, caches and accounts. A process that went there and back has
+/// the same state, and other counters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// The sum of all writers' sequences.
+    sequences: u64,
+    /// The turns of the locks.
+    turns: [u64; 2],
+    /// The changes of the list of ranges.
+    changes: u64,
+    /// Whether a writer is in an entry, or a lock is held.
+    is_inside: bool,
+    /// What caches moved from free to in use, and the accounts do not have yet.
+    moved: i64,
+}
+
+impl Counts {
+    fn of(process: &Process, places: &Places, changes: u64) -> Result<Counts, OsError> {
+        let mut turns = [0; 2];
+        for (turn, &at) in turns.iter_mut().zip(&places.turns) {
+            *turn = process.word(at)?;
+        }
+        let is_held = turns.iter().any(|turn| turn % 2 == 1);
+        let mut counts = Counts { sequences: 0, turns, changes, is_inside: is_held, moved: 0 };
+        let fields = [places.writers.sequence, places.writers.next, places.writers.moved];
+        let (mut writer, mut trail) = (process.word(places.writers.first)?, Trail::default());
+        for _ in 0..MANY {
+            if writer == 0 || !trail.is_new(writer) {
+                break;
+            }
+            let [sequence, next, moved] = words(process, writer, fields)?;
+            counts.sequences = counts.sequences.wrapping_add(sequence);
+            counts.is_inside |= sequence % 2 == 1;
+            counts.moved = counts.moved.wrapping_add(moved as i64);
+            writer = next;
+        }
+        Ok(counts)
+    }
+
+    /// How many movements there were since `before`: entries, and locks taken. Those under way count as one.
+    fn since(&self, before: &Counts) -> u64 {
+        let pairs = self.turns.iter().zip(&before.turns).map(|(a, b)| a.wrapping_sub(*b));
+        let steps = pairs.fold(self.sequences.wrapping_sub(before.sequences), u64::saturating_add);
+        let changes = self.changes.wrapping_sub(before.changes);
+        let under_way = u64::from(self.is_inside || before.is_inside);
+        steps.div_ceil(2).saturating_add(changes.div_ceil(2)).max(under_way)
+    }
+}
+
+/// Words of `process` at wrapping distances from `at`; at once where they lie close together.
+fn words<const N: usize>(process: &Process, at: u64, distances: [u64; N]) -> Result<[u64; N], OsError> {
+    let ordered = distances.map(|distance| distance as i64);
+    let (low, high) = ordered.iter().fold((i64::MAX, i64::MIN), |(low, high), &d| (low.min(d), high.max(d)));
+    let mut out = [0; N];
+    let mut bytes = [0; TOGETHER];
+    let length = (high.wrapping_sub(low) as u64).saturating_add(8);
+    match bytes.get_mut(..length as usize) {
+        Some(bytes) => {
+            process.read(at.wrapping_add(low as u64), bytes)?;
+            for (out, distance) in out.iter_mut().zip(ordered) {
+                *out = super::spans::field::<8>(bytes, distance.wrapping_sub(low) as u64);
+            }
+        }
+        None => {
+            for (out, distance) in out.iter_mut().zip(distances) {
+                *out = process.word(at.wrapping_add(distance))?;
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// One reading of everything that is compared. The counters are read first and last, so that whatever lies between two
+/// readings of which the one's first counters are the other's last ones did not move.
+pub(super) struct Instant {
+    first: Counts,
+    last: Counts,
+    /// The low-level accounts.
+    pub(super) balances: [u64; ACCOUNTS],
+    ready: u64,
+    /// What the system says.
+    pub(super) seen: Seen,
+}
+
+impl Instant {
+    #[inline(never)]
+    pub(super) fn of(process: &Process, places: &Places, request: &impl Request) -> Result<Instant, OsError> {
+        let first = Counts::of(process, places, request.changes())?;
+        let (mut balances, mut bytes) = ([0; ACCOUNTS], [0; ACCOUNTS * 8]);
+        process.read(places.accounts.balances, &mut bytes)?;
+        for (balance, bytes) in balances.iter_mut().zip(bytes.as_chunks::<8>().0) {
+            *balance = u64::from_ne_bytes(*bytes);
+        }
+        let ready = process.word(places.accounts.mapped_ready)?;
+        let seen = Seen::of(process, request)?;
+        let last = Counts::of(process, places, request.changes())?;
+        Ok(Instant { first, last, balances, ready, seen })
+    }
+
+    /// In memory of the allocator's ranges, says the system.
+    pub(super) fn resident(&self) -> u64 {
+        self.seen.resident.saturating_sub(self.seen.foreign)
+    }
+
+    /// What caches moved, and the accounts do not have yet.
+    pub(super) fn moved(&self) -> i64 {
+        self.first.moved
+    }
+
+    /// How many movements there were from the beginning of `before` to the end of this.
+    pub(super) fn movements(&self, before: &Instant) -> u64 {
+        self.last.since(&before.first)
+    }
+
+    /// How far the states are apart: the sum of all differences, in bytes.
+    pub(super) fn distance(&self, before: &Instant) -> u64 {
+        let pairs = self.balances.iter().zip(&before.balances).chain([(&self.ready, &before.ready)]);
+        let apart = pairs.fold(self.moved().abs_diff(before.moved()), |sum, (a, b)| sum.saturating_add(a.abs_diff(*b)));
+        apart.saturating_add(self.resident().abs_diff(before.resident()))
+    }
+
+    /// Whether the heap's lock was taken since this was read: a sign of movement that costs one word.
+    pub(super) fn is_passed(&self, process: &Process, places: &Places) -> bool {
+        process.word(places.turns[0]).is_ok_and(|turns| turns != self.first.turns[0])
+    }
+}
