@@ -127,7 +127,7 @@ impl Process {
             None => write!(path, "/proc/self"),
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = fs::open(path.as_str(), flags, Mode::empty()).map_err(error)?;
+        let directory = fs::openat(fs::CWD, path.as_str(), flags, Mode::empty()).map_err(error)?;
         use rustix::fd::AsFd;
         let (memory, pages) = (open(directory.as_fd(), "mem")?, open(directory.as_fd(), "pagemap")?);
         Ok(Process { directory, memory, pages, scans: AtomicBool::new(true), page })

@@ -1,13 +1,18 @@
 //! Files: what the process was told at its start, and what it writes at its end.
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Stat, fcntl_setfl, fstat, ftruncate, open, seek, stat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, SeekFrom, Stat, fcntl_setfl, fstat, ftruncate, openat, seek, stat};
 use rustix::io::Errno;
 
 use super::kept::REPORT;
 use super::{Linux, error};
 use crate::arch;
 use crate::os::OsError;
+
+/// Opens a file by `openat`, which libcs call: filters of system calls may know no `open`.
+fn open<P: rustix::path::Arg>(path: P, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
+    openat(CWD, path, flags, mode)
+}
 
 impl Linux {
     /// The value of an environment variable at the start of the process, copied to `buffer`; `None` where it

@@ -1,0 +1,245 @@
+//! docs/syscalls.md is what processes on Crossfoot ask the system for: by strace, and by a filter that kills for any other
+//! system call.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use common::{artifacts, installed, root, run, scratch, skipped, text};
+
+/// Numbers of the calls that the document may name, and of those that a program needs for itself.
+const NUMBERS: [(&str, libc::c_long); 57] = [
+    ("access", libc::SYS_access),
+    ("arch_prctl", libc::SYS_arch_prctl),
+    ("brk", libc::SYS_brk),
+    ("clock_gettime", libc::SYS_clock_gettime),
+    ("clone", libc::SYS_clone),
+    ("clone3", libc::SYS_clone3),
+    ("close", libc::SYS_close),
+    ("execve", libc::SYS_execve),
+    ("exit", libc::SYS_exit),
+    ("exit_group", libc::SYS_exit_group),
+    ("fcntl", libc::SYS_fcntl),
+    ("fstat", libc::SYS_fstat),
+    ("ftruncate", libc::SYS_ftruncate),
+    ("futex", libc::SYS_futex),
+    ("getcwd", libc::SYS_getcwd),
+    ("getpid", libc::SYS_getpid),
+    ("getrandom", libc::SYS_getrandom),
+    ("gettid", libc::SYS_gettid),
+    ("ioctl", libc::SYS_ioctl),
+    ("kcmp", libc::SYS_kcmp),
+    ("kill", libc::SYS_kill),
+    ("lseek", libc::SYS_lseek),
+    ("madvise", libc::SYS_madvise),
+    ("membarrier", libc::SYS_membarrier),
+    ("memfd_create", libc::SYS_memfd_create),
+    ("mmap", libc::SYS_mmap),
+    ("mprotect", libc::SYS_mprotect),
+    ("mremap", libc::SYS_mremap),
+    ("munmap", libc::SYS_munmap),
+    ("newfstatat", libc::SYS_newfstatat),
+    ("openat", libc::SYS_openat),
+    ("poll", libc::SYS_poll),
+    ("pread64", libc::SYS_pread64),
+    ("prlimit64", libc::SYS_prlimit64),
+    ("read", libc::SYS_read),
+    ("readlink", libc::SYS_readlink),
+    ("rseq", libc::SYS_rseq),
+    ("rt_sigaction", libc::SYS_rt_sigaction),
+    ("rt_sigpending", libc::SYS_rt_sigpending),
+    ("rt_sigprocmask", libc::SYS_rt_sigprocmask),
+    ("rt_sigreturn", libc::SYS_rt_sigreturn),
+    ("rt_sigtimedwait", libc::SYS_rt_sigtimedwait),
+    ("sched_getaffinity", libc::SYS_sched_getaffinity),
+    ("sched_yield", libc::SYS_sched_yield),
+    ("set_robust_list", libc::SYS_set_robust_list),
+    ("set_tid_address", libc::SYS_set_tid_address),
+    ("statfs", libc::SYS_statfs),
+    ("statx", libc::SYS_statx),
+    ("tgkill", libc::SYS_tgkill),
+    ("uname", libc::SYS_uname),
+    ("vfork", libc::SYS_vfork),
+    ("wait4", libc::SYS_wait4),
+    ("waitid", libc::SYS_waitid),
+    ("write", libc::SYS_write),
+    ("writev", libc::SYS_writev),
+    ("prctl", libc::SYS_prctl),
+    ("seccomp", libc::SYS_seccomp),
+];
+
+/// The phases of the program in its order, as the document calls them, and what the program itself and its libc call there.
+const PHASES: [(&str, &str); 8] = [
+    ("start, with options", ""),
+    ("first allocation", ""),
+    ("allocating and freeing", ""),
+    ("giving memory back", ""),
+    (
+        "threads",
+        "clone3 clone futex rseq set_robust_list rt_sigaction rt_sigprocmask exit mmap mprotect munmap madvise",
+    ),
+    ("fork", "clone set_robust_list wait4 exit_group"),
+    ("reading statistics", ""),
+    ("exit, with a report or a check", "exit_group"),
+];
+
+/// What the loader and the libc may ask for at the start of a program.
+const LOADER: &str = "execve brk mmap openat read newfstatat close access pread64 arch_prctl set_tid_address set_robust_list \
+                      rseq mprotect prlimit64 munmap getrandom fstat readlink futex madvise lseek uname";
+
+type Calls = BTreeSet<String>;
+
+/// A row of the document: what is called always, with the page or membarrier, and seldom.
+type Row = [Calls; 3];
+
+fn names(words: &str) -> Calls {
+    words.split_whitespace().map(str::to_owned).collect()
+}
+
+/// The document's table, by the name of a phase.
+fn document() -> BTreeMap<String, Row> {
+    let text = fs::read_to_string(root().join("docs/syscalls.md")).expect("docs/syscalls.md");
+    let rows = text.lines().filter(|line| line.starts_with("| ")).map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        assert_eq!(cells.len(), 4, "{line}");
+        (cells[0].to_owned(), [1, 2, 3].map(|i| names(&cells[i].replace('`', ""))))
+    });
+    let table: BTreeMap<String, Row> = rows.filter(|(phase, _)| phase != "phase").collect();
+    assert!(PHASES.iter().all(|(phase, _)| table.contains_key(*phase)) && table.len() == PHASES.len() + 1);
+    table
+}
+
+fn program() -> Option<PathBuf> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let compile = || {
+        let compiler = installed("gcc")?;
+        let out = scratch().join("syscalls");
+        let mut command = Command::new(compiler);
+        command.args(["-O1", "-pthread", "-fno-builtin", "-o"]).arg(&out);
+        let output = run(command.arg(root().join("tests/syscalls/program.c")));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        Some(out)
+    };
+    PROGRAM.get_or_init(compile).clone()
+}
+
+/// What is called in each phase. `None`: nobody may look, which was said aloud.
+fn traced(options: Option<&str>) -> Option<Vec<Calls>> {
+    let (tracer, program) = (installed("strace")?, program()?);
+    let log = scratch().join(format!("syscalls-{}.calls", options.unwrap_or("plain").replace(['/', ':', ','], "-")));
+    let mut command = Command::new("timeout");
+    command.arg("60").arg(tracer).args(["-f", "-qq", "-e", "signal=none", "-o"]).arg(&log).env_clear();
+    command.env("PATH", "/usr/bin:/bin");
+    if let Some(options) = options {
+        command.arg("-E").arg(format!("LD_PRELOAD={}", artifacts().so.display()));
+        if !options.is_empty() {
+            command.arg("-E").arg(format!("CROSSFOOT={options}"));
+        }
+    }
+    if !run(command.arg(program)).status.success() {
+        skipped("a system on which strace may trace");
+        return None;
+    }
+    let mut phases = vec![Calls::new(); PHASES.len()];
+    let mut phase = 0;
+    for line in fs::read_to_string(log).expect("strace wrote its log").lines() {
+        let call = line.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
+        if let Some(number) = call.strip_prefix("close(-1") {
+            phase = number[..3].parse().expect("a phase");
+        } else if let Some((name, _)) = call.split_once('(')
+            && !call.starts_with('<')
+        {
+            phases[phase].insert(name.to_owned());
+        }
+    }
+    assert_eq!(phase, PHASES.len() - 1, "every phase was there");
+    Some(phases)
+}
+
+#[test]
+fn each_phase_makes_the_calls_that_the_document_names() {
+    let table = document();
+    let Some(plain) = traced(None) else { return };
+    let few = "stats_page:off,membarrier:off";
+    let runs = ["", few, "exit_report:stderr", "check:on", "check:on,stats_page:off,membarrier:off"];
+    let mut seen_always = vec![Calls::new(); PHASES.len()];
+    let mut seen_with = vec![Calls::new(); PHASES.len()];
+    for options in runs {
+        let Some(phases) = traced(Some(options)) else { return };
+        for (i, (phase, own)) in PHASES.iter().enumerate() {
+            let [always, with, seldom] = &table[*phase];
+            let mut known: Calls = always.union(seldom).cloned().collect();
+            known.extend(names(own));
+            if i == 0 {
+                known.extend(plain[0].iter().cloned());
+            }
+            if !options.contains(few) {
+                known.extend(with.iter().cloned());
+                seen_with[i].extend(phases[i].iter().cloned());
+            }
+            seen_always[i].extend(phases[i].iter().cloned());
+            let unknown: Vec<&String> = phases[i].difference(&known).collect();
+            assert!(unknown.is_empty(), "'{options}', {phase}: docs/syscalls.md does not name {unknown:?}");
+        }
+    }
+    for (i, (phase, _)) in PHASES.iter().enumerate() {
+        let [always, with, _] = &table[*phase];
+        let missing: Vec<&String> = always.difference(&seen_always[i]).chain(with.difference(&seen_with[i])).collect();
+        assert!(missing.is_empty(), "{phase}: docs/syscalls.md names {missing:?}, which nobody called");
+    }
+}
+
+/// Runs the program with a filter that kills for everything but these calls; the signal that it died of.
+fn filtered(how: &str, options: &str, allowed: &Calls) -> Option<Option<i32>> {
+    let numbers = allowed.iter().map(|name| {
+        let known = NUMBERS.iter().find(|(known, _)| known == name);
+        known.unwrap_or_else(|| panic!("no number for {name}")).1.to_string()
+    });
+    let mut command = Command::new("timeout");
+    command.arg("30").arg(program()?).arg(how).args(numbers).env_clear();
+    command.env("LD_PRELOAD", &artifacts().so).env("CROSSFOOT", options);
+    let status = run(&mut command).status;
+    match status.code() {
+        Some(0) => Some(None),
+        Some(9) => {
+            skipped("a system on which filters of system calls may be installed");
+            None
+        }
+        // `timeout` shows a signal of its child so, or dies of it, too.
+        Some(code) if code > 128 => Some(Some(code - 128)),
+        _ => Some(Some(status.signal().unwrap_or_else(|| panic!("{how} {options}: {status:?}")))),
+    }
+}
+
+#[test]
+fn a_filter_that_kills_for_anything_else_is_lived_with() {
+    let table = document();
+    let few = "stats_page:off,membarrier:off";
+    let always = |phases: &[&str]| -> Calls {
+        let calls = phases.iter().flat_map(|phase| table[*phase][0].iter().cloned());
+        // The program's own.
+        calls.chain(names("close exit_group")).collect()
+    };
+    let working = ["first allocation", "allocating and freeing", "giving memory back", "reading statistics"];
+    // In one thread nothing that is done seldom comes, but unmapping a piece that is too much.
+    let calls: Calls = always(&working).into_iter().chain(names("munmap")).collect();
+    for how in ["filter", "alone"] {
+        let Some(ended) = filtered(how, few, &calls) else { return };
+        assert_eq!(ended, None, "{how} with {few}: killed");
+        // The filter is no sham.
+        let Some(ended) = filtered(how, "stats_page:on", &calls) else { return };
+        assert_eq!(ended, Some(libc::SIGSYS), "{how} without the options");
+    }
+    // One that was there before the program was executed.
+    let calls: Calls =
+        always(&[&["start, with options"][..], &working[..]].concat()).into_iter().chain(names(LOADER)).collect();
+    let Some(ended) = filtered("before", few, &calls) else { return };
+    assert_eq!(ended, None, "before exec with {few}: killed");
+    let Some(ended) = filtered("before", "stats_page:off", &calls) else { return };
+    assert_eq!(ended, Some(libc::SIGSYS), "before exec with membarrier");
+}
