@@ -96,6 +96,8 @@ pub struct Options {
     pub stats_page: StatsPage,
     /// `membarrier:off`
     pub no_membarrier: bool,
+    /// `huge_pages:off`
+    pub no_huge_pages: bool,
 }
 
 /// A row of the table.
@@ -169,6 +171,13 @@ pub const TABLE: &[Row] = &[
         range: "on|off",
         help: "Call membarrier when statistics are read and at a fork; off: fences in the slow paths instead.",
         set: |o, v| switch(v).map(|on| o.no_membarrier = !on).is_some(),
+    },
+    Row {
+        name: "huge_pages",
+        default: "on",
+        range: "on|off",
+        help: "Ask for huge pages where memory of before is resident, which mincore says; off, or with membarrier:off: neither madvise for them nor mincore.",
+        set: |o, v| switch(v).map(|on| o.no_huge_pages = !on).is_some(),
     },
 ];
 

@@ -213,6 +213,8 @@ pub const SYS_EXIT_GROUP: usize = 231;
 pub const SYS_CLOCK_GETTIME: usize = 228;
 /// `madvise`.
 pub const SYS_MADVISE: usize = 28;
+/// `mincore`.
+pub const SYS_MINCORE: usize = 27;
 /// `ioctl`: a descriptor, a request, an argument.
 pub const SYS_IOCTL: usize = 16;
 

@@ -118,6 +118,10 @@ pub(super) fn read_options() {
     }
     KERNEL.set_double_check(parsed.double_check);
     KERNEL.set_check(parsed.check);
+    // Where a filter of system calls kills for one of the two, it mostly does for the other.
+    if parsed.no_huge_pages || parsed.no_membarrier {
+        KERNEL.caches().central().heap().set_huge_pages(false);
+    }
     exit_report::prepare(&mut parsed);
     OPTIONS.set(parsed);
 }

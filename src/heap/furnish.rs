@@ -4,7 +4,7 @@
 //! not fit, it is moved under the object instead: by whole aligned pieces, of which the system moves only an entry of a
 //! table, and from the highest addresses, which are used last.
 
-use super::grow::HUGE_TO;
+use super::huge::HUGE_TO;
 use super::local::LOCAL_PAGES;
 use super::{Client, Heap, State, Use};
 use crate::account::{Account, Entry, Total, Writer};
@@ -96,8 +96,7 @@ impl<O: Os> Heap<O> {
         if let Some((start, end)) = fresh.bounds()
             && pages.bytes() <= HUGE_TO
         {
-            // SAFETY: the caller's span.
-            unsafe { self.vm.huge_page(start, end.since(start)) };
+            self.decide_pieces(span, start, end);
         }
         Some(span)
     }

@@ -1,43 +1,17 @@
 //! Growth by arenas.
 
-use core::sync::atomic::Ordering;
-
 use super::{Heap, State};
 use crate::account::{Account, Entry, Total};
 use crate::config::ARENA_SIZE;
 use crate::ledger::What;
 use crate::os::{Os, OsError, Window};
 use crate::page::CHUNK_BYTES;
-use crate::size_class::{CLASSES, Class};
-use crate::units::{Addr, MIB, PAGE_SIZE, Pages, checked_align_up};
+use crate::units::{Addr, PAGE_SIZE, Pages, checked_align_up};
 
 /// How many places are tried, one arena after the other, before larger steps.
 const NEAR_TRIES: usize = 64;
 /// How many further places are tried, each twice as far as the one before.
 const FAR_TRIES: usize = 20;
-
-/// From how many bytes on, wanted in one run, the heap grows by memory that may get huge pages: 512 page faults
-/// become one.
-const HUGE_FROM: usize = 2 * MIB;
-/// And up to how many: a larger object may be a table that is touched here and there, where every touch would
-/// cost a huge page.
-pub(super) const HUGE_TO: usize = 32 * MIB;
-
-/// From how many bytes in use on all growth may get huge pages: all chunks but the first, which is all that a small
-/// program has. The heap is filled from below, so a new chunk will be dense.
-const DENSE_FROM: usize = 4 * MIB;
-/// And how many for each cache: of a thread's spans, one of each class is hardly used, and many threads with few objects
-/// make a heap that is not dense.
-const DENSE_PER_CACHE: usize = one_span_of_each();
-
-const fn one_span_of_each() -> usize {
-    let (mut bytes, mut i) = (0, 0);
-    while i < CLASSES {
-        bytes += Class::from_index(i).span_pages().bytes();
-        i += 1;
-    }
-    bytes
-}
 
 /// Where the heap grows. Protected by the page heap's lock.
 pub(super) struct Growth {
@@ -86,9 +60,8 @@ impl Growth {
 }
 
 impl<O: Os> Heap<O> {
-    /// Adds at least `need` pages in one run, in whole chunks, as free and released pages. They are wanted for a run of
-    /// `run` pages, which may have begun before.
-    pub(super) fn grow(&self, state: &mut State, need: Pages, run: Pages, entry: &mut Entry) -> Result<(), OsError> {
+    /// Adds at least `need` pages in one run, in whole chunks, as free and released pages.
+    pub(super) fn grow(&self, state: &mut State, need: Pages, entry: &mut Entry) -> Result<(), OsError> {
         self.state.assert_held();
         let bytes = need.0.checked_mul(PAGE_SIZE).ok_or(OsError::OutOfMemory)?;
         let ask = checked_align_up(bytes, CHUNK_BYTES).ok_or(OsError::OutOfMemory)?;
@@ -99,25 +72,13 @@ impl<O: Os> Heap<O> {
         }
         let start = state.growth.current;
         self.add(state, ask, entry)?;
-        let sparse = DENSE_FROM.max(DENSE_PER_CACHE * self.clients.load(Ordering::Relaxed));
-        let dense = run.0 >= HUGE_FROM / PAGE_SIZE || self.vm.accounts().get(Account::HeapInUse) >= sparse;
-        if dense && bytes <= HUGE_TO {
-            // SAFETY: mapped just now, and the heap's.
-            unsafe { self.vm.huge_page(start, ask) };
-        }
+        state.density.note_grown(start, ask);
         Ok(())
     }
 
     /// Makes `more` pages from `behind` free pages of the heap, where the free ones there are its last ones and it can
-    /// grow behind them: for a large object that grows at the heap's end to `whole` pages, where it need not move.
-    pub(super) fn grow_behind(
-        &self,
-        state: &mut State,
-        behind: Addr,
-        more: Pages,
-        whole: Pages,
-        entry: &mut Entry,
-    ) -> bool {
+    /// grow behind them: for a large object that grows at the heap's end, where it need not move.
+    pub(super) fn grow_behind(&self, state: &mut State, behind: Addr, more: Pages, entry: &mut Entry) -> bool {
         self.state.assert_held();
         let (end, wanted) = (state.growth.current, behind.0.checked_add(more.bytes()));
         let missing = wanted.map_or(0, |wanted| wanted.saturating_sub(end.0.max(behind.0)));
@@ -126,7 +87,7 @@ impl<O: Os> Heap<O> {
         if missing == 0 || behind > end || !last {
             return false;
         }
-        self.grow(state, Pages(missing.div_ceil(PAGE_SIZE)), whole, entry).is_ok() && state.pages.all_free(behind, more)
+        self.grow(state, Pages(missing.div_ceil(PAGE_SIZE)), entry).is_ok() && state.pages.all_free(behind, more)
     }
 
     /// Reserves address space until `ask` bytes are ahead, in multiples of `unit`: behind what there is, or else

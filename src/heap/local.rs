@@ -150,6 +150,12 @@ impl<O: Os> Heap<O> {
             None => self.take_locked(&mut guard, pages, 1, what, &mut entry).map(|(span, _)| span),
         };
         self.books.post(client.writer(), &entry);
+        let state = &mut *guard;
+        let question = state.density.question(&state.pages, what, span);
+        drop(guard);
+        if let Some(question) = question {
+            self.answer(&question);
+        }
         span
     }
 

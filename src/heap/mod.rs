@@ -14,6 +14,7 @@ mod bitmaps;
 mod chunks;
 mod furnish;
 mod grow;
+mod huge;
 mod local;
 mod lose;
 mod release;
@@ -40,6 +41,7 @@ use bitmaps::Bitmaps;
 pub use chunks::{CHUNK_BOUNDS, Chunks};
 use furnish::Fresh;
 use grow::Growth;
+use huge::Density;
 pub use local::Client;
 pub use walk::{Still, Walked};
 
@@ -97,6 +99,7 @@ struct State {
     records: Records,
     growth: Growth,
     bitmaps: Bitmaps,
+    density: Density,
     /// Pages that are taken out while they are being released; still counted as free.
     releasing: Pages,
 }
@@ -133,6 +136,7 @@ impl<O: Os> Heap<O> {
                     spans: Fixed::new(),
                     growth: Growth::new(),
                     bitmaps: Bitmaps::new(),
+                    density: Density::new(),
                     releasing: Pages(0),
                 },
             )),
@@ -237,7 +241,12 @@ impl<O: Os> Heap<O> {
         if !entry.is_empty() {
             self.books.post(writer, &entry);
         }
+        let state = &mut *guard;
+        let question = state.density.question(&state.pages, what, span.as_ref().map(|(span, _)| *span));
         drop(guard);
+        if let Some(question) = question {
+            self.answer(&question);
+        }
         span
     }
 
@@ -314,7 +323,7 @@ impl<O: Os> Heap<O> {
             Some(base) => base,
             None => {
                 let room = pages.0.checked_add(align.0 - 1)?;
-                self.grow(state, Pages(room), pages, entry).ok()?;
+                self.grow(state, Pages(room), entry).ok()?;
                 state.pages.find_run(pages, align)?
             }
         };

@@ -23,9 +23,11 @@ impl<O: Os> Heap<O> {
                 Release::Nothing => break,
             };
             guard.releasing.0 += pages.0;
+            let advised = guard.density.forget();
             drop(guard);
             // SAFETY: the pages are free, Ready, and taken out of everybody's reach.
             let result = unsafe { self.vm.unused(base, pages.bytes()) };
+            self.forget_advice(advised, base, pages);
             let mut entry = Entry::new();
             let mut guard = self.state.lock();
             guard.releasing.0 -= pages.0;

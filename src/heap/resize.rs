@@ -28,10 +28,16 @@ impl<O: Os> Heap<O> {
         }
         let mut entry = Entry::new();
         let mut guard = self.state.lock();
+        let old = span.pages().bytes();
         let taken = self.take_behind(&mut guard, span, pages, &mut entry);
         // The heap may have grown, also in vain.
         if !entry.is_empty() {
             self.books.post(client.writer(), &entry);
+        }
+        let grown = guard.density.take_grown();
+        drop(guard);
+        if let Some(grown) = grown {
+            self.advise_behind(behind, old, grown);
         }
         taken
     }
@@ -41,7 +47,7 @@ impl<O: Os> Heap<O> {
     fn take_behind(&self, state: &mut State, span: &Span, pages: Pages, entry: &mut Entry) -> bool {
         self.state.assert_held();
         let (behind, more) = (span.base().plus(span.pages().bytes()), Pages(pages.0 - span.pages().0));
-        if !state.pages.all_free(behind, more) && !self.grow_behind(state, behind, more, pages, entry) {
+        if !state.pages.all_free(behind, more) && !self.grow_behind(state, behind, more, entry) {
             return false;
         }
         let Ok(released) = self.make_used(state, behind, more, entry) else {

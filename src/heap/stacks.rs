@@ -20,7 +20,12 @@ impl<O: Os> Heap<O> {
         if !entry.is_empty() {
             self.books.post(writer, &entry);
         }
+        let grown = guard.density.take_grown();
         drop(guard);
+        if let Some(grown) = grown {
+            // A stack's far end may never be touched.
+            self.advise_small(grown);
+        }
         span.map(|(span, _)| span)
     }
 

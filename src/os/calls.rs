@@ -27,6 +27,7 @@ calls! {
     Mremap "mremap",
     Membarrier "membarrier",
     SchedYield "sched_yield",
+    Mincore "mincore",
 }
 
 /// How often a call was made, and how often it failed.

@@ -274,6 +274,10 @@ unsafe impl Os for Enclosure {
         unsafe { Linux.collapse(addr, size) }
     }
 
+    fn resident(&self, addr: Addr, size: usize) -> Option<usize> {
+        Linux.resident(addr, size)
+    }
+
     fn sparse(&self, size: usize) -> Result<Addr, OsError> {
         let addr = self.obtain(size)?;
         // SAFETY: handed out this moment, so it is ours and Reserved.

@@ -302,6 +302,10 @@ unsafe impl Os for Linux {
         unsafe { advise(addr, size, MADV_COLLAPSE) }
     }
 
+    fn resident(&self, addr: Addr, size: usize) -> Option<usize> {
+        mm::resident(addr.0, size, self.physical_page_size())
+    }
+
     fn sparse(&self, size: usize) -> Result<Addr, OsError> {
         // Readable from the start, so that looking up any address is safe; not writable, so that
         // strict overcommit does not charge it. Left out of core dumps, where it would be all holes.

@@ -209,6 +209,11 @@ pub unsafe trait Os: Platform + Sync {
     /// As for [`Os::huge_page`].
     unsafe fn collapse(&self, addr: Addr, size: usize) -> Result<(), OsError>;
 
+    /// Returns how many bytes of a range have physical memory. Changes no state. `None`: the system does not say.
+    fn resident(&self, _addr: Addr, _size: usize) -> Option<usize> {
+        None
+    }
+
     /// None → sparse: memory that reads as zero and takes no physical memory until a part of
     /// it is made writable by [`Os::sparse_ready`]. Outside the four states and the accounts.
     fn sparse(&self, size: usize) -> Result<Addr, OsError>;

@@ -250,8 +250,19 @@ impl<O: Os> Vm<O> {
     /// # Safety
     /// The range is Prepared or Ready and the caller's.
     pub unsafe fn huge_page(&self, addr: Addr, size: usize) {
+        held::assert_not_held(Rank::Heap);
         // SAFETY: the caller's promise is the verb's.
         let _ = unsafe { self.os.huge_page(addr, size) };
+    }
+
+    /// Takes [`Vm::huge_page`]'s advice back; no change of state, and no harm if the system will not.
+    ///
+    /// # Safety
+    /// The range is Prepared or Ready and the caller's.
+    pub unsafe fn no_huge_page(&self, addr: Addr, size: usize) {
+        held::assert_not_held(Rank::Heap);
+        // SAFETY: the caller's promise is the verb's.
+        let _ = unsafe { self.os.no_huge_page(addr, size) };
     }
 
     /// Has a touch of the range fault, which stays Ready and where it is in the accounts.

@@ -92,3 +92,24 @@ pub(super) unsafe fn mremap_fixed(
     // SAFETY: the caller's promise.
     MADE.count(Call::Mremap, || unsafe { mm::mremap_fixed(at, old, new, flags, to) })
 }
+
+/// Returns how many bytes of a range are resident. `None`: refused.
+#[inline(never)]
+pub(super) fn resident(at: usize, size: usize, page: usize) -> Option<usize> {
+    // One byte for each page, on the caller's stack.
+    let mut pages = [0u8; 512];
+    let (mut seen, mut resident) = (0, 0);
+    while seen < size {
+        let part = (size - seen).min(pages.len() * page);
+        let told = (&raw mut pages).expose_provenance();
+        // SAFETY: the call writes one byte for each page of the part, which are not more than there are bytes.
+        MADE.count(Call::Mincore, || match unsafe { arch::syscall3(arch::SYS_MINCORE, at + seen, part, told) } {
+            0 => Ok(()),
+            r => Err(r),
+        })
+        .ok()?;
+        resident += pages.iter().take(part.div_ceil(page)).filter(|&&told| told & 1 != 0).count() * page;
+        seen += part;
+    }
+    Some(resident)
+}

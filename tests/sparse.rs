@@ -1,0 +1,99 @@
+//! Programs that take much memory and touch little of it, under the preloaded object: what they do not touch is not
+//! resident. And programs that touch all of it, which get huge pages.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use common::{artifacts, installed, root, run, scratch, text};
+
+/// KiB that a program may grow by besides what it touches: spans of small objects, tables of the allocator, and a piece of
+/// 2 MiB less a page that may have been huge before.
+const BESIDES: i64 = 3 * 1024;
+
+/// What is taken: how, how many, and of how many bytes.
+const SPARSE: [(&str, u32, u32); 16] = [
+    ("malloc", 60, 1_000_000),
+    ("malloc", 20, 3_000_000),
+    ("malloc", 1_000, 70_000),
+    ("malloc", 10, 9_000_000),
+    ("malloc", 3_000, 32_768),
+    ("malloc", 2_000, 32_769),
+    ("ends", 5_000, 160_000),
+    ("ends", 12, 16_000_000),
+    ("ends", 6, 40_000_000),
+    ("calloc", 60, 1_000_000),
+    ("calloc", 20, 3_000_000),
+    ("realloc", 40, 3_000_000),
+    ("aligned", 60, 1_000_000),
+    ("mixed", 60, 1_000_000),
+    ("thread", 60, 1_000_000),
+    ("after", 40, 3_000_000),
+];
+
+/// The program, compiled once. `None`: there is no compiler, which was said aloud.
+fn compile() -> Option<&'static Path> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let program = || {
+        let out = scratch().join("sparse");
+        let mut command = Command::new(installed("gcc")?);
+        command.args(["-O1", "-pthread", "-fno-builtin", "-o"]).arg(&out);
+        let output = run(command.arg(root().join("tests/sparse/sparse.c")));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        Some(out)
+    };
+    PROGRAM.get_or_init(program).as_deref()
+}
+
+/// The program's answer.
+fn answer(program: &Path, options: &str, how: &str, count: u32, size: u32) -> String {
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=10", "60", "env"]).arg(format!("CROSSFOOT={options}"));
+    command.arg(format!("LD_PRELOAD={}", artifacts().so.display()));
+    let output = run(command.arg(program).arg(how).args([count.to_string(), size.to_string()]));
+    assert!(output.status.success(), "{how} {count} {size}: {} {}", output.status, text(&output.stderr));
+    text(&output.stdout).trim().to_string()
+}
+
+fn two_numbers(answer: &str) -> (i64, i64) {
+    let (first, second) = answer.split_once(' ').unwrap_or_else(|| panic!("two numbers: {answer}"));
+    (first.parse().expect("a number"), second.parse().expect("a number"))
+}
+
+#[test]
+fn what_is_not_touched_is_not_resident() {
+    let Some(program) = compile() else { return };
+    for (how, count, size) in SPARSE {
+        let (grown, touched) = two_numbers(&answer(program, "", how, count, size));
+        assert!(touched >= 4 * i64::from(count), "{how} touched {touched} KiB only");
+        let most = touched * 13 / 10 + BESIDES;
+        assert!(grown <= most, "{how}, {count} of {size} bytes: {touched} KiB touched, grown by {grown} KiB");
+    }
+}
+
+#[test]
+fn what_is_touched_everywhere_gets_huge_pages() {
+    let Some(program) = compile() else { return };
+    for (count, size) in [(300_000, 200), (2_000, 50_000), (80, 1_000_000), (20, 8_000_000)] {
+        let answer = answer(program, "", "dense", count, size);
+        if answer == "no huge pages" {
+            println!("skipped: the kernel gives no huge pages");
+            return;
+        }
+        let (huge, all) = two_numbers(&answer);
+        assert!(huge >= all / 2, "{count} of {size} bytes: {huge} of {all} KiB in huge pages");
+    }
+}
+
+#[test]
+fn without_huge_pages_there_are_none() {
+    let Some(program) = compile() else { return };
+    let answer = answer(program, "huge_pages:off", "dense", 20, 8_000_000);
+    if answer == "no huge pages" {
+        println!("skipped: the kernel gives no huge pages");
+        return;
+    }
+    assert!(two_numbers(&answer).0 <= 2048, "{answer}");
+}
