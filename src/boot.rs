@@ -135,6 +135,22 @@ impl<O: Os> Kernel<O> {
         Ok(cache)
     }
 
+    /// As [`Kernel::adopt`], for the thread with this thread pointer, in the process that `process` says; it is not asked
+    /// for the first cache. Says whether the cache is one that an earlier thread left: then it is as that one had it.
+    ///
+    /// # Safety
+    /// As for [`Kernel::boot`]; threads that run have different thread pointers.
+    pub unsafe fn adopt_for(&self, thread: usize, process: fn() -> i32) -> Result<(&Cache, bool), OsError> {
+        // SAFETY: the caller's promise.
+        unsafe { self.boot() }?;
+        let process = if self.caches.made() == 0 { 0 } else { process() };
+        let (cache, found) = self.caches.adopt_for(thread, process)?;
+        if !found {
+            cache.set_checked(self.is_checked());
+        }
+        Ok((cache, found))
+    }
+
     /// Says whether caches that are adopted from now on validate every free: off at first, and once on, for good, since
     /// spans whose objects are known stay known.
     ///

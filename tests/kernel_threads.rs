@@ -13,6 +13,7 @@ use crossfoot::api;
 use crossfoot::boot::Kernel;
 use crossfoot::cache::Cache;
 use crossfoot::mem_stats;
+use crossfoot::metrics::{Aggregates, Metric, Reading};
 use crossfoot::os::sim::Sim;
 use crossfoot::os::{Linux, Os};
 use crossfoot::size_class::Class;
@@ -334,6 +335,10 @@ fn an_owner_that_sleeps_counts_its_allocations() {
         objects.into_iter().for_each(|at| free(&kernel, other, at));
         other.send_gathered(central);
         assert_eq!(read("sent"), (n, n));
+        let mut reading = Reading::new();
+        assert_eq!(kernel.fill_reading(Aggregates::ALL, || 1, &mut reading), Some(Answer::Complete));
+        let bytes = Metric::find(b"/heap/in-transit:bytes").and_then(|metric| metric.number(&reading));
+        assert_eq!(bytes, Some(n * SIZE as i64));
         let mut stats = mem_stats::MemStats::new();
         assert_eq!(kernel.mem_stats(Some(other), &mut stats), Some(Answer::Complete));
         assert_eq!((stats.heap_objects, stats.in_transit), (n as u64, n as u64));

@@ -48,10 +48,16 @@ struct Figures {
     free_pages: usize,
 }
 
+/// Runs `f` on the system stack, of which a snapshot needs some KiB, after what others freed for this thread was taken
+/// in: on that stack nothing is freed.
+fn on_system_stack<R>(f: impl FnOnce() -> R) -> R {
+    global::exchange();
+    global::on_system_stack(f)
+}
+
 impl Figures {
-    /// On the system stack, of which the snapshot needs some KiB.
     fn read() -> Figures {
-        global::on_system_stack(Figures::read_in_place)
+        on_system_stack(Figures::read_in_place)
     }
 
     fn read_in_place() -> Figures {
@@ -101,19 +107,19 @@ impl Figures {
 /// glibc's `mallinfo2`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo2() -> Info<usize> {
-    global::on_system_stack(|| Figures::read_in_place().info(|n| n))
+    on_system_stack(|| Figures::read_in_place().info(|n| n))
 }
 
 /// glibc's `mallinfo`: [`mallinfo2`] in numbers that are too small; what does not fit is `INT_MAX`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo() -> Info<c_int> {
-    global::on_system_stack(|| Figures::read_in_place().info(|n| c_int::try_from(n).unwrap_or(c_int::MAX)))
+    on_system_stack(|| Figures::read_in_place().info(|n| c_int::try_from(n).unwrap_or(c_int::MAX)))
 }
 
 /// glibc's `malloc_stats`: how much there is, on standard error.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_stats() {
-    global::on_system_stack(print_stats);
+    on_system_stack(print_stats);
 }
 
 fn print_stats() {

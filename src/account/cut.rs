@@ -18,15 +18,18 @@ use crate::sync::{AtomicPtr, AtomicUsize, Ordering, compiler_fence, constant, fe
 const OPEN: usize = 0;
 /// Lock-free movements are kept out: a reader compares the accounts with the books, or a fork copies both.
 const CLOSED: usize = 1;
+/// In the generation's word: both fences are real. The bit is one that no label has, so that a label of a refill is never
+/// that word, and the comparison that a refill needs anyway finds out.
+const SYMMETRIC: usize = 1;
+const _: () = assert!(SYMMETRIC < GENERATION, "a bit that no generation has");
 
 /// What all writers of one kernel share with the reader.
 pub struct Cut<const T: usize, const F: usize, const C: usize> {
-    /// A multiple of [`GENERATION`]. Moved on by the reader of the moment only.
+    /// A multiple of [`GENERATION`], and [`SYMMETRIC`] unless the heavy fence reaches every thread, so that the light one
+    /// need only bind the compiler. Changed by the reader of the moment only.
     generation: AtomicUsize,
     /// Whether movements are kept out for now: [`OPEN`] or [`CLOSED`]. Written by the reader of the moment only.
     door: AtomicUsize,
-    /// 1 where the heavy fence reaches every thread, so that the light one need only bind the compiler.
-    asymmetric: AtomicUsize,
     /// The writer registered last. Writers are never removed.
     writers: AtomicPtr<Writer<T, F, C>>,
 }
@@ -48,9 +51,8 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
         pub fn new() -> Self {
             Cut {
-                generation: AtomicUsize::new(0),
+                generation: AtomicUsize::new(SYMMETRIC),
                 door: AtomicUsize::new(OPEN),
-                asymmetric: AtomicUsize::new(0),
                 writers: AtomicPtr::new(core::ptr::null_mut()),
             }
         }
@@ -59,22 +61,42 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
     /// Says whether heavy fences reach every thread. Before a second thread posts; later only from yes to no, and then
     /// no cut is made for a while, in which every writer gets to see it.
     pub fn set_asymmetric(&self, yes: bool) {
-        self.asymmetric.store(usize::from(yes), Ordering::Relaxed);
+        let generation = self.generation.load(Ordering::Relaxed) & !SYMMETRIC;
+        self.generation.store(if yes { generation } else { generation | SYMMETRIC }, Ordering::Relaxed);
     }
 
     /// Whether heavy fences must reach every thread.
     pub fn is_asymmetric(&self) -> bool {
-        self.asymmetric.load(Ordering::Relaxed) == 1
+        self.generation.load(Ordering::Relaxed) & SYMMETRIC == 0
     }
 
     /// The light side of the pair of fences.
-    #[inline]
+    #[inline(always)]
     fn light_fence(&self) {
-        if self.is_asymmetric() {
-            compiler_fence(Ordering::SeqCst);
-        } else {
+        compiler_fence(Ordering::SeqCst);
+        if !self.is_asymmetric() {
             fence(Ordering::SeqCst);
         }
+    }
+
+    /// The generation, after a light fence.
+    #[inline(always)]
+    fn fenced_generation(&self) -> usize {
+        compiler_fence(Ordering::SeqCst);
+        let word = self.generation.load(Ordering::Relaxed);
+        if word & SYMMETRIC == 0 { word } else { self.generation_after_fence() }
+    }
+
+    #[cold]
+    fn generation_after_fence(&self) -> usize {
+        fence(Ordering::SeqCst);
+        self.generation()
+    }
+
+    /// The generation, for whoever made a fence before, or moves it on.
+    #[inline]
+    fn generation(&self) -> usize {
+        self.generation.load(Ordering::Relaxed) & !SYMMETRIC
     }
 
     /// Makes `writer` known to readers, for good, and where its tallies are.
@@ -133,31 +155,37 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
     #[inline]
     pub fn put_class(&self, writer: &Writer<T, F, C>, class: usize, deltas: &[i64; F]) {
         // Orders what the writer changed before, and what it learned from others, before the load.
-        self.light_fence();
-        writer.put_class(self.generation.load(Ordering::Relaxed), class, deltas);
+        writer.put_class(self.fenced_generation(), class, deltas);
     }
 
     /// Adds to a count of one class of `writer`, which the caller owns, by its index.
     #[inline(always)]
     pub fn count(&self, writer: &Writer<T, F, C>, class: usize, count: Count, n: i64) {
         // As in `put_class`.
-        self.light_fence();
-        writer.count(self.generation.load(Ordering::Relaxed), class, count, n);
+        writer.count(self.fenced_generation(), class, count, n);
     }
 
     /// Notes that the slot of a class of `writer`, which the caller owns, is about to get objects, of which `freed` are
     /// frees that were not counted. Their span was posted before.
     #[inline(always)]
     pub fn refill(&self, writer: &Writer<T, F, C>, class: usize, freed: i64) {
-        // As in `put_class`.
-        self.light_fence();
-        writer.refill(self.generation.load(Ordering::Relaxed), class, freed);
+        // As in `put_class`. Where both fences are real, the word is never the label.
+        compiler_fence(Ordering::SeqCst);
+        if !writer.is_marked(self.generation.load(Ordering::Relaxed), class) {
+            self.mark(writer, class);
+        }
+        writer.refill(class, freed);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn mark(&self, writer: &Writer<T, F, C>, class: usize) {
+        writer.mark(self.fenced_generation(), class);
     }
 
     /// Says that somebody came for a snapshot. A cut made after this has everything that happened before it.
     pub fn arrive(&self) -> Arrival {
-        self.light_fence();
-        Arrival(self.generation.load(Ordering::Relaxed))
+        Arrival(self.fenced_generation())
     }
 
     /// Makes a cut, now: adds what every writer said to `sum`, and returns the fresh generation. Uses `scratch`.
@@ -172,8 +200,9 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         scratch: &mut Sums<T, F, C>,
         sum: &mut Sums<T, F, C>,
     ) -> Option<usize> {
-        let fresh = self.generation.load(Ordering::Relaxed).wrapping_add(GENERATION);
-        self.generation.store(fresh, Ordering::Relaxed);
+        let word = self.generation.load(Ordering::Relaxed).wrapping_add(GENERATION);
+        self.generation.store(word, Ordering::Relaxed);
+        let fresh = word & !SYMMETRIC;
         if !heavy() {
             return None;
         }
@@ -233,7 +262,7 @@ impl<const T: usize, const F: usize, const C: usize> Section<'_, T, F, C> {
     #[inline]
     pub fn put(self, totals: &[i64; T], class: Option<(usize, &[i64; F])>, halfway: impl FnOnce()) {
         // Loaded after the light fence, once for the whole entry.
-        let generation = self.cut.generation.load(Ordering::Relaxed);
+        let generation = self.cut.generation();
         self.writer.put(self.odd, generation, totals, class, halfway);
     }
 }

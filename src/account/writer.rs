@@ -345,15 +345,26 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
         }
     }
 
-    /// Notes that the slot of a class is about to get objects, of which `freed` are frees that were not counted. Owner
-    /// only.
+    /// Whether the counts of a class bear this label. Owner only.
     #[inline(always)]
-    pub(super) fn refill(&self, generation: usize, class: usize, freed: i64) {
+    pub(super) fn is_marked(&self, label: usize, class: usize) -> bool {
+        self.counts.get(class).is_some_and(|counts| counts.label.load(Ordering::Relaxed) == label)
+    }
+
+    /// Labels the counts of a class with the generation. Owner only.
+    #[cold]
+    pub(super) fn mark(&self, generation: usize, class: usize) {
         if let Some(counts) = self.counts.get(class) {
             counts.mark(generation, || self.allocated(class));
-            if freed != 0 {
-                counts.add(Count::Freed, freed);
-            }
+        }
+    }
+
+    /// Notes that the slot of a class, whose counts are labelled, is about to get objects, of which `freed` are frees that
+    /// were not counted. Owner only.
+    #[inline(always)]
+    pub(super) fn refill(&self, class: usize, freed: i64) {
+        if let Some(counts) = self.counts.get(class) {
+            counts.add(Count::Freed, freed);
             // Release: a reader that sees an allocation of these objects sees the label and their frees.
             fence(Ordering::Release);
         }

@@ -19,6 +19,12 @@ impl Cache {
         self.inside.store(false, Ordering::Relaxed);
     }
 
+    /// Goes on with the cache of a thread that is gone, for the thread that has its thread pointer now. Owner only.
+    pub fn take_over(&self) {
+        self.inside.store(false, Ordering::Relaxed);
+        self.exit_rounds.set(0);
+    }
+
     /// Posts everything, gives empty spans back, hands the others over, and closes the inbox. The cache
     /// owns nothing afterwards. Owner only.
     pub fn close<O: Os>(&self, central: &Central<O>) {
@@ -45,7 +51,33 @@ impl Cache {
         !state.current.get().is_null() || !state.partial.is_empty() || !state.full.is_empty()
     }
 
-    fn hand_over<O: Os>(&self, central: &Central<O>, class: Class) {
+    /// Sends what was freed for other caches, and takes in what others freed for this one. Owner only.
+    pub fn exchange<O: Os>(&self, central: &Central<O>) {
+        self.send_all(central);
+        self.drain(central);
+    }
+
+    /// Gives every span without a live object back to the heap, the current ones and those that wait for the next
+    /// allocation too. Owner only.
+    pub fn give_back_empty<O: Os>(&self, central: &Central<O>) {
+        for class in Class::all().filter(|&class| self.has_span(class)) {
+            let state = &self.classes[class.index()];
+            // SAFETY: the current span is alive while it is current.
+            let current = unsafe { state.current.get().as_ref() };
+            let in_hand = self.in_hand(class).unwrap_or_else(|changed| changed.abort());
+            if current.is_some_and(|span| span.outstanding() as usize == in_hand) {
+                self.end_current(class);
+            }
+            while let Some(span) = state.partial.find(|span| span.out.get() == 0) {
+                state.partial.remove(span);
+                self.count_frees(central, span);
+                central.retire(self.client(), span);
+            }
+        }
+    }
+
+    /// Puts the slot's objects back into the current span of `class`, which joins the partial ones. Owner only.
+    fn end_current(&self, class: Class) {
         let state = &self.classes[class.index()];
         // SAFETY: the current span is alive while it is current.
         if let Some(span) = unsafe { state.current.replace(core::ptr::null()).as_ref() } {
@@ -60,6 +92,11 @@ impl Cache {
             span.place.set(Place::Partial);
             state.partial.push(span);
         }
+    }
+
+    fn hand_over<O: Os>(&self, central: &Central<O>, class: Class) {
+        self.end_current(class);
+        let state = &self.classes[class.index()];
         // Whoever gets a span must find everything about it counted.
         state.partial.each(|span| self.count_frees(central, span));
         for list in [&state.partial, &state.full] {

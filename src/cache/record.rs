@@ -61,6 +61,12 @@ pub struct Cache {
     pub exit_rounds: Cell<usize>,
     /// The system stack of whoever owns this cache, or null. Once set, for good. Owner only.
     pub system_stack: Cell<*const Span>,
+    /// The thread pointer of the owner's thread, where the caches know it, or 0. Protected by the caches' lock.
+    pub thread: Cell<usize>,
+    /// The process of that thread. Protected by the caches' lock.
+    pub process: Cell<i32>,
+    /// The next cache that the caches find by its thread. Protected by the caches' lock.
+    pub next_by_thread: Cell<*mut Cache>,
     /// The next cache in the pool. Protected by the caches' lock.
     pub next_idle: Cell<*mut Cache>,
     /// The next cache of all that were ever made. Set once, before others can find this one.
@@ -155,6 +161,9 @@ impl Cache {
             inside: AtomicBool::new(false),
             exit_rounds: Cell::new(0),
             system_stack: Cell::new(core::ptr::null()),
+            thread: Cell::new(0),
+            process: Cell::new(0),
+            next_by_thread: Cell::new(null_mut()),
             next_idle: Cell::new(null_mut()),
             next: AtomicPtr::new(null_mut()),
         }

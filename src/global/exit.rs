@@ -22,11 +22,13 @@ const UNBALANCED: i32 = 70;
 /// Checks every identity of the process's books. `None` before the first allocation. What it returns takes 12 KiB of the
 /// caller's stack, and once more where it is handed on: [`crossfoot_with`] needs none of it.
 pub fn crossfoot() -> Option<Balance> {
+    super::exchange();
     on_system_stack(balance)
 }
 
 /// As [`crossfoot`], and hands what it found to `f`, which runs on the system stack: see [`on_system_stack`].
 pub fn crossfoot_with<R>(f: impl FnOnce(Option<&Balance>) -> R) -> R {
+    super::exchange();
     on_system_stack(|| f(balance().as_ref()))
 }
 

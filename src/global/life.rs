@@ -84,15 +84,17 @@ pub(super) fn adopt() -> Result<&'static Cache, OsError> {
     let busy = busy("malloc");
     // First: they say what the start may ask the system for.
     read_options();
-    // SAFETY: the kernel is a static.
-    let cache = unsafe { KERNEL.adopt() }?;
+    // SAFETY: the kernel is a static; the token is the thread pointer.
+    let (cache, found) = unsafe { KERNEL.adopt_for(local::token(), Linux::pid) }?;
     isolated::list_on_ledger(&KERNEL);
     local::set_cache(cache);
     if local::ended() {
         // There may be no second round of destructors any more.
         cache.exit_rounds.set(ROUNDS);
     }
-    cache.set_token(local::token());
+    if !found {
+        cache.set_token(local::token());
+    }
     drop(busy);
     watch_fork();
     exit::keep();

@@ -19,7 +19,8 @@ pub fn all() -> &'static [Metric] {
 /// else. `None` before the first allocation of the process; then every value is absent.
 ///
 /// The first call with a sample finds its metric and allocates if it is a vector or a histogram; later ones with the same
-/// sample allocate nothing. What the calling thread has not posted is posted first. Takes the metrics lock, for which it
+/// sample allocate nothing. The calling thread's frees are counted first, and what others
+/// freed for it is taken in. Takes the metrics lock, for which it
 /// may wait for another reader, then as [`super::read`]. Any thread may call it at any time, but no signal handler, for
 /// which [`super::last`] is there.
 pub fn read(samples: &mut [Sample<'_>]) -> Option<Answer> {
@@ -35,6 +36,7 @@ pub fn with_reading<R>(wanted: Aggregates, f: impl FnOnce(&Reading) -> R) -> Opt
 
 /// Takes the lock on the caller's stack, where it may wait, and does the rest on the system stack.
 fn with_metrics<R>(f: impl FnOnce(&mut crate::boot::Metrics<'_, Linux>) -> R) -> Option<R> {
+    super::exchange();
     // SAFETY: it is null or this thread's cache.
     let cache = unsafe { local::cache::<Cache>().as_ref() };
     let _inside = cache.map(|cache| cache.enter(|| ("a reading of metrics", 0)));

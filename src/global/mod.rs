@@ -42,7 +42,7 @@ pub use exit::{at_exit, at_exit_of_any, at_start_of_any, crossfoot, crossfoot_wi
 pub use exit_report::claim_report;
 use life::adopt;
 pub use life::retire_cache;
-pub use read::{last, mem_stats, read, read_posted, read_totals};
+pub use read::{exchange, last, mem_stats, read, read_posted, read_totals};
 pub use rust::Crossfoot;
 pub use settings::keeps_deepbind;
 pub use stack::on_system_stack;

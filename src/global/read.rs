@@ -6,6 +6,20 @@ use crate::cache::Cache;
 use crate::local;
 use crate::mem_stats::MemStats;
 
+/// Takes in what other threads freed for the calling one, and sends what it freed for them, so that a reading that follows
+/// shows what is live. Nothing where the thread is inside the allocator: then this is a signal handler.
+///
+/// Not on the system stack, where nothing is freed.
+pub fn exchange() {
+    // SAFETY: it is null or this thread's cache.
+    let Some(cache) = (unsafe { local::cache::<Cache>().as_ref() }) else { return };
+    if local::stack() != 0 || cache.is_inside() {
+        return;
+    }
+    let _inside = cache.enter_to_change(|| ("a reading of statistics", 0));
+    cache.exchange(KERNEL.caches().central());
+}
+
 /// One consistent snapshot of the process's books. `None` before the first allocation.
 ///
 /// Any thread may call it at any time, but not a signal handler. Allocates nothing, and waits for no thread that
@@ -14,8 +28,9 @@ pub fn read(out: &mut Snapshot) -> Option<Answer> {
     on_system_stack(|| KERNEL.snapshot(out))
 }
 
-/// As [`read`], but what the calling thread has not posted is posted first.
+/// As [`read`], but the calling thread's frees are counted first, and what others freed for it is taken in.
 pub fn read_posted(out: &mut Snapshot) -> Option<Answer> {
+    exchange();
     on_system_stack(|| {
         // SAFETY: it is null or this thread's cache.
         if let Some(cache) = unsafe { local::cache::<Cache>().as_ref() } {
@@ -41,9 +56,10 @@ pub fn last(out: &mut Snapshot) -> Option<Answer> {
 
 /// The process's statistics, as Go's `runtime.ReadMemStats` gives them. `None` before the first allocation.
 ///
-/// Otherwise as [`read`], but what the calling thread has not posted is posted first. With `double_check:on` it takes
+/// Otherwise as [`read`], but the calling thread's frees are counted first, and what others freed for it is taken in. With `double_check:on` it takes
 /// the locks of a crossfoot, may wait a second for a movement, and prints what fails.
 pub fn mem_stats(out: &mut MemStats) -> Option<Answer> {
+    exchange();
     on_system_stack(|| {
         // SAFETY: it is null or this thread's cache.
         let cache = unsafe { local::cache::<Cache>().as_ref() };

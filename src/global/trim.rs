@@ -13,12 +13,19 @@ pub fn release_free() -> bool {
 /// Gives free pages back to the system, highest addresses first, but for `keep` bytes of them. Returns whether any
 /// went back. Free stacks are among them, but for those that threads' caches keep.
 ///
-/// The pages in the calling thread's hand count; those in the hands of others do not, nor do free places in spans
-/// that hold objects. Takes the heap's lock; the system is called without it.
+/// What other threads freed for the calling one is taken in first, and what it keeps for its next allocations goes back
+/// too. Pages that other threads keep do not count, nor do free places in spans that hold objects. Takes the heap's lock;
+/// the system is called without it.
 pub fn release_free_above(keep: usize) -> bool {
     let Some(cache) = cache() else { return false };
+    let was_inside = cache.is_inside();
     let _inside = cache.enter(|| ("malloc_trim", 0));
     let heap = central().heap();
+    // A signal handler that came while its thread was inside the allocator leaves the cache alone.
+    if !was_inside {
+        cache.exchange(central());
+        cache.give_back_empty(central());
+    }
     KERNEL.stacks().release(heap, cache.writer());
     heap.empty_hand(cache.client());
     // The account may lag behind by what others moved, and count what is in their hands. Then a little more or less

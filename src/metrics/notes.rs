@@ -21,6 +21,7 @@ pub const IDENTITIES: &[&str] = &[
     "/lock/contended:acquisitions = Σ/lock/contended-by-rank:acquisitions",
     "/lock/wait:nanoseconds = Σ/lock/wait-by-rank:nanoseconds",
     "/gc/heap/objects:objects ≥ /heap/in-transit:objects",
+    "/memory/classes/heap/objects:bytes ≥ /heap/in-transit:bytes",
     "/memory/peak/ready:bytes ≥ /memory/ready:bytes",
     "/memory/peak/total:bytes ≥ /memory/classes/total:bytes",
     "Σ/system-calls/made:calls ≥ Σ/system-calls/failed:calls",
@@ -68,6 +69,10 @@ pub const NOTES: &[(&str, &str)] = &[
         "Both objects that were freed and places that were never used. A class with many free places and few live objects is fragmented: a few objects keep whole spans.",
     ),
     ("/heap/in-transit-by-size:objects", "Of the live objects of the class."),
+    (
+        "/heap/in-transit:bytes",
+        "In the sizes of their classes. They are part of `/memory/classes/heap/objects:bytes`; the rest of that is live.",
+    ),
     (
         "/heap/in-transit:objects",
         "They come home in slow paths of the thread that owns their span, or when it ends. Many of them for long: their owner sleeps.",

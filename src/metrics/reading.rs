@@ -92,12 +92,22 @@ pub(super) struct Small {
     pub(super) live: i64,
     pub(super) live_bytes: i64,
     pub(super) in_transit: i64,
+    pub(super) in_transit_bytes: i64,
     pub(super) unused: i64,
 }
 
 impl Small {
-    const NONE: Small =
-        Small { allocs: 0, alloc_bytes: 0, frees: 0, free_bytes: 0, live: 0, live_bytes: 0, in_transit: 0, unused: 0 };
+    const NONE: Small = Small {
+        allocs: 0,
+        alloc_bytes: 0,
+        frees: 0,
+        free_bytes: 0,
+        live: 0,
+        live_bytes: 0,
+        in_transit: 0,
+        in_transit_bytes: 0,
+        unused: 0,
+    };
 
     fn of(snapshot: &Snapshot) -> Small {
         let mut sums = Small::NONE;
@@ -110,6 +120,7 @@ impl Small {
             sums.live += live;
             sums.live_bytes += live * size;
             sums.in_transit += c.in_transit();
+            sums.in_transit_bytes += c.in_transit() * size;
             sums.unused += unused_bytes(&c, class);
         }
         sums
@@ -171,7 +182,7 @@ const _: () = assert!(align_of::<Reading>() <= align_of::<u64>() && size_of::<Re
 const _: () = assert!(
     WORDS
         == size_of::<Snapshot>() / 8
-            + 8
+            + 9
             + 6
             + 2 * LOCKS.len()
             + 2 * CALLS

@@ -363,6 +363,8 @@ metrics! {
         { vector Size by_size |c, _class| c.vacant }
     HeapInTransitBySizeObjects "/heap/in-transit-by-size:objects", Books gauge, "Objects of each class freed by a thread that does not own their span, and not home yet.",
         { vector Size by_size |c, _class| c.in_transit() }
+    HeapInTransitBytes "/heap/in-transit:bytes", Books gauge, "Bytes of objects freed by a thread that does not own their span, and not home yet.",
+        { number |r| r.small.in_transit_bytes }
     HeapInTransitObjects "/heap/in-transit:objects", Books gauge, "Objects freed by a thread that does not own their span, and not home yet.",
         { number |r| r.small.in_transit }
     HeapLargeAllocsObjects "/heap/large/allocs:objects", Books counter, "Cumulative number of large objects allocated.",

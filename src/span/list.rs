@@ -80,6 +80,19 @@ impl SpanList {
         }
     }
 
+    /// Returns the first listed span for which `f` holds.
+    pub fn find(&self, f: impl Fn(&Span) -> bool) -> Option<&Span> {
+        let mut at = self.first.get();
+        // SAFETY: listed spans are live records.
+        while let Some(span) = unsafe { at.as_ref() } {
+            if f(span) {
+                return Some(span);
+            }
+            at = span.next.get();
+        }
+        None
+    }
+
     /// Takes the first span out.
     pub fn pop(&self) -> Option<NonNull<Span>> {
         let first = self.first()?;

@@ -8,6 +8,8 @@
 //!
 //! Invariant: a cache is in the pool or belongs to one thread; one in the pool owns no span.
 
+mod owners;
+
 use core::cell::Cell;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
@@ -19,6 +21,7 @@ use crate::lock::{Guard, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::meta::{Charge, Persistent};
 use crate::os::{Os, OsError};
 use crate::units::Addr;
+use owners::Owners;
 
 /// Caches are charged with their own memory.
 struct OfCaches;
@@ -32,6 +35,7 @@ impl Charge for OfCaches {
 struct Pool {
     idle: Cell<*mut Cache>,
     memory: Persistent<OfCaches>,
+    owners: Owners,
 }
 
 // SAFETY: idle caches belong to the pool, which is touched under its mutex only.
@@ -78,7 +82,10 @@ impl<O: Os> Caches<O> {
     pub const fn new(os: O) -> Caches<O> {
         Caches {
             central: Central::new(os),
-            pool: Mutex::new(Rank::Caches, Pool { idle: Cell::new(null_mut()), memory: Persistent::new() }),
+            pool: Mutex::new(
+                Rank::Caches,
+                Pool { idle: Cell::new(null_mut()), memory: Persistent::new(), owners: Owners::new() },
+            ),
             all: AtomicPtr::new(null_mut()),
             made: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
@@ -111,7 +118,23 @@ impl<O: Os> Caches<O> {
 
     /// A cache for a thread that has none: from the pool, or a new one.
     pub fn adopt(&self) -> Result<&Cache, OsError> {
+        self.adopt_from(&mut self.pool.lock())
+    }
+
+    /// As [`Caches::adopt`], for the thread with this thread pointer in this process. Says whether the cache is one that an
+    /// earlier thread with the same one did not give back, with all that it owns.
+    pub fn adopt_for(&self, thread: usize, process: i32) -> Result<(&Cache, bool), OsError> {
         let mut pool = self.pool.lock();
+        if let Some(cache) = pool.owners.find(thread, process) {
+            cache.take_over();
+            return Ok((cache, true));
+        }
+        let cache = self.adopt_from(&mut pool)?;
+        pool.owners.note(cache, thread, process);
+        Ok((cache, false))
+    }
+
+    fn adopt_from(&self, pool: &mut Pool) -> Result<&Cache, OsError> {
         // SAFETY: caches in the pool are never unmapped, and are ours under the lock.
         if let Some(cache) = unsafe { pool.idle.get().as_ref() } {
             pool.idle.set(cache.next_idle.get());
@@ -151,6 +174,7 @@ impl<O: Os> Caches<O> {
     pub unsafe fn retire(&self, cache: &Cache) {
         cache.close(&self.central);
         let pool = self.pool.lock();
+        pool.owners.forget(cache);
         cache.next_idle.set(pool.idle.get());
         pool.idle.set(core::ptr::from_ref(cache).cast_mut());
         // Release: who counts the cache as idle counts it as made.
@@ -198,6 +222,9 @@ impl<O: Os> Caches<O> {
             let_go_row([&self.shared]);
             let_go_row([&self.pool]);
             heap.books().release_after_fork(heap.vm().os(), child);
+        }
+        if child {
+            self.pool.lock().owners.clear();
         }
         if child && self.hands_rest.load(Ordering::Relaxed) {
             // What threads held that are not there any more. Their spans stay with their caches: a thread may have
