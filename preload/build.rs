@@ -2,8 +2,10 @@
 
 /// The names of the C library's that only the shared object has, and what each is there: a program that links the
 /// archive keeps its libc's.
-const ONLY_SHARED: [(&str, &str); 7] = [
+const ONLY_SHARED: [(&str, &str); 9] = [
     ("dlopen", "crossfoot_dlopen"),
+    ("_exit", "crossfoot_exit"),
+    ("_Exit", "crossfoot_exit"),
     ("memcpy", "crossfoot_memmove"),
     ("memmove", "crossfoot_memmove"),
     ("memset", "crossfoot_memset"),
@@ -30,8 +32,8 @@ fn main() {
     // The compiler's own list exports what is written here as `no_mangle`, and hides all else. Only lld takes a second
     // list, which is what this compiler links with on x86-64 Linux.
     let out = std::env::var("OUT_DIR").expect("cargo sets it");
-    let list = format!("{out}/dlopen.map");
-    std::fs::write(&list, "{ global: dlopen; };\n").expect("the folder of the output can be written");
+    let list = format!("{out}/shared.map");
+    std::fs::write(&list, "{ global: dlopen; _exit; _Exit; };\n").expect("the folder of the output can be written");
     println!("cargo:rustc-cdylib-link-arg=-Wl,--version-script={list}");
     println!("cargo:rerun-if-changed=build.rs");
 }

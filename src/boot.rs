@@ -228,6 +228,18 @@ impl<O: Os> Kernel<O> {
         Some(balance)
     }
 
+    /// Whether nobody holds a lock at this instant that [`Kernel::crossfoot`] takes.
+    pub fn is_quiet(&self) -> bool {
+        self.sysmon.try_lock().is_some()
+            && self.trace.try_lock().is_some()
+            && self.started().is_none_or(|caches| caches.is_quiet())
+    }
+
+    /// See [`mem_stats::crossfoot_at_once`]. `None` before start-up.
+    pub fn crossfoot_at_once(&self) -> Option<Balance> {
+        Some(mem_stats::crossfoot_at_once(self.started()?))
+    }
+
     /// As [`Kernel::crossfoot`], objects too; see [`mem_stats::crossfoot_quiet`].
     ///
     /// # Safety

@@ -90,6 +90,8 @@ pub struct Options {
     pub exit_format: Format,
     /// `exit_pid`; 0: none
     pub exit_pid: i32,
+    /// `exit_only`
+    pub exit_only: bool,
     /// `deepbind:keep`
     pub keep_deepbind: bool,
     /// `stats_page`
@@ -134,7 +136,7 @@ pub const TABLE: &[Row] = &[
         name: "exit_report",
         default: "off",
         range: "off|stderr|PATH",
-        help: "Write the metrics when the process exits, but not on _exit or a signal.",
+        help: "Write the metrics when the process exits, but not on a signal.",
         set: |o, v| report(v).map(|r| o.exit_report = r).is_some(),
     },
     Row {
@@ -150,6 +152,13 @@ pub const TABLE: &[Row] = &[
         range: "0..=2147483647",
         help: "The process whose report goes to PATH itself; any other's goes to PATH.PID. 0: all go to PATH.",
         set: |o, v| number(v).map(|n| o.exit_pid = n).is_some(),
+    },
+    Row {
+        name: "exit_only",
+        default: "off",
+        range: "on|off",
+        help: "Only the process that exit_pid names writes a report.",
+        set: |o, v| switch(v).map(|on| o.exit_only = on).is_some(),
     },
     Row {
         name: "deepbind",
@@ -260,6 +269,11 @@ impl core::fmt::Display for Wrong<'_> {
 }
 
 impl Options {
+    /// Whether the process `pid` writes a report when it exits.
+    pub fn reports(&self, pid: i32) -> bool {
+        self.exit_report != Report::Off && (!self.exit_only || [0, pid].contains(&self.exit_pid))
+    }
+
     /// Parses `name:value,…` and tells `wrong` of each piece that it ignores.
     pub fn parse(text: &[u8], mut wrong: impl FnMut(Wrong<'_>)) -> Options {
         let mut options = Options::default();

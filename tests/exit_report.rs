@@ -235,3 +235,80 @@ fn of_two_allocators_the_programs_own_reports() {
     // 8 threads, 15 rounds, 2,000 entries of a key and a value each.
     assert!(report["/gc/heap/allocs:objects"].as_u64() >= Some(8 * 15 * 2_000 * 2), "{report:#}");
 }
+
+#[test]
+fn an_end_without_exit_handlers_is_reported() {
+    let folder = folder("immediate");
+    let ends: [(&str, &[&str]); 7] = [
+        ("_exit", &["allocate", "700", "_exit", "7"]),
+        ("_Exit", &["allocate", "700", "_Exit", "7"]),
+        ("thread", &["allocate", "700", "thread", "7"]),
+        ("quick_exit", &["allocate", "700", "at-quick-exit", "quick_exit", "7"]),
+        // Children that share memory, or came to be past the libc, end first and change nothing.
+        ("vfork", &["allocate", "700", "vfork", "spawn", "_exit", "7"]),
+        ("raw-fork", &["allocate", "700", "raw-fork", "_exit", "7"]),
+        ("exit", &["allocate", "700", "vfork", "spawn", "exit", "7"]),
+    ];
+    for (name, words) in ends {
+        let path = folder.join(name);
+        let Some(output) = reporting(&path, words) else { return };
+        assert_own_end(&output, "");
+        assert_eq!(text(&output.stdout), if name == "quick_exit" { "quick\n" } else { "" });
+        assert_report(&path, 700);
+    }
+    // Books that balance change no status, and say nothing where there are no other threads.
+    for words in [["allocate", "9", "_exit", "7"], ["allocate", "9", "quick_exit", "7"]] {
+        assert_own_end(&run(&mut command("check:on", &words).expect("it was built")), "");
+    }
+}
+
+#[test]
+fn a_child_that_ends_without_exit_handlers_has_its_own_report() {
+    let path = folder("child").join("R");
+    let words = ["allocate", "700", "fork", "_exit", "7"];
+    // No process has this number.
+    let options = format!("exit_report:{},exit_pid:2147483647", path.display());
+    let Some(mut command) = command(&options, &words) else { return };
+    assert_own_end(&run(&mut command), "");
+    let beside = fs::read_dir(path.parent().expect("a folder")).expect("a folder");
+    let reports: Vec<PathBuf> = beside.map(|entry| entry.expect("a file").path()).collect();
+    assert_eq!(reports.len(), 2, "{reports:?}");
+    reports.iter().for_each(|report| assert_report(report, 700));
+}
+
+#[test]
+fn an_end_in_a_handler_that_came_inside_the_allocator_waits_for_nothing() {
+    let folder = folder("handler");
+    for round in 0..20 {
+        let path = folder.join(round.to_string());
+        for options in [format!("exit_report:{}", path.display()), "check:on".into()] {
+            let Some(mut command) = command(&options, &["handler", "7"]) else { return };
+            let output = run(&mut command);
+            assert_eq!(output.status.code(), Some(7), "{options}: {} {}", output.status, text(&output.stderr));
+        }
+    }
+}
+
+#[test]
+fn options_hold_without_proc() {
+    let Some(unshare) = installed("unshare") else { return };
+    let path = folder("proc").join("R");
+    let without = |inner: &Command| {
+        let mut command = Command::new(&unshare);
+        let script = "mount -t tmpfs none /proc || exit 98; exec \"$@\"";
+        command.args(["--mount", "--map-root-user", "sh", "-c", script, "sh"]);
+        run(command.arg(inner.get_program()).args(inner.get_args()))
+    };
+    let options = format!("exit_report:{},chekc:on", path.display());
+    let Some(inner) = command(&options, &["allocate", "50"]) else { return };
+    let output = without(&inner);
+    if output.status.code() == Some(98) || text(&output.stderr).starts_with("unshare:") {
+        return common::skipped("a user namespace that may mount");
+    }
+    assert_own_end(&output, "crossfoot: CROSSFOOT: no option is called 'chekc'\n");
+    assert_report(&path, 50);
+    // The command finds the shared object beside itself all the same.
+    let mut inner = Command::new(&artifacts().cli);
+    inner.args(["run", "--check", "--"]).arg(program().expect("it was built")).args(["allocate", "9"]);
+    assert_own_end(&without(&inner), "");
+}

@@ -114,6 +114,20 @@ fn schema() -> String {
             ],
         }),
     );
+    properties.insert(
+        "process".into(),
+        serde_json::json!({
+            "description": "Whose report this is; the figures of a process that runs have none.",
+            "type": "object",
+            "properties": {
+                "pid": { "type": "integer" },
+                "command": { "type": "string" },
+                "ended": { "description": "How it ended, where another process wrote the report.", "type": "string" },
+            },
+            "required": ["pid", "command"],
+            "additionalProperties": false,
+        }),
+    );
     let schema = serde_json::json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The metrics of a process on Crossfoot",

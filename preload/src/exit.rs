@@ -1,8 +1,10 @@
 //! What runs when the process starts and exits.
 
+use core::arch::global_asm;
 use core::ffi::c_int;
 
 use kernel::global;
+use kernel::os::Linux;
 
 #[unsafe(link_section = ".text.startup")]
 extern "C" fn fini() {
@@ -29,4 +31,25 @@ static FINI: extern "C" fn() = fini;
 #[unsafe(no_mangle)]
 pub extern "C" fn crossfoot_claim_report(pid: c_int) -> c_int {
     c_int::from(global::claim_report(pid))
+}
+
+// `_exit` and `_Exit`, in the shared object alone: `build.rs` exports this function by those names. In the archive they
+// would make the libc's own `exit` come through here, after the report was written.
+#[cfg(target_arch = "x86_64")]
+global_asm!(
+    ".pushsection .text.crossfoot_exit,\"ax\",@progbits",
+    ".globl crossfoot_exit",
+    ".hidden crossfoot_exit",
+    ".type crossfoot_exit,@function",
+    "crossfoot_exit: jmp {exit}",
+    ".size crossfoot_exit, . - crossfoot_exit",
+    ".popsection",
+    exit = sym exit_at_once,
+);
+
+/// Ends the process, without the program's own exit handlers. The libc's own calls do not come here: its `exit`, a child of
+/// `posix_spawn` that finds no program.
+extern "C" fn exit_at_once(status: c_int) -> ! {
+    global::at_immediate_exit();
+    Linux::exit(status)
 }

@@ -271,6 +271,15 @@ weak!(
     /// Where the libc's `__errno_location` lies, or null without one.
     errno_location, "__errno_location");
 weak!(
+    /// Where glibc's `__cxa_at_quick_exit` lies, or null without it.
+    cxa_at_quick_exit, "__cxa_at_quick_exit");
+weak!(
+    /// Where the libc's variable `environ` lies, or null without one.
+    environ, "environ");
+weak!(
+    /// Where the libc's `getauxval` lies, or null without one.
+    getauxval, "getauxval");
+weak!(
     /// Where the libc's `fflush` lies, or null without one.
     fflush, "fflush");
 weak!(

@@ -2,18 +2,19 @@
 
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use super::settings::{self, OPTIONS};
 use super::{KERNEL, adopt, exit_report, on_system_stack};
 use crate::account;
 use crate::arch;
 use crate::cache::Cache;
+use crate::ledger::layout::CHECK_TOLD;
 use crate::local;
 use crate::mem_stats::Balance;
 use crate::metrics::Verdict;
 use crate::options::{Options, Report};
-use crate::os::Linux;
+use crate::os::{Linux, Platform};
 use crate::report;
 
 /// Exit status of a process whose books do not balance, with `check:on`.
@@ -85,16 +86,58 @@ pub(super) fn keep() {
     core::hint::black_box((&INIT, &FINI));
 }
 
-/// The process that has exited by [`at_exit`] already; 0: none.
+/// The process that has exited by [`at_exit`] or [`at_immediate_exit`] already; 0: none.
 static EXITED: AtomicI32 = AtomicI32::new(0);
+/// The thread that writes the report now, by its token; 0: none.
+static EXITING: AtomicUsize = AtomicUsize::new(0);
+/// The process whose memory this is, where something happens at its exit; 0: not known. A child of `vfork` has another
+/// number and the same memory.
+static HOME: AtomicI32 = AtomicI32::new(0);
+
+/// How long a thread that ends the process waits for another one that writes the report, in nanoseconds.
+const PATIENCE: u64 = 1_000_000_000;
 
 /// Reads the options when the process starts, for a face that is the process's allocator for sure.
 #[inline]
 pub fn at_start_of_any() {
-    if OPTIONS.get().is_none() {
-        super::life::begin();
-        settings::read_options();
+    if OPTIONS.get().is_none_or(wants_exit) {
+        at_start_wanted();
     }
+}
+
+#[cold]
+#[inline(never)]
+fn at_start_wanted() {
+    super::life::begin();
+    settings::read_options();
+    if OPTIONS.get().is_some_and(wants_exit) {
+        watch_quick_exit();
+    }
+}
+
+/// Says that this process has the options, when they are read, and in the child of a fork.
+pub(super) fn set_home(options: &Options) {
+    if wants_exit(options) {
+        HOME.store(Linux::pid(), Ordering::Relaxed);
+    }
+}
+
+/// Has the libc run [`at_immediate_exit`] in `quick_exit`, after the handlers that the program registers later. Called
+/// before the program runs: the libc takes a lock.
+fn watch_quick_exit() {
+    let register = arch::cxa_at_quick_exit();
+    if register.is_null() {
+        return;
+    }
+    type Register = unsafe extern "C" fn(extern "C" fn(*mut c_void), *mut c_void) -> c_int;
+    // SAFETY: the symbol is glibc's function of this type, which C's `at_quick_exit` is made of.
+    let register: Register = unsafe { core::mem::transmute(register) };
+    // SAFETY: a function that lives as long as the process. Where it fails for want of memory, `quick_exit` writes no report.
+    unsafe { register(at_quick_exit, null_mut()) };
+}
+
+extern "C" fn at_quick_exit(_: *mut c_void) {
+    at_immediate_exit();
 }
 
 /// As [`at_exit`], for a face that is the process's allocator for sure, and so reports on a process that never
@@ -126,9 +169,83 @@ fn wants_exit(options: &Options) -> bool {
 pub fn at_exit() {
     let Some(options) = OPTIONS.get().filter(|options| wants_exit(options)) else { return };
     let pid = Linux::pid();
-    if EXITED.swap(pid, Ordering::Relaxed) != pid {
+    if begins(pid) {
         exit_with(options, pid);
+        EXITING.store(0, Ordering::Release);
     }
+}
+
+/// What happens when the process ends without exit handlers, by `_exit` or `quick_exit`: as [`at_exit`], but nothing waits
+/// for a lock. Nothing happens in a child that shares its parent's memory, or came to be past the libc.
+///
+/// A signal handler may call it, whatever it interrupted.
+#[inline]
+pub fn at_immediate_exit() {
+    if let Some(options) = OPTIONS.get().filter(|options| wants_exit(options)) {
+        immediate_exit_wanted(options);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn immediate_exit_wanted(options: &Options) {
+    let pid = Linux::pid();
+    // Before anything is written: this may be the memory of a parent that waits.
+    if HOME.load(Ordering::Relaxed) != pid || !KERNEL.is_ready() {
+        return;
+    }
+    if begins(pid) {
+        immediate_exit_with(options, pid);
+        EXITING.store(0, Ordering::Release);
+    }
+}
+
+/// Says that the process exits. `false`: it does already; then another thread has had the time to write its report.
+fn begins(pid: i32) -> bool {
+    let own = local::token();
+    if EXITED.swap(pid, Ordering::Relaxed) != pid {
+        EXITING.store(own, Ordering::Release);
+        return true;
+    }
+    let since = Linux::now();
+    while ![0, own].contains(&EXITING.load(Ordering::Acquire)) && Linux::now().saturating_sub(since) < PATIENCE {
+        Linux::yield_now();
+    }
+    false
+}
+
+fn immediate_exit_with(options: &Options, pid: i32) {
+    if !account::KEPT {
+        return;
+    }
+    let right = |balance: Option<&Balance>| {
+        balance.is_none_or(|balance| {
+            exit_report::write_at_once(options, balance, pid);
+            is_right(options, balance, "the process ended by _exit beside its threads, or inside the allocator")
+        })
+    };
+    if is_busy() {
+        let _ = unchecked(options, "the process exited inside the allocator");
+        return;
+    }
+    let (idle, made) = KERNEL.caches().idle_and_made();
+    // SAFETY: it is null or this thread's cache.
+    let cache = unsafe { local::cache::<Cache>().as_ref() };
+    let is_inside = cache.is_some_and(|cache| cache.is_inside() || cache.writer().is_inside());
+    // Where no other thread has a cache and no lock is held, none will be held until the process has ended.
+    let is_right = if made - idle <= 1 && !is_inside && KERNEL.is_quiet() {
+        crossfoot_with(right)
+    } else {
+        on_system_stack(|| right(KERNEL.crossfoot_at_once().as_ref()))
+    };
+    if !is_right {
+        Linux::exit(UNBALANCED);
+    }
+}
+
+/// Whether this thread is where nothing can be read: it gets or loses its cache, forks, ends the process, or reads already.
+fn is_busy() -> bool {
+    local::Busy::begin().is_none() || local::is_forking() || local::is_dying() || local::stack() != 0
 }
 
 /// Kept out of [`at_exit`], which mostly does nothing.
@@ -149,8 +266,14 @@ fn exit_with(options: &Options, pid: i32) {
 /// Writes the report, and says whether the process may end with its own status.
 fn is_reported_and_right(options: &Options, balance: &Balance, pid: i32) -> bool {
     exit_report::write(options, balance, pid);
+    is_right(options, balance, Verdict::REFUSED)
+}
+
+/// Prints the identities that failed, where that is asked for; `why` not all were compared, if they were not.
+fn is_right(options: &Options, balance: &Balance, why: &str) -> bool {
+    KERNEL.ledger().note_ending(&Linux, CHECK_TOLD);
     if balance.failures.is_empty() && !balance.complete {
-        return unchecked(options, Verdict::REFUSED);
+        return unchecked(options, why);
     }
     if !options.check || balance.failures.is_empty() {
         return true;

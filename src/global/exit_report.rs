@@ -13,8 +13,9 @@ use rustix::fd::BorrowedFd;
 
 use super::KERNEL;
 use crate::arch;
+use crate::ledger::layout::REPORTED;
 use crate::mem_stats::Balance;
-use crate::metrics::{self, Aggregates, Reading};
+use crate::metrics::{self, Aggregates, Heading, Reading};
 use crate::options::{self, Format, Options, Report};
 use crate::os::{Linux, OsError};
 use crate::report;
@@ -46,9 +47,19 @@ pub(super) fn prepare(options: &mut Options) {
 
 /// Writes the report that was asked for, unless another allocator of this process has.
 pub(super) fn write(options: &Options, balance: &Balance, pid: i32) {
-    if options.exit_report == Report::Off || !claim_in_process(pid) {
-        return;
+    if options.reports(pid) && claim_in_process(pid) {
+        write_claimed(options, balance, pid);
     }
+}
+
+/// As [`write()`], without a call into the libc: for a signal handler. Other allocators of the process do not report then.
+pub(super) fn write_at_once(options: &Options, balance: &Balance, pid: i32) {
+    if options.reports(pid) && claim_report(pid) {
+        write_claimed(options, balance, pid);
+    }
+}
+
+fn write_claimed(options: &Options, balance: &Balance, pid: i32) {
     match &options.exit_report {
         Report::Off => {}
         Report::Stderr => {
@@ -56,6 +67,7 @@ pub(super) fn write(options: &Options, balance: &Balance, pid: i32) {
                 // Where standard error cannot be written to, nobody can be told.
                 let _ = Linux::without_signals(|| write_to(stderr, options.exit_format, balance));
             }
+            KERNEL.ledger().note_ending(&Linux, REPORTED);
         }
         Report::Path(path) => {
             let mut name = heapless::Vec::<u8, NAME>::new();
@@ -67,6 +79,8 @@ pub(super) fn write(options: &Options, balance: &Balance, pid: i32) {
             let written = Linux::without_signals(|| {
                 Linux::with_report(&name, own, |file| write_to(file, options.exit_format, balance)).flatten()
             });
+            // Said already, where it could not be.
+            KERNEL.ledger().note_ending(&Linux, REPORTED);
             if let Err(e) = written {
                 tell(&name, e);
             }
@@ -171,9 +185,14 @@ impl Buffered<'_> {
 fn write_to(file: BorrowedFd<'_>, format: Format, balance: &Balance) -> Result<(), OsError> {
     let mut reading = Reading::new();
     reading.snapshot.clone_from(&balance.snapshot);
-    KERNEL.fill_around(Aggregates::ALL, balance.answer, Linux::pid, &mut reading);
+    // Where not everything was compared, a lock may be held that is never released.
+    let wanted = if balance.complete { Aggregates::ALL } else { Aggregates::FREE };
+    KERNEL.fill_around(wanted, balance.answer, Linux::pid, &mut reading);
     let mut out = Buffered { file, result: Ok(()), text: heapless::Vec::new() };
-    let written = metrics::write(&mut out, format, &reading, balance.into()).and_then(|()| out.flush());
+    let mut name = [0; 16];
+    let heading = Heading { pid: reading.pid, command: Linux::command(&mut name), ended: "" };
+    let written =
+        metrics::write_headed(&mut out, format, &heading, &reading, balance.into()).and_then(|()| out.flush());
     // What is formatted always fits, so what failed is a write.
     if written.is_err() { out.result } else { Ok(()) }
 }

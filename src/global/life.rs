@@ -161,6 +161,9 @@ unsafe extern "C" fn after_fork_in_child() {
         isolated::after_fork();
     }
     OPTIONS.after_fork();
+    if let Some(options) = OPTIONS.get() {
+        exit::set_home(options);
+    }
     Linux::forget_kept();
 }
 

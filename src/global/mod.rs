@@ -38,7 +38,7 @@ use crate::span::{Place, Span};
 use crate::{central::Central, local, system_stack};
 
 pub use audit::audit;
-pub use exit::{at_exit, at_exit_of_any, at_start_of_any, crossfoot, crossfoot_with};
+pub use exit::{at_exit, at_exit_of_any, at_immediate_exit, at_start_of_any, crossfoot, crossfoot_with};
 pub use exit_report::claim_report;
 use life::adopt;
 pub use life::retire_cache;

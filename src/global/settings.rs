@@ -2,11 +2,13 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::c_char;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
-use super::{KERNEL, exit_report};
+use super::{KERNEL, exit, exit_report};
+use crate::arch;
 use crate::options::{self, Options};
-use crate::os::Linux;
+use crate::os::{Linux, OsError};
 use crate::report;
 
 /// The options, set once. No lock: a fork could leave it held.
@@ -55,6 +57,9 @@ impl Settings {
     }
 }
 
+/// The environment that the process starts with, where the variable is in it: a libc hands it to [`look`]. Null: not known.
+static ENVIRONMENT: AtomicPtr<*const c_char> = AtomicPtr::new(null_mut());
+
 /// Looks for the variable in the environment that the process starts with. Where it is not there, which is nearly always,
 /// nothing needs to be read in the first allocation.
 ///
@@ -63,19 +68,58 @@ impl Settings {
 /// # Safety
 /// `environment` is a list of C strings that a null ends.
 pub(super) unsafe fn look(environment: *const *const c_char) {
+    // SAFETY: the caller's promise.
+    match unsafe { find(environment) } {
+        None => OPTIONS.set(Options::default()),
+        Some(_) => ENVIRONMENT.store(environment.cast_mut(), Ordering::Relaxed),
+    }
+}
+
+/// The variable's entry in a list of the environment.
+///
+/// # Safety
+/// `environment` is a list of C strings that a null ends.
+unsafe fn find(environment: *const *const c_char) -> Option<*const u8> {
     let mut at = environment;
     loop {
         // SAFETY: the caller's promise: up to the null, there is an entry behind each.
         let string = unsafe { *at };
         if string.is_null() {
-            return OPTIONS.set(Options::default());
+            return None;
         }
         // SAFETY: an entry is a C string.
         if unsafe { names(string.cast(), NAME.as_bytes()) } {
-            return;
+            return Some(string.cast());
         }
         // SAFETY: as above.
         at = unsafe { at.add(1) };
+    }
+}
+
+/// Copies the variable's value from the environment that the libc has, where `/proc` does not show it. `None`: there is no
+/// libc, or it does not know its environment yet. Otherwise as [`Linux::environment`].
+fn environment_of_libc(buffer: &mut [u8]) -> Option<Result<Option<&[u8]>, OsError>> {
+    let mut list = ENVIRONMENT.load(Ordering::Relaxed).cast_const();
+    let variable = arch::environ().cast::<*const *const c_char>();
+    if list.is_null() && !variable.is_null() {
+        // SAFETY: the symbol is POSIX's variable of this type.
+        list = unsafe { *variable };
+    }
+    if list.is_null() {
+        return None;
+    }
+    // SAFETY: the libc's list of its environment, or what it handed to `look`.
+    let Some(entry) = (unsafe { find(list) }) else { return Some(Ok(None)) };
+    let mut length = 0;
+    loop {
+        // SAFETY: the entry is the name, an equals sign and a C string, of which no byte was zero yet.
+        let byte = unsafe { *entry.add(NAME.len() + 1 + length) };
+        if byte == 0 {
+            return Some(Ok(buffer.get(..length)));
+        }
+        let Some(place) = buffer.get_mut(length) else { return Some(Err(OsError::OutOfMemory)) };
+        *place = byte;
+        length += 1;
     }
 }
 
@@ -103,15 +147,17 @@ pub(super) fn read_options() {
         return;
     }
     let mut buffer = [0; options::LONGEST];
-    let mut parsed = match Linux::environment(NAME, &mut buffer) {
-        Ok(Some(_)) | Err(_) if Linux::secure() => Options::default(),
-        Ok(Some(text)) => Options::parse(text, |wrong| report::line(format_args!("{wrong}"))),
-        Ok(None) => Options::default(),
-        Err(_) => {
-            report::line(format_args!("crossfoot: CROSSFOOT: longer than {} bytes, ignored", options::LONGEST));
-            Options::default()
-        }
+    let shown = match Linux::environment(NAME, &mut buffer) {
+        Err(OsError::Errno(_)) => None,
+        other => Some(other.map(|found| found.map(<[u8]>::len))),
     };
+    let found = match shown {
+        Some(found) => Some(found.map(|length| length.and_then(|length| buffer.get(..length)))),
+        None => environment_of_libc(&mut buffer),
+    };
+    // They are read again in the next thread's first allocation, or at the exit.
+    let Some(found) = found else { return };
+    let mut parsed = parsed(found);
     KERNEL.set_stats_page(parsed.stats_page);
     if parsed.no_membarrier {
         Linux::set_membarrier(false);
@@ -123,5 +169,22 @@ pub(super) fn read_options() {
         KERNEL.caches().central().heap().set_huge_pages(false);
     }
     exit_report::prepare(&mut parsed);
+    exit::set_home(&parsed);
     OPTIONS.set(parsed);
+}
+
+/// The options, from what was found of the variable.
+fn parsed(found: Result<Option<&[u8]>, OsError>) -> Options {
+    match (found, Linux::secure()) {
+        (Ok(None), _) | (_, Some(true)) => Options::default(),
+        (_, None) => {
+            report::line(format_args!("crossfoot: CROSSFOOT: ignored: without /proc, nobody says whose it is"));
+            Options::default()
+        }
+        (Ok(Some(text)), _) => Options::parse(text, |wrong| report::line(format_args!("{wrong}"))),
+        (Err(_), _) => {
+            report::line(format_args!("crossfoot: CROSSFOOT: longer than {} bytes, ignored", options::LONGEST));
+            Options::default()
+        }
+    }
 }

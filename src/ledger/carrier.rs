@@ -122,7 +122,7 @@ pub(super) fn take_over<O: Os>(os: &O, format: Format, descriptors: [i32; 2]) ->
 /// Another program has the page from now on. Its last reading stays until there is another one.
 fn begin_image(page: &Page) {
     page.set(LIST_CHANGES_AT, 0);
-    for at in [LIST_LENGTH_AT, UNLISTED_AT, SPENT_AT, SPENT_READINGS_AT] {
+    for at in [LIST_LENGTH_AT, UNLISTED_AT, SPENT_AT, SPENT_READINGS_AT, ENDING_AT] {
         page.set(at, 0);
     }
     (PLACES_AT..PLACES_AT + PLACES).for_each(|at| page.set(at, 0));

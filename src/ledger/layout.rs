@@ -42,6 +42,7 @@ words! {
     RELEASED_AT, 18, 1, "Bytes that were given back to the system because `release_wanted` said so.";
     RELEASE_ANSWERED_AT, 19, 1, "What `release_wanted` said when that was last done.";
     PROCESS_WORD_AT, 20, 1, "Which word of a reading is the process's number.";
+    ENDING_AT, 21, 1, "What the process did at its exit: 1: it wrote the report; 2: it checked its books, or said that it could not.";
     PLACES_AT, 64, PLACES, "Where things are in the process, for an audit; 0: nothing said.";
     LIST_AT, 128, 3 * LIST, "The list of mappings: first byte, first byte behind, what it is for.";
     COPIES_AT, 4608, 2 * COPY, "Two copies of the reading, written by turns.";
@@ -58,6 +59,11 @@ words! {
 pub const CONTROL_MAGIC: u64 = u64::from_ne_bytes(*b"crossctl");
 /// How many control words there are. Their file has a physical page.
 pub const CONTROL_WORDS: usize = 8;
+
+/// In [`ENDING_AT`]: the exit report was written.
+pub const REPORTED: u64 = 1;
+/// In [`ENDING_AT`]: the books were checked, or a line said that they could not be.
+pub const CHECK_TOLD: u64 = 2;
 
 /// How many places there are.
 pub const PLACES: usize = 64;

@@ -204,6 +204,14 @@ impl<O: Os> Ledger<O> {
         }
     }
 
+    /// Says what the process did at its exit: [`layout::ENDING_AT`].
+    pub fn note_ending(&self, os: &O, what: u64) {
+        // A child that was forked past the libc has its parent's page still.
+        if let Some(page) = self.page().filter(|_| self.carrier.maker() == os.process()) {
+            page.word(ENDING_AT).fetch_or(what, Ordering::Relaxed);
+        }
+    }
+
     /// The right to write a reading. `None`: there is no page, or somebody else writes one.
     pub fn turn<'a>(&'a self, os: &'a O) -> Option<Turn<'a, O>> {
         self.page()?;

@@ -200,6 +200,20 @@ unsafe fn crossfoot_if<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: 
     Balance { snapshot, answer, complete, walked, failures, caches: caches.made() }
 }
 
+/// As [`crossfoot`], but waits for nobody: the snapshot of now, or the last one, and the identities within it.
+pub fn crossfoot_at_once<O: Os>(caches: &Caches<O>) -> Balance {
+    let heap = caches.central().heap();
+    let mut snapshot = Snapshot::new();
+    let answer = if heap.books().try_read(heap.vm().os(), &mut snapshot) {
+        Answer::Complete
+    } else {
+        heap.books().last(&mut snapshot)
+    };
+    let mut failures = Failures::default();
+    snapshot.check(&mut failures);
+    Balance { snapshot, answer, complete: false, walked: Walked::nothing(), failures, caches: caches.made() }
+}
+
 /// The low-level accounts against the consistent statistics.
 fn compare_accounts<O: Os>(caches: &Caches<O>, snapshot: &Snapshot, failures: &mut Failures) {
     let accounts = caches.central().heap().vm().accounts();

@@ -54,7 +54,7 @@ pub use labels::Labels;
 pub use notes::{IDENTITIES, NOTES};
 pub use openmetrics::write_openmetrics;
 pub use reading::{LOCKS, OS_WORDS, OsFigures, Peaks, Reading, WORDS};
-pub use report::{Verdict, write, write_json, write_table};
+pub use report::{Heading, Verdict, write, write_headed, write_json, write_table};
 pub(crate) use sample::wanted;
 pub use sample::{Histogram, Memory, Sample, Value, Vector, plain};
 pub use table::{Kind, Metric, TABLE};

@@ -43,8 +43,58 @@ impl Verdict<'_> {
         match self {
             Verdict::Balanced => "balanced",
             Verdict::Unbalanced(_) => "unbalanced",
-            Verdict::Incomplete => "unchecked: a thread was stopped in a movement, or the system refused a fence",
+            Verdict::Incomplete => {
+                "unchecked: a thread was stopped in a movement, the system refused a fence, or nobody waited for threads"
+            }
             Verdict::NotChecked => "not checked",
+        }
+    }
+}
+
+/// Whose a report is: it stands at its head.
+#[derive(Clone, Copy, Debug)]
+pub struct Heading<'a> {
+    /// The process.
+    pub pid: u64,
+    /// The name of its program, as the system has it.
+    pub command: &'a [u8],
+    /// How the process ended, where it could not write the report itself; else empty.
+    pub ended: &'a str,
+}
+
+impl Heading<'_> {
+    /// The command as plain text, which needs no escapes in any format.
+    fn command(&self) -> impl Display + '_ {
+        fmt::from_fn(|f| {
+            let plain = |&byte: &u8| (b' '..=b'~').contains(&byte) && !b"\"\\".contains(&byte);
+            self.command.iter().try_for_each(|byte| f.write_char(if plain(byte) { char::from(*byte) } else { '?' }))
+        })
+    }
+
+    /// How it ended, behind a comma.
+    fn ended(&self) -> impl Display + '_ {
+        fmt::from_fn(|f| if self.ended.is_empty() { Ok(()) } else { write!(f, ", {}", self.ended) })
+    }
+
+    fn write(&self, out: &mut impl Write, format: Format) -> fmt::Result {
+        let (pid, command) = (self.pid, self.command());
+        match format {
+            Format::Table => writeln!(out, "{pid:>20}  process {command}{}", self.ended()),
+            Format::Json => {
+                write!(out, "{{\n  \"process\": {{\"pid\": {pid}, \"command\": \"{command}\"")?;
+                if !self.ended.is_empty() {
+                    write!(out, ", \"ended\": \"{}\"", self.ended)?;
+                }
+                out.write_str("},\n")
+            }
+            Format::OpenMetrics => {
+                out.write_str("# HELP crossfoot_process Whose these figures are.\n# TYPE crossfoot_process info\n")?;
+                write!(out, "crossfoot_process_info{{pid=\"{pid}\",command=\"{command}\"")?;
+                if !self.ended.is_empty() {
+                    write!(out, ",ended=\"{}\"", self.ended)?;
+                }
+                out.write_str("} 1\n")
+            }
         }
     }
 }
@@ -55,6 +105,21 @@ pub fn write(out: &mut impl Write, format: Format, reading: &Reading, verdict: V
         Format::Table => write_table(out, reading, verdict),
         Format::Json => write_json(out, reading, verdict),
         Format::OpenMetrics => write_openmetrics(out, reading, verdict),
+    }
+}
+
+/// As [`write()`], with a head.
+pub fn write_headed(
+    out: &mut impl Write,
+    format: Format,
+    heading: &Heading<'_>,
+    reading: &Reading,
+    verdict: Verdict<'_>,
+) -> fmt::Result {
+    heading.write(out, format)?;
+    match format {
+        Format::Json => write_members(out, reading, verdict),
+        _ => write(out, format, reading, verdict),
     }
 }
 
@@ -85,6 +150,11 @@ pub(super) fn elements(metric: &Metric, reading: &Reading) -> impl Iterator<Item
 /// they could not be checked.
 pub fn write_json(out: &mut impl Write, reading: &Reading, verdict: Verdict<'_>) -> fmt::Result {
     out.write_str("{\n")?;
+    write_members(out, reading, verdict)
+}
+
+/// Writes the members of the object, and its end.
+fn write_members(out: &mut impl Write, reading: &Reading, verdict: Verdict<'_>) -> fmt::Result {
     for metric in known(reading) {
         write!(out, "  \"{}\": ", metric.name())?;
         match (metric.labels(), metric.bounds()) {

@@ -47,7 +47,7 @@ static void *end_from_a_thread(void *status) {
 
 static void say_quick(void) { dprintf(1, "quick\n"); }
 
-static int handler_status;
+static volatile sig_atomic_t handler_status;
 static void end_from_a_handler(int number) {
     (void)number;
     _exit(handler_status);

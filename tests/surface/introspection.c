@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 // glibc's structures, which older headers do not have both of.
@@ -161,6 +162,22 @@ static void cases_of_mallopt(void) {
     }
 }
 
+// A child ends, because the function does not return.
+static void cases_of_exit(void) {
+    const char *names[] = {"_exit", "_Exit"};
+    for (int i = 0; i < 2; i++) {
+        void (*call)(int) = (void (*)(int))function(names[i]);
+        begin("%s(300) in a child", names[i]);
+        int status = -1;
+        pid_t child = fork();
+        if (child == 0)
+            call(300);
+        waitpid(child, &status, 0);
+        ended();
+        say("exited %d, status %d", WIFEXITED(status), WEXITSTATUS(status));
+    }
+}
+
 static void cases_of_dlopen(void) {
     // RTLD_LAZY, RTLD_NOW, and both with RTLD_DEEPBIND.
     static const int modes[] = {1, 2, 9, 10};
@@ -179,6 +196,7 @@ static void cases_of_dlopen(void) {
 
 void cases_of_introspection(void) {
     cases_of_dlopen();
+    cases_of_exit();
     cases_of_mallinfo("mallinfo");
     cases_of_mallinfo("mallinfo2");
     cases_of_mallinfo("__libc_mallinfo");

@@ -16,14 +16,13 @@ fn open<P: rustix::path::Arg>(path: P, flags: OFlags, mode: Mode) -> rustix::io:
 
 impl Linux {
     /// The value of an environment variable at the start of the process, copied to `buffer`; `None` where it
-    /// is not set or cannot be read, an error where it does not fit.
+    /// is not set, [`OsError::OutOfMemory`] where it does not fit, another error where the environment cannot be read.
     ///
     /// Read from `/proc`, because a libc may not have set its own `environ` yet when the first
     /// allocation happens, and there may be no libc.
     pub fn environment<'a>(name: &str, buffer: &'a mut [u8]) -> Result<Option<&'a [u8]>, OsError> {
-        let Ok(file) = open("/proc/self/environ", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
-            return Ok(None);
-        };
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = open("/proc/self/environ", flags, Mode::empty()).map_err(|e| OsError::Errno(e.raw_os_error()))?;
         let mut chunk = [0u8; 1024];
         let mut scan = Scan { name: name.as_bytes(), matched: 0, state: State::Name, len: 0 };
         loop {
@@ -31,7 +30,7 @@ impl Linux {
                 Ok(0) => break,
                 Ok(n) => n,
                 Err(Errno::INTR) => continue,
-                Err(_) => return Ok(None),
+                Err(e) => return Err(OsError::Errno(e.raw_os_error())),
             };
             for &byte in chunk.get(..n).unwrap_or_default() {
                 if scan.byte(byte, buffer) {
@@ -47,11 +46,17 @@ impl Linux {
     }
 
     /// Whether the process runs with more rights than whoever started it, so that its environment is not to be
-    /// trusted (`AT_SECURE`). Where that cannot be read, it is assumed.
-    pub fn secure() -> bool {
+    /// trusted (`AT_SECURE`). `None`: neither `/proc` nor a libc says so.
+    pub fn secure() -> Option<bool> {
         const AT_SECURE: usize = 23;
         const WORD: usize = size_of::<usize>();
-        let Ok(file) = open("/proc/self/auxv", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return true };
+        let Ok(file) = open("/proc/self/auxv", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
+            let find = arch::getauxval();
+            type Find = unsafe extern "C" fn(usize) -> usize;
+            // SAFETY: the symbol is the libc's function of this type, which only answers.
+            return (!find.is_null())
+                .then(|| unsafe { core::mem::transmute::<*const core::ffi::c_void, Find>(find)(AT_SECURE) != 0 });
+        };
         let mut pairs = [0u8; 64 * 2 * WORD];
         let n = rustix::io::read(&file, &mut pairs).unwrap_or(0);
         let word = |b: &[u8]| b.iter().rev().fold(0usize, |w, &byte| (w << 8) | byte as usize);
@@ -59,10 +64,24 @@ impl Linux {
         for pair in pairs.get(..n).unwrap_or_default().chunks_exact(2 * WORD) {
             let (key, value) = pair.split_at(WORD);
             if little && word(key) == AT_SECURE {
-                return word(value) != 0;
+                return Some(word(value) != 0);
             }
         }
-        true
+        None
+    }
+
+    /// The name of the program that this process runs, as far as the system keeps it: 15 bytes. Without `/proc`, that of the
+    /// calling thread, which is the same as a rule.
+    pub fn command(name: &mut [u8; 16]) -> &[u8] {
+        const PR_GET_NAME: usize = 16;
+        let read = open("/proc/self/comm", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(|file| rustix::io::read(file, name.as_mut_slice()));
+        if read.is_err() {
+            // SAFETY: the call writes 16 bytes at most to the caller's array.
+            unsafe { arch::syscall3(arch::SYS_PRCTL, PR_GET_NAME, name.as_mut_ptr().expose_provenance(), 0) };
+        }
+        let length = name.iter().position(|&byte| byte == 0 || byte == b'\n').unwrap_or(name.len());
+        name.get(..length).unwrap_or_default()
     }
 
     /// Writes the absolute form of `path`, which the process may leave by changing its directory. `None`: it does not
