@@ -52,14 +52,17 @@ pub enum Format {
 pub struct Run {
     /// Write a report of the program's memory to PATH when it exits; '-' or 'stderr': to standard error
     ///
-    /// PATH gets the report of the process that is started, also of what it becomes by exec; those of
-    /// descendants go to PATH.PID. A process that ends by _exit or by a signal writes none, and
-    /// leaves PATH empty. Without this option nothing is written.
+    /// The report is of the process that is started, also of what it becomes by exec. Where it ends in a
+    /// way in which it writes none, by a signal for instance, this command writes what is known. Without
+    /// this option nothing is written.
     #[arg(long, value_name = "PATH", verbatim_doc_comment)]
     pub report: Option<OsString>,
     /// The form of the report; needs --report
     #[arg(long, value_enum, requires = "report")]
     pub format: Option<Format>,
+    /// Write reports of descendants too, to PATH.PID; needs --report
+    #[arg(long, requires = "report")]
+    pub descendants: bool,
     /// Check the books when a process exits; exit status 70 if they do not balance
     #[arg(long)]
     pub check: bool,
@@ -128,6 +131,8 @@ enum Verb {
     /// Run a program on Crossfoot
     ///
     /// The command becomes the program: process number, exit status and signals are the program's own.
+    /// With --report or --check it stays the program's parent, passes on signals, stops when the program
+    /// stops, and ends as the program ends.
     /// libcrossfoot.so is looked for beside this command, in ../lib from there, or where the environment
     /// variable CROSSFOOT_LIB says. Options in the environment variable CROSSFOOT hold as well; those
     /// given here win.
@@ -186,7 +191,8 @@ pub fn line() -> clap::Command {
     Line::command()
 }
 
-const RUN_USAGE: &str = "crossfoot run [--report PATH] [--format table|json|openmetrics] [--check] -- PROGRAM ARGS…";
+const RUN_USAGE: &str =
+    "crossfoot run [--report PATH] [--format table|json|openmetrics] [--descendants] [--check] -- PROGRAM ARGS…";
 
 const AUDIT_STATUS: &str = "\
 Exit status:

@@ -9,10 +9,11 @@ use kernel::options::{self, LONGEST};
 
 use crate::args::{Format, Run};
 use crate::failure::{Failure, shown};
+use crate::hand_over::HandOver;
 
 /// Where the report goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Report {
+pub enum Report {
     /// To standard error.
     Stderr,
     /// To a file of this absolute name.
@@ -32,26 +33,34 @@ pub fn preload(library: &Path, before: Option<&OsStr>) -> OsString {
 }
 
 /// The value of `CROSSFOOT`: what the user had there, and behind it what `run` asks for; `None`: nothing.
-/// `pid` is the process whose report goes to PATH itself.
-pub fn crossfoot(before: Option<&OsStr>, run: &Run, pid: u32) -> Result<Option<OsString>, Failure> {
+/// `pid` is the process whose report goes to PATH itself, `page` the stats page that it has.
+pub fn crossfoot(
+    before: Option<&OsStr>,
+    run: &Run,
+    pid: u32,
+    page: Option<&HandOver>,
+) -> Result<Option<OsString>, Failure> {
     let mut ours: Vec<(&str, OsString)> = Vec::new();
     if run.check {
         ours.push(("check", "on".into()));
     }
     if let Some(given) = &run.report {
-        match report(given)? {
-            Report::Stderr => ours.push(("exit_report", "stderr".into())),
-            Report::Path(path) => {
-                ours.push(("exit_report", path));
-                ours.push(("exit_pid", pid.to_string().into()));
-            }
-        }
+        let to = match report(given)? {
+            Report::Stderr => "stderr".into(),
+            Report::Path(path) => path,
+        };
+        ours.push(("exit_report", to));
+        ours.push(("exit_pid", pid.to_string().into()));
+        ours.push(("exit_only", if run.descendants { "off" } else { "on" }.into()));
         let format = match run.format {
             None | Some(Format::Table) => "table",
             Some(Format::Json) => "json",
             Some(Format::OpenMetrics) => "openmetrics",
         };
         ours.push(("exit_format", format.into()));
+    }
+    if let Some((name, value)) = page.map(HandOver::option) {
+        ours.push((name, value.into()));
     }
     let mut pieces: Vec<Vec<u8>> = Vec::new();
     for piece in before.unwrap_or_default().as_bytes().split(|&b| b == b',').filter(|piece| !piece.is_empty()) {
@@ -69,6 +78,17 @@ pub fn crossfoot(before: Option<&OsStr>, run: &Run, pid: u32) -> Result<Option<O
         )));
     }
     Ok((!text.is_empty() || before.is_some()).then(|| OsString::from_vec(text)))
+}
+
+/// Where the report goes that was asked for.
+pub fn target(run: &Run) -> Result<Option<Report>, Failure> {
+    run.report.as_deref().map(report).transpose()
+}
+
+/// Whether the user wants no stats page.
+pub fn refuses_page(options: Option<&OsStr>) -> bool {
+    let mut pieces = options.unwrap_or_default().as_bytes().split(|&b| b == b',');
+    pieces.rfind(|piece| piece.starts_with(b"stats_page:")) == Some(b"stats_page:off")
 }
 
 /// Where `--report` leads: absolute, because the program may change its directory.
@@ -108,11 +128,11 @@ mod tests {
     use super::*;
 
     fn asked(report: Option<&str>, format: Option<Format>, check: bool) -> Run {
-        Run { report: report.map(OsString::from), format, check, program: vec!["prog".into()] }
+        Run { report: report.map(OsString::from), format, check, descendants: false, program: vec!["prog".into()] }
     }
 
     fn merged(before: Option<&str>, run: &Run) -> Result<Option<String>, String> {
-        match crossfoot(before.map(OsStr::new), run, 17) {
+        match crossfoot(before.map(OsStr::new), run, 17, None) {
             Ok(value) => Ok(value.map(|v| v.into_string().unwrap())),
             Err(failure) => Err(failure.line),
         }
@@ -138,11 +158,14 @@ mod tests {
     #[test]
     fn what_is_asked_here_wins() {
         let run = asked(Some("/r"), Some(Format::Json), true);
-        let ours = "check:on,exit_report:/r,exit_pid:17,exit_format:json";
+        let ours = "check:on,exit_report:/r,exit_pid:17,exit_only:on,exit_format:json";
         assert_eq!(merged(None, &run), Ok(Some(ours.into())));
         assert_eq!(merged(Some("check:off,,x:y,exit_pid:1"), &run), Ok(Some(format!("x:y,{ours}"))));
         let run = asked(Some("-"), None, false);
-        assert_eq!(merged(None, &run), Ok(Some("exit_report:stderr,exit_format:table".into())));
+        assert_eq!(
+            merged(None, &run),
+            Ok(Some("exit_report:stderr,exit_pid:17,exit_only:on,exit_format:table".into()))
+        );
     }
 
     #[test]

@@ -21,16 +21,23 @@ pub struct Figures<'a> {
 /// The text of a reading.
 pub fn text(figures: &Figures<'_>, format: Format) -> String {
     let verdict = if figures.failures.is_empty() { Verdict::Balanced } else { Verdict::Unbalanced(figures.failures) };
-    let format = match (format, figures.before) {
-        (Format::Table, Some((before, seconds))) => return changes(figures.reading, before, seconds, figures.failures),
-        (Format::Table, None) => options::Format::Table,
-        (Format::Json, _) => options::Format::Json,
-        (Format::OpenMetrics, _) => options::Format::OpenMetrics,
-    };
+    if let (Format::Table, Some((before, seconds))) = (format, figures.before) {
+        return changes(figures.reading, before, seconds, figures.failures);
+    }
+    let format = options_format(format);
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = metrics::write(&mut text, format, figures.reading, verdict);
     text
+}
+
+/// A format, as the allocator calls it.
+pub fn options_format(format: Format) -> options::Format {
+    match format {
+        Format::Table => options::Format::Table,
+        Format::Json => options::Format::Json,
+        Format::OpenMetrics => options::Format::OpenMetrics,
+    }
 }
 
 /// A table of numbers with how fast each of them changes.

@@ -3,7 +3,6 @@
 //! The descriptors stay open across `exec`, so a program that the process becomes takes the page over too, and the count of
 //! images says so. Children of the process get no part of it: one that is forked closes the descriptors and makes a page of
 //! its own, and one that is started past that sees that the page is another process's, and closes them.
-#![allow(dead_code, reason = "`run` becomes the program, and has nobody to hand a page to")]
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -12,7 +11,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering;
 
-use kernel::ledger::layout::{CONTROL_MAGIC, CONTROL_MAGIC_AT, CONTROL_WORDS, IMAGES_AT, PROCESS_AT, SIZE, WORDS};
+use kernel::ledger::layout::{
+    CONTROL_MAGIC, CONTROL_MAGIC_AT, CONTROL_WORDS, ENDING_AT, IMAGES_AT, PROCESS_AT, SIZE, WORDS,
+};
 use kernel::ledger::view::{self, Taken};
 use kernel::ledger::write_head;
 use kernel::metrics::{FORMAT, Reading};
@@ -65,6 +66,11 @@ impl HandOver {
         let mut reading = Reading::new();
         let taken = view::reading(&self.words, reading.words_mut())?;
         Some((reading, taken))
+    }
+
+    /// What the process did at its exit: [`ENDING_AT`].
+    pub fn ending(&self) -> u64 {
+        self.words.words()[ENDING_AT].load(Ordering::Relaxed)
     }
 
     /// How many programs the process was, one after the other by `exec`, that took the page over. 0: none did, because none

@@ -24,6 +24,11 @@ pub fn find(variable: Option<&OsStr>, exe: Option<&Path>) -> Result<PathBuf, Fai
             }
             path.to_owned()
         }
+        None if exe.is_none() => {
+            return Err(Failure::refused(format!(
+                "cannot find out where this command lies, as /proc is not mounted: set {VARIABLE} to the path of {NAME}"
+            )));
+        }
         None => near(exe).ok_or_else(|| {
             Failure::refused(format!(
                 "no {NAME} beside this command or in ../lib: build it with 'cargo build --release' in the \
@@ -42,6 +47,20 @@ pub fn find(variable: Option<&OsStr>, exe: Option<&Path>) -> Result<PathBuf, Fai
         )));
     }
     Ok(path)
+}
+
+/// The path of this command. `None`: neither `/proc` nor the system's name for the file that was executed leads there.
+pub fn own_path() -> Option<PathBuf> {
+    std::env::current_exe().ok().or_else(|| {
+        // SAFETY: a number, or the address of a C string that stays as long as the process.
+        let name = unsafe { libc::getauxval(libc::AT_EXECFN) as *const libc::c_char };
+        if name.is_null() {
+            return None;
+        }
+        // SAFETY: as above.
+        let name = unsafe { std::ffi::CStr::from_ptr(name) };
+        Path::new(OsStr::from_bytes(name.to_bytes())).canonicalize().ok()
+    })
 }
 
 /// The shared object beside the command, in `../lib`, or beside the folder `deps` that the command is in.
@@ -64,5 +83,7 @@ mod tests {
         assert!(failure.line.contains("cargo build --release") && failure.line.contains(VARIABLE), "{failure:?}");
         let failure = find(Some(OsStr::new("/nowhere/l.so")), None).unwrap_err();
         assert_eq!(failure.line, "CROSSFOOT_LIB names '/nowhere/l.so', which is no file");
+        let failure = find(None, None).unwrap_err();
+        assert!(failure.line.contains("/proc is not mounted") && failure.line.contains(VARIABLE), "{failure:?}");
     }
 }

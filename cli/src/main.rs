@@ -2,15 +2,17 @@
 //!
 //! The rooms: `args` reads the command line; `run` puts a run together from `find` (which file is
 //! executed), `library` (where `libcrossfoot.so` is), `elf` and `refuse` (whether preloading works
-//! there) and `environment` (what the program is told); `stat`, `ps` and `trim` look at processes that run,
-//! which `process` finds, whose pages `page` opens, and `figures` writes; `hand_over` makes a page for a process
-//! to come; `tables` prints; `man` writes the manual pages. `failure` is what ends each of them early: one line and an exit status.
+//! there), `environment` (what the program is told) and `parent` (what passes between it and a shell); `hand_over`
+//! makes a page for the process to come, and `aftermath` says what it leaves there; `stat`, `ps` and `trim` look at
+//! processes that run, which `process` finds, whose pages `page` opens, and `figures` writes; `tables` prints; `man`
+//! writes the manual pages. `failure` is what ends each of them early: one line and an exit status.
 
 // Rust's own start-up changes what a program inherits: it ignores SIGPIPE and opens closed standard
 // descriptors. Without it the program that `run` becomes inherits everything as it was, and a closed
 // pipe ends the command as it ends every other tool.
 #![cfg_attr(not(test), no_main)]
 
+mod aftermath;
 mod args;
 mod audit;
 mod elf;
@@ -22,6 +24,7 @@ mod hand_over;
 mod library;
 mod man;
 mod page;
+mod parent;
 mod process;
 mod ps;
 mod refuse;

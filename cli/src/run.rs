@@ -1,41 +1,92 @@
-//! `crossfoot run`: becomes a program, with Crossfoot preloaded.
+//! `crossfoot run`: becomes a program, or starts it, with Crossfoot preloaded.
 
 use std::env;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::aftermath::Aftermath;
 use crate::args::Run;
+use crate::environment::Report;
 use crate::failure::Failure;
-use crate::{environment, find, library, refuse};
+use crate::hand_over::HandOver;
+use crate::{environment, find, library, parent, refuse};
 
-/// Runs the program in place of this process. Returns only where that fails.
+/// Runs the program: in place of this process, or where a report or a check is asked for, as a child of it. Returns how it
+/// ended then, or why it could not be started.
 pub fn run(run: &Run) -> Failure {
     let Some(name) = run.program.first() else { return Failure::refused("no program given") };
-    match prepare(run, name) {
-        Ok(path) => exec(&path, &run.program),
-        Err(failure) => failure,
+    let prepared = match prepare(run, name) {
+        Ok(prepared) => prepared,
+        Err(failure) => return failure,
+    };
+    if run.report.is_none() && !run.check {
+        return prepared.become_it(run, None);
+    }
+    // Without one, nothing is known of a program that does not say itself how it ended.
+    let page = if environment::refuses_page(prepared.options.as_deref()) { None } else { HandOver::new().ok() };
+    let report = match environment::target(run) {
+        Ok(report) => report,
+        Err(failure) => return failure,
+    };
+    match parent::start(|| prepared.become_it(run, page.as_ref())) {
+        // Better a program without a parent than none.
+        None => prepared.become_it(run, page.as_ref()),
+        Some(Err(failure)) => failure,
+        Some(Ok(child)) => {
+            let keeps_output = matches!(&report, Some(Report::Path(path)) if parent::leads_to(Path::new(path), 1));
+            child.let_go(keeps_output);
+            let ended = child.wait();
+            let told = page
+                .as_ref()
+                .map(|page| Aftermath { run, report: report.as_ref(), page, pid: child.pid(), ended }.tell());
+            Failure { status: told.unwrap_or(ended).end_so(), line: String::new() }
+        }
     }
 }
 
-/// Everything before the program is executed; the file that is.
-fn prepare(run: &Run, name: &OsStr) -> Result<std::path::PathBuf, Failure> {
-    let library = library::find(env::var_os(library::VARIABLE).as_deref(), env::current_exe().ok().as_deref())?;
+/// What is executed, and what it is told.
+struct Prepared {
+    path: PathBuf,
+    preload: OsString,
+    /// The user's options.
+    options: Option<OsString>,
+}
+
+/// Everything before the program is executed.
+fn prepare(run: &Run, name: &OsStr) -> Result<Prepared, Failure> {
+    let library = library::find(env::var_os(library::VARIABLE).as_deref(), library::own_path().as_deref())?;
     let path = find::program(name, env::var_os("PATH").as_deref())?;
     let image = find::image(&path)?;
     refuse::check(&image, (image != path).then_some(&path), &library)?;
-    let options = environment::crossfoot(env::var_os("CROSSFOOT").as_deref(), run, std::process::id())?;
+    let options = env::var_os("CROSSFOOT");
+    // What is wrong with the options is said before anything happens.
+    environment::crossfoot(options.as_deref(), run, std::process::id(), None)?;
     environment::prepare(run)?;
-    let preload = environment::preload(&library, env::var_os("LD_PRELOAD").as_deref());
-    // SAFETY: this process has one thread.
-    unsafe {
-        env::set_var("LD_PRELOAD", preload);
-        if let Some(options) = options {
-            env::set_var("CROSSFOOT", options);
+    Ok(Prepared { path, preload: environment::preload(&library, env::var_os("LD_PRELOAD").as_deref()), options })
+}
+
+impl Prepared {
+    /// Becomes the program, with `page` as its stats page. Returns only where that fails.
+    fn become_it(&self, run: &Run, page: Option<&HandOver>) -> Failure {
+        let pid = std::process::id();
+        let options = match environment::crossfoot(self.options.as_deref(), run, pid, page) {
+            Ok(options) => options,
+            Err(failure) => return failure,
+        };
+        // SAFETY: this process has one thread.
+        unsafe {
+            env::set_var("LD_PRELOAD", &self.preload);
+            if let Some(options) = options {
+                env::set_var("CROSSFOOT", options);
+            }
         }
+        if let Some(page) = page {
+            page.claim();
+        }
+        exec(&self.path, &run.program)
     }
-    Ok(path)
 }
 
 /// Becomes the program. The signal mask and the ignored signals stay as they were inherited, which the

@@ -1,0 +1,162 @@
+//! What is said of a program that has ended and could not say it itself: the report from its stats page, and that its
+//! books were not checked.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::mem::ManuallyDrop;
+use std::os::fd::FromRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use kernel::account::Failures;
+use kernel::ledger::layout::{CHECK_TOLD, REPORTED};
+use kernel::metrics::{self, Heading, Reading, Verdict};
+
+use crate::args::{Format, Run};
+use crate::environment::Report;
+use crate::failure::{Failure, shown};
+use crate::figures::options_format;
+use crate::hand_over::HandOver;
+use crate::parent::{Ended, leads_to};
+use crate::stat::now;
+
+/// A program that has ended.
+pub struct Aftermath<'a> {
+    /// What was asked for.
+    pub run: &'a Run,
+    /// Where the report goes.
+    pub report: Option<&'a Report>,
+    /// The page that it was started with.
+    pub page: &'a HandOver,
+    /// Its process number.
+    pub pid: u32,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+/// What the page says last.
+struct Last {
+    reading: Reading,
+    failures: Failures,
+    /// How long before the end it was taken, in seconds.
+    seconds: f64,
+    /// Whether the process was another program by then, after an `exec`.
+    was_another: bool,
+}
+
+impl Aftermath<'_> {
+    /// Says what the program did not say. Returns how this command ends: as the program, unless that would look like the
+    /// success of a check that was none.
+    pub fn tell(&self) -> Ended {
+        let said = self.page.ending();
+        let last = self.last();
+        if let Some(report) = self.report
+            && said & REPORTED == 0
+        {
+            match &last {
+                Some(last) => self.write(report, last),
+                None => self.line(&format!("no report: it {}, and {}", self.how(), self.nothing())),
+            }
+        }
+        if !self.run.check || said & CHECK_TOLD != 0 {
+            return self.ended;
+        }
+        let sums = match &last {
+            Some(last) if last.failures.is_empty() => format!("the sums of {:.3} s before agree", last.seconds),
+            Some(last) => {
+                last.failures.describe(|what| self.line(&format!("unbalanced: {what}")));
+                format!("the sums of {:.3} s before do not agree", last.seconds)
+            }
+            None => format!("it {}", self.nothing()),
+        };
+        self.line(&format!("--check: its books were not checked, because it {}; {sums}", self.how()));
+        let is_right = last.is_none_or(|last| last.failures.is_empty());
+        if self.ended == Ended::Exited(0) || !is_right { Ended::Exited(Failure::UNBALANCED) } else { self.ended }
+    }
+
+    fn last(&self) -> Option<Last> {
+        let (mut reading, taken) = self.page.reading()?;
+        reading.read_at = now();
+        let mut failures = Failures::default();
+        reading.snapshot.check(&mut failures);
+        let was_another = taken.image != self.page.images();
+        Some(Last { was_another, seconds: reading.read_at.saturating_sub(taken.nanos) as f64 / 1e9, reading, failures })
+    }
+
+    /// Why there are no figures, behind "it".
+    fn nothing(&self) -> &'static str {
+        if self.page.images() == 0 { "never allocated on Crossfoot" } else { "left no figures" }
+    }
+
+    fn name(&self) -> &OsStr {
+        let name = self.run.program.first().map_or(OsStr::new(""), |name| name);
+        Path::new(name).file_name().unwrap_or(name)
+    }
+
+    /// How it ended, behind "it".
+    fn how(&self) -> String {
+        match self.ended {
+            Ended::Exited(status) => format!("ended with status {status} and without its exit handlers"),
+            Ended::Killed(signal) => format!("ended by {}", signal_name(signal)),
+        }
+    }
+
+    fn line(&self, what: &str) {
+        let _ = Failure { status: 0, line: format!("{} ({}): {what}", shown(self.name()), self.pid) }.report();
+    }
+
+    /// Writes the report where the program would have written it.
+    fn write(&self, report: &Report, last: &Last) {
+        let verdict = if last.failures.is_empty() { Verdict::NotChecked } else { Verdict::Unbalanced(&last.failures) };
+        let of = if last.was_another { " of the program before" } else { "" };
+        let ended = format!("{}, {:.3} s after these figures{of}", self.how(), last.seconds);
+        let heading = Heading { pid: self.pid.into(), command: self.name().as_bytes(), ended: &ended };
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = metrics::write_headed(
+            &mut text,
+            options_format(self.run.format.unwrap_or(Format::Table)),
+            &heading,
+            &last.reading,
+            verdict,
+        );
+        if let Report::Path(path) = report
+            && let Err(error) = write_to(Path::new(path), &text)
+        {
+            self.line(&format!("cannot write its report to {}: {error}", shown(path)));
+        } else if *report == Report::Stderr {
+            // Where standard error is closed, nobody can be told.
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        }
+    }
+}
+
+fn write_to(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(standard) = [1, 2].into_iter().find(|&descriptor| leads_to(path, descriptor)) {
+        // SAFETY: it is open, as the line before has seen, and is not closed here.
+        let file = ManuallyDrop::new(unsafe { File::from_raw_fd(standard) });
+        return (&*file).write_all(text.as_bytes());
+    }
+    let mut open = OpenOptions::new();
+    open.write(true).create(true).truncate(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    open.open(path)?.write_all(text.as_bytes())
+}
+
+fn signal_name(signal: i32) -> String {
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+        "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
+        "WINCH", "IO", "PWR", "SYS",
+    ];
+    let mut name = String::from("signal ");
+    match usize::try_from(signal - 1).ok().and_then(|i| NAMES.get(i)) {
+        Some(known) => format!("SIG{known}"),
+        None => {
+            let _ = write!(name, "{signal}");
+            name
+        }
+    }
+}
