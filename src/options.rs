@@ -100,6 +100,8 @@ pub struct Options {
     pub no_membarrier: bool,
     /// `huge_pages:off`
     pub no_huge_pages: bool,
+    /// `heap_base`; 0: anywhere
+    pub heap_base: usize,
 }
 
 /// A row of the table.
@@ -188,7 +190,23 @@ pub const TABLE: &[Row] = &[
         help: "Ask for huge pages where memory of before is resident, which mincore says; off, or with membarrier:off: neither madvise for them nor mincore.",
         set: |o, v| switch(v).map(|on| o.no_huge_pages = !on).is_some(),
     },
+    Row {
+        name: "heap_base",
+        default: "random",
+        range: "random|0x1000000000..=0x100000000000",
+        help: "Where the heap begins: an address in hexadecimal, a multiple of 64 MiB. random: at one of 3,072 places between 64 and 256 GiB.",
+        set: |o, v| heap_base(v).map(|base| o.heap_base = base).is_some(),
+    },
 ];
+
+fn heap_base(v: &[u8]) -> Option<usize> {
+    if v == b"random" {
+        return Some(0);
+    }
+    let digits = core::str::from_utf8(v.strip_prefix(b"0x")?).ok()?;
+    let base = u64::from_str_radix(digits, 16).ok()?;
+    usize::try_from(base).ok().filter(|_| (1 << 36..=1 << 44).contains(&base) && base.is_multiple_of(64 << 20))
+}
 
 fn switch(v: &[u8]) -> Option<bool> {
     match v {

@@ -57,3 +57,74 @@ fn a_process_without_mappings_left_gets_memory_all_the_same() {
         );
     }
 }
+
+#[test]
+fn locked_memory_has_room_below_the_usual_limit() {
+    let Some(program) = compile("locked", &[]) else { return };
+    // The limit that systems set.
+    let output = preloaded(&program, &["8", "before"], "");
+    if output.status.code() == Some(77) {
+        eprintln!("skipped: the limit of locked memory cannot be set to 8 MiB");
+        return;
+    }
+    assert_eq!(printed(&output, "before"), "0 0 0", "two calls of mlockall, and how many requests were null");
+}
+
+/// The heap's base and the virtual size in MiB, as `foreign.c` prints them.
+fn base_and_size(program: &Path, options: &str) -> (u64, u64) {
+    let out = printed(&preloaded(program, &[], options), options);
+    let (base, size) = out.split_once(' ').expect("two numbers");
+    let base = u64::from_str_radix(base.trim_start_matches("0x"), 16).expect("an address");
+    (base, size.parse().expect("a number"))
+}
+
+#[test]
+fn any_address_may_be_looked_up_wherever_the_heap_is() {
+    let Some(program) = compile("foreign", &[]) else { return };
+    for base in [0x10_0000_0000, 0xc0_0000_0000_u64, 0x1000_0000_0000] {
+        let (found, _) = base_and_size(&program, &format!("heap_base:{base:#x}"));
+        assert_eq!(found, base, "the option says where the heap begins");
+    }
+    let bases: Vec<u64> = (0..4)
+        .map(|i| {
+            let (base, size) = base_and_size(&program, if i % 2 == 0 { "" } else { "check:on" });
+            assert!((0x10_0000_0000..0x40_0000_0000).contains(&base), "{base:#x}");
+            assert!(size < 1_100, "{size} MiB of address space");
+            base
+        })
+        .collect();
+    // The same place four times comes once in 2.9e10 runs.
+    assert!(bases.iter().any(|&base| base != bases[0]), "{bases:x?}");
+}
+
+#[test]
+fn a_heap_base_that_cannot_be_is_told_and_ignored() {
+    let Some(program) = compile("threads", &[]) else { return };
+    for wrong in ["heap_base:0x1000000001", "heap_base:17", "heap_base:0x4000000", "heap_base:0x7f0000000000"] {
+        let output = preloaded(&program, &[], wrong);
+        assert_eq!(printed(&output, wrong), "sound");
+        let told = text(&output.stderr);
+        assert!(told.contains("crossfoot: CROSSFOOT: heap_base takes random|0x1000000000..=0x100000000000"), "{told}");
+    }
+}
+
+#[test]
+fn programs_with_thread_sanitizer_run_as_children() {
+    let Some(compiler) = installed("gcc") else { return };
+    let (Some(shell), out) = (installed("sh"), scratch().join("mappings-sanitized")) else { return };
+    let mut command = Command::new(compiler);
+    command.args(["-fsanitize=thread", "-O1", "-fno-builtin", "-o"]).arg(&out);
+    if !run(command.arg(root().join("tests/mappings/threads.c"))).status.success() {
+        return common::skipped("the library of ThreadSanitizer");
+    }
+    // With more random bits in addresses than its library knows, it starts nowhere.
+    let plain = run(Command::new("timeout").arg("60").arg(&out));
+    if !plain.status.success() {
+        eprintln!("skipped: ThreadSanitizer does not start here: {}", text(&plain.stderr));
+        return;
+    }
+    for _ in 0..4 {
+        let output = preloaded(&shell, &["-c", &format!("'{}'; exit $?", out.display())], "");
+        assert_eq!(printed(&output, "a child of sh"), "sound");
+    }
+}

@@ -82,7 +82,7 @@ pub(super) fn begin() {
 pub(super) fn adopt() -> Result<&'static Cache, OsError> {
     begin();
     let busy = busy("malloc");
-    // First: they say what the start may ask the system for.
+    // First: they say what the start may ask the system for, and where the heap begins.
     read_options();
     // SAFETY: the kernel is a static; the token is the thread pointer.
     let (cache, found) = unsafe { KERNEL.adopt_for(local::token(), Linux::pid) }?;

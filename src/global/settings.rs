@@ -168,6 +168,7 @@ pub(super) fn read_options() {
     if parsed.no_huge_pages || parsed.no_membarrier {
         KERNEL.caches().central().heap().set_huge_pages(false);
     }
+    Linux::set_heap_base(parsed.heap_base);
     exit_report::prepare(&mut parsed);
     exit::set_home(&parsed);
     OPTIONS.set(parsed);

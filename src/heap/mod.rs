@@ -29,7 +29,7 @@ use crate::account::{Account, AccountPlaces, Books, ClassEntry, Entry, Moved, To
 use crate::config::SUMMARY_LEVELS;
 use crate::lock::{Apart, Mutex, Rank, hold_row, let_go_row};
 use crate::meta::{Charge, Fixed};
-use crate::os::{Os, OsError};
+use crate::os::{Os, OsError, Window};
 use crate::page::{PageAlloc, PagePlaces};
 use crate::size_class::Class;
 use crate::span::{Kind, MapPlaces, PageMap, Span};
@@ -206,8 +206,15 @@ impl<O: Os> Heap<O> {
 
     /// Reserves what the heap needs before its first page. Called by `boot`, until it succeeds once.
     pub fn boot(&self, writer: &Writer) -> Result<(), OsError> {
+        let os = self.vm.os();
+        match (self.boot_in(writer, os.window()), os.small_window()) {
+            (Err(OsError::OutOfMemory), Some(window)) => self.boot_in(writer, window),
+            (result, _) => result,
+        }
+    }
+
+    fn boot_in(&self, writer: &Writer, window: Window) -> Result<(), OsError> {
         let mut entry = Entry::new();
-        let window = self.vm.os().window();
         if u32::try_from(window.size / PAGE_SIZE).is_err() {
             // A record counts pages in 32 bits.
             return Err(OsError::OutOfMemory);

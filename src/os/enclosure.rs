@@ -281,7 +281,7 @@ unsafe impl Os for Enclosure {
     fn sparse(&self, size: usize) -> Result<Addr, OsError> {
         let addr = self.obtain(size)?;
         // SAFETY: handed out this moment, so it is ours and Reserved.
-        if let Err(e) = unsafe { Linux::sparse_at(addr, size) } {
+        if let Err(e) = unsafe { Linux::make_sparse(addr, size) } {
             self.take_back(addr, size);
             return Err(e);
         }

@@ -8,6 +8,7 @@ mod files;
 mod guard;
 mod kept;
 mod mm;
+mod window;
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,17 +21,8 @@ use super::calls::{CALLS, Call, Counts, Made};
 use super::{Os, OsError, Platform, Shared, Window};
 use crate::arch;
 use crate::config::MAX_PHYSICAL_PAGE;
-use crate::units::{Addr, GIB, KIB, MIB, align_down, align_up};
+use crate::units::{Addr, KIB, align_down, align_up};
 use mm::{Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
-
-/// Where arenas start if the address space allows: the place that Go uses, far from programs, their
-/// `brk` heap and the kernel's own choices, and easy to recognise in a debugger.
-const WINDOW_BASE: usize = 0xc0 << 32;
-/// The window where the address space is unlimited: the largest heap that is promised.
-const WINDOW_SIZE: usize = 16 << 40;
-/// Where arenas start in a limited address space: the page map covers everything below the window's
-/// end, so the window lies low.
-const LOW_BASE: usize = 4 * GIB;
 
 /// `MADV_COLLAPSE` of `linux/mman.h` (Linux 6.1).
 const MADV_COLLAPSE: usize = 25;
@@ -142,7 +134,7 @@ impl Linux {
     ///
     /// # Safety
     /// The range is Reserved and the caller's.
-    pub(super) unsafe fn sparse_at(addr: Addr, size: usize) -> Result<(), OsError> {
+    pub(super) unsafe fn make_sparse(addr: Addr, size: usize) -> Result<(), OsError> {
         // SAFETY: the range is the caller's, and holds nothing.
         unsafe { mm::mprotect(void(addr), size, MprotectFlags::READ) }.map_err(error)?;
         // SAFETY: advice about the same range.
@@ -153,6 +145,21 @@ impl Linux {
     /// Says whether `membarrier` may be called, before the first fence: without it, both sides of a fence use a real one.
     pub fn set_membarrier(on: bool) {
         MEMBARRIER.store(on, Ordering::Relaxed);
+    }
+
+    /// Maps memory that is not charged exactly at `at`, or [`OsError::Taken`].
+    fn map_at(at: Addr, size: usize, rights: ProtFlags) -> Result<Addr, OsError> {
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED_NOREPLACE;
+        // SAFETY: NOREPLACE never touches a mapping that exists; a kernel that does not know the flag
+        // (before 4.17) takes the address as a hint.
+        let p = unsafe { mm::mmap_anonymous(void(at), size, rights, flags) }.map_err(error)?;
+        let got = Addr::of(p.cast::<u8>());
+        if got == at {
+            return Ok(at);
+        }
+        // SAFETY: the mapping was made by the call above and nobody knows of it.
+        let _ = unsafe { mm::munmap(p, size) };
+        Err(OsError::Taken)
     }
 
     /// This process's number.
@@ -209,30 +216,18 @@ unsafe impl Os for Linux {
     }
 
     fn window(&self) -> Window {
-        match Linux::address_space_limit() {
-            Some(limit) if (limit as u128) < (WINDOW_BASE as u128) => {
-                let size = align_up((limit as usize).max(MIB), crate::config::ARENA_SIZE);
-                Window { base: Addr(LOW_BASE), size }
-            }
-            _ => Window { base: Addr(WINDOW_BASE), size: WINDOW_SIZE },
-        }
+        window::window()
+    }
+
+    fn small_window(&self) -> Option<Window> {
+        Some(window::small_window())
     }
 
     fn reserve(&self, at: Option<Addr>, size: usize) -> Result<Addr, OsError> {
         let Some(at) = at else {
             return anywhere(size, ProtFlags::empty(), MapFlags::NORESERVE);
         };
-        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED_NOREPLACE;
-        // SAFETY: NOREPLACE never touches a mapping that exists; a kernel that does not know the flag
-        // (before 4.17) takes the address as a hint.
-        let p = unsafe { mm::mmap_anonymous(void(at), size, ProtFlags::empty(), flags) }.map_err(error)?;
-        let got = Addr::of(p.cast::<u8>());
-        if got == at {
-            return Ok(at);
-        }
-        // SAFETY: the mapping was made by the call above and nobody knows of it.
-        let _ = unsafe { mm::munmap(p, size) };
-        Err(OsError::Taken)
+        Linux::map_at(at, size, ProtFlags::empty())
     }
 
     unsafe fn reserve_behind(&self, at: Addr, size: usize) -> Result<(), OsError> {
@@ -313,6 +308,17 @@ unsafe impl Os for Linux {
         // SAFETY: advice about the mapping made above.
         let _ = unsafe { mm::madvise(void(at), size, Advice::LinuxDontDump) };
         Ok(at)
+    }
+
+    fn sparse_place(&self) -> Option<Addr> {
+        Some(window::map_place())
+    }
+
+    fn sparse_at(&self, at: Addr, size: usize) -> Result<(), OsError> {
+        let at = Linux::map_at(at, size, ProtFlags::READ)?;
+        // SAFETY: advice about the mapping made above.
+        let _ = unsafe { mm::madvise(void(at), size, Advice::LinuxDontDump) };
+        Ok(())
     }
 
     unsafe fn sparse_ready(&self, addr: Addr, size: usize) -> Result<(), OsError> {

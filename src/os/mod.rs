@@ -134,6 +134,11 @@ pub unsafe trait Os: Platform + Sync {
     /// Where arenas may be placed. The same answer at every call.
     fn window(&self) -> Window;
 
+    /// A window for a process that may not have what the other one takes. `None`: the home has no other.
+    fn small_window(&self) -> Option<Window> {
+        None
+    }
+
     /// None → Reserved. With `at`, exactly there or [`OsError::Taken`].
     fn reserve(&self, at: Option<Addr>, size: usize) -> Result<Addr, OsError>;
 
@@ -217,6 +222,17 @@ pub unsafe trait Os: Platform + Sync {
     /// None → sparse: memory that reads as zero and takes no physical memory until a part of
     /// it is made writable by [`Os::sparse_ready`]. Outside the four states and the accounts.
     fn sparse(&self, size: usize) -> Result<Addr, OsError>;
+
+    /// Where a sparse range may be made piece by piece by [`Os::sparse_at`]: nothing else comes there unasked. `None`: the
+    /// home has no such place.
+    fn sparse_place(&self) -> Option<Addr> {
+        None
+    }
+
+    /// As [`Os::sparse`], exactly at `at` or [`OsError::Taken`].
+    fn sparse_at(&self, _at: Addr, _size: usize) -> Result<(), OsError> {
+        Err(OsError::Unsupported)
+    }
 
     /// Makes a part of a sparse range writable; idempotent. Any range inside: the
     /// implementation rounds outward to physical pages.

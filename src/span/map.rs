@@ -6,9 +6,9 @@ use core::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use super::record::Span;
 use crate::arch;
-use crate::config::MIN_ALIGN;
+use crate::config::{ARENA_SIZE, MIN_ALIGN};
 use crate::os::{Os, OsError, Window};
-use crate::units::{Addr, PAGE_SHIFT, PAGE_SIZE, PageNumber, Pages, align_up};
+use crate::units::{Addr, MIB, PAGE_SHIFT, PAGE_SIZE, PageNumber, Pages, align_up};
 use crate::vm::Vm;
 
 /// How far a span's record lies from the map's first entry. Zero, which sparse memory reads as, is the
@@ -21,6 +21,10 @@ const HEAD: usize = size_of::<Span>() / size_of::<Entry>();
 
 /// [`MIN_ALIGN`]-sized granules of a page, as a power of two.
 const GRANULE_SHIFT: u32 = PAGE_SHIFT - MIN_ALIGN.trailing_zeros();
+
+/// How many bytes more than are needed the map grows by: entries for a gibibyte, or in a small window for a part of it.
+const AHEAD: usize = MIB;
+const AHEAD_SHARE: usize = 64;
 
 /// Where a page map lies: an entry of eight bytes for each page, which holds how far the record of the page's span lies
 /// from the first entry, or zero.
@@ -45,14 +49,20 @@ pub struct PageMap {
     entries: Cell<*const Entry>,
     /// The page that the first entry stands for, or would. Written once, by `boot`.
     first: Cell<usize>,
-    /// How many granules the map covers. Zero until `boot`, so that every lookup before finds nothing. Written once, by
-    /// `boot`, last.
+    /// How many granules the map covers. Zero until `boot`, so that every lookup before finds nothing. It grows before a
+    /// page of the heap is handed out that it has not covered.
     granules: Cell<usize>,
+    /// How many bytes of the map are there. Protected by the page heap's lock.
+    covered: Cell<usize>,
+    /// How many entries it may come to have. Written once, by `boot`.
+    length: Cell<usize>,
 }
 
-// SAFETY: `boot` writes the fields under its lock before the first allocation returns, and an address to look up comes
-// from an allocation: whoever has one has synchronised with whoever got it. An address that does not is misuse; on what
-// it meets while the map is being made there is no promise but that each field is a word, which is read whole.
+// SAFETY: the fields are written under the boot lock or the page heap's before the first address that they are needed for
+// is handed out, and an address to look up comes from an allocation: whoever has one has synchronised with whoever got it.
+// An address that does not is misuse; on what it meets while the map is being made, or grows, there is no promise but that
+// each field is a word, which is read whole: the bound of a moment ago, below which the map is readable too. An atomic load
+// would be as good, but compilers do not compare where it lies, which costs an instruction in each free.
 unsafe impl Sync for PageMap {}
 // SAFETY: nothing in a map belongs to a thread.
 unsafe impl Send for PageMap {}
@@ -61,10 +71,17 @@ impl PageMap {
     /// A map that finds nothing.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> PageMap {
-        PageMap { entries: Cell::new(null()), first: Cell::new(0), granules: Cell::new(0) }
+        PageMap {
+            entries: Cell::new(null()),
+            first: Cell::new(0),
+            granules: Cell::new(0),
+            covered: Cell::new(0),
+            length: Cell::new(0),
+        }
     }
 
-    /// Reserves the map of `window`. Called by `boot`, until it succeeds once.
+    /// Reserves the map of `window`, or where the home has a place for that, the part that leads to its first pages. Called
+    /// by `boot`, until it succeeds once.
     pub fn init<O: Os>(&self, vm: &Vm<O>, window: Window) -> Result<(), OsError> {
         let end = window.base.plus(window.size).page().0;
         let first = if O::SPARSE_FROM_ZERO { 0 } else { window.base.page().0.wrapping_sub(HEAD) };
@@ -73,13 +90,47 @@ impl PageMap {
         // One physical page more, so that rounding outward stays inside.
         let physical = vm.os().physical_page_size();
         let size = align_up(len * size_of::<Entry>(), physical) + physical;
+        self.first.set(first);
+        self.length.set(len);
+        self.covered.set(0);
+        if let Some(place) = vm.os().sparse_place() {
+            self.entries.set(place.ptr());
+            match self.extend(vm, window.base.page().0.wrapping_sub(first) + 1) {
+                // Somebody has the place.
+                Err(OsError::Taken) => {}
+                done => return done,
+            }
+        }
         let entries = vm.sparse_map(size)?;
         self.entries.set(entries.ptr());
-        self.first.set(first);
+        self.cover(size);
+        Ok(())
+    }
+
+    /// Makes the map cover at least its first `entries` entries: by a piece behind what there is. The caller holds the page
+    /// heap's lock, or is `boot`.
+    fn extend<O: Os>(&self, vm: &Vm<O>, entries: usize) -> Result<(), OsError> {
+        let (covered, physical) = (self.covered.get(), vm.os().physical_page_size());
+        let wanted = align_up(entries * size_of::<Entry>(), physical);
+        let at = Addr::of(self.entries.get()).plus(covered);
+        // Some more, so that it is seldom done; where there is no memory for that, what is needed.
+        let ahead = AHEAD.min(self.length.get() * size_of::<Entry>() / AHEAD_SHARE);
+        let more = align_up(wanted + ahead, physical);
+        let end = vm.sparse_map_at(at, more - covered).map(|()| more).or_else(|e| match e {
+            OsError::OutOfMemory => vm.sparse_map_at(at, wanted - covered).map(|()| wanted),
+            e => Err(e),
+        })?;
+        self.cover(end);
+        Ok(())
+    }
+
+    /// Says that the map is readable up to `end`, in bytes.
+    fn cover(&self, end: usize) {
+        self.covered.set(end);
+        let entries = (end / size_of::<Entry>()).min(self.length.get());
         // Last, for whoever looks up what is no object meanwhile.
         fence(Ordering::Release);
-        self.granules.set(len << GRANULE_SHIFT);
-        Ok(())
+        self.granules.set(entries << GRANULE_SHIFT);
     }
 
     /// The span of `addr`: [`Span::is_nothing`] where no span is. `None` where `addr` is not aligned to
@@ -165,8 +216,13 @@ impl PageMap {
 
     /// Makes the entries of `[start, start + size)` writable; they read as nothing before and after.
     ///
-    /// The range lies inside the window.
+    /// The range lies inside the window. The caller holds the page heap's lock.
     pub fn grow<O: Os>(&self, vm: &Vm<O>, start: Addr, size: usize) -> Result<(), OsError> {
+        // The arena as a whole, since a reader in another process looks at all of it.
+        let end = start.plus(size).align_up(ARENA_SIZE).page().0.wrapping_sub(self.first.get()).min(self.length.get());
+        if end * size_of::<Entry>() > self.covered.get() {
+            self.extend(vm, end)?;
+        }
         let from = self.entry(start.page());
         let bytes = (size / PAGE_SIZE) * size_of::<Entry>();
         // SAFETY: the entries of pages of the window lie inside the sparse range.
@@ -178,7 +234,7 @@ impl PageMap {
         MapPlaces {
             entries: Addr::of(self.entries.get()).0 as u64,
             first: self.first.get() as u64,
-            length: (self.granules.get() >> GRANULE_SHIFT) as u64,
+            length: self.length.get() as u64,
         }
     }
 

@@ -152,6 +152,13 @@ impl<O: Os> Vm<O> {
         Ok(addr)
     }
 
+    /// As [`Vm::sparse_map`], exactly at `at`.
+    pub fn sparse_map_at(&self, at: Addr, size: usize) -> Result<(), OsError> {
+        self.os.sparse_at(at, size)?;
+        self.ledger.note(&self.os, at, size, What::PageMap);
+        Ok(())
+    }
+
     /// Makes a part of the page map writable, below the accounts.
     ///
     /// # Safety
