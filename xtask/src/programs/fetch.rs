@@ -20,45 +20,75 @@ fn folder() -> PathBuf {
 
 /// Perl's source tree, if it was fetched.
 pub fn perl_source() -> Option<PathBuf> {
+    source("t/op")
+}
+
+/// glibc's source tree, if it was fetched.
+pub fn glibc_source() -> Option<PathBuf> {
+    source("malloc/dynarray.h")
+}
+
+/// The last source tree in the folder that holds this.
+fn source(holds: &str) -> Option<PathBuf> {
     let entries = fs::read_dir(folder()).ok()?;
     let trees = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut trees: Vec<PathBuf> = trees.filter(|path| path.join("t/op").is_dir()).collect();
+    let mut trees: Vec<PathBuf> = trees.filter(|path| path.join(holds).exists()).collect();
     trees.sort();
     trees.pop()
 }
 
-/// Gets Perl's source package, if it is not here: of the release that is installed, from the archives that apt
-/// knows, with lists of its own, so that the machine's stay as they are.
+/// Gets the source packages of Perl and of glibc, if they are not here: of the releases that are installed, from the
+/// archives that apt knows, with lists of its own, so that the machine's stay as they are.
 pub fn fetch() -> Result<()> {
-    if perl_source().is_some() {
+    if perl_source().is_some() && glibc_source().is_some() {
         return Ok(());
     }
     let folder = folder();
-    make_folder(&folder, 0o755)?;
+    // A tree that is here stays.
     fs::create_dir_all(folder.join("lists/partial"))?;
-    fs::create_dir(folder.join("parts"))?;
+    make_folder(&folder.join("parts"), 0o755)?;
     write_archives(&folder.join("parts"))?;
     let log = folder.join("apt");
     let mut update = apt("apt-get", &folder);
     update.arg("update");
     // An archive that has no sources fails, and the others serve.
     finish(update, &log, LIMIT)?;
-    let mut version = neutral("perl");
-    version.args(["-e", "printf '%vd', $^V"]);
-    let version = succeed(version, &log, LIMIT)?;
+    if perl_source().is_none() {
+        let mut version = neutral("perl");
+        version.args(["-e", "printf '%vd', $^V"]);
+        package("perl", &succeed(version, &log, LIMIT)?, &[])?;
+        perl_source().context("the archive holds no t/op")?;
+    }
+    if glibc_source().is_none() {
+        let mut version = neutral("dpkg-query");
+        version.args(["-W", "-f", "${Version}", "libc6"]);
+        let version = succeed(version, &log, LIMIT)?;
+        let release = version.split('-').next().unwrap_or("");
+        let parts = ["malloc", "support", "include", "sysdeps/generic", "test-skeleton.c"]
+            .map(|part| format!("glibc-{release}/{part}"));
+        package("glibc", release, &parts)?;
+        glibc_source().context("the archive holds no malloc")?;
+    }
+    Ok(())
+}
+
+/// Gets a source package of this version, and unpacks these parts of it, or all.
+fn package(name: &str, version: &str, parts: &[String]) -> Result<()> {
+    let folder = folder();
+    let log = folder.join("apt");
     let mut list = apt("apt-cache", &folder);
-    list.args(["showsrc", "perl"]);
+    list.args(["showsrc", name]);
     let list = succeed(list, &log, LIMIT)?;
     let versions = list.lines().filter_map(|line| line.strip_prefix("Version: "));
     // An archive can list what it has not got any more.
     for package in versions.filter(|package| package.starts_with(&format!("{version}-"))) {
         let mut get = apt("apt-get", &folder);
-        get.args(["source", "--download-only", &format!("perl={package}")]);
+        get.args(["source", "--download-only", &format!("{name}={package}")]);
         if finish(get, &log, LIMIT)?.status.success() {
-            return unpack(&folder, &format!("perl_{version}.orig.tar.xz"));
+            return unpack(&folder, &format!("{name}_{version}.orig.tar.xz"), parts);
         }
     }
-    bail!("apt-get source finds no perl {version}")
+    bail!("apt-get source finds no {name} {version}")
 }
 
 /// A program of apt's that knows source archives only.
@@ -91,10 +121,9 @@ fn write_archives(parts: &Path) -> Result<()> {
     Ok(())
 }
 
-fn unpack(folder: &Path, archive: &str) -> Result<()> {
+fn unpack(folder: &Path, archive: &str, parts: &[String]) -> Result<()> {
     ensure!(folder.join(archive).is_file(), "apt-get source left no {archive}");
     let mut tar = neutral("tar");
-    tar.current_dir(folder).args(["--no-same-owner", "-xf", archive]);
-    succeed(tar, &folder.join("tar"), LIMIT)?;
-    perl_source().map(|_| ()).context("the archive holds no t/op")
+    tar.current_dir(folder).args(["--no-same-owner", "-xf", archive]).args(parts);
+    succeed(tar, &folder.join("tar"), LIMIT).map(|_| ())
 }

@@ -6,6 +6,7 @@
 //! three times as long is named.
 
 mod fetch;
+mod glibc;
 mod nginx;
 mod outcomes;
 mod perl;
@@ -13,6 +14,7 @@ mod postgres;
 mod process;
 mod python;
 mod redis;
+mod stress;
 mod yard;
 
 use std::fmt::Write as _;
@@ -29,7 +31,7 @@ use yard::Yard;
 /// What to run.
 #[derive(Args)]
 pub struct Wanted {
-    /// The families: python, perl, redis, postgres, nginx. All, if none is named.
+    /// The families: glibc, python, perl, redis, postgres, nginx, stress. All, if none is named.
     families: Vec<String>,
     /// A part of each, for CI; nothing goes to the diary.
     #[arg(long)]
@@ -45,12 +47,14 @@ struct Family {
     run: fn(&Yard, quick: bool) -> Result<Verdict>,
 }
 
-const FAMILIES: [Family; 5] = [
+const FAMILIES: [Family; 7] = [
+    Family { name: "glibc", run: glibc::run },
     Family { name: "python", run: python::run },
     Family { name: "perl", run: perl::run },
     Family { name: "redis", run: redis::run },
     Family { name: "postgres", run: postgres::run },
     Family { name: "nginx", run: nginx::run },
+    Family { name: "stress", run: stress::run },
 ];
 
 /// How a family went.
