@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::common::{artifacts, run, skipped, text};
 
 /// How long anything is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Another process, killed in the end.
 pub struct Other(pub i32);

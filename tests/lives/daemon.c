@@ -11,6 +11,6 @@ int main(void)
     setsid();
     for (int i = 0; i < 3; i++)
         close(i);
-    sleep(20);
+    sleep(60);
     _exit(0);
 }

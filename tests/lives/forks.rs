@@ -36,7 +36,7 @@ fn a_daemon_holds_nobody_s_pipe() {
         let start = Instant::now();
         let output = run(Command::new(&program).env("LD_PRELOAD", object).env("CROSSFOOT", options));
         assert!(output.status.success(), "{}", output.status);
-        assert!(start.elapsed() < Duration::from_secs(18), "{options}: the pipe was open for {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(50), "{options}: the pipe was open for {:?}", start.elapsed());
     }
 }
 
