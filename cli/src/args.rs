@@ -17,7 +17,7 @@ pub enum Command {
     /// Print why each byte of a process is in memory.
     Audit(Audit),
     /// List the processes that run on Crossfoot.
-    Ps,
+    Ps(Ps),
     /// Have a process give free memory back to the system.
     Trim(Trim),
     /// Print the options.
@@ -80,9 +80,43 @@ pub struct Stat {
     /// The form of the figures
     #[arg(long, value_enum, default_value = "table")]
     pub format: Format,
+    /// Print every metric, not the ten lines
+    #[arg(long)]
+    pub all: bool,
+    /// Print bytes as they are, without units
+    #[arg(long)]
+    pub bytes: bool,
     /// Print them again every so many seconds, as 0.5, until the process ends
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub watch: Option<f64>,
+}
+
+/// The arguments of `ps`.
+#[derive(clap::Args, Debug)]
+pub struct Ps {
+    /// The column by which the processes are sorted, the largest first; by pid, the smallest first
+    #[arg(long, value_enum, default_value = "rss")]
+    pub sort: Column,
+    /// Print bytes as they are, without units
+    #[arg(long)]
+    pub bytes: bool,
+}
+
+/// A column of `ps`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Column {
+    /// The process's number.
+    Pid,
+    /// What of the process is in memory.
+    Rss,
+    /// Everything that its allocator obtained.
+    Total,
+    /// Its live objects.
+    Live,
+    /// What was given back, or never used.
+    Released,
+    /// The age of the reading.
+    Age,
 }
 
 /// The arguments of `audit`.
@@ -140,17 +174,19 @@ enum Verb {
     Run(Run),
     /// Print the figures of a process that runs on Crossfoot
     ///
-    /// The process is not stopped and gets no signal: its last reading is read from its stats page, which
+    /// Ten lines say where its bytes are: seven parts, their total, what of the process is in memory, and
+    /// whether the books balance. The process is not stopped and gets no signal: its last reading is read from its stats page, which
     /// it keeps in shared memory. A process that does nothing keeps an old one. Needs the right to read
     /// /proc/PID/maps: that of the process's user, or of root.
     #[command(after_help = STAT_STATUS, verbatim_doc_comment)]
     Stat(Stat),
     /// List the processes that run on Crossfoot
     ///
-    /// LIVE: bytes of live objects. READY: bytes from the system that may be backed by memory. MAPPED: all
-    /// bytes from the system. AGE: of these figures.
+    /// RSS: what of the process is in memory, says the system. TOTAL: all bytes that its allocator has from the
+    /// system, of which LIVE are live objects, and RELEASED are in address space only. AGE: of these figures, but
+    /// for RSS.
     #[command(verbatim_doc_comment)]
-    Ps,
+    Ps(Ps),
     /// Have a process give free memory back to the system
     ///
     /// One of the process's threads does it, when it next allocates or frees more than a few objects: a
@@ -230,7 +266,7 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, Failur
     match Line::try_parse_from(line) {
         Ok(Line { command: Verb::Run(run) }) => Ok(Command::Run(run)),
         Ok(Line { command: Verb::Stat(stat) }) => Ok(Command::Stat(stat)),
-        Ok(Line { command: Verb::Ps }) => Ok(Command::Ps),
+        Ok(Line { command: Verb::Ps(ps) }) => Ok(Command::Ps(ps)),
         Ok(Line { command: Verb::Trim(trim) }) => Ok(Command::Trim(trim)),
         Ok(Line { command: Verb::Audit(audit) }) => Ok(Command::Audit(audit)),
         Ok(Line { command: Verb::Options }) => Ok(Command::Options),

@@ -30,6 +30,7 @@ mod ps;
 mod refuse;
 mod run;
 mod stat;
+mod summary;
 mod tables;
 mod trim;
 
@@ -48,7 +49,7 @@ fn command() -> u8 {
     let done = args::parse(std::env::args_os()).and_then(|command| match command {
         Command::Run(run) => Err(run::run(&run)),
         Command::Stat(stat) => stat::stat(&stat),
-        Command::Ps => ps::ps(),
+        Command::Ps(arguments) => ps::ps(&arguments),
         Command::Trim(trim) => trim::trim(&trim),
         Command::Audit(audit) => audit::audit(&audit),
         Command::Options => tables::print(&tables::options()),

@@ -4,33 +4,35 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::fs;
 
-use kernel::account::Total;
+use kernel::account::Account;
 
+use crate::args::{Column, Ps};
 use crate::failure::{Failure, shown};
 use crate::process::{self, Refusal, Target};
-use crate::{stat, tables};
+use crate::{stat, summary, tables};
 
 /// The longest entry of the system's table of users that is asked for, in bytes.
 const ENTRY: usize = 4096;
 
 /// Prints a line for each process on Crossfoot.
-pub fn ps() -> Result<(), Failure> {
+pub fn ps(arguments: &Ps) -> Result<(), Failure> {
     let entries = fs::read_dir("/proc").map_err(|error| Failure::refused(format!("cannot read /proc: {error}")))?;
     let name = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<i32>().ok();
-    let mut pids: Vec<i32> = entries.flatten().filter_map(name).collect();
-    pids.sort_unstable();
-    let (mut rows, mut names, mut others) = (Vec::new(), HashMap::new(), [0_usize; 3]);
-    for pid in pids {
+    let (mut found, mut others) = (Vec::new(), [0_usize; 3]);
+    for pid in entries.flatten().filter_map(name) {
         match Target::find(pid) {
-            Ok(target) => rows.push(row(&target, &mut names)),
+            Ok(target) => found.push(Found::of(&target)),
             Err(Refusal::OtherUser | Refusal::Closed) => others[0] += 1,
             Err(Refusal::Version) => others[1] += 1,
             Err(Refusal::Unreadable(_) | Refusal::Inherited(_) | Refusal::NoPage(_)) => others[2] += 1,
             Err(Refusal::Gone | Refusal::NotOurs) => {}
         }
     }
-    let heading = ["PID", "USER", "LIVE", "READY", "MAPPED", "AGE", "COMMAND"];
-    tables::print(&tables::aligned(&heading, &rows, &[0, 2, 3, 4, 5]))?;
+    found.sort_by_key(|found| (found.key(arguments.sort), found.pid));
+    let mut names = HashMap::new();
+    let rows: Vec<_> = found.iter().map(|found| found.row(&mut names, arguments.bytes)).collect();
+    let heading = ["PID", "USER", "RSS", "TOTAL", "LIVE", "RELEASED", "AGE", "COMMAND"];
+    tables::print(&tables::aligned(&heading, &rows, &[0, 2, 3, 4, 5, 6]))?;
     let said = ["that could not be looked at", "on another version of Crossfoot", "whose stats page cannot be read"];
     for (n, what) in others.into_iter().zip(said).filter(|&(n, _)| n > 0) {
         eprintln!("crossfoot: {n} process{} {what}", if n == 1 { "" } else { "es" });
@@ -38,21 +40,46 @@ pub fn ps() -> Result<(), Failure> {
     Ok(())
 }
 
-fn row(target: &Target, names: &mut HashMap<u32, String>) -> [String; 7] {
-    let user = process::user(target.pid).map_or_else(String::new, |user| {
-        names.entry(user).or_insert_with(|| name_of(user).unwrap_or_else(|| user.to_string())).clone()
-    });
-    let figures = match target.reading() {
-        Some((reading, taken)) => {
-            let books = &reading.snapshot;
-            let seconds = stat::now().saturating_sub(taken.nanos) as f64 / 1e9;
-            let (ready, mapped) = (books.total(Total::MappedReady), books.total(Total::TotalMapped));
-            [books.live_bytes().to_string(), ready.to_string(), mapped.to_string(), format!("{seconds:.1}s")]
-        }
-        None => [const { String::new() }; 4].map(|_| "-".to_owned()),
-    };
-    let [live, ready, mapped, age] = figures;
-    [target.pid.to_string(), user, live, ready, mapped, age, command(target.pid)]
+/// A process, and its figures. Where it has no reading yet, or has ended meanwhile, those are `None`.
+struct Found {
+    pid: i32,
+    rss: Option<i64>,
+    /// Total, live, released, and the nanoseconds since they were so.
+    figures: Option<[i64; 4]>,
+}
+
+impl Found {
+    fn of(target: &Target) -> Found {
+        let figures = target.reading().map(|(reading, taken)| {
+            let (books, age) = (&reading.snapshot, stat::now().saturating_sub(taken.nanos));
+            [summary::total(books), summary::live(books), books.account(Account::HeapReleased), age as i64]
+        });
+        Found { pid: target.pid, rss: summary::resident(target.pid), figures }
+    }
+
+    /// Ascending where the column descends. What is not known comes last.
+    fn key(&self, column: Column) -> i64 {
+        let figure = |i: usize| self.figures.map(|figures| figures[i]);
+        let value = match column {
+            Column::Pid => Some(-i64::from(self.pid)),
+            Column::Rss => self.rss,
+            Column::Total => figure(0),
+            Column::Live => figure(1),
+            Column::Released => figure(2),
+            Column::Age => figure(3),
+        };
+        value.map_or(i64::MAX, |value| -value)
+    }
+
+    fn row(&self, names: &mut HashMap<u32, String>, raw: bool) -> [String; 8] {
+        let user = process::user(self.pid).map_or_else(String::new, |user| {
+            names.entry(user).or_insert_with(|| name_of(user).unwrap_or_else(|| user.to_string())).clone()
+        });
+        let shown = |bytes: Option<i64>| bytes.map_or_else(|| "-".to_owned(), |bytes| summary::bytes(bytes, raw));
+        let figure = |i: usize| shown(self.figures.map(|figures| figures[i]));
+        let age = self.figures.map_or_else(|| "-".to_owned(), |figures| format!("{:.1} s", figures[3] as f64 / 1e9));
+        [self.pid.to_string(), user, shown(self.rss), figure(0), figure(1), figure(2), age, command(self.pid)]
+    }
 }
 
 /// A process's command line, in one line.

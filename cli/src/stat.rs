@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use kernel::account::Failures;
 use kernel::metrics::Reading;
 
-use crate::args::Stat;
+use crate::args::{Format, Stat};
 use crate::failure::Failure;
 use crate::figures::{Figures, text};
 use crate::process::{Refusal, Target};
+use crate::summary::{self, Summary};
 use crate::tables;
 
 /// A reading that is older is asked for anew.
@@ -28,7 +29,7 @@ pub fn stat(stat: &Stat) -> Result<(), Failure> {
             found => found.map_err(|refusal| refusal.failure(stat.pid))?,
         };
         let (mut reading, taken) = fresh(&target).ok_or_else(|| {
-            Failure::refused(format!("process {} has written no reading to its ledger page yet", stat.pid))
+            Failure::refused(format!("process {} has written no reading to its stats page yet", stat.pid))
         })?;
         drop(target);
         let mut failures = Failures::default();
@@ -36,8 +37,19 @@ pub fn stat(stat: &Stat) -> Result<(), Failure> {
         let change = before.as_ref().map(|(reading, then)| (reading, taken.saturating_sub(*then)));
         let before_this = change.filter(|&(_, nanos)| nanos > 0).map(|(reading, nanos)| (reading, nanos as f64 / 1e9));
         reading.read_at = now();
-        let figures = Figures { reading: &reading, failures: &failures, before: before_this };
-        tables::print(&text(&figures, stat.format))?;
+        if stat.all || stat.format != Format::Table {
+            let figures = Figures { reading: &reading, failures: &failures, before: before_this };
+            tables::print(&text(&figures, stat.format))?;
+        } else {
+            let before_any = before.is_some();
+            let age = reading.read_at.saturating_sub(taken) as f64 / 1e9;
+            let before = before_this.map(|(reading, seconds)| (&reading.snapshot, seconds));
+            let (books, failures) = (&reading.snapshot, &failures);
+            let summary = Summary { pid: stat.pid, books, failures, age, before, raw: stat.bytes };
+            // Between two readings there is an empty line.
+            let gap = if before_any { "\n" } else { "" };
+            tables::print(&format!("{gap}{}", summary::text(&summary)))?;
+        }
         if !failures.is_empty() {
             let line = format!("the books of process {} do not balance", stat.pid);
             return Err(Failure { status: Failure::UNBALANCED, line });
