@@ -263,6 +263,7 @@ fn a_page_that_was_handed_over_outlives_its_process() {
     assert_eq!(status.signal(), Some(libc::SIGKILL));
     let (reading, taken) = page.reading().expect("a reading, from the first allocation on");
     assert_eq!((page.images(), taken.image, reading.pid), (1, 1, u64::from(process.child.id())));
+    assert_eq!(page.ending(), 0, "it wrote no report and checked nothing");
     let mut failures = crossfoot::account::Failures::default();
     reading.snapshot.check(&mut failures);
     assert!(failures.is_empty());
