@@ -45,6 +45,8 @@ pub struct ZeroRuns {
 impl PageBits {
     /// No bit set.
     pub const EMPTY: PageBits = PageBits { words: [0; WORDS] };
+    /// Every bit set.
+    pub const FULL: PageBits = PageBits { words: [u64::MAX; WORDS] };
 
     /// Whether bit `i` is set.
     #[inline]
@@ -73,6 +75,12 @@ impl PageBits {
             count += (self.words[w % WORDS] & mask).count_ones() as usize;
         });
         count
+    }
+
+    /// Whether every block of 64 bits is `block`. A loop, where `==` would call a function that compares bytes.
+    #[inline]
+    pub fn is_all(&self, block: u64) -> bool {
+        self.words.iter().fold(0, |other, word| other | (word ^ block)) == 0
     }
 
     /// How many bits are set.

@@ -33,27 +33,34 @@ const SPARSE: [(&str, u32, u32); 16] = [
     ("after", 40, 3_000_000),
 ];
 
-/// The program, compiled once. `None`: there is no compiler, which was said aloud.
-fn compile() -> Option<&'static Path> {
-    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let program = || {
-        let out = scratch().join("sparse");
-        let mut command = Command::new(installed("gcc")?);
-        command.args(["-O1", "-pthread", "-fno-builtin", "-o"]).arg(&out);
-        let output = run(command.arg(root().join("tests/sparse/sparse.c")));
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        Some(out)
-    };
-    PROGRAM.get_or_init(program).as_deref()
+/// Compiles `tests/sparse/NAME.c`. `None`: there is no compiler, which was said aloud.
+fn compile_one(name: &str) -> Option<PathBuf> {
+    let out = scratch().join(format!("sparse-{name}"));
+    let mut command = Command::new(installed("gcc")?);
+    command.args(["-O1", "-pthread", "-fno-builtin", "-o"]).arg(&out);
+    let output = run(command.arg(root().join(format!("tests/sparse/{name}.c"))));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    Some(out)
 }
 
-/// The program's answer.
+/// The program of sparse objects, compiled once.
+fn compile() -> Option<&'static Path> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PROGRAM.get_or_init(|| compile_one("sparse")).as_deref()
+}
+
+/// The answer of the program of sparse objects.
 fn answer(program: &Path, options: &str, how: &str, count: u32, size: u32) -> String {
+    printed(program, options, &[how, &count.to_string(), &size.to_string()])
+}
+
+/// What a program prints under the shared object.
+fn printed(program: &Path, options: &str, arguments: &[&str]) -> String {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=10", "60", "env"]).arg(format!("CROSSFOOT={options}"));
     command.arg(format!("LD_PRELOAD={}", artifacts().so.display()));
-    let output = run(command.arg(program).arg(how).args([count.to_string(), size.to_string()]));
-    assert!(output.status.success(), "{how} {count} {size}: {} {}", output.status, text(&output.stderr));
+    let output = run(command.arg(program).args(arguments));
+    assert!(output.status.success(), "{arguments:?}: {} {}", output.status, text(&output.stderr));
     text(&output.stdout).trim().to_string()
 }
 
@@ -96,4 +103,22 @@ fn without_huge_pages_there_are_none() {
         return;
     }
     assert!(two_numbers(&answer).0 <= 2048, "{answer}");
+}
+
+#[test]
+fn objects_larger_than_memory_are_refused_and_cost_little() {
+    let Some(program) = compile_one("refused") else { return };
+    let policy = std::fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap_or_default();
+    if policy.trim() != "0" {
+        println!("skipped: the system refuses by another policy than the default one: {policy}");
+        return;
+    }
+    for threads in ["1", "8"] {
+        let answer = printed(&program, "", &[threads, "10"]);
+        let numbers: Vec<u64> = answer.split(' ').map(|n| n.parse().expect("a number")).collect();
+        let [largest, memory, ms] = numbers[..] else { panic!("three numbers: {answer}") };
+        assert!(largest <= memory, "{largest} MiB were given, of memory and swap of {memory}");
+        // Seconds where a request costs time for each of its megabytes, and some tens of milliseconds otherwise.
+        assert!(ms < 2_000, "{threads} threads took {ms} ms of CPU time");
+    }
 }

@@ -23,6 +23,11 @@ const LOOKS_AT_ONCE: usize = 64;
 /// Linux allows a process 65,530.
 const HEAP_MOST: usize = 32 * GIB;
 
+/// From how many bytes on the system is asked whether it would give them before the heap grows by them. Where it refuses, as
+/// for more than memory and swap have, so does the allocator, at the cost of one call: without that, programs that allocate
+/// until they are refused got terabytes, and each 4 MiB of them costs time with the heap's lock held.
+pub(super) const ASKED_FROM: usize = GIB;
+
 const _: () = assert!(2 * (HEAP_MOST / PIECE.bytes()) <= 1 << 15, "half of the mappings are left for others");
 
 /// Which pieces of a run of pages were released before it was taken.
@@ -74,7 +79,9 @@ impl<O: Os> Heap<O> {
         if align <= PAGE_SIZE && pages.0 <= LOCAL_PAGES {
             return self.take_near(client, pages, Use::Large);
         }
-        let take = || self.take_noting(client.writer(), pages, align, Use::Large);
+        // The heap's own memory is not accounted for before it is used, so the system would never refuse it.
+        let may_grow = pages.bytes() < ASKED_FROM || self.vm.os().would_give(pages.bytes());
+        let take = || self.take_noting(client.writer(), pages, align, Use::Large, may_grow);
         let (span, mut fresh) = take().or_else(|| {
             // Before there is no memory, what is in hand goes back, and may be the rest of a run.
             self.empty_hand(client);

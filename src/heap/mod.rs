@@ -237,13 +237,23 @@ impl<O: Os> Heap<O> {
     /// Takes a span of `pages` pages whose first byte is aligned to `align`, a power of two. `None`: no
     /// memory; nothing changed but that the heap may have grown.
     pub fn take(&self, writer: &Writer, pages: Pages, align: usize, what: Use) -> Option<&Span> {
-        self.take_noting(writer, pages, align, what).map(|(span, _)| span)
+        self.take_noting(writer, pages, align, what, true).map(|(span, _)| span)
     }
 
-    /// As [`Heap::take`], with a note of which parts of the span were released.
-    fn take_noting(&self, writer: &Writer, pages: Pages, align: usize, what: Use) -> Option<(&Span, Fresh)> {
+    /// As [`Heap::take`], with a note of which parts of the span were released. The heap grows for it if it `may_grow`.
+    fn take_noting(
+        &self,
+        writer: &Writer,
+        pages: Pages,
+        align: usize,
+        what: Use,
+        may_grow: bool,
+    ) -> Option<(&Span, Fresh)> {
         let mut entry = Entry::new();
         let mut guard = self.state.lock();
+        if !may_grow && guard.pages.find_run(pages, Pages((align / PAGE_SIZE).max(1))).is_none() {
+            return None;
+        }
         let span = self.take_locked(&mut guard, pages, align, what, &mut entry);
         if !entry.is_empty() {
             self.books.post(writer, &entry);
@@ -353,10 +363,13 @@ impl<O: Os> Heap<O> {
         let physical = self.vm.os().physical_page_size();
         let start = base.align_down(physical.max(PAGE_SIZE));
         let whole = Pages(base.plus(pages.bytes()).align_up(physical.max(PAGE_SIZE)).since(start) / PAGE_SIZE);
-        let prepared = state.pages.released_in(start, whole);
+        let prepared = if whole == pages { released } else { state.pages.released_in(start, whole) };
         // SAFETY: the pages are the heap's, and exactly the released ones are Prepared.
         unsafe { self.vm.used(start, whole.bytes(), prepared.bytes(), entry) }?;
-        state.pages.clear_released(start, whole);
+        if whole != pages {
+            // What is wanted itself is taken now, and no longer released by that.
+            state.pages.clear_released(start, whole);
+        }
         let more = prepared.bytes() - released.bytes();
         if more > 0 {
             self.vm.accounts().transfer(Account::HeapReleased, Account::HeapFree, more, entry);

@@ -1,5 +1,6 @@
 //! Large objects that grow or shrink where they are, or move by their pages.
 
+use super::furnish::ASKED_FROM;
 use super::{Client, Heap, State, Use, mapped, move_in_use};
 use core::sync::atomic::Ordering;
 
@@ -25,6 +26,10 @@ impl<O: Os> Heap<O> {
         }
         if self.grow_near(client, span, pages) {
             return true;
+        }
+        let more = pages.bytes() - span.pages().bytes();
+        if more >= ASKED_FROM && !self.vm.os().would_give(more) {
+            return false;
         }
         let mut entry = Entry::new();
         let mut guard = self.state.lock();

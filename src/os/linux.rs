@@ -297,6 +297,14 @@ unsafe impl Os for Linux {
         unsafe { advise(addr, size, MADV_COLLAPSE) }
     }
 
+    fn would_give(&self, size: usize) -> bool {
+        // A mapping that is accounted for, unlike arenas: refused above what memory and swap have, by the default policy.
+        let Ok(at) = anywhere(size, ProtFlags::READ | ProtFlags::WRITE, MapFlags::empty()) else { return false };
+        // SAFETY: the mapping was made above, and nobody knows of it.
+        let _ = unsafe { mm::munmap(void(at), size) };
+        true
+    }
+
     fn resident(&self, addr: Addr, size: usize) -> Option<usize> {
         mm::resident(addr.0, size, self.physical_page_size())
     }

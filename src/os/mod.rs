@@ -214,6 +214,12 @@ pub unsafe trait Os: Platform + Sync {
     /// As for [`Os::huge_page`].
     unsafe fn collapse(&self, addr: Addr, size: usize) -> Result<(), OsError>;
 
+    /// Returns whether the system would give `size` bytes of memory at once, as far as it says so before they are touched.
+    /// [`Os::reserve`] and [`Os::map`] need not ask.
+    fn would_give(&self, _size: usize) -> bool {
+        true
+    }
+
     /// Returns how many bytes of a range have physical memory. Changes no state. `None`: the system does not say.
     fn resident(&self, _addr: Addr, _size: usize) -> Option<usize> {
         None

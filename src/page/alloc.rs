@@ -247,8 +247,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
     pub(super) fn grown_range(&self, addr: Addr, pages: Pages) -> Option<usize> {
         let page = self.range(addr, pages)?;
         let last = page + (pages.0 - 1);
-        let mut chunks = page >> CHUNK_LOG..=last >> CHUNK_LOG;
-        chunks.all(|c| self.tree.is_grown(c)).then_some(page)
+        self.tree.all_grown(page >> CHUNK_LOG, last >> CHUNK_LOG).then_some(page)
     }
 
     /// The number of the first page at or above `addr`, wherever that is.

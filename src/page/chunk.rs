@@ -55,6 +55,12 @@ impl Chunk {
     #[inline]
     pub(super) fn take(&mut self, i: usize, n: usize) -> usize {
         debug_assert_eq!(self.taken.count_range(i, n), 0, "page: taken twice");
+        if n == BITS {
+            // Of objects of gigabytes, nearly all chunks are taken as a whole.
+            let released = self.released_in(i, n);
+            *self = Chunk { taken: PageBits::FULL, resident: PageBits::FULL };
+            return released;
+        }
         let released = self.released_in(i, n);
         self.taken.set_range(i, n);
         if released != 0 {
@@ -67,6 +73,10 @@ impl Chunk {
     #[inline]
     pub(super) fn free(&mut self, i: usize, n: usize) {
         debug_assert_eq!(self.taken.count_range(i, n), n, "page: freed while free");
+        if n == BITS {
+            self.taken = PageBits::EMPTY;
+            return;
+        }
         self.taken.clear_range(i, n);
     }
 
@@ -86,6 +96,12 @@ impl Chunk {
     /// How many of the `n` pages from `i` up are released.
     #[inline]
     pub(super) fn released_in(&self, i: usize, n: usize) -> usize {
+        if n == BITS && self.resident.is_all(0) {
+            return n;
+        }
+        if n == BITS && self.resident.is_all(u64::MAX) {
+            return 0;
+        }
         n - self.resident.count_range(i, n)
     }
 

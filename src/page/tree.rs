@@ -195,6 +195,12 @@ impl<const LEVELS: usize> Tree<LEVELS> {
         (0..LEVELS).all(|level| self.at(level, c >> Self::log_chunks(level)).is_grown())
     }
 
+    /// Whether all of the chunks `first` to `last` are grown. Neighbours below one node share the nodes above.
+    pub(super) fn all_grown(&self, first: usize, last: usize) -> bool {
+        let is_below_another = |c: usize| c == first || c & (FAN - 1) == 0 || Self::LEAF == 0;
+        (first..=last).all(|c| if is_below_another(c) { self.is_grown(c) } else { self.leaf(c).is_grown() })
+    }
+
     /// The summary of chunk `c`, which is grown.
     #[inline]
     pub(super) fn leaf(&self, c: usize) -> Summary {
