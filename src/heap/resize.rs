@@ -101,7 +101,7 @@ impl<O: Os> Heap<O> {
     }
 
     /// Moves the physical pages of one large object's span under another. Refused after some thousands, because each may
-    /// leave the system with more mappings. After [`OsError::Lost`] the caller calls [`Heap::lose`] for `to`.
+    /// leave the system with more mappings. After [`OsError::Lost`] the caller calls `Heap::lose` for `to`.
     ///
     /// # Safety
     /// The caller owns both large objects; `to` holds nothing that is needed, and both ranges lie inside

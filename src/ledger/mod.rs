@@ -177,7 +177,7 @@ impl<O: Os> Ledger<O> {
     }
 
     /// Whether a reader asked for free memory to be given back, and how often by now; once for each time, and not more
-    /// often than [`RELEASE_PAUSE`] says. The caller says what came of it: [`Ledger::released`].
+    /// often than `RELEASE_PAUSE` says. The caller says what came of it: [`Ledger::released`].
     pub fn takes_release(&self, os: &O) -> Option<u64> {
         let (page, control) = (self.page()?, self.carrier.control()?);
         let wanted = control.get(RELEASE_WANTED_AT);
