@@ -4,9 +4,29 @@ use super::Heap;
 use crate::account::{Account, Entry, Total, Writer};
 use crate::os::Os;
 use crate::page::{Release, ReleaseShape};
-use crate::units::{PAGE_SIZE, Pages};
+use crate::units::{KIB, MIB, PAGE_SIZE, Pages};
+
+/// How many bytes of free pages stay backed by memory when a thread ends, however few are in use.
+const KEPT_AT_END: usize = 32 * MIB;
+/// Or this part of the bytes in use, if that is more.
+const KEPT_PART: usize = 8;
+/// And how many bytes more for each cache that a thread has, since its local pages count as free.
+const KEPT_OF_CACHE: usize = 512 * KIB;
 
 impl<O: Os> Heap<O> {
+    /// Releases free pages where a thread that ends leaves many: nobody else would. `threads` is how many others there are.
+    /// At most half of what may stay does, so that the next threads that end find nothing to do.
+    ///
+    /// As [`Heap::release`].
+    pub fn release_at_end(&self, writer: &Writer, threads: usize) {
+        let [free, used] = [Account::HeapFree, Account::HeapInUse].map(|account| self.vm.accounts().get(account));
+        let local = threads.saturating_mul(KEPT_OF_CACHE);
+        let keep = KEPT_AT_END.max(used / KEPT_PART);
+        if free > keep.saturating_add(local) {
+            self.release(writer, Pages((free - local - keep / 2) / PAGE_SIZE));
+        }
+    }
+
     /// Releases up to `wanted` free pages, highest addresses first, and returns how many.
     ///
     /// The run being released is taken out under the heap's lock, released without it, and put back.

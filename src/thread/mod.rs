@@ -173,6 +173,8 @@ impl<O: Os> Caches<O> {
     /// The calling thread owns the cache and does not use it after.
     pub unsafe fn retire(&self, cache: &Cache) {
         cache.close(&self.central);
+        let (idle, made) = self.idle_and_made();
+        self.central.heap().release_at_end(cache.writer(), made.saturating_sub(idle + 1));
         let pool = self.pool.lock();
         pool.owners.forget(cache);
         cache.next_idle.set(pool.idle.get());

@@ -91,6 +91,15 @@ fn what_another_thread_freed_is_neither_shown_nor_kept() {
 }
 
 #[test]
+fn threads_that_ended_leave_little_memory() {
+    let Some((out, _)) = live("leave_much") else { return };
+    let kib: Vec<i64> = out.split_whitespace().map(|word| word.parse().expect("three numbers")).collect();
+    let [before, most, after] = kib[..] else { panic!("{out}") };
+    assert!(most >= before + (150 << 10), "{out}");
+    assert!(after <= before + (56 << 10), "{out}");
+}
+
+#[test]
 fn exceptions_are_thrown_again_in_other_threads() {
     let Some(program) = compile("exceptions.cpp", "exceptions", &[]) else { return };
     let (out, report) = live_with(&program, &[]);
