@@ -245,10 +245,11 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
     // Misuse is found before anything changes: a handler of the signal that ends the process may still allocate.
     let span = checked_span(central, p, function);
     let large = span.kind() == Kind::Large;
+    let inside = cache.enter_to_change(|| (function, p.addr()));
     if !(if large { span.end_large() } else { span.cease(Addr::of(p)) }) {
+        drop(inside);
         misuse(function, p, FREED);
     }
-    let _inside = cache.enter_to_change(|| (function, p.addr()));
     if large {
         let pages = span.pages();
         // SAFETY: this call ended the object's life, so nobody else gives its span back.

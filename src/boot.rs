@@ -19,7 +19,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::account::{self, Answer, Snapshot, Totals};
 use crate::audit::Places;
 use crate::cache::Cache;
-use crate::lock::{Mutex, Rank, hold_row, let_go_row};
+use crate::lock::{Fork, Mutex, Rank, hold_row, let_go_row};
 use crate::mem_stats::{self, Balance, MemStats};
 use crate::metrics::{Kept, OsFigures, Reading};
 use crate::options::StatsPage;
@@ -173,38 +173,52 @@ impl<O: Os> Kernel<O> {
         self.check.load(Ordering::Relaxed)
     }
 
-    /// Before a fork: takes every lock in rank order, so that the child finds each free and what it protects whole.
-    pub fn before_fork(&self) {
-        hold_row([&self.tried]);
-        hold_row([&self.sysmon]);
-        hold_row([&self.trace]);
-        hold_row([&self.metrics]);
-        self.vm().ledger().hold_readings();
-        self.caches.hold_for_fork(|| self.stacks.hold_for_fork());
-        self.vm().ledger().hold_list();
+    /// Whether the calling thread holds a lock, for whatever it interrupted or for a fork.
+    pub fn is_held_by_this_thread(&self) -> bool {
+        let ours = [self.sysmon.is_mine(), self.trace.is_mine(), self.tried.is_mine(), self.metrics.is_mine()];
+        ours.contains(&true)
+            || self.vm().ledger().is_held_by_this_thread()
+            || self.stacks.is_held_by_this_thread()
+            || self.caches.is_held_by_this_thread()
     }
 
-    /// After a fork, in the parent and in the child.
+    /// Before a fork: takes every lock in rank order, so that the child finds each free and what it protects whole; but
+    /// for those that this thread holds already, whose `cache` it is, if it has one.
+    pub fn before_fork(&self, fork: &Fork, cache: Option<&Cache>) {
+        hold_row([&self.tried], fork);
+        hold_row([&self.sysmon], fork);
+        hold_row([&self.trace], fork);
+        hold_row([&self.metrics], fork);
+        self.vm().ledger().hold_readings(fork);
+        self.caches.hold_for_fork(fork, cache, || self.stacks.hold_for_fork(fork));
+        self.vm().ledger().hold_list(fork);
+    }
+
+    /// After a fork, in the parent and in the child. What the thread was doing that a signal handler interrupted to fork
+    /// goes on in both.
     ///
     /// # Safety
-    /// This thread, or in the child the one that forked, called [`Kernel::before_fork`] and nothing since.
-    pub unsafe fn after_fork(&self, child: bool) {
+    /// This thread, or in the child the one that forked, called [`Kernel::before_fork`] with this fork and this cache,
+    /// and nothing since.
+    pub unsafe fn after_fork(&self, fork: &Fork, cache: Option<&Cache>, child: bool) {
+        let figures_rest = self.metrics.is_held_for(fork);
         // SAFETY: the caller's promise.
         unsafe {
-            self.vm().ledger().release_list(self.os(), child);
-            self.stacks.release_after_fork();
-            self.caches.release_after_fork(child);
-            self.vm().ledger().release_readings();
-            if child {
+            self.vm().ledger().release_list(self.os(), fork, child);
+            self.stacks.release_after_fork(fork, child);
+            self.caches.release_after_fork(fork, cache, child);
+            self.vm().ledger().release_readings(fork, child);
+            if child && figures_rest {
                 // They are of the parent. The lock under which they are written is held.
                 self.figures.set(&OsFigures::NONE);
             }
-            let_go_row([&self.metrics]);
-            let_go_row([&self.trace]);
-            let_go_row([&self.sysmon]);
-            let_go_row([&self.tried]);
+            let_go_row([&self.metrics], fork, child);
+            let_go_row([&self.trace], fork, child);
+            let_go_row([&self.sysmon], fork, child);
+            let_go_row([&self.tried], fork, child);
         }
-        if child {
+        // The interrupted call may be in the middle of the accounts.
+        if child && !fork.is_inside() {
             self.ledger_after_fork();
         }
     }
@@ -253,6 +267,11 @@ impl<O: Os> Kernel<O> {
         drop((trace, sysmon));
         balance.refuse_changed();
         Some(balance)
+    }
+
+    /// See [`mem_stats::crossfoot_interrupted`]. `None` before start-up.
+    pub fn crossfoot_interrupted(&self) -> Option<Balance> {
+        Some(mem_stats::crossfoot_interrupted(self.started()?))
     }
 
     /// One consistent snapshot. `None` before start-up. Takes the books' lock; never waits for an allocating

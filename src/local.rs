@@ -46,11 +46,20 @@ const ENDED: usize = 1;
 /// The flag of a thread that is where no signal handler may allocate.
 const BUSY: usize = 2;
 
-/// The flag of a thread that holds every lock, for a fork.
-const FORKING: usize = 4;
-
 /// The flag of a thread that ends the process.
 const DYING: usize = 8;
+
+/// The flag of a thread that uses an isolated heap.
+const IN_HEAP: usize = 4;
+
+/// The flag of a thread that ends the process where it was inside the allocator.
+const EXITING: usize = 1 << 7;
+
+/// Where the flag has the number of this thread's forks that are under way.
+const FORKS_SHIFT: usize = 4;
+const FORKS_MAX: usize = 7;
+/// And for each of them, by its number, whether the thread was inside the allocator.
+const INSIDE_SHIFT: usize = 8;
 
 /// Whether this thread gave its cache back because it ends. It may still free, and even allocate.
 pub fn ended() -> bool {
@@ -86,15 +95,66 @@ impl Drop for Busy {
     }
 }
 
-/// Whether this thread holds every lock of the process's allocators, for a fork.
-pub fn is_forking() -> bool {
-    arch::thread_flag() & FORKING != 0
+/// Whether this thread uses an isolated heap.
+pub fn is_in_heap() -> bool {
+    arch::thread_flag() & IN_HEAP != 0
 }
 
-/// Says whether this thread holds every lock of the process's allocators, for a fork.
-pub fn set_forking(on: bool) {
-    let flag = arch::thread_flag();
-    arch::set_thread_flag(if on { flag | FORKING } else { flag & !FORKING });
+/// Until it is dropped, this thread uses an isolated heap. The heaps' locks lie in memory that may go, so whether the
+/// thread holds one is not to be found out by looking at them.
+pub struct InHeap(usize);
+
+impl InHeap {
+    /// Says that this thread uses one.
+    #[inline]
+    pub fn begin() -> InHeap {
+        let flag = arch::thread_flag();
+        arch::set_thread_flag(flag | IN_HEAP);
+        compiler_fence(Ordering::SeqCst);
+        InHeap(flag & IN_HEAP)
+    }
+}
+
+impl Drop for InHeap {
+    #[inline]
+    fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
+        arch::set_thread_flag(arch::thread_flag() & !IN_HEAP | self.0);
+    }
+}
+
+/// How many forks of this thread are under way: each but the first in a signal handler that interrupted the one before.
+pub fn forks() -> usize {
+    arch::thread_flag() >> FORKS_SHIFT & FORKS_MAX
+}
+
+/// Whether this thread holds locks of the process's allocators for a fork, or takes or releases them.
+pub fn is_forking() -> bool {
+    forks() != 0
+}
+
+/// Says that a fork of this thread begins, and whether the thread is inside the allocator. `None`: there are too many.
+pub fn begin_fork(inside: bool) -> Option<usize> {
+    let level = forks() + 1;
+    if level > FORKS_MAX {
+        return None;
+    }
+    let flag = arch::thread_flag() & !(1 << (INSIDE_SHIFT + level));
+    arch::set_thread_flag(flag + (1 << FORKS_SHIFT) | usize::from(inside) << (INSIDE_SHIFT + level));
+    // A handler on this thread finds it set from here on.
+    compiler_fence(Ordering::SeqCst);
+    Some(level)
+}
+
+/// Whether this thread was inside the allocator when the last of its forks began that are under way.
+pub fn forks_inside() -> bool {
+    arch::thread_flag() >> (INSIDE_SHIFT + forks()) & 1 != 0
+}
+
+/// Says that the last of this thread's forks is over, in the parent or in the child.
+pub fn end_fork() {
+    compiler_fence(Ordering::SeqCst);
+    arch::set_thread_flag(arch::thread_flag() - (1 << FORKS_SHIFT));
 }
 
 /// Whether this thread is ending the process, and a handler of its signal runs.
@@ -105,6 +165,22 @@ pub fn is_dying() -> bool {
 /// Says that this thread ends the process.
 pub fn set_dying() {
     arch::set_thread_flag(arch::thread_flag() | DYING);
+}
+
+/// Whether this thread gets or loses its cache, or uses the one of those that have none.
+pub fn is_busy() -> bool {
+    arch::thread_flag() & BUSY != 0
+}
+
+/// Whether this thread ends the process where it was inside the allocator.
+pub fn is_exiting() -> bool {
+    arch::thread_flag() & EXITING != 0
+}
+
+/// Says whether this thread ends the process where it was inside the allocator.
+pub fn set_exiting(on: bool) {
+    let flag = arch::thread_flag() & !EXITING;
+    arch::set_thread_flag(if on { flag | EXITING } else { flag });
 }
 
 /// Where the system stack ends on which this thread runs something; 0: none.

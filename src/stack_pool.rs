@@ -16,7 +16,7 @@ use core::ptr::NonNull;
 use crate::account::Writer;
 use crate::config::MAX_REQUEST;
 use crate::heap::Heap;
-use crate::lock::{Mutex, Rank, Waits, hold_row, let_go_row};
+use crate::lock::{Fork, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::os::{Os, OsError};
 use crate::span::{Span, SpanList};
 use crate::units::{Addr, KIB, MIB, PAGE_SIZE, Pages};
@@ -216,18 +216,23 @@ impl<O: Os> StackPool<O> {
         self.free.waits()
     }
 
+    /// Whether the calling thread holds the lock.
+    pub fn is_held_by_this_thread(&self) -> bool {
+        self.free.is_mine()
+    }
+
     /// Takes the lock for a fork.
-    pub fn hold_for_fork(&self) {
-        hold_row([&self.free]);
+    pub fn hold_for_fork(&self, fork: &Fork) {
+        hold_row([&self.free], fork);
     }
 
     /// Releases what [`StackPool::hold_for_fork`] took.
     ///
     /// # Safety
     /// This thread, or in the child the one that forked, holds the lock by that call.
-    pub unsafe fn release_after_fork(&self) {
+    pub unsafe fn release_after_fork(&self, fork: &Fork, child: bool) {
         // SAFETY: the caller's promise.
-        unsafe { let_go_row([&self.free]) };
+        unsafe { let_go_row([&self.free], fork, child) };
     }
 }
 

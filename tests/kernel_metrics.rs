@@ -10,6 +10,7 @@ use crossfoot::account::{Answer, Snapshot};
 use crossfoot::api;
 use crossfoot::boot::Kernel;
 use crossfoot::cache::Cache;
+use crossfoot::lock::Fork;
 use crossfoot::mem_stats::MemStats;
 use crossfoot::metrics::{
     Aggregate, Aggregates, Kind, LOCKS, Memory, Metric, OsFigures, Reading, Sample, TABLE, Value,
@@ -247,9 +248,10 @@ fn figures_of_the_system_are_those_of_the_last_audit_with_their_age() {
     reading.read_at = reading.os.taken_at + 300;
     assert_eq!(age.number(&reading), Some(300));
     // Of a child nobody has asked the system yet.
-    kernel.before_fork();
+    let fork = Fork::outside();
+    kernel.before_fork(&fork, None);
     // SAFETY: this thread holds the locks by the call before.
-    unsafe { kernel.after_fork(true) };
+    unsafe { kernel.after_fork(&fork, None, true) };
     assert!(!read(&kernel, cache).contains_key("/os/rss:bytes"));
     retire(&kernel, cache);
 }

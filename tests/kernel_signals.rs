@@ -12,6 +12,7 @@ use crossfoot::account::{Answer, Failures, Snapshot, Total, Totals};
 use crossfoot::api;
 use crossfoot::boot::Kernel;
 use crossfoot::cache::Cache;
+use crossfoot::lock::Fork;
 use crossfoot::mem_stats::MemStats;
 use crossfoot::os::Linux;
 use crossfoot::os::sim::Sim;
@@ -249,18 +250,19 @@ fn both_sides_of_a_fork_balance() {
             thread::yield_now();
         }
         for round in 0..200 {
-            kernel.before_fork();
+            let fork = Fork::outside();
+            kernel.before_fork(&fork, None);
             // SAFETY: the child calls nothing but the kernel and `_exit`.
             let pid = unsafe { libc::fork() };
             if pid == 0 {
                 // SAFETY: on the thread that called `before_fork`.
-                unsafe { kernel.after_fork(true) };
+                unsafe { kernel.after_fork(&fork, None, true) };
                 let status = child(kernel);
                 // SAFETY: no conditions.
                 unsafe { libc::_exit(status) };
             }
             // SAFETY: on the thread that called `before_fork`.
-            unsafe { kernel.after_fork(false) };
+            unsafe { kernel.after_fork(&fork, None, false) };
             assert!(pid > 0);
             let mut status = 0;
             // SAFETY: an out parameter.
@@ -309,9 +311,10 @@ fn a_child_has_the_pages_that_others_held() {
         };
         let before = held();
         assert!(before > 0);
-        kernel.before_fork();
+        let fork = Fork::outside();
+        kernel.before_fork(&fork, None);
         // SAFETY: this thread called `before_fork`.
-        unsafe { kernel.after_fork(true) };
+        unsafe { kernel.after_fork(&fork, None, true) };
         assert_eq!(held(), if moving { before } else { 0 });
         if !moving {
             balanced(kernel, None);

@@ -14,6 +14,7 @@ use crossfoot::account::{Answer, Entry, Failures, Snapshot, Total, Totals};
 use crossfoot::api;
 use crossfoot::boot::Kernel;
 use crossfoot::heap::Use;
+use crossfoot::lock::Fork;
 use crossfoot::mem_stats::MemStats;
 use crossfoot::os::sim::Sim;
 use crossfoot::os::{Linux, Os};
@@ -265,10 +266,11 @@ fn what_a_fork_cut_off_is_taken_back() {
         });
         let before = arrived.recv_timeout(Duration::from_secs(60)).expect("the worker came to the middle of an entry");
         let books = kernel.caches().central().heap().books();
-        books.hold_for_fork(kernel.os());
+        let fork = Fork::outside();
+        books.hold_for_fork(kernel.os(), &fork, |_| false);
         assert_eq!(books.writers_inside(), 1, "it was waited for, and gave no sign");
         // SAFETY: this thread holds the lock by the call above.
-        unsafe { books.release_after_fork(kernel.os(), true) };
+        unsafe { books.release_after_fork(kernel.os(), &fork, |_| false, true) };
         assert_eq!(books.writers_inside(), 0);
         let mut after = Snapshot::new();
         assert_eq!(kernel.snapshot(&mut after), Some(Answer::Complete));

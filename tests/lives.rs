@@ -3,6 +3,8 @@
 mod common;
 #[path = "lives/forks.rs"]
 mod forks;
+#[path = "lives/handlers.rs"]
+mod handlers;
 #[path = "lives/libraries.rs"]
 mod libraries;
 #[path = "lives/plugins.rs"]

@@ -2,8 +2,8 @@
 //! passes, waiting is counted, and `docs/locks.md` shows the order as it is.
 
 use crossfoot::lock::{
-    COUNT, EVALUATED, Edge, Guard, Mutex, ORDER, Order, Rank, RankGuard, acquire_rank, dot, held, hold_row, let_go_row,
-    mermaid, reasons, table,
+    COUNT, EVALUATED, Edge, Fork, Guard, Mutex, ORDER, Order, Rank, RankGuard, acquire_rank, dot, held, hold_row,
+    let_go_row, mermaid, reasons, table,
 };
 use crossfoot::os::Platform;
 use std::io::Write;
@@ -416,13 +416,13 @@ fn a_row_is_held_without_a_guard() {
     let row = [mutex(Rank::Central), mutex(Rank::Central), mutex(Rank::Central)];
     let taken = || thread::scope(|s| s.spawn(|| row.each_ref().map(|l| l.try_lock().is_none())).join().unwrap());
     assert_eq!(taken(), [false; 3]);
-    hold_row(&row);
+    hold_row(&row, &Fork::outside());
     held::assert_held(Rank::Central);
     assert_eq!(taken(), [true; 3]);
     // What comes later may still be taken.
     drop(mutex(Rank::Heap).lock());
     // SAFETY: this thread took this row above.
-    unsafe { let_go_row(&row) };
+    unsafe { let_go_row(&row, &Fork::outside(), false) };
     held::none_held();
     assert_eq!(taken(), [false; 3]);
 }
@@ -430,10 +430,10 @@ fn a_row_is_held_without_a_guard() {
 #[test]
 fn a_fork_holds_every_rank() {
     let all: Vec<_> = EVALUATED.sorted().iter().map(|&rank| [mutex(rank), mutex(rank)]).collect();
-    all.iter().for_each(hold_row);
+    all.iter().for_each(|row| hold_row(row, &Fork::outside()));
     Rank::ALL.iter().for_each(|&rank| held::assert_held(rank));
     // SAFETY: this thread took these rows above.
-    all.iter().for_each(|row| unsafe { let_go_row(row) });
+    all.iter().for_each(|row| unsafe { let_go_row(row, &Fork::outside(), false) });
     held::none_held();
     assert!(all.iter().flatten().all(|lock| lock.try_lock().is_some()));
 }
@@ -448,17 +448,17 @@ fn a_row_obeys_the_order() {
         Central does not stand behind StackPool";
     dies(line, || {
         let _stacks = acquire_rank(Rank::StackPool);
-        hold_row(&row);
+        hold_row(&row, &Fork::outside());
     });
     let line = "crossfoot: lock order: acquiring Central in line while holding Central: \
         Central does not stand behind Central";
     dies(line, || {
         let _central = row[1].lock();
-        hold_row(&row);
+        hold_row(&row, &Fork::outside());
     });
     dies("crossfoot: lock order: Central released but not held", || {
         // SAFETY: it is not, and that is seen before anything is released.
-        unsafe { let_go_row(&row) };
+        unsafe { let_go_row(&row, &Fork::outside(), false) };
     });
 }
 

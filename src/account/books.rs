@@ -7,7 +7,7 @@
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::cut::{Cut, Section};
+use super::cut::{CLOSED, Cut, Section};
 use super::entry::Entry;
 use super::kinds::{ClassEntry, FIELDS, TOTALS};
 use super::places::WriterPlaces;
@@ -16,7 +16,7 @@ use super::snapshot::{Answer, Snapshot, Totals};
 use super::tally::Tallies;
 use super::writer::{self, Scope};
 pub use super::writer::{COUNTS, Count};
-use crate::lock::{Guard, Mutex, Rank, Waits, hold_row, let_go_row, patience};
+use crate::lock::{Fork, Guard, Mutex, Rank, Waits, hold_row, let_go_row, patience};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 
@@ -153,6 +153,10 @@ impl<O: Os> Books<O> {
     /// Takes the books' lock; no allocating thread ever does. Waits at most 10 ms for another reader, and for
     /// nobody else.
     pub fn read(&self, os: &O, out: &mut Snapshot) -> Answer {
+        if self.reading.is_mine() {
+            // A signal handler interrupted the reader.
+            return self.stale(out);
+        }
         let arrival = self.cut.arrive();
         let Some(mut reading) = self.reading.lock_while(patience::<O>(READER_PATIENCE)) else { return self.stale(out) };
         if reading.last.is_some_and(|fresh| arrival.is_before(fresh)) && self.published.read(&mut out.sums).is_some() {
@@ -263,28 +267,42 @@ impl<O: Os> Books<O> {
         self.reading.waits()
     }
 
+    /// Whether the calling thread holds the books' lock.
+    pub fn is_held_by_this_thread(&self) -> bool {
+        self.reading.is_mine()
+    }
+
     /// Takes the books' lock for a fork, and keeps movements out that no lock protects. Waits for those under
-    /// way, at most a second.
-    pub fn hold_for_fork(&self, os: &O) {
-        hold_row([&self.reading]);
+    /// way, at most a second; not for those of writers that are `own`, the calling thread's.
+    pub fn hold_for_fork(&self, os: &O, fork: &Fork, own: impl Fn(&Writer) -> bool) {
+        hold_row([&self.reading], fork);
+        if !self.reading.is_mine() {
+            // The door is another thread's, for whom a fork inside the allocator does not wait.
+            return;
+        }
         // Where a thread was stopped in a movement, the child's accounts may be off by that; its snapshots are not.
-        let _ = self.cut.close(|| self.heavy_fence(os), patience::<O>(MOVER_PATIENCE));
+        let (mut within, heavy) = (patience::<O>(MOVER_PATIENCE), || self.heavy_fence(os));
+        let _ = self.cut.close_by(CLOSED + fork.level(), own, heavy, || fork.waits::<O>() && within());
     }
 
     /// Releases what [`Books::hold_for_fork`] took; in the child, the fence is registered anew.
     ///
     /// # Safety
     /// This thread, or in the child the one that forked, holds the lock by that call.
-    pub unsafe fn release_after_fork(&self, os: &O, child: bool) {
+    pub unsafe fn release_after_fork(&self, os: &O, fork: &Fork, own: impl Fn(&Writer) -> bool, child: bool) {
         if child {
             if self.cut.is_asymmetric() {
                 self.register_fence(os);
             }
-            self.cut.abandon_others();
+            self.cut.abandon_others(own);
+            if !self.reading.is_mine() {
+                // The reader is not there any more.
+                self.cut.open();
+            }
         }
-        self.cut.open();
+        self.cut.open_by(CLOSED + fork.level());
         // SAFETY: the caller's promise.
-        unsafe { let_go_row([&self.reading]) };
+        unsafe { let_go_row([&self.reading], fork, child) };
     }
 }
 

@@ -16,8 +16,9 @@ use crate::sync::{AtomicPtr, AtomicUsize, Ordering, compiler_fence, constant, fe
 
 /// Everybody may move.
 const OPEN: usize = 0;
-/// Lock-free movements are kept out: a reader compares the accounts with the books, or a fork copies both.
-const CLOSED: usize = 1;
+/// Lock-free movements are kept out by a reader, who compares the accounts with the books. Above that: by a fork that
+/// copies both, each by its own number.
+pub const CLOSED: usize = 1;
 /// In the generation's word: both fences are real. The bit is one that no label has, so that a label of a refill is never
 /// that word, and the comparison that a refill needs anyway finds out.
 const SYMMETRIC: usize = 1;
@@ -215,10 +216,28 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
     ///
     /// One caller at a time.
     #[must_use]
-    pub fn close(&self, heavy: impl FnOnce() -> bool, mut patience: impl FnMut() -> bool) -> bool {
-        self.door.store(CLOSED, Ordering::Relaxed);
+    pub fn close(&self, heavy: impl FnOnce() -> bool, patience: impl FnMut() -> bool) -> bool {
+        self.close_by(CLOSED, |_| false, heavy, patience)
+    }
+
+    /// As [`Cut::close`], for whoever `door` stands for, unless it is closed. Does not wait for writers that are `own`:
+    /// the caller's thread is in the middle of their movements.
+    #[must_use]
+    pub fn close_by(
+        &self,
+        door: usize,
+        own: impl Fn(&Writer<T, F, C>) -> bool,
+        heavy: impl FnOnce() -> bool,
+        mut patience: impl FnMut() -> bool,
+    ) -> bool {
+        if self.door.load(Ordering::Relaxed) == OPEN {
+            self.door.store(door, Ordering::Relaxed);
+        }
         let mut all = heavy();
         self.each_writer(|writer| {
+            if own(writer) {
+                return;
+            }
             let seen = writer.sequence();
             while !seen.is_multiple_of(2) && writer.sequence() == seen {
                 if !patience() {
@@ -243,9 +262,21 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         self.door.store(OPEN, Ordering::Release);
     }
 
-    /// In the child of a fork: takes back what threads were writing that are not there any more.
-    pub fn abandon_others(&self) {
-        self.each_writer(Writer::abandon);
+    /// Opens the door if it was closed by whoever `door` stands for.
+    pub fn open_by(&self, door: usize) {
+        if self.door.load(Ordering::Relaxed) == door {
+            self.open();
+        }
+    }
+
+    /// In the child of a fork: takes back what threads were writing that are not there any more. A writer that is `own`
+    /// goes on.
+    pub fn abandon_others(&self, own: impl Fn(&Writer<T, F, C>) -> bool) {
+        self.each_writer(|writer| {
+            if !own(writer) {
+                writer.abandon();
+            }
+        });
     }
 }
 

@@ -283,6 +283,18 @@ weak!(
     /// Where the libc's `fflush` lies, or null without one.
     fflush, "fflush");
 weak!(
+    /// Where glibc's `__libc_single_threaded` lies, or null without it.
+    libc_single_threaded, "__libc_single_threaded");
+weak!(
+    /// Where glibc's `_IO_list_lock` lies, or null without it.
+    io_list_lock, "_IO_list_lock");
+weak!(
+    /// Where glibc's `_IO_list_unlock` lies, or null without it.
+    io_list_unlock, "_IO_list_unlock");
+weak!(
+    /// Where glibc's `_IO_list_resetlock` lies, or null without it.
+    io_list_resetlock, "_IO_list_resetlock");
+weak!(
     /// Where the libc's `fwrite` lies, or null without one.
     fwrite, "fwrite");
 weak!(

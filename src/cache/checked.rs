@@ -20,15 +20,17 @@ use crate::system_stack;
 use crate::units::Addr;
 
 /// Until it is dropped, its cache's thread is inside the allocator.
-pub struct Inside<'a>(Option<&'a AtomicBool>);
+pub struct Inside<'a> {
+    inside: &'a AtomicBool,
+    /// Whether the thread was inside before.
+    was: bool,
+}
 
 impl Drop for Inside<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        if let Some(inside) = self.0 {
-            compiler_fence(Ordering::SeqCst);
-            inside.store(false, Ordering::Relaxed);
-        }
+        compiler_fence(Ordering::SeqCst);
+        self.inside.store(self.was, Ordering::Relaxed);
     }
 }
 
@@ -50,31 +52,46 @@ impl Cache {
     /// are validated, ends the process with a line that begins with what `function` gives.
     #[inline]
     pub fn enter(&self, function: impl FnOnce() -> (&'static str, usize)) -> Inside<'_> {
-        if !self.checked.get() {
-            return Inside(None);
-        }
+        let inside = self.mark_inside();
         // A handler of the signal that ends the process may be here: it was told.
-        if self.inside.load(Ordering::Relaxed) && !local::is_dying() {
+        if inside.was && self.checked.get() && !local::is_dying() {
             tell_reentered(function());
         }
+        inside
+    }
+
+    /// Says that this thread is inside the allocator, for what a signal handler does that may interrupt it: a fork, and
+    /// the end of the process. A load and two stores, to a line that slow paths touch anyway.
+    #[inline(always)]
+    pub(super) fn mark_inside(&self) -> Inside<'_> {
+        let was = self.inside.load(Ordering::Relaxed);
         self.inside.store(true, Ordering::Relaxed);
         // A handler on this thread finds it set from here on: the compiler may not leave the store out.
         compiler_fence(Ordering::SeqCst);
-        Inside(Some(&self.inside))
+        Inside { inside: &self.inside, was }
     }
 
     /// As [`Cache::enter`], for what may not be called on a system stack either.
     #[inline]
     pub fn enter_to_change(&self, function: impl FnOnce() -> (&'static str, usize)) -> Inside<'_> {
         if !self.checked.get() {
-            return Inside(None);
+            return self.mark_inside();
         }
         let (function, argument) = function();
         system_stack::refuse_always(function, argument);
         self.enter(|| (function, argument))
     }
 
-    /// Whether the owner is inside the allocator, as far as that is kept.
+    /// As [`Cache::mark_inside`], until it is said that the thread is not inside any more: for slow paths that are taken
+    /// often and do nothing afterwards. Two stores.
+    #[inline(always)]
+    pub(super) fn set_inside(&self, inside: bool) {
+        compiler_fence(Ordering::SeqCst);
+        self.inside.store(inside, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Whether the owner is inside the allocator, as far as that is kept: not in the fast paths.
     pub fn is_inside(&self) -> bool {
         self.inside.load(Ordering::Relaxed)
     }

@@ -47,9 +47,11 @@ impl Cache {
     pub fn freed_last<O: Os>(&self, central: &Central<O>, span: &Span) {
         // The slot's objects come from the current one, so it stays, empty or not.
         if span.place.get() == Place::Partial {
+            self.set_inside(true);
             self.classes[span.class().index()].partial.remove(span);
             self.place_partial(central, span);
             self.look_sometimes(central);
+            self.set_inside(false);
         }
     }
 
@@ -59,11 +61,13 @@ impl Cache {
     /// As for [`Cache::push`].
     pub unsafe fn free_into_full<O: Os>(&self, central: &Central<O>, span: &Span, object: *mut Object) {
         debug_assert!(span.place.get() == Place::Full && span.free.get().is_null());
+        self.set_inside(true);
         self.classes[span.class().index()].full.remove(span);
         span.mark_full(false);
         // SAFETY: the caller's promise. The list is empty, so the object is not its first.
         unsafe { Cache::push(span, object) };
         self.place_partial(central, span);
+        self.set_inside(false);
     }
 
     /// Takes a span over that no cache owns, one of whose objects this cache is about to free: its objects are those of
@@ -75,6 +79,7 @@ impl Cache {
         if state.partial.len() >= ADOPT_BELOW || state.current.get().is_null() || self.gathers(span) {
             return false;
         }
+        let _inside = self.mark_inside();
         if !central.adopt(span, self.as_owner(), self.span_token()) {
             return false;
         }

@@ -55,7 +55,7 @@ pub struct Cache {
     token: Cell<usize>,
     /// Whether every free is validated. Owner only; fixed while the cache owns a span.
     pub(super) checked: Cell<bool>,
-    /// Whether the owner is inside the allocator. Kept where frees are validated. Owner only.
+    /// Whether the owner is inside the allocator, in a slow path. Owner only.
     pub(super) inside: AtomicBool,
     /// How often the end of the owning thread was put off. Owner only.
     pub exit_rounds: Cell<usize>,

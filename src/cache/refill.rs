@@ -33,14 +33,17 @@ impl Cache {
     #[cold]
     #[inline(never)]
     pub fn refill<O: Os>(&self, central: &Central<O>, class: Class) -> *mut u8 {
-        if self.is_time_to_settle() {
-            // Always, for such a cache: so that others need not ask.
-            if self.is_checked() {
-                return self.refill_checked(central, class);
-            }
+        let is_time = self.is_time_to_settle();
+        // Always, for a cache whose frees are validated: so that others need not ask.
+        if is_time && self.is_checked() {
+            return self.refill_checked(central, class);
+        }
+        self.set_inside(true);
+        if is_time {
             self.settle(central);
         }
         self.slots[class.index()].head.set(self.gather(central, class).first);
+        self.set_inside(false);
         self.pop(class)
     }
 

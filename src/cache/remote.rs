@@ -211,6 +211,7 @@ impl Cache {
     #[cold]
     #[inline(never)]
     pub fn send_gathered_of<O: Os>(&self, central: &Central<O>, span: &Span) {
+        let _inside = self.mark_inside();
         self.send(central, parcel_of(span));
     }
 

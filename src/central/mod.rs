@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::account::Count;
 use crate::heap::{Client, Heap, Use};
-use crate::lock::{Apart, Mutex, Rank, Waits, hold_row, let_go_row};
+use crate::lock::{Apart, Fork, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 use crate::span::{Batch, Changed, Object, Place, Span, SpanList};
@@ -190,21 +190,26 @@ impl<O: Os> Central<O> {
     }
 
     /// Takes the locks of all classes and the heap's for a fork; `between` takes those that come between.
-    pub fn hold_for_fork(&self, between: impl FnOnce()) {
-        hold_row(self.locks());
+    pub fn hold_for_fork(&self, fork: &Fork, between: impl FnOnce()) {
+        hold_row(self.locks(), fork);
         between();
-        self.heap.hold_for_fork();
+        self.heap.hold_for_fork(fork);
+    }
+
+    /// Whether the calling thread holds a lock of a class, or one from there down.
+    pub fn is_held_by_this_thread(&self) -> bool {
+        self.locks().any(Mutex::is_mine) || self.heap.is_held_by_this_thread()
     }
 
     /// Releases what [`Central::hold_for_fork`] took.
     ///
     /// # Safety
     /// This thread, or in the child the one that forked, holds the locks by that call.
-    pub unsafe fn release_after_fork(&self) {
+    pub unsafe fn release_after_fork(&self, fork: &Fork, child: bool) {
         // SAFETY: the caller's promise.
         unsafe {
-            self.heap.release_after_fork();
-            let_go_row(self.locks());
+            self.heap.release_after_fork(fork, child);
+            let_go_row(self.locks(), fork, child);
         }
     }
 

@@ -6,6 +6,7 @@ use super::{KERNEL, stack};
 use crate::audit::{Audit, Line, Range, Request, audit as audit_of};
 use crate::cache::Cache;
 use crate::local;
+use crate::lock::stand_back;
 use crate::metrics::OsFigures;
 use crate::os::{Linux, Os, OsError, Platform, Process};
 
@@ -44,6 +45,7 @@ impl Request for Own {
 /// It takes time in proportion to the heap: `docs/decisions/0018-audit.md` has figures. Any thread may call it, but no signal handler.
 /// Allocates nothing, and runs on the system stack.
 pub fn audit() -> Result<Audit, OsError> {
+    stand_back::<Linux>();
     stack::on_system_stack(|| {
         // SAFETY: it is null or this thread's cache.
         let cache = unsafe { local::cache::<Cache>().as_ref() };

@@ -5,12 +5,13 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use super::settings::{self, OPTIONS};
-use super::{KERNEL, adopt, exit_report, on_system_stack};
+use super::{KERNEL, adopt, exit_report, inside, on_system_stack};
 use crate::account;
 use crate::arch;
 use crate::cache::Cache;
 use crate::ledger::layout::CHECK_TOLD;
 use crate::local;
+use crate::lock::stand_back;
 use crate::mem_stats::Balance;
 use crate::metrics::Verdict;
 use crate::options::{Options, Report};
@@ -23,12 +24,14 @@ const UNBALANCED: i32 = 70;
 /// Checks every identity of the process's books. `None` before the first allocation. What it returns takes 12 KiB of the
 /// caller's stack, and once more where it is handed on: [`crossfoot_with`] needs none of it.
 pub fn crossfoot() -> Option<Balance> {
+    stand_back::<Linux>();
     super::exchange();
     on_system_stack(balance)
 }
 
 /// As [`crossfoot`], and hands what it found to `f`, which runs on the system stack: see [`on_system_stack`].
 pub fn crossfoot_with<R>(f: impl FnOnce(Option<&Balance>) -> R) -> R {
+    stand_back::<Linux>();
     super::exchange();
     on_system_stack(|| f(balance().as_ref()))
 }
@@ -154,7 +157,7 @@ pub fn at_exit_of_any() {
 fn at_exit_wanted() {
     super::life::begin();
     settings::read_options();
-    if OPTIONS.get().is_some_and(wants_exit) && !KERNEL.is_ready() {
+    if OPTIONS.get().is_some_and(wants_exit) && !KERNEL.is_ready() && !inside::this_thread() {
         let _ = adopt();
     }
     at_exit();
@@ -257,7 +260,18 @@ fn exit_with(options: &Options, pid: i32) {
     }
     // The program exits on whatever stack. What it does when its streams are written out it does on that one.
     let is_right = |balance: &Balance| is_reported_and_right(options, balance, pid);
-    if !crossfoot_with(|balance| balance.map_or_else(|| unchecked(options, "no allocation succeeded"), is_right)) {
+    let judge =
+        |balance: Option<&Balance>| balance.map_or_else(|| unchecked(options, "no allocation succeeded"), is_right);
+    let right = if inside::is_interrupted() {
+        // Nothing is waited for, the libc's streams neither: what fails is told, and the status is the program's.
+        inside::crossfoot_with(judge);
+        true
+    } else if !options.check && Linux::blocks_signals() {
+        inside::crossfoot_without_objects(judge)
+    } else {
+        crossfoot_with(judge)
+    };
+    if !right {
         flush_libc();
         Linux::exit(UNBALANCED);
     }
@@ -273,7 +287,7 @@ fn is_reported_and_right(options: &Options, balance: &Balance, pid: i32) -> bool
 fn is_right(options: &Options, balance: &Balance, why: &str) -> bool {
     KERNEL.ledger().note_ending(&Linux, CHECK_TOLD);
     if balance.failures.is_empty() && !balance.complete {
-        return unchecked(options, why);
+        return unchecked(options, if balance.interrupted { Verdict::INTERRUPTED } else { why });
     }
     if !options.check || balance.failures.is_empty() {
         return true;

@@ -6,11 +6,12 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::settings::{OPTIONS, read_options};
 use super::stack::lend;
-use super::{KERNEL, exit};
+use super::{KERNEL, exit, inside, streams};
 use crate::arch;
 use crate::cache::Cache;
 use crate::isolated;
 use crate::local::{self, Busy};
+use crate::lock::{self, Fork};
 use crate::os::{Linux, OsError};
 use crate::report;
 use crate::system_stack;
@@ -133,20 +134,28 @@ unsafe extern "C" fn before_fork() {
         // The handler that runs now forks; this thread may hold a lock since it found misuse.
         return;
     }
-    isolated::before_fork();
-    KERNEL.before_fork();
-    local::set_forking(true);
+    let inside = inside::this_thread();
+    if streams::are_shared() {
+        streams::lock();
+    }
+    if local::begin_fork(inside).is_none() {
+        report::fatal(format_args!("crossfoot: fork: called by a signal handler inside a fork, again and again"));
+    }
+    let fork = this_fork();
+    lock::set_pending(true);
+    isolated::before_fork(&fork);
+    KERNEL.before_fork(&fork, own_cache());
+    lock::set_pending(false);
 }
 
 unsafe extern "C" fn after_fork_in_parent() {
     if local::is_dying() {
         return;
     }
-    local::set_forking(false);
     // SAFETY: the libc calls this after `before_fork`, on the same thread.
-    unsafe {
-        KERNEL.after_fork(false);
-        isolated::after_fork();
+    unsafe { after_fork(false) };
+    if streams::are_shared() {
+        streams::unlock();
     }
 }
 
@@ -154,17 +163,39 @@ unsafe extern "C" fn after_fork_in_child() {
     if local::is_dying() {
         return;
     }
-    local::set_forking(false);
+    lock::none_pending();
     // SAFETY: the libc calls this in the child, on the only thread, after `before_fork`.
-    unsafe {
-        KERNEL.after_fork(true);
-        isolated::after_fork();
+    unsafe { after_fork(true) };
+    if streams::are_shared() {
+        streams::reset();
     }
     OPTIONS.after_fork();
     if let Some(options) = OPTIONS.get() {
         exit::set_home(options);
     }
     Linux::forget_kept();
+}
+
+/// # Safety
+/// [`before_fork`] ran on this thread, or in the child on the one that forked.
+unsafe fn after_fork(child: bool) {
+    let fork = this_fork();
+    // SAFETY: the caller's promise.
+    unsafe {
+        KERNEL.after_fork(&fork, own_cache(), child);
+        isolated::after_fork(&fork, child);
+    }
+    local::end_fork();
+}
+
+/// The last of this thread's forks that are under way.
+fn this_fork() -> Fork {
+    Fork::new(local::forks(), local::forks_inside(), streams::is_single_threaded())
+}
+
+fn own_cache() -> Option<&'static Cache> {
+    // SAFETY: it is null or this thread's cache, which is never unmapped.
+    unsafe { local::cache::<Cache>().as_ref() }
 }
 
 /// Asks the libc to tell when this thread ends, where there is one.

@@ -4,6 +4,7 @@ use super::{KERNEL, allocate, free, stack};
 use crate::account::Answer;
 use crate::cache::Cache;
 use crate::local;
+use crate::lock::stand_back;
 use crate::metrics::{Aggregates, Memory, Metric, Reading, Sample, TABLE};
 use crate::os::Linux;
 
@@ -36,6 +37,7 @@ pub fn with_reading<R>(wanted: Aggregates, f: impl FnOnce(&Reading) -> R) -> Opt
 
 /// Takes the lock on the caller's stack, where it may wait, and does the rest on the system stack.
 fn with_metrics<R>(f: impl FnOnce(&mut crate::boot::Metrics<'_, Linux>) -> R) -> Option<R> {
+    stand_back::<Linux>();
     super::exchange();
     // SAFETY: it is null or this thread's cache.
     let cache = unsafe { local::cache::<Cache>().as_ref() };

@@ -16,6 +16,7 @@ mod audit;
 mod exit;
 mod exit_report;
 mod heaps;
+pub mod inside;
 mod life;
 pub mod metrics;
 mod pin;
@@ -23,6 +24,7 @@ mod read;
 mod rust;
 mod settings;
 pub mod stack;
+mod streams;
 mod trim;
 
 use core::ffi::{c_int, c_void};

@@ -4,7 +4,9 @@ use super::{KERNEL, on_system_stack};
 use crate::account::{Answer, Snapshot, Totals};
 use crate::cache::Cache;
 use crate::local;
+use crate::lock::stand_back;
 use crate::mem_stats::MemStats;
+use crate::os::Linux;
 
 /// Takes in what other threads freed for the calling one, and sends what it freed for them, so that a reading that follows
 /// shows what is live. Nothing where the thread is inside the allocator: then this is a signal handler.
@@ -25,11 +27,13 @@ pub fn exchange() {
 /// Any thread may call it at any time, but not a signal handler. Allocates nothing, and waits for no thread that
 /// allocates; for another reader at most 10 ms, and then answers with the last complete snapshot, as stale.
 pub fn read(out: &mut Snapshot) -> Option<Answer> {
+    stand_back::<Linux>();
     on_system_stack(|| KERNEL.snapshot(out))
 }
 
 /// As [`read`], but the calling thread's frees are counted first, and what others freed for it is taken in.
 pub fn read_posted(out: &mut Snapshot) -> Option<Answer> {
+    stand_back::<Linux>();
     exchange();
     on_system_stack(|| {
         // SAFETY: it is null or this thread's cache.
@@ -43,6 +47,7 @@ pub fn read_posted(out: &mut Snapshot) -> Option<Answer> {
 
 /// As [`read`], but the totals only: for those who read often.
 pub fn read_totals(out: &mut Totals) -> Option<Answer> {
+    stand_back::<Linux>();
     on_system_stack(|| KERNEL.totals(out))
 }
 
@@ -59,6 +64,7 @@ pub fn last(out: &mut Snapshot) -> Option<Answer> {
 /// Otherwise as [`read`], but the calling thread's frees are counted first, and what others freed for it is taken in. With `double_check:on` it takes
 /// the locks of a crossfoot, may wait a second for a movement, and prints what fails.
 pub fn mem_stats(out: &mut MemStats) -> Option<Answer> {
+    stand_back::<Linux>();
     exchange();
     on_system_stack(|| {
         // SAFETY: it is null or this thread's cache.

@@ -5,6 +5,7 @@ use core::fmt;
 use super::{KERNEL, cache, central, life};
 use crate::cache::Cache;
 use crate::local::{self, Busy};
+use crate::lock::stand_back;
 use crate::os::{Linux, Os, OsError};
 use crate::span::Kind;
 use crate::stack_pool;
@@ -40,6 +41,7 @@ unsafe impl Sync for Stack {}
 pub fn take(size: usize) -> Result<Stack, OsError> {
     system_stack::refuse("stack::take", 0);
     let cache = cache().ok_or(OsError::OutOfMemory)?;
+    stand_back::<Linux>();
     let _inside = cache.enter_to_change(|| ("stack::take", 0));
     let stack = KERNEL.stacks().take(central().heap(), cache.writer(), size, None)?;
     Ok(Stack { stack })
@@ -65,6 +67,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         system_stack::refuse("stack", self.base().addr());
+        stand_back::<Linux>();
         // SAFETY: it is null or this thread's cache.
         match unsafe { local::cache::<Cache>().as_ref() } {
             Some(cache) => {
@@ -106,6 +109,10 @@ pub fn on_system_stack<R>(f: impl FnOnce() -> R) -> R {
 
 /// The stack for whoever calls `system_stack::run`.
 pub(super) fn lend() -> Option<Lent> {
+    // What the handler interrupted may be in the middle of everything that a stack is taken from.
+    if local::is_exiting() {
+        return of_nobody();
+    }
     // Such a thread may hold every lock.
     if local::is_forking() || local::is_dying() {
         return None;

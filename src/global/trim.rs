@@ -2,6 +2,8 @@
 
 use super::{KERNEL, cache, central};
 use crate::account::Account;
+use crate::lock::stand_back;
+use crate::os::Linux;
 use crate::units::{PAGE_SIZE, Pages};
 
 /// Gives all free pages back to the system, as C's `malloc_trim(0)`. Returns whether any went back: see
@@ -18,6 +20,7 @@ pub fn release_free() -> bool {
 /// the system is called without it.
 pub fn release_free_above(keep: usize) -> bool {
     let Some(cache) = cache() else { return false };
+    stand_back::<Linux>();
     let was_inside = cache.is_inside();
     let _inside = cache.enter(|| ("malloc_trim", 0));
     let heap = central().heap();

@@ -27,7 +27,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::account::{Account, AccountPlaces, Books, ClassEntry, Entry, Moved, Total, Writer, WriterPlaces};
 use crate::config::SUMMARY_LEVELS;
-use crate::lock::{Apart, Mutex, Rank, hold_row, let_go_row};
+use crate::lock::{Apart, Fork, Mutex, Rank, hold_row, let_go_row};
 use crate::meta::{Charge, Fixed};
 use crate::os::{Os, OsError, Window};
 use crate::page::{PageAlloc, PagePlaces};
@@ -190,18 +190,23 @@ impl<O: Os> Heap<O> {
         (self.books.places(Client::MOVED), self.state.turns_place())
     }
 
+    /// Whether the calling thread holds the heap's lock or that of the books.
+    pub fn is_held_by_this_thread(&self) -> bool {
+        self.state.is_mine() || self.books.is_held_by_this_thread()
+    }
+
     /// Takes the heap's lock for a fork.
-    pub fn hold_for_fork(&self) {
-        hold_row([&*self.state]);
+    pub fn hold_for_fork(&self, fork: &Fork) {
+        hold_row([&*self.state], fork);
     }
 
     /// Releases what [`Heap::hold_for_fork`] took.
     ///
     /// # Safety
     /// This thread, or in the child the one that forked, holds the lock by that call.
-    pub unsafe fn release_after_fork(&self) {
+    pub unsafe fn release_after_fork(&self, fork: &Fork, child: bool) {
         // SAFETY: the caller's promise.
-        unsafe { let_go_row([&*self.state]) };
+        unsafe { let_go_row([&*self.state], fork, child) };
     }
 
     /// Reserves what the heap needs before its first page. Called by `boot`, until it succeeds once.

@@ -5,7 +5,8 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::Inner;
 use crate::boot::Kernel;
-use crate::lock::{Mutex, Rank, hold_row, let_go_row};
+use crate::local;
+use crate::lock::{Fork, Mutex, Rank, hold_row, let_go_row};
 use crate::os::{Enclosure, Linux};
 
 /// Every live heap. The links are protected by the lock; they are atomics because a fork holds that without a guard.
@@ -88,19 +89,24 @@ pub fn list_on_ledger(home: &'static Kernel<Linux>) {
 
 /// Before a fork: takes the list's lock and that of every heap. Whoever is inside a heap's kernel has its lock, so
 /// behind them all is whole and every other lock is free.
-pub fn before_fork() {
-    hold_row([&HEAPS.lock]);
-    hold_row(each().map(|heap| &heap.owned));
+pub fn before_fork(fork: &Fork) {
+    hold_row([&HEAPS.lock], fork);
+    hold_row(each().map(|heap| &heap.owned), fork);
+}
+
+/// Whether the calling thread holds the list's lock or a heap's.
+pub fn is_held_by_this_thread() -> bool {
+    HEAPS.lock.is_mine() || local::is_in_heap()
 }
 
 /// After a fork, in the parent and in the child.
 ///
 /// # Safety
 /// This thread, or in the child the one that forked, called [`before_fork`] and nothing since.
-pub unsafe fn after_fork() {
+pub unsafe fn after_fork(fork: &Fork, child: bool) {
     // SAFETY: the caller's promise; the list did not change, because its lock was held.
     unsafe {
-        let_go_row(each().map(|heap| &heap.owned));
-        let_go_row([&HEAPS.lock]);
+        let_go_row(each().map(|heap| &heap.owned), fork, child);
+        let_go_row([&HEAPS.lock], fork, child);
     }
 }

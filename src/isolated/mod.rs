@@ -6,7 +6,7 @@
 //!
 //! One lock for each heap, [`Rank::Isolated`], is taken by every call, so any thread may call. It comes before all
 //! locks of the kernel behind it, which are therefore always free when it is; a fork takes it alone. A signal handler that
-//! interrupts a call would wait for it for ever, with `check:on` too. The list of heaps
+//! interrupts a call is told by a line, with `check:on` or without. The list of heaps
 //! has a lock of its own, [`Rank::Heaps`]. Nothing here allocates from the process, but for the system stacks on which
 //! [`Heap::crossfoot`] and [`Heap::mem_stats`] run. The rest needs little stack.
 //!
@@ -24,7 +24,8 @@ use crate::boot::Kernel;
 use crate::cache::Cache;
 use crate::central::Central;
 use crate::ledger::What;
-use crate::lock::{Mutex, Rank};
+use crate::local::InHeap;
+use crate::lock::{Mutex, Rank, stand_back};
 use crate::mem_stats::{Balance, MemStats};
 use crate::os::{Enclosure, Extent, Linux, OsError};
 use crate::page::CHUNK_BYTES;
@@ -32,7 +33,7 @@ use crate::system_stack;
 use crate::units::{Addr, GIB, MIB, align_down, checked_align_up};
 
 use list::Links;
-pub use list::{after_fork, before_fork, list_on_ledger};
+pub use list::{after_fork, before_fork, is_held_by_this_thread, list_on_ledger};
 
 /// How much the pages of objects may take, if nobody says: a thousand heaps fit into half of an address space.
 const WINDOW: usize = 64 * GIB;
@@ -108,6 +109,7 @@ impl Heap {
     /// as the address space has room for, up to 64 GiB. As much is checked as of the process's own, `like`. `global` makes the
     /// process ready for it.
     pub(crate) fn make(limit: Option<usize>, like: &'static Kernel<Linux>) -> Result<Heap, OsError> {
+        stand_back::<Enclosure>();
         let extent = match limit {
             Some(limit) => {
                 let window = checked_align_up(limit.max(1), CHUNK_BYTES).ok_or(OsError::OutOfMemory)?;
@@ -181,7 +183,9 @@ impl Heap {
     /// Runs `f` with the heap's kernel and its cache, under its lock.
     #[inline]
     fn with<R>(&self, f: impl FnOnce(&Kernel<Enclosure>, &Cache) -> R) -> R {
+        stand_back::<Enclosure>();
         let inner = self.inner();
+        let _in_heap = InHeap::begin();
         let owned = inner.owned.lock();
         // SAFETY: set when the heap was made, and ours under the lock.
         f(&inner.kernel, unsafe { &*owned.0 })
@@ -295,6 +299,7 @@ impl Heap {
 
 impl Drop for Heap {
     fn drop(&mut self) {
+        stand_back::<Enclosure>();
         let inner = self.inner();
         let extent = inner.kernel.os().extent();
         // SAFETY: it was added when it was made.

@@ -23,7 +23,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use crate::arch;
-use crate::lock::{Mutex, Rank, Waits, hold_row, let_go_row};
+use crate::lock::{Fork, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::options::StatsPage;
 use crate::os::Os;
 use crate::units::Addr;
@@ -332,41 +332,47 @@ impl<O: Os> Ledger<O> {
         (self.pace.waits(), self.list.waits())
     }
 
+    /// Whether the calling thread holds one of the locks.
+    pub fn is_held_by_this_thread(&self) -> bool {
+        self.pace.is_mine() || self.list.is_mine()
+    }
+
     /// Takes the lock of readings for a fork.
-    pub fn hold_readings(&self) {
-        hold_row([&self.pace]);
+    pub fn hold_readings(&self, fork: &Fork) {
+        hold_row([&self.pace], fork);
     }
 
     /// Takes the lock of the list for a fork.
-    pub fn hold_list(&self) {
-        hold_row([&self.list]);
+    pub fn hold_list(&self, fork: &Fork) {
+        hold_row([&self.list], fork);
     }
 
     /// Releases what [`Ledger::hold_list`] took. In the child, a page of its own takes the inherited one's place.
     ///
     /// # Safety
-    /// This thread, or in the child the one that forked, holds both locks.
-    pub unsafe fn release_list(&self, os: &O, child: bool) {
+    /// This thread, or in the child the one that forked, holds both locks for this fork, but for what it held before.
+    pub unsafe fn release_list(&self, os: &O, fork: &Fork, child: bool) {
         if let Some(old) = self.page().filter(|_| child) {
             let was = self.carrier.of(old);
             // First, because the table of descriptors may be full.
             os.close_share(&was);
             let new = self.renew(os, old).map_or(null_mut(), |new| core::ptr::from_ref(new).cast_mut());
             self.page.store(new, Ordering::Release);
-            // SAFETY: nobody has the old page: both locks are held, and there is one thread.
-            unsafe { os.end_share(&was, sizes(os)) };
+            // SAFETY: both locks are held, and there is one thread. Where that is inside the allocator it may have the
+            // old page in its hands, so memory of its own stays there.
+            unsafe { if fork.is_inside() { os.replace_share(&was, sizes(os)) } else { os.end_share(&was, sizes(os)) } }
         }
         // SAFETY: the caller's promise.
-        unsafe { let_go_row([&self.list]) };
+        unsafe { let_go_row([&self.list], fork, child) };
     }
 
     /// Releases what [`Ledger::hold_readings`] took.
     ///
     /// # Safety
-    /// This thread, or in the child the one that forked, holds the lock by that call.
-    pub unsafe fn release_readings(&self) {
+    /// This thread, or in the child the one that forked, holds the lock by that call, but for what it held before.
+    pub unsafe fn release_readings(&self, fork: &Fork, child: bool) {
         // SAFETY: the caller's promise.
-        unsafe { let_go_row([&self.pace]) };
+        unsafe { let_go_row([&self.pace], fork, child) };
     }
 }
 

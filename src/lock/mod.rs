@@ -3,7 +3,8 @@
 //!
 //! Every room above that shares something between threads calls it: [`Mutex`] where a value needs a
 //! lock, [`acquire_rank`] where a critical section needs a place in the order, [`held`] to say what a
-//! function relies on, [`hold_row`] before a fork.
+//! function relies on, [`hold_row`] before a fork, [`stand_back`] before it takes a lock that it can take again and
+//! again.
 //!
 //! It allocates nothing and makes no system call but the yield and the clock of a thread that waits.
 //! It needs little stack: a few words, about a kibibyte where a checked build dies.
@@ -14,6 +15,7 @@
 
 mod apart;
 mod draw;
+mod fork;
 #[cfg(debug_assertions)]
 pub mod held;
 #[cfg(not(debug_assertions))]
@@ -28,6 +30,7 @@ mod violation;
 
 pub use apart::Apart;
 pub use draw::{dot, mermaid, reasons, table};
+pub use fork::{Fork, has_abandoned, none_pending, set_pending, stand_back};
 pub use mutex::{Guard, Mutex, RankGuard, Waits, acquire_rank};
 pub use patience::patience;
 pub use rank::{COUNT, EVALUATED, Edge, ORDER, Order, Rank, Ranks};

@@ -1,5 +1,9 @@
 //! The mutex with a rank: a short spin, then a yield, and two counters of waiting.
+//!
+//! Its word names the thread that holds it, so that a fork, the end of the process and a thread about to wait can tell
+//! their own locks from those of others. That costs no store: the word is written either way.
 
+use super::fork::{ABANDONED, Fork, note_abandoned};
 use super::held::{self, Known, Token};
 use super::patience::patience;
 use super::rank::Rank;
@@ -7,16 +11,18 @@ use crate::local;
 use crate::os::Platform;
 use crate::report;
 use crate::units::Addr;
+use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU64, Ordering, fence};
-use spin::mutex::{SpinMutex, SpinMutexGuard};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
 /// How often a waiting thread looks at the lock between two yields.
 const LOOKS: u32 = 7;
 /// The most pauses between two looks. With [`LOOKS`], a round of spinning is 95 pauses: 2.3 µs on an
 /// EPYC, where a yield that finds nobody else to run costs 0.5 µs.
 const MOST_PAUSES: u32 = 32;
+/// The word of a lock that nobody holds.
+const FREE: usize = 0;
 
 /// How threads waited for a lock, or for several.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -31,6 +37,7 @@ pub struct Waits {
 /// A lock with a place in the order, and the value that it protects.
 ///
 /// `P` says how a thread that waits yields, and what time it is.
+#[repr(C)]
 pub struct Mutex<P: Platform, T> {
     /// Both counters are changed by the holder of the lock only, so they need no locked
     /// instruction; anybody may read them.
@@ -40,38 +47,30 @@ pub struct Mutex<P: Platform, T> {
     /// that the lock protects can have changed. Written by the holder only.
     turns: AtomicU64,
     rank: Known,
-    inner: SpinMutex<T>,
+    /// [`FREE`], the thread id of the holder, with the mark of a fork where one holds it, or [`ABANDONED`].
+    holder: AtomicUsize,
+    value: UnsafeCell<T>,
     platform: PhantomData<fn() -> P>,
 }
+
+// SAFETY: the value is reached by the holder of the lock only, one thread at a time.
+unsafe impl<P: Platform, T: Send> Sync for Mutex<P, T> {}
 
 /// The right to use what a [`Mutex`] protects, until it is dropped. It cannot leave the thread.
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct Guard<'a, P: Platform, T> {
-    // Fields are dropped in this order: both notes are struck out while the lock is still held.
+    // Fields are dropped in this order: the note is struck out while the lock is still held.
     _token: Token,
-    _turn: Turn<'a>,
-    inner: SpinMutexGuard<'a, T>,
-    platform: PhantomData<fn() -> P>,
+    inner: Held<'a, P, T>,
 }
 
-/// Makes a lock's `turns` odd until it is dropped.
-struct Turn<'a>(&'a AtomicU64);
+/// The lock itself, without a note to the checker.
+struct Held<'a, P: Platform, T>(&'a Mutex<P, T>);
 
-impl<'a> Turn<'a> {
-    #[inline]
-    fn begin(turns: &'a AtomicU64) -> Turn<'a> {
-        add(turns, 1);
-        // Release: a reader that sees a change made under the lock sees the odd value.
-        fence(Ordering::Release);
-        Turn(turns)
-    }
-}
-
-impl Drop for Turn<'_> {
-    #[inline]
+impl<P: Platform, T> Drop for Held<'_, P, T> {
+    #[inline(always)]
     fn drop(&mut self) {
-        // Release: a reader that sees the even value sees every change made under the lock.
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+        self.0.let_go();
     }
 }
 
@@ -83,7 +82,8 @@ impl<P: Platform, T> Mutex<P, T> {
             waited_nanos: AtomicU64::new(0),
             turns: AtomicU64::new(0),
             rank: held::known(rank),
-            inner: SpinMutex::new(value),
+            holder: AtomicUsize::new(FREE),
+            value: UnsafeCell::new(value),
             platform: PhantomData,
         }
     }
@@ -92,7 +92,7 @@ impl<P: Platform, T> Mutex<P, T> {
     #[inline]
     pub fn lock(&self) -> Guard<'_, P, T> {
         let token = held::acquire(self.rank, self.address());
-        self.guard(token, self.take())
+        Guard { _token: token, inner: self.take() }
     }
 
     /// Takes the lock if nobody has it. The order holds for it as well: a lock that is tried out of
@@ -100,7 +100,7 @@ impl<P: Platform, T> Mutex<P, T> {
     #[inline]
     pub fn try_lock(&self) -> Option<Guard<'_, P, T>> {
         let token = held::acquire(self.rank, self.address());
-        self.inner.try_lock().map(|inner| self.guard(token, inner))
+        self.try_take().map(|inner| Guard { _token: token, inner })
     }
 
     /// Takes the lock, for which it waits as long as `patience` says, asked after each look, that it should go on.
@@ -127,25 +127,14 @@ impl<P: Platform, T> Mutex<P, T> {
         let token = held::acquire(self.rank, self.address());
         let start = P::now();
         while patience() {
-            if !self.inner.is_locked()
-                && let Some(inner) = self.inner.try_lock()
+            if !self.is_locked()
+                && let Some(inner) = self.try_take()
             {
-                add(&self.contended, 1);
-                add(&self.waited_nanos, P::now().saturating_sub(start));
-                return Some(self.guard(token, inner));
+                self.count(start);
+                return Some(Guard { _token: token, inner });
             }
         }
         None
-    }
-
-    #[inline]
-    fn guard<'a>(&'a self, token: Token, inner: SpinMutexGuard<'a, T>) -> Guard<'a, P, T> {
-        Guard { _token: token, _turn: Turn::begin(&self.turns), inner, platform: PhantomData }
-    }
-
-    /// Takes the lock until [`Mutex::let_go`], without a guard and without a note to the checker.
-    pub(super) fn hold(&self) {
-        core::mem::forget((self.take(), Turn::begin(&self.turns)));
     }
 
     /// The address of the word that is odd while the lock is held, and changes with each taking and each release: for a
@@ -165,6 +154,21 @@ impl<P: Platform, T> Mutex<P, T> {
     #[inline]
     pub fn may_acquire(&self) {
         held::may_acquire(self.rank);
+    }
+
+    /// Whether the calling thread holds the lock, by whatever it is that it interrupted or by a fork of its own.
+    pub fn is_mine(&self) -> bool {
+        Fork::is_of(self.holder.load(Ordering::Relaxed), local::token())
+    }
+
+    /// Where the value is that the lock protects, whoever holds it.
+    pub fn place(&self) -> *const T {
+        self.value.get()
+    }
+
+    /// Whether this fork took the lock.
+    pub fn is_held_for(&self, fork: &Fork) -> bool {
+        self.holder.load(Ordering::Relaxed) == fork.mark()
     }
 
     /// What the lock knows of its rank.
@@ -194,55 +198,120 @@ impl<P: Platform, T> Mutex<P, T> {
         core::ptr::from_ref(self).addr()
     }
 
+    #[inline(always)]
+    fn is_locked(&self) -> bool {
+        self.holder.load(Ordering::Relaxed) != FREE
+    }
+
+    #[inline(always)]
+    fn try_take(&self) -> Option<Held<'_, P, T>> {
+        self.take_as(local::token()).then(|| Held(self))
+    }
+
+    /// Takes the lock for whoever `holder` stands for, if it is free.
+    #[inline(always)]
+    fn take_as(&self, holder: usize) -> bool {
+        let taken = self.holder.compare_exchange(FREE, holder, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        if taken {
+            add(&self.turns, 1);
+            // Release: a reader that sees a change made under the lock sees the odd value.
+            fence(Ordering::Release);
+        }
+        taken
+    }
+
+    /// Releases the lock, which the calling thread holds, or this thread's fork.
+    #[inline(always)]
+    fn let_go(&self) {
+        // Release: a reader that sees the even value sees every change made under the lock.
+        self.turns.store(self.turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+        self.holder.store(FREE, Ordering::Release);
+    }
+
     /// Takes the lock, without a note to the checker.
     #[inline]
-    pub(super) fn take(&self) -> SpinMutexGuard<'_, T> {
-        match self.inner.try_lock() {
+    fn take(&self) -> Held<'_, P, T> {
+        match self.try_take() {
             Some(inner) => inner,
             None => self.wait(),
         }
     }
 
-    /// Releases the lock, without a note to the checker.
+    /// Takes the lock for a fork, unless this thread holds it already, or the fork may not wait for it any longer.
+    pub(super) fn hold_for_fork(&self, fork: &Fork) {
+        if self.take_as(fork.mark()) {
+            return;
+        }
+        let start = P::now();
+        loop {
+            let holder = self.holder.load(Ordering::Relaxed);
+            if holder == FREE && self.take_as(fork.mark()) {
+                return self.count(start);
+            }
+            if holder == ABANDONED || Fork::is_of(holder, local::token()) || !fork.waits::<P>() {
+                return;
+            }
+        }
+    }
+
+    /// Releases the lock if this fork took it. In the child, a lock that a thread holds which is not there any more is
+    /// left to nobody: [`ABANDONED`].
     ///
     /// # Safety
-    /// The lock is held by a guard that was forgotten, and nothing borrowed from it is used any more.
-    pub(super) unsafe fn let_go(&self) {
-        drop(Turn(&self.turns));
-        // SAFETY: the caller's promise: the lock is held, and no guard will release it again.
-        unsafe { self.inner.force_unlock() }
+    /// Nothing borrowed from the lock by the fork is used any more.
+    pub(super) unsafe fn release_after_fork(&self, fork: &Fork, child: bool) {
+        let holder = self.holder.load(Ordering::Relaxed);
+        if holder == fork.mark() {
+            self.let_go();
+        } else if child && holder != FREE && !Fork::is_of(holder, local::token()) {
+            self.holder.store(ABANDONED, Ordering::Relaxed);
+            note_abandoned();
+        }
     }
 
     /// Spins, yields, spins again, until the lock is ours; then counts the wait.
     #[cold]
     #[inline(never)]
-    fn wait(&self) -> SpinMutexGuard<'_, T> {
-        if local::is_forking() {
-            // It would wait for itself.
-            report::fatal(format_args!(
-                "crossfoot: a handler of fork allocates that was registered before the allocator"
-            ));
-        }
+    fn wait(&self) -> Held<'_, P, T> {
         let start = P::now();
         let inner = loop {
+            // Each time: a handler may have forked while this waited, and this be the child.
+            self.refuse_endless();
             if let Some(inner) = self.spin() {
                 break inner;
             }
             // Whoever holds the lock may be waiting for this CPU.
             P::yield_now();
         };
-        let waited = P::now().saturating_sub(start);
-        add(&self.contended, 1);
-        add(&self.waited_nanos, waited);
+        self.count(start);
         inner
+    }
+
+    /// Ends the process with a line where a wait for the lock would have no end.
+    fn refuse_endless(&self) {
+        let holder = self.holder.load(Ordering::Relaxed);
+        if holder == ABANDONED {
+            report::fatal(format_args!(
+                "crossfoot: this process was forked by a signal handler inside the allocator, beside other threads"
+            ));
+        }
+        if !Fork::is_of(holder, local::token()) {
+            return;
+        }
+        if Fork::is_mark(holder) {
+            report::fatal(format_args!(
+                "crossfoot: a handler of fork allocates that was registered before the allocator"
+            ));
+        }
+        report::fatal(format_args!("crossfoot: the allocator: called by a signal handler inside the allocator"));
     }
 
     /// One round of looking at the lock with growing pauses. Looking only reads, so the lock's cache
     /// line stays with its holder until it is free.
-    fn spin(&self) -> Option<SpinMutexGuard<'_, T>> {
+    fn spin(&self) -> Option<Held<'_, P, T>> {
         for look in 0..LOOKS {
-            if !self.inner.is_locked()
-                && let Some(inner) = self.inner.try_lock()
+            if !self.is_locked()
+                && let Some(inner) = self.try_take()
             {
                 return Some(inner);
             }
@@ -251,6 +320,12 @@ impl<P: Platform, T> Mutex<P, T> {
             }
         }
         None
+    }
+
+    /// Counts a wait that began at `start`. The caller holds the lock.
+    fn count(&self, start: u64) {
+        add(&self.contended, 1);
+        add(&self.waited_nanos, P::now().saturating_sub(start));
     }
 }
 
@@ -264,14 +339,16 @@ impl<P: Platform, T> Deref for Guard<'_, P, T> {
 
     #[inline(always)]
     fn deref(&self) -> &T {
-        &self.inner
+        // SAFETY: the guard holds the lock, so no other thread reaches the value.
+        unsafe { &*self.inner.0.value.get() }
     }
 }
 
 impl<P: Platform, T> DerefMut for Guard<'_, P, T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.inner
+        // SAFETY: as above, and the guard is borrowed for it alone.
+        unsafe { &mut *self.inner.0.value.get() }
     }
 }
 

@@ -31,6 +31,9 @@ pub struct Balance {
     /// Whether everything was compared; if not, a thread was stopped in a movement, or the snapshot is stale, and
     /// only the identities within the snapshot were checked.
     pub complete: bool,
+    /// Whether the calling thread was inside the allocator: then the snapshot is the last complete one, without what the
+    /// thread had not posted.
+    pub interrupted: bool,
     /// What the walk over every span found.
     pub walked: Walked,
     /// The identities that failed.
@@ -197,7 +200,18 @@ unsafe fn crossfoot_if<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: 
         failures.equal("caches made = caches in use", made, snapshot.total(Total::CacheInUse));
     }
     reader.open();
-    Balance { snapshot, answer, complete, walked, failures, caches: caches.made() }
+    Balance { snapshot, answer, complete, interrupted: false, walked, failures, caches: caches.made() }
+}
+
+/// As [`crossfoot`], where the calling thread is inside the allocator, by a signal handler: the last complete snapshot,
+/// and the identities within it. Waits for no thread that allocates, and at most 10 ms for another reader.
+pub fn crossfoot_interrupted<O: Os>(caches: &Caches<O>) -> Balance {
+    let mut snapshot = Snapshot::new();
+    let answer = self::snapshot(caches, &mut snapshot);
+    let mut failures = Failures::default();
+    snapshot.check(&mut failures);
+    let walked = Walked::nothing();
+    Balance { snapshot, answer, complete: false, interrupted: true, walked, failures, caches: caches.made() }
 }
 
 /// As [`crossfoot`], but waits for nobody: the snapshot of now, or the last one, and the identities within it.
@@ -211,7 +225,15 @@ pub fn crossfoot_at_once<O: Os>(caches: &Caches<O>) -> Balance {
     };
     let mut failures = Failures::default();
     snapshot.check(&mut failures);
-    Balance { snapshot, answer, complete: false, walked: Walked::nothing(), failures, caches: caches.made() }
+    Balance {
+        snapshot,
+        answer,
+        complete: false,
+        interrupted: false,
+        walked: Walked::nothing(),
+        failures,
+        caches: caches.made(),
+    }
 }
 
 /// The low-level accounts against the consistent statistics.

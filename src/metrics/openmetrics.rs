@@ -26,7 +26,7 @@ pub fn write_openmetrics(out: &mut impl Write, reading: &Reading, verdict: Verdi
     let balanced = match verdict {
         Verdict::Balanced => 1,
         Verdict::Unbalanced(_) => 0,
-        Verdict::Incomplete | Verdict::NotChecked => return out.write_str("# EOF\n"),
+        Verdict::Incomplete | Verdict::Interrupted | Verdict::NotChecked => return out.write_str("# EOF\n"),
     };
     out.write_str("# HELP crossfoot_balanced Whether every identity of the books holds.\n")?;
     out.write_str("# TYPE crossfoot_balanced gauge\n")?;

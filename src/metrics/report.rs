@@ -20,6 +20,8 @@ pub enum Verdict<'a> {
     /// None that was compared failed, but not all could be: a thread was stopped in a movement, or the system refused a
     /// fence.
     Incomplete,
+    /// As above: the process exited in a signal handler that interrupted the allocator.
+    Interrupted,
     /// Nobody compared.
     NotChecked,
 }
@@ -29,12 +31,16 @@ impl<'a> From<&'a Balance> for Verdict<'a> {
         match (balance.failures.is_empty(), balance.complete) {
             (false, _) => Verdict::Unbalanced(&balance.failures),
             (true, true) => Verdict::Balanced,
+            (true, false) if balance.interrupted => Verdict::Interrupted,
             (true, false) => Verdict::Incomplete,
         }
     }
 }
 
 impl Verdict<'_> {
+    /// Why not everything was compared, of [`Verdict::Interrupted`].
+    pub const INTERRUPTED: &'static str = "the process exited inside the allocator";
+
     /// Why not everything was compared, of [`Verdict::Incomplete`].
     pub const REFUSED: &'static str = "a thread was stopped in a movement, or the system refused a fence";
 
@@ -45,6 +51,9 @@ impl Verdict<'_> {
             Verdict::Unbalanced(_) => "unbalanced",
             Verdict::Incomplete => {
                 "unchecked: a thread was stopped in a movement, the system refused a fence, or nobody waited for threads"
+            }
+            Verdict::Interrupted => {
+                "unchecked: the process exited inside the allocator, and this is the last complete snapshot"
             }
             Verdict::NotChecked => "not checked",
         }

@@ -103,6 +103,15 @@ fn send_abort() {
 }
 
 impl Linux {
+    /// Whether this thread has a signal blocked, as one has that runs a signal handler.
+    pub fn blocks_signals() -> bool {
+        let mut set = 0u64;
+        // SAFETY: the call writes a mask of this frame, and changes nothing.
+        let done =
+            unsafe { arch::syscall4(arch::SYS_RT_SIGPROCMASK, SIG_UNBLOCK, 0, (&raw mut set).expose_provenance(), 8) };
+        done == 0 && set != 0
+    }
+
     /// Ends the process with `status`, without running anything.
     pub fn exit(status: i32) -> ! {
         // SAFETY: exit_group takes a number and never returns.
@@ -398,6 +407,11 @@ unsafe impl Os for Linux {
     unsafe fn end_share(&self, shared: &Shared, [page, control]: [usize; 2]) {
         Linux::unmap_file(&shared.page, page);
         Linux::unmap_file(&shared.control, control);
+    }
+
+    unsafe fn replace_share(&self, shared: &Shared, [page, control]: [usize; 2]) {
+        Linux::replace_file(&shared.page, page);
+        Linux::replace_file(&shared.control, control);
     }
 
     fn is_inherited(&self, maker: i32) -> bool {

@@ -285,6 +285,12 @@ pub unsafe trait Os: Platform + Sync {
     /// here.
     unsafe fn end_share(&self, _shared: &Shared, _sizes: [usize; 2]) {}
 
+    /// As [`Os::end_share`], but this process's own zero bytes stay in its place, which nobody else sees.
+    ///
+    /// # Safety
+    /// As for [`Os::end_share`], but that the memory may be touched.
+    unsafe fn replace_share(&self, _shared: &Shared, _sizes: [usize; 2]) {}
+
     /// Whether this process, which is not `maker`, has memory of `maker`'s because it was forked from it. `false`: it runs
     /// in the maker's own memory, as a child of `vfork` does, or that cannot be told.
     fn is_inherited(&self, _maker: i32) -> bool {

@@ -116,6 +116,14 @@ impl Linux {
         let _ = unsafe { mm::munmap(shared.addr.ptr(), size) };
     }
 
+    /// Ends a mapping of a file, and puts zero bytes of this process alone in its place.
+    pub(super) fn replace_file(shared: &SharedFile, size: usize) {
+        let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
+        // SAFETY: mapped by `map_file`; what is there instead may be touched like it. Where it is refused the file stays
+        // mapped, and is written to for as long as the call lasts that the signal handler interrupted.
+        let _ = unsafe { mm::mmap_anonymous(shared.addr.ptr(), size, access, flags) };
+    }
+
     /// See [`Os::is_inherited`](super::Os::is_inherited). The system says whether the maker has this memory; where it does
     /// not say that, whether the maker is gone.
     pub(super) fn is_inherited(maker: i32) -> bool {

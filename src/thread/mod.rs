@@ -11,13 +11,13 @@
 mod owners;
 
 use core::cell::Cell;
-use core::ptr::null_mut;
+use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
-use crate::account::{Account, Entry, Total};
+use crate::account::{Account, Entry, Total, Writer};
 use crate::cache::Cache;
 use crate::central::Central;
-use crate::lock::{Guard, Mutex, Rank, Waits, hold_row, let_go_row};
+use crate::lock::{Fork, Guard, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::meta::{Charge, Persistent};
 use crate::os::{Os, OsError};
 use crate::units::Addr;
@@ -194,12 +194,30 @@ impl<O: Os> Caches<O> {
     }
 
     /// Takes every lock from the books' down to the heap's for a fork, in rank order; `stacks` takes that of the stacks.
-    pub fn hold_for_fork(&self, stacks: impl FnOnce()) {
-        self.central.heap().books().hold_for_fork(self.central.heap().vm().os());
-        hold_row([&self.pool]);
-        hold_row([&self.shared]);
-        self.central.hold_for_fork(stacks);
-        self.hands_rest.store(self.hands_rest(), Ordering::Relaxed);
+    /// `cache` is the calling thread's, if it has one.
+    pub fn hold_for_fork(&self, fork: &Fork, cache: Option<&Cache>, stacks: impl FnOnce()) {
+        let (heap, is_own) = (self.central.heap(), self.own_writers(cache));
+        heap.books().hold_for_fork(heap.vm().os(), fork, is_own);
+        hold_row([&self.pool], fork);
+        hold_row([&self.shared], fork);
+        self.central.hold_for_fork(fork, stacks);
+        // Inside the allocator, the thread may be moving pages of its hand itself.
+        self.hands_rest.store(!fork.is_inside() && self.hands_rest(), Ordering::Relaxed);
+    }
+
+    /// Says which writers the calling thread uses, whose cache it is: that of those that have none too, if the thread
+    /// holds it for something else than a fork.
+    fn own_writers(&self, cache: Option<&Cache>) -> impl Fn(&Writer) -> bool {
+        let own = cache.map_or(null(), |cache| core::ptr::from_ref(cache.writer()));
+        // SAFETY: the cache lives as long as this, and is reached by shared references only.
+        let of_shared = || unsafe { core::ptr::from_ref((*self.shared.place()).writer()) };
+        let shared = if self.shared.is_mine() { of_shared() } else { null() };
+        move |writer| core::ptr::eq(writer, own) || core::ptr::eq(writer, shared)
+    }
+
+    /// Whether the calling thread holds a lock from the caches' down.
+    pub fn is_held_by_this_thread(&self) -> bool {
+        self.pool.is_mine() || self.shared.is_mine() || self.central.is_held_by_this_thread()
     }
 
     /// Whether nobody moves pages or records in a hand, and nobody will. The books are closed to movements, and the
@@ -216,17 +234,18 @@ impl<O: Os> Caches<O> {
     ///
     /// # Safety
     /// This thread, or in the child the one that forked, holds the locks by that call.
-    pub unsafe fn release_after_fork(&self, child: bool) {
+    pub unsafe fn release_after_fork(&self, fork: &Fork, cache: Option<&Cache>, child: bool) {
         let heap = self.central.heap();
+        if child && self.pool.is_held_for(fork) {
+            // SAFETY: the fork holds the lock. Where it does not, threads of another process are found by nobody.
+            unsafe { (*self.pool.place()).owners.clear() };
+        }
         // SAFETY: the caller's promise.
         unsafe {
-            self.central.release_after_fork();
-            let_go_row([&self.shared]);
-            let_go_row([&self.pool]);
-            heap.books().release_after_fork(heap.vm().os(), child);
-        }
-        if child {
-            self.pool.lock().owners.clear();
+            self.central.release_after_fork(fork, child);
+            let_go_row([&self.shared], fork, child);
+            let_go_row([&self.pool], fork, child);
+            heap.books().release_after_fork(heap.vm().os(), fork, self.own_writers(cache), child);
         }
         if child && self.hands_rest.load(Ordering::Relaxed) {
             // What threads held that are not there any more. Their spans stay with their caches: a thread may have

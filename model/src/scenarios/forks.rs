@@ -104,7 +104,7 @@ fn begin_again(room: &One) {
         looks -= 1;
         looks > 0
     });
-    room.cut.abandon_others();
+    room.cut.abandon_others(|_| false);
     room.cut.open();
 }
 
@@ -135,7 +135,7 @@ fn in_a_movement(mode: Mode, _: usize) {
         looks < 3
     });
     assert!(!closed && looks == 3, "nobody was in a movement");
-    room.cut.abandon_others();
+    room.cut.abandon_others(|_| false);
     room.cut.open();
     assert_eq!(say(&room), [1, 1, 1, 0]);
     room.post(0, [1, 1], Some((0, 1)));
