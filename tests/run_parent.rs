@@ -258,3 +258,22 @@ fn a_check_that_was_none_is_told_and_no_success() {
         assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
     }
 }
+
+#[test]
+fn the_report_of_a_program_with_an_allocator_of_its_own_stays() {
+    let path = common::scratch().join("run-parent-two");
+    let mut command = Command::new("timeout");
+    command
+        .args(["--foreground", "60"])
+        .arg(&artifacts().cli)
+        .args(["run", "--check", "--report"])
+        .arg(&path)
+        .arg("--");
+    let output = run(command.arg(common::home("rust-global").join("rust-global")).env_remove("CROSSFOOT"));
+    assert!(output.status.success(), "{} {}", output.status, text(&output.stderr));
+    let report = fs::read_to_string(&path).expect("a report");
+    let objects = report.lines().find_map(|line| line.trim().strip_suffix("  /gc/heap/allocs:objects"));
+    // 8 threads, 15 rounds, 2,000 entries of a key and a value each: the program's own, not what its libc asked for.
+    assert!(objects.is_some_and(|objects| objects.parse::<u64>().is_ok_and(|n| n >= 480_000)), "{report}");
+    assert!(report.ends_with("  balanced  crossfoot\n"), "{report}");
+}

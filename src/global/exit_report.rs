@@ -47,8 +47,14 @@ pub(super) fn prepare(options: &mut Options) {
 
 /// Writes the report that was asked for, unless another allocator of this process has.
 pub(super) fn write(options: &Options, balance: &Balance, pid: i32) {
-    if options.reports(pid) && claim_in_process(pid) {
+    if !options.reports(pid) {
+        return;
+    }
+    if claim_in_process(pid) {
         write_claimed(options, balance, pid);
+    } else {
+        // Another allocator of the process has; the page that was handed over is this one's.
+        KERNEL.ledger().note_ending(&Linux, REPORTED);
     }
 }
 
