@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use common::{artifacts, installed, root, run, scratch, skipped, text};
 
 /// Numbers of the calls that the document may name, and of those that a program needs for itself.
-const NUMBERS: [(&str, libc::c_long); 57] = [
+const NUMBERS: [(&str, libc::c_long); 58] = [
     ("access", libc::SYS_access),
     ("arch_prctl", libc::SYS_arch_prctl),
     ("brk", libc::SYS_brk),
@@ -39,6 +39,7 @@ const NUMBERS: [(&str, libc::c_long); 57] = [
     ("madvise", libc::SYS_madvise),
     ("membarrier", libc::SYS_membarrier),
     ("memfd_create", libc::SYS_memfd_create),
+    ("mincore", libc::SYS_mincore),
     ("mmap", libc::SYS_mmap),
     ("mprotect", libc::SYS_mprotect),
     ("mremap", libc::SYS_mremap),
