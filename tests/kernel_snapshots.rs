@@ -152,20 +152,22 @@ fn read_beside(threads: usize, snapshots: u64, crossfoots: u64) {
             incomplete += u64::from(!balance.complete);
         }
         println!("{threads} threads: {crossfoots} crossfoots in {:.1?}, {incomplete} incomplete", start.elapsed());
-        assert!(incomplete * 20 <= crossfoots, "{incomplete} of {crossfoots} crossfoots compared nothing");
+        // On a busy machine a thread may be without its CPU in the middle of a movement for longer than a crossfoot waits.
+        let least = if soaking() { crossfoots - crossfoots / 20 } else { crossfoots / 2 };
+        assert!(crossfoots - incomplete >= least, "{incomplete} of {crossfoots} crossfoots compared nothing");
     });
     empty(kernel);
 }
 
 #[test]
 fn snapshots_beside_two_threads() {
-    let (snapshots, crossfoots) = if soaking() { (1_000_000, 1_000) } else { (20_000, 50) };
+    let (snapshots, crossfoots) = if soaking() { (1_000_000, 1_000) } else { (5_000, 16) };
     read_beside(2, snapshots, crossfoots);
 }
 
 #[test]
 fn snapshots_beside_sixty_four_threads() {
-    let (snapshots, crossfoots) = if soaking() { (100_000, 100) } else { (500, 5) };
+    let (snapshots, crossfoots) = if soaking() { (100_000, 100) } else { (150, 4) };
     read_beside(64, snapshots, crossfoots);
 }
 
