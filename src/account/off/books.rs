@@ -7,7 +7,7 @@ use super::kinds::{ClassEntry, FIELDS, TOTALS};
 use super::places::WriterPlaces;
 use super::snapshot::{Answer, Snapshot, Totals};
 use super::tally::Tallies;
-use crate::lock::{Guard, Mutex, Rank, Waits, hold_row, let_go_row};
+use crate::lock::{Fork, Guard, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 
@@ -157,18 +157,28 @@ impl<O: Os> Books<O> {
         self.reading.waits()
     }
 
+    /// Whether the calling thread holds the lock.
+    pub fn is_held_by_this_thread(&self) -> bool {
+        self.reading.is_mine()
+    }
+
+    /// Whether nobody holds the lock.
+    pub fn is_quiet(&self) -> bool {
+        self.reading.try_lock().is_some()
+    }
+
     /// Takes the lock for a fork.
-    pub fn hold_for_fork(&self, _os: &O) {
-        hold_row([&self.reading]);
+    pub fn hold_for_fork(&self, _os: &O, fork: &Fork, _own: impl Fn(&Writer) -> bool) {
+        hold_row([&self.reading], fork);
     }
 
     /// Releases what [`Books::hold_for_fork`] took.
     ///
     /// # Safety
     /// This thread, or in the child the one that forked, holds the lock by that call.
-    pub unsafe fn release_after_fork(&self, _os: &O, _child: bool) {
+    pub unsafe fn release_after_fork(&self, _os: &O, fork: &Fork, _own: impl Fn(&Writer) -> bool, child: bool) {
         // SAFETY: the caller's promise.
-        unsafe { let_go_row([&self.reading]) };
+        unsafe { let_go_row([&self.reading], fork, child) };
     }
 }
 
