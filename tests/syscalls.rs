@@ -179,6 +179,10 @@ fn each_phase_makes_the_calls_that_the_document_names() {
             if i == 0 {
                 known.extend(plain[0].iter().cloned());
             }
+            if *phase == "fork" && ["check:on", "exit_report"].iter().any(|option| options.contains(option)) {
+                // The child ends there.
+                known.extend(table[PHASES[PHASES.len() - 1].0].iter().flatten().cloned());
+            }
             if !options.contains(few) {
                 known.extend(with.iter().cloned());
                 seen_with[i].extend(phases[i].iter().cloned());
