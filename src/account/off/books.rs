@@ -162,11 +162,6 @@ impl<O: Os> Books<O> {
         self.reading.is_mine()
     }
 
-    /// Whether nobody holds the lock.
-    pub fn is_quiet(&self) -> bool {
-        self.reading.try_lock().is_some()
-    }
-
     /// Takes the lock for a fork.
     pub fn hold_for_fork(&self, _os: &O, fork: &Fork, _own: impl Fn(&Writer) -> bool) {
         hold_row([&self.reading], fork);
