@@ -140,7 +140,7 @@ pub fn begin_fork(inside: bool) -> Option<usize> {
         return None;
     }
     let flag = arch::thread_flag() & !(1 << (INSIDE_SHIFT + level));
-    arch::set_thread_flag(flag + (1 << FORKS_SHIFT) | usize::from(inside) << (INSIDE_SHIFT + level));
+    arch::set_thread_flag((flag + (1 << FORKS_SHIFT)) | (usize::from(inside) << (INSIDE_SHIFT + level)));
     // A handler on this thread finds it set from here on.
     compiler_fence(Ordering::SeqCst);
     Some(level)
