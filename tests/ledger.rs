@@ -277,7 +277,8 @@ fn the_list_names_what_the_process_has_of_the_allocator_s() {
         assert!(list.iter().any(|mapping| mapping.what == what as u64), "nothing for {what:?} in {list:x?}");
     }
     let heap = list.iter().find(|mapping| mapping.what == What::Heap as u64).expect("a heap");
-    assert!(heap.start == 0xc0_0000_0000 && heap.end - heap.start >= 64 << 20, "{heap:x?}");
+    // Where it begins is chosen at random, at an arena's border.
+    assert!(heap.start.is_multiple_of(64 << 20) && heap.end - heap.start >= 64 << 20, "{heap:x?}");
 }
 
 #[test]
