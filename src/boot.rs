@@ -143,7 +143,6 @@ impl<O: Os> Kernel<O> {
     pub unsafe fn adopt_for(&self, thread: usize, process: fn() -> i32) -> Result<(&Cache, bool), OsError> {
         // SAFETY: the caller's promise.
         unsafe { self.boot() }?;
-        let process = if self.caches.made() == 0 { 0 } else { process() };
         let (cache, found) = self.caches.adopt_for(thread, process)?;
         if !found {
             cache.set_checked(self.is_checked());

@@ -19,7 +19,7 @@ use common::{artifacts, installed, root, run, scratch, text};
 const BARS: [(&str, i64, i64); 3] = [("nothing", 11, 24), ("objects", 40, 108), ("threads", 12, 190)];
 
 /// How many bytes of the file may be loaded, and how many of them as data that is written to.
-const LOADED: u64 = 400 * 1024;
+const LOADED: u64 = 448 * 1024;
 const WRITTEN: u64 = 1024;
 
 /// The program, without the object or with it.
@@ -88,8 +88,8 @@ fn a_process_makes_few_system_calls_more() {
 fn a_process_has_little_more_memory_of_its_own() {
     let Some(program) = compile() else { return };
     for (what, _, most) in BARS {
-        // The least of a few: a process's stack has a page more or less.
-        let least = |preload| (0..5).map(|_| own_memory(&program, what, preload)).min().unwrap_or_default();
+        // The least of some: a process's stack has a page more or less, which of five had one too often.
+        let least = |preload| (0..16).map(|_| own_memory(&program, what, preload)).min().unwrap_or_default();
         let (plain, with) = (least(None), least(Some(artifacts().so.as_path())));
         assert!(with > plain, "{what}: {with} KiB, {plain} KiB without: the object was not loaded");
         assert!(with - plain <= most, "{what}: {} KiB more than without, at most {most}", with - plain);

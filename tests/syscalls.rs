@@ -146,19 +146,24 @@ fn traced(options: Option<&str>) -> Option<Vec<Calls>> {
         skipped("a system on which strace may trace");
         return None;
     }
+    let log = fs::read_to_string(log).expect("strace wrote its log");
+    let parts = |line| str::split_once(str::trim_start(line), ' ').expect("a process and what it called");
+    // The program is the first process. Its threads and its child are in its phase until they name another.
+    let program = log.lines().next().map_or("", |line| parts(line).0);
+    let mut phase_of = BTreeMap::from([(program, 0)]);
     let mut phases = vec![Calls::new(); PHASES.len()];
-    let mut phase = 0;
-    for line in fs::read_to_string(log).expect("strace wrote its log").lines() {
-        let call = line.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
+    for (process, call) in log.lines().map(parts) {
+        let call = call.trim_start();
         if let Some(number) = call.strip_prefix("close(-1") {
-            phase = number[..3].parse().expect("a phase");
+            phase_of.insert(process, number[..3].parse().expect("a phase"));
         } else if let Some((name, _)) = call.split_once('(')
             && !call.starts_with('<')
         {
+            let phase: usize = *phase_of.get(process).unwrap_or(&phase_of[program]);
             phases[phase].insert(name.to_owned());
         }
     }
-    assert_eq!(phase, PHASES.len() - 1, "every phase was there");
+    assert_eq!(phase_of[program], PHASES.len() - 1, "every phase was there");
     Some(phases)
 }
 

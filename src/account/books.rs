@@ -72,8 +72,8 @@ impl<O: Os> Books<O> {
         }
     }
 
-    /// Registers the fence with the system. Before this both sides use a real fence; that stays so
-    /// where the home has none. Called once, by `boot`, before a second thread posts.
+    /// Registers the fence with the system. Where there is none, both sides use a real fence from here on. Called once, by
+    /// `boot`, before anybody posts or reads.
     pub fn register_fence(&self, os: &O) {
         self.cut.set_asymmetric(os.register_fence());
     }

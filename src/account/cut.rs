@@ -48,26 +48,34 @@ impl Arrival {
 
 impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
     constant! {
-        /// No writers, the door open, and both fences real.
+        /// Makes a cut without writers whose door is open. All-zero bytes, which say that heavy fences reach every thread:
+        /// [`Cut::set_asymmetric`] says whether they do, before anything is posted.
         #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
         pub fn new() -> Self {
             Cut {
-                generation: AtomicUsize::new(SYMMETRIC),
+                generation: AtomicUsize::new(0),
                 door: AtomicUsize::new(OPEN),
                 writers: AtomicPtr::new(core::ptr::null_mut()),
             }
         }
     }
 
-    /// Says whether heavy fences reach every thread. Before a second thread posts; later only from yes to no, and then
+    /// Says whether heavy fences reach every thread. Once before a second thread posts or reads; later only from yes to no, and then
     /// no cut is made for a while, in which every writer gets to see it.
     pub fn set_asymmetric(&self, yes: bool) {
         let generation = self.generation.load(Ordering::Relaxed) & !SYMMETRIC;
         self.generation.store(if yes { generation } else { generation | SYMMETRIC }, Ordering::Relaxed);
     }
 
-    /// Whether heavy fences must reach every thread.
+    /// Whether heavy fences must reach every thread. Without a writer there is none to reach, and the fence may not be
+    /// registered yet: a process may fork before its first allocation.
     pub fn is_asymmetric(&self) -> bool {
+        self.is_light_free() && !self.writers.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Whether a light fence need only bind the compiler.
+    #[inline(always)]
+    fn is_light_free(&self) -> bool {
         self.generation.load(Ordering::Relaxed) & SYMMETRIC == 0
     }
 
@@ -75,7 +83,7 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
     #[inline(always)]
     fn light_fence(&self) {
         compiler_fence(Ordering::SeqCst);
-        if !self.is_asymmetric() {
+        if !self.is_light_free() {
             fence(Ordering::SeqCst);
         }
     }

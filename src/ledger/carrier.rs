@@ -78,8 +78,8 @@ pub(super) fn sizes<O: Os>(os: &O) -> [usize; 2] {
     [SIZE, os.physical_page_size()]
 }
 
-/// A new page that says whose it is, and nothing else yet.
-pub(super) fn make<O: Os>(os: &O, format: Format) -> Option<(&'static Page, Shared)> {
+/// Makes a page that says that it is of this `process`, and nothing else yet.
+pub(super) fn make<O: Os>(os: &O, format: Format, process: i32) -> Option<(&'static Page, Shared)> {
     let [page, control] = sizes(os);
     let shared = os.share(page, control)?;
     // SAFETY: fresh zero bytes of these sizes, aligned to physical pages. They stay until the process ends, or until
@@ -88,21 +88,26 @@ pub(super) fn make<O: Os>(os: &O, format: Format) -> Option<(&'static Page, Shar
     // SAFETY: as above.
     unsafe { &*control }.word(CONTROL_MAGIC_AT).store(CONTROL_MAGIC, Ordering::Relaxed);
     page.set(IMAGES_AT, 1);
-    write_head(&page.words, format, os.process(), shared.control.inode);
+    write_head(&page.words, format, process, shared.control.inode);
     page.set(MADE_AT, O::now());
     page.set(MADE_TICKS_AT, arch::ticks());
     Some((page, shared))
 }
 
-/// Takes over a page that this process was started with. `None`: there is none there that this process may have.
-pub(super) fn take_over<O: Os>(os: &O, format: Format, descriptors: [i32; 2]) -> Option<(&'static Page, Shared)> {
+/// Takes over a page that this `process` was started with. `None`: there is none there that this process may have.
+pub(super) fn take_over<O: Os>(
+    os: &O,
+    format: Format,
+    process: i32,
+    descriptors: [i32; 2],
+) -> Option<(&'static Page, Shared)> {
     let shared = os.take_over(descriptors, sizes(os))?;
     // SAFETY: bytes of this size, aligned to physical pages, as above; all of them are words.
     let page = unsafe { shared.page.addr.ptr::<Page>().as_ref()? };
     let expected = [(MAGIC_AT, MAGIC), (VERSION_AT, VERSION), (SIZE_AT, SIZE as u64), (FORMAT_AT, format.hash)];
     let is_one = expected.into_iter().all(|(at, value)| page.get(at) == value)
         && page.get(CONTROL_INODE_AT) == shared.control.inode;
-    let is_ours = page.get(PROCESS_AT) == os.process() as u64;
+    let is_ours = page.get(PROCESS_AT) == process as u64;
     if is_one && is_ours {
         begin_image(page);
         page.set(MADE_AT, O::now());

@@ -133,12 +133,13 @@ impl<O: Os> Ledger<O> {
     /// it. Called by `boot` under its lock.
     pub fn open(&self, os: &O, format: Format, wanted: StatsPage) {
         let (None, true) = (self.page(), wanted != StatsPage::Off) else { return };
+        let process = os.process();
         let given = match wanted {
-            StatsPage::HandedOver(descriptors) => take_over(os, format, descriptors),
+            StatsPage::HandedOver(descriptors) => take_over(os, format, process, descriptors),
             _ => None,
         };
-        let Some((page, shared)) = given.or_else(|| make(os, format)) else { return };
-        self.carrier.set(&shared, os.process());
+        let Some((page, shared)) = given.or_else(|| make(os, format, process)) else { return };
+        self.carrier.set(&shared, process);
         self.release[0].store(page.get(RELEASE_ANSWERED_AT), Ordering::Relaxed);
         self.page.store(core::ptr::from_ref(page).cast_mut(), Ordering::Release);
         for (file, size) in [shared.page, shared.control].iter().zip(sizes(os)) {
@@ -298,7 +299,8 @@ impl<O: Os> Ledger<O> {
         let [words, process] =
             [READING_WORDS_AT, PROCESS_WORD_AT].map(|at| (old.get(at) as usize).min(READING_MAX - 1));
         let format = Format { words, hash: old.get(FORMAT_AT), process };
-        let (was, (new, is)) = (self.carrier.of(old), make(os, format)?);
+        let own = os.process();
+        let (was, (new, is)) = (self.carrier.of(old), make(os, format, own)?);
         for i in (PLACES_AT..PLACES_AT + PLACES).chain(LIST_LENGTH_AT..=UNLISTED_AT) {
             new.set(i, old.get(i));
         }
@@ -312,14 +314,14 @@ impl<O: Os> Ledger<O> {
             list.add(file.addr, file.addr.plus(size), What::Ledger);
         }
         drop(list);
-        self.carrier.set(&is, os.process());
+        self.carrier.set(&is, own);
         self.release.iter().for_each(|word| word.store(0, Ordering::Relaxed));
         // What the parent's figures were last are the child's, until a slow path writes others.
         let number = old.get(COMPLETE_AT);
         if number != 0 {
             let (from, to) = (copy_of(number), copy_of(1));
             (0..READING + words).for_each(|i| new.set(to + i, old.get(from + i)));
-            new.set(to + READING + process, os.process() as u64);
+            new.set(to + READING + process, own as u64);
             new.set(BEGUN_AT, 1);
             new.word(COMPLETE_AT).store(1, Ordering::Release);
         }

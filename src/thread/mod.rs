@@ -121,16 +121,17 @@ impl<O: Os> Caches<O> {
         self.adopt_from(&mut self.pool.lock())
     }
 
-    /// As [`Caches::adopt`], for the thread with this thread pointer in this process. Says whether the cache is one that an
+    /// As [`Caches::adopt`], for the thread with this thread pointer in the process that `process` says. Says whether the cache is one that an
     /// earlier thread with the same one did not give back, with all that it owns.
-    pub fn adopt_for(&self, thread: usize, process: i32) -> Result<(&Cache, bool), OsError> {
+    pub fn adopt_for(&self, thread: usize, process: fn() -> i32) -> Result<(&Cache, bool), OsError> {
         let mut pool = self.pool.lock();
         if let Some(cache) = pool.owners.find(thread, process) {
             cache.take_over();
             return Ok((cache, true));
         }
+        let first = self.made() == 0;
         let cache = self.adopt_from(&mut pool)?;
-        pool.owners.note(cache, thread, process);
+        pool.owners.note(cache, thread, process, first);
         Ok((cache, false))
     }
 

@@ -1,5 +1,5 @@
 // Does everything an allocator is asked for, phase by phase. Before each phase it closes a descriptor that nobody has,
-// whose number says which phase it is: a tracer sees that. With the argument "filter" it first installs a filter that
+// whose number says in which phase the process is: a tracer sees that. With the argument "filter" it first installs a filter that
 // kills the process for any system call but those whose numbers follow; with "alone" after its first allocation, with
 // "before" before it executes itself.
 #define _GNU_SOURCE
@@ -85,6 +85,8 @@ int main(int count, char **arguments) {
         pid_t child = fork();
         if (child == 0) {
             for (int i = 0; i < 2000; i++) free(kept[i]), kept[i] = malloc(1 + 7 * i);
+            // Its end is an exit like any other.
+            phase(7);
             _exit(0);
         }
         int status;
