@@ -59,7 +59,10 @@ impl Job<'_> {
         let _ = std::fs::remove_dir_all(&reports);
         std::fs::create_dir(&reports).expect("the scratch folder can be written");
         let mut wrapper = Command::new(&common::artifacts().cli);
-        wrapper.args(["run", "--check", "--format", "json", "--report"]).arg(reports.join("R")).arg("--");
+        wrapper
+            .args(["run", "--check", "--descendants", "--format", "json", "--report"])
+            .arg(reports.join("R"))
+            .arg("--");
         let output = self.run(self.command(Some(wrapper)));
         let (out, err) = (text(&output.stdout), text(&output.stderr));
         assert!(output.status.success(), "on Crossfoot: {}\n{err}{out}", output.status);

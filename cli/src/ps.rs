@@ -72,9 +72,11 @@ impl Found {
     }
 
     fn row(&self, names: &mut HashMap<u32, String>, raw: bool) -> [String; 8] {
-        let user = process::user(self.pid).map_or_else(String::new, |user| {
-            names.entry(user).or_insert_with(|| name_of(user).unwrap_or_else(|| user.to_string())).clone()
-        });
+        // One that has ended meanwhile has no user any more; scripts count columns.
+        let user = process::user(self.pid).map_or_else(
+            || "-".to_owned(),
+            |user| names.entry(user).or_insert_with(|| name_of(user).unwrap_or_else(|| user.to_string())).clone(),
+        );
         let shown = |bytes: Option<i64>| bytes.map_or_else(|| "-".to_owned(), |bytes| summary::bytes(bytes, raw));
         let figure = |i: usize| shown(self.figures.map(|figures| figures[i]));
         let age = self.figures.map_or_else(|| "-".to_owned(), |figures| format!("{:.1} s", figures[3] as f64 / 1e9));

@@ -69,7 +69,7 @@ fn leave_in_handlers(options: &str) -> (usize, String) {
     let name = format!("exit-in-handler-{}", options.len());
     let Some(program) = compile("exit_in_handler.c", &name, &[]) else { return (1, String::new()) };
     let path = scratch().join(format!("{name}.json"));
-    let (mut inside, mut all) = (0, String::new());
+    let (mut inside, mut early, mut all) = (0, 0, String::new());
     for i in 0..100 {
         let _ = std::fs::remove_file(&path);
         let options = format!("{options}exit_format:json,exit_report:{}", path.display());
@@ -82,10 +82,14 @@ fn leave_in_handlers(options: &str) -> (usize, String) {
         let unchecked = words.starts_with("unchecked: the process exited inside the allocator");
         assert!(unchecked || words == "balanced", "run {i}: {words}");
         let mapped = report["/memory/classes/total:bytes"].as_u64();
-        assert!(mapped.is_some_and(|bytes| bytes > 100_000), "run {i}: the snapshot is of this process: {mapped:?}");
+        // On a busy machine the handler may come before the process has its first snapshot.
+        let is_early = unchecked && mapped.is_none();
+        assert!(is_early || mapped > Some(100_000), "run {i}: the snapshot is of this process: {mapped:?}");
+        early += usize::from(is_early);
         inside += usize::from(unchecked);
         all += &said;
     }
+    assert!(early < 50, "{early} of 100 reports have no figures");
     (inside, all)
 }
 
