@@ -241,16 +241,9 @@ impl<O: Os> Kernel<O> {
         Some(balance)
     }
 
-    /// Whether nobody holds a lock at this instant that [`Kernel::crossfoot`] takes.
-    pub fn is_quiet(&self) -> bool {
-        self.sysmon.try_lock().is_some()
-            && self.trace.try_lock().is_some()
-            && self.started().is_none_or(|caches| caches.is_quiet())
-    }
-
     /// See [`mem_stats::crossfoot_at_once`]. `None` before start-up.
-    pub fn crossfoot_at_once(&self) -> Option<Balance> {
-        Some(mem_stats::crossfoot_at_once(self.started()?))
+    pub fn crossfoot_at_once(&self, interrupted: bool) -> Option<Balance> {
+        Some(mem_stats::crossfoot_at_once(self.started()?, interrupted))
     }
 
     /// As [`Kernel::crossfoot`], objects too; see [`mem_stats::crossfoot_quiet`].
@@ -266,11 +259,6 @@ impl<O: Os> Kernel<O> {
         drop((trace, sysmon));
         balance.refuse_changed();
         Some(balance)
-    }
-
-    /// See [`mem_stats::crossfoot_interrupted`]. `None` before start-up.
-    pub fn crossfoot_interrupted(&self) -> Option<Balance> {
-        Some(mem_stats::crossfoot_interrupted(self.started()?))
     }
 
     /// One consistent snapshot. `None` before start-up. Takes the books' lock; never waits for an allocating

@@ -290,6 +290,55 @@ fn an_end_in_a_handler_that_came_inside_the_allocator_waits_for_nothing() {
 }
 
 #[test]
+fn a_report_in_a_handler_needs_little_of_its_stack() {
+    let folder = folder("small-stack");
+    for (inside, words) in [("objects", &[][..]), ("readings", &["readings"])] {
+        for end in [&[][..], &["by-exit"]] {
+            let words = [&["small-stack"], words, end, &["handler", "7"]].concat();
+            let mut unchecked = 0;
+            for round in 0..15 {
+                let path = folder.join(format!("{inside}-{}-{round}", end.len()));
+                let options = format!("exit_format:json,exit_report:{}", path.display());
+                let Some(mut command) = command(&options, &words) else { return };
+                assert_own_end(&run(&mut command), "");
+                let json = fs::read_to_string(&path).expect("a report");
+                let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+                let verdict = report["crossfoot"].as_str().unwrap_or_else(|| panic!("{words:?}: {report:#}"));
+                let is_unchecked = verdict.starts_with("unchecked: the process exited inside the allocator");
+                assert!(is_unchecked || verdict == "balanced", "{words:?}: {verdict}");
+                unchecked += usize::from(is_unchecked);
+            }
+            assert!(unchecked > 0, "{words:?}: no handler came inside the allocator");
+        }
+    }
+}
+
+/// The libc frees what `dlerror` kept when it looks for a function. What looks for it may not be on the system stack.
+#[test]
+fn an_error_of_the_loader_is_freed_where_that_can_be_done() {
+    let folder = folder("dlerror");
+    let archive = scratch().join("exit-report-archive");
+    let Some(shared) = program() else { return };
+    let mut compiler = Command::new(installed("gcc").expect("it was built"));
+    compiler.args(["-O1", "-fno-builtin", "-pthread", "-o"]).arg(&archive);
+    let output = run(compiler.arg(root().join("tests/exit_report/program.c")).arg(&artifacts().a).arg("-lm"));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for (name, program, preload) in [("shared", shared, true), ("archive", &archive, false)] {
+        // The archive's program has no function of the name, which is an error of its own.
+        for (i, words) in [&["dlerror", "allocate", "700"][..], &["allocate", "700"]].into_iter().enumerate() {
+            let path = folder.join(format!("{name}-{i}"));
+            let mut command = Command::new("timeout");
+            command.args(["60", "env"]).arg(format!("CROSSFOOT=check:on,exit_report:{}", path.display()));
+            if preload {
+                command.arg(format!("LD_PRELOAD={}", artifacts().so.display()));
+            }
+            assert_own_end(&run(command.arg(program).args(words)), "");
+            assert_report(&path, 700);
+        }
+    }
+}
+
+#[test]
 fn options_hold_without_proc() {
     let Some(unshare) = installed("unshare") else { return };
     let path = folder("proc").join("R");

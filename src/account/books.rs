@@ -257,11 +257,6 @@ impl<O: Os> Books<O> {
         Reader { books: self, reading: self.reading.lock() }
     }
 
-    /// Whether nobody holds the books' lock at this instant.
-    pub fn is_quiet(&self) -> bool {
-        self.reading.try_lock().is_some()
-    }
-
     /// How threads waited for the books' lock.
     pub fn waits(&self) -> Waits {
         self.reading.waits()

@@ -213,11 +213,6 @@ impl<O: Os> Central<O> {
         }
     }
 
-    /// Whether nobody holds a lock from here down at this instant.
-    pub fn is_quiet(&self) -> bool {
-        self.locks().all(|lock| lock.try_lock().is_some()) && self.heap.is_quiet()
-    }
-
     /// Calls `f` with how threads waited for each lock from here down.
     pub fn each_wait(&self, mut f: impl FnMut(Rank, Waits)) {
         self.locks().for_each(|lock| f(Rank::Central, lock.waits()));

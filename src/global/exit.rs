@@ -4,8 +4,9 @@ use core::ffi::{c_char, c_int, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
+use super::exit_report::{self, Claim};
 use super::settings::{self, OPTIONS};
-use super::{KERNEL, adopt, exit_report, inside, on_system_stack};
+use super::{KERNEL, adopt, inside, on_system_stack};
 use crate::account;
 use crate::arch;
 use crate::cache::Cache;
@@ -178,8 +179,8 @@ pub fn at_exit() {
     }
 }
 
-/// What happens when the process ends without exit handlers, by `_exit` or `quick_exit`: as [`at_exit`], but nothing waits
-/// for a lock. Nothing happens in a child that shares its parent's memory, or came to be past the libc.
+/// What happens when the process ends without exit handlers, by `_exit` or `quick_exit`: as [`at_exit`], but beside other
+/// threads no lock is waited for, except at most 10 ms for a reader's. Nothing happens in a child that shares its parent's memory, or came to be past the libc.
 ///
 /// A signal handler may call it, whatever it interrupted.
 #[inline]
@@ -221,34 +222,31 @@ fn immediate_exit_with(options: &Options, pid: i32) {
     if !account::KEPT {
         return;
     }
-    let right = |balance: Option<&Balance>| {
-        balance.is_none_or(|balance| {
-            exit_report::write_at_once(options, balance, pid);
-            is_right(options, balance, "the process ended by _exit beside its threads, or inside the allocator")
-        })
+    let judge = |balance: Option<&Balance>| {
+        // A signal handler may be here, so the libc is not called.
+        let why = "the process ended by _exit beside its threads";
+        is_reported_and_right(options, balance, pid, Claim::OWN, why)
     };
-    if is_busy() {
-        let _ = unchecked(options, "the process exited inside the allocator");
-        return;
-    }
     let (idle, made) = KERNEL.caches().idle_and_made();
-    // SAFETY: it is null or this thread's cache.
-    let cache = unsafe { local::cache::<Cache>().as_ref() };
-    let is_inside = cache.is_some_and(|cache| cache.is_inside() || cache.writer().is_inside());
-    // Where no other thread has a cache and no lock is held, none will be held until the process has ended.
-    let is_right = if made - idle <= 1 && !is_inside && KERNEL.is_quiet() {
-        crossfoot_with(right)
-    } else {
-        on_system_stack(|| right(KERNEL.crossfoot_at_once().as_ref()))
-    };
-    if !is_right {
+    // Where no other thread has a cache, nobody keeps a lock.
+    let is_alone = made - idle <= usize::from(!local::cache::<Cache>().is_null());
+    if !(if is_alone { compare(options, judge) } else { inside::crossfoot_at_once(judge) }) {
         Linux::exit(UNBALANCED);
     }
 }
 
-/// Whether this thread is where nothing can be read: it gets or loses its cache, forks, ends the process, or reads already.
-fn is_busy() -> bool {
-    local::Busy::begin().is_none() || local::is_forking() || local::is_dying() || local::stack() != 0
+/// Compares what can be compared where this thread is, and hands it to `judge`, which runs on a system stack. Returns
+/// whether the process may end with its own status.
+fn compare(options: &Options, judge: impl FnOnce(Option<&Balance>) -> bool) -> bool {
+    if inside::is_interrupted() {
+        // Nothing is waited for, the libc's streams neither: what fails is told, and the status is the program's.
+        inside::crossfoot_at_once(judge);
+        true
+    } else if !options.check && Linux::blocks_signals() {
+        inside::crossfoot_without_objects(judge)
+    } else {
+        crossfoot_with(judge)
+    }
 }
 
 /// Kept out of [`at_exit`], which mostly does nothing.
@@ -258,29 +256,19 @@ fn exit_with(options: &Options, pid: i32) {
     if !account::KEPT {
         return report::line(format_args!("crossfoot: this build keeps no books: there is nothing to report or check"));
     }
-    // The program exits on whatever stack. What it does when its streams are written out it does on that one.
-    let is_right = |balance: &Balance| is_reported_and_right(options, balance, pid);
-    let judge =
-        |balance: Option<&Balance>| balance.map_or_else(|| unchecked(options, "no allocation succeeded"), is_right);
-    let right = if inside::is_interrupted() {
-        // Nothing is waited for, the libc's streams neither: what fails is told, and the status is the program's.
-        inside::crossfoot_with(judge);
-        true
-    } else if !options.check && Linux::blocks_signals() {
-        inside::crossfoot_without_objects(judge)
-    } else {
-        crossfoot_with(judge)
-    };
-    if !right {
+    // The program exits on whatever stack. What the libc does, before and when streams are written out, it does on that one.
+    let claim = if inside::is_interrupted() { Claim::OWN } else { Claim::find(options, pid) };
+    if !compare(options, |balance| is_reported_and_right(options, balance, pid, claim, Verdict::REFUSED)) {
         flush_libc();
         Linux::exit(UNBALANCED);
     }
 }
 
-/// Writes the report, and says whether the process may end with its own status.
-fn is_reported_and_right(options: &Options, balance: &Balance, pid: i32) -> bool {
-    exit_report::write(options, balance, pid);
-    is_right(options, balance, Verdict::REFUSED)
+/// Writes the report, and says whether the process may end with its own status; `why` not all was compared, if it was not.
+fn is_reported_and_right(options: &Options, balance: Option<&Balance>, pid: i32, claim: Claim, why: &str) -> bool {
+    let Some(balance) = balance else { return unchecked(options, "no allocation succeeded") };
+    exit_report::write(options, balance, pid, claim);
+    is_right(options, balance, why)
 }
 
 /// Prints the identities that failed, where that is asked for; `why` not all were compared, if they were not.

@@ -6,7 +6,7 @@
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::fmt::{self, Display, Write};
-use core::ptr::null_mut;
+use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::fd::BorrowedFd;
@@ -45,23 +45,17 @@ pub(super) fn prepare(options: &mut Options) {
     }
 }
 
-/// Writes the report that was asked for, unless another allocator of this process has.
-pub(super) fn write(options: &Options, balance: &Balance, pid: i32) {
+/// Writes the report that was asked for, if `claim` claims it. Calls nothing of the libc, which may allocate and free:
+/// neither is possible on a system stack.
+pub(super) fn write(options: &Options, balance: &Balance, pid: i32, claim: Claim) {
     if !options.reports(pid) {
         return;
     }
-    if claim_in_process(pid) {
+    if claim.report(pid) {
         write_claimed(options, balance, pid);
     } else {
         // Another allocator of the process has; the page that was handed over is this one's.
         KERNEL.ledger().note_ending(&Linux, REPORTED);
-    }
-}
-
-/// As [`write()`], without a call into the libc: for a signal handler. Other allocators of the process do not report then.
-pub(super) fn write_at_once(options: &Options, balance: &Balance, pid: i32) {
-    if options.reports(pid) && claim_report(pid) {
-        write_claimed(options, balance, pid);
     }
 }
 
@@ -134,23 +128,43 @@ pub fn claim_report(pid: i32) -> bool {
     CLAIMED.swap(pid, Ordering::Relaxed) != pid
 }
 
-/// As [`claim_report`], for all allocators of this crate in the process. A program with one of its own may run under the
-/// preloaded one; its own exits first, and has the program's objects, so its report is the one that is written.
-fn claim_in_process(pid: i32) -> bool {
-    const NAME: &CStr = c"crossfoot_claim_report";
-    let find = arch::dlsym();
-    if find.is_null() {
-        return claim_report(pid);
+/// Claims the report of a process for all of its allocators.
+#[derive(Clone, Copy)]
+pub(super) struct Claim {
+    /// The shared object's function; null: there is none, or it may not be looked for.
+    found: *const c_void,
+}
+
+impl Claim {
+    /// Claims the report among the callers of [`claim_report`] of this very allocator: for a signal handler, which may not
+    /// call the libc.
+    pub(super) const OWN: Claim = Claim { found: null() };
+
+    /// Finds how all allocators of this crate in the process claim the report, where one is wanted. A program with one of
+    /// its own may run under the preloaded one; its own exits first, and has the program's objects, so its report is the
+    /// one that is written.
+    ///
+    /// The libc allocates an error that `dlsym` has, and frees the one before: never call this on a system stack, nor where
+    /// this thread is inside the allocator.
+    pub(super) fn find(options: &Options, pid: i32) -> Claim {
+        const NAME: &CStr = c"crossfoot_claim_report";
+        let find = arch::dlsym();
+        if find.is_null() || !options.reports(pid) {
+            return Claim::OWN;
+        }
+        type Find = unsafe extern "C" fn(*mut c_void, *const c_char) -> *const c_void;
+        // SAFETY: the symbol is POSIX's function of this type; the null handle means all objects of the program.
+        Claim { found: unsafe { core::mem::transmute::<*const c_void, Find>(find)(null_mut(), NAME.as_ptr()) } }
     }
-    type Find = unsafe extern "C" fn(*mut c_void, *const c_char) -> *const c_void;
-    // SAFETY: the symbol is POSIX's function of this type; the null handle means all objects of the program.
-    let found = unsafe { core::mem::transmute::<*const c_void, Find>(find)(null_mut(), NAME.as_ptr()) };
-    if found.is_null() {
-        return claim_report(pid);
+
+    fn report(self, pid: i32) -> bool {
+        if self.found.is_null() {
+            return claim_report(pid);
+        }
+        type Function = unsafe extern "C" fn(c_int) -> c_int;
+        // SAFETY: only the C API of this crate has the name, and it is of this type there.
+        unsafe { core::mem::transmute::<*const c_void, Function>(self.found)(pid) != 0 }
     }
-    type Claim = unsafe extern "C" fn(c_int) -> c_int;
-    // SAFETY: only the C API of this crate has the name, and it is of this type there.
-    unsafe { core::mem::transmute::<*const c_void, Claim>(found)(pid) != 0 }
 }
 
 struct Bytes<'a, const N: usize>(&'a mut heapless::Vec<u8, N>);

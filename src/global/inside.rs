@@ -45,11 +45,18 @@ pub(super) fn crossfoot_without_objects<R>(f: impl FnOnce(Option<&Balance>) -> R
     })
 }
 
-/// Hands `f` what a check of the books can say at an exit inside the allocator: the last complete snapshot, and the
-/// identities within that. Waits at most 10 ms, for another reader. `f` runs on a stack of its own, and may not allocate.
-pub(super) fn crossfoot_with<R>(f: impl FnOnce(Option<&Balance>) -> R) -> R {
+/// Hands `f` what a check of the books can say at an exit inside the allocator or beside other threads: a snapshot, the
+/// last complete one if there is no other, and the identities within that. Waits at most 10 ms, for another reader.
+///
+/// `f` runs on a stack of its own, and may not allocate. The process ends afterwards.
+pub(super) fn crossfoot_at_once<R>(f: impl FnOnce(Option<&Balance>) -> R) -> R {
+    let interrupted = is_interrupted();
+    // A reading that a handler on a small alternate stack interrupted has a stack, which the handler may not use.
+    let stack = local::stack();
     local::set_exiting(true);
-    let result = super::on_system_stack(|| f(KERNEL.crossfoot_interrupted().as_ref()));
+    local::set_stack(0);
+    let result = super::on_system_stack(|| f(KERNEL.crossfoot_at_once(interrupted).as_ref()));
+    local::set_stack(stack);
     local::set_exiting(false);
     result
 }

@@ -46,11 +46,6 @@ impl<O: Os> Heap<O> {
         Still { heap: self, state: self.state.lock() }
     }
 
-    /// Whether nobody holds a lock of the heap or of the books at this instant.
-    pub fn is_quiet(&self) -> bool {
-        self.state.try_lock().is_some() && self.books.is_quiet()
-    }
-
     /// Calls `f` with how threads waited for each lock of the heap and the books.
     pub fn each_wait(&self, mut f: impl FnMut(Rank, Waits)) {
         f(Rank::Heap, self.state.waits());

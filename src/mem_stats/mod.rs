@@ -203,37 +203,15 @@ unsafe fn crossfoot_if<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: 
     Balance { snapshot, answer, complete, interrupted: false, walked, failures, caches: caches.made() }
 }
 
-/// As [`crossfoot`], where the calling thread is inside the allocator, by a signal handler: the last complete snapshot,
-/// and the identities within it. Waits for no thread that allocates, and at most 10 ms for another reader.
-pub fn crossfoot_interrupted<O: Os>(caches: &Caches<O>) -> Balance {
+/// As [`crossfoot`], at an exit beside other threads or, if `interrupted`, inside the allocator, by a signal handler: a
+/// snapshot, and the identities within it. Waits for no thread that allocates, and at most 10 ms for another reader.
+pub fn crossfoot_at_once<O: Os>(caches: &Caches<O>, interrupted: bool) -> Balance {
     let mut snapshot = Snapshot::new();
     let answer = self::snapshot(caches, &mut snapshot);
     let mut failures = Failures::default();
     snapshot.check(&mut failures);
     let walked = Walked::nothing();
-    Balance { snapshot, answer, complete: false, interrupted: true, walked, failures, caches: caches.made() }
-}
-
-/// As [`crossfoot`], but waits for nobody: the snapshot of now, or the last one, and the identities within it.
-pub fn crossfoot_at_once<O: Os>(caches: &Caches<O>) -> Balance {
-    let heap = caches.central().heap();
-    let mut snapshot = Snapshot::new();
-    let answer = if heap.books().try_read(heap.vm().os(), &mut snapshot) {
-        Answer::Complete
-    } else {
-        heap.books().last(&mut snapshot)
-    };
-    let mut failures = Failures::default();
-    snapshot.check(&mut failures);
-    Balance {
-        snapshot,
-        answer,
-        complete: false,
-        interrupted: false,
-        walked: Walked::nothing(),
-        failures,
-        caches: caches.made(),
-    }
+    Balance { snapshot, answer, complete: false, interrupted, walked, failures, caches: caches.made() }
 }
 
 /// The low-level accounts against the consistent statistics.

@@ -292,11 +292,6 @@ impl<O: Os> Caches<O> {
         self.central.each_wait(f);
     }
 
-    /// Whether nobody holds a lock at this instant that a crossfoot takes.
-    pub fn is_quiet(&self) -> bool {
-        self.pool.try_lock().is_some() && self.shared.try_lock().is_some() && self.central.is_quiet()
-    }
-
     /// Keeps caches from being made and adopted, and those without one from freeing, until the result is dropped.
     pub fn hold_still(&self) -> StillPool<'_, O> {
         let pool = self.pool.lock();

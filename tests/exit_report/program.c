@@ -1,13 +1,16 @@
 // Does what its arguments say, one after the other. Each test of tests/exit_report.rs is a list of them.
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -47,20 +50,42 @@ static void *end_from_a_thread(void *status) {
 
 static void say_quick(void) { dprintf(1, "quick\n"); }
 
-static volatile sig_atomic_t handler_status;
+// Leaves the libc an error to free at its next dlsym, as a look at users does for want of a library.
+static void leave_an_error(void) {
+    if (dlopen("/nowhere/nothing.so", RTLD_NOW)) fail("dlopen");
+}
+
+static volatile sig_atomic_t handler_status, by_exit, readings;
 static void end_from_a_handler(int number) {
     (void)number;
+    if (by_exit) exit(handler_status);
     _exit(handler_status);
 }
 
-// Ends by _exit in a handler that a timer sends while this thread does nothing but allocate and free.
+static int on_a_small_stack;
+// Gives handlers a stack that is too small for a reading, and ends where it ends.
+static void small_stack(void) {
+    size_t page = 4096, size = (sysconf(_SC_MINSIGSTKSZ) + 3 * page + page - 1) / page * page;
+    char *base = mmap(0, page + size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    stack_t stack = {.ss_sp = base + page, .ss_size = size};
+    if (base == MAP_FAILED || mprotect(base + page, size, PROT_READ | PROT_WRITE)) fail("mmap");
+    if (sigaltstack(&stack, 0)) fail("sigaltstack");
+    on_a_small_stack = SA_ONSTACK;
+}
+
+// Ends in a handler that a timer sends while this thread does nothing but allocate and free, or read statistics.
 static void end_in_a_handler(const char *status) {
     static void *volatile kept[512];
     struct itimerval timer = {{0, 0}, {0, 1000 + getpid() % 3000}};
+    struct sigaction action = {.sa_handler = end_from_a_handler, .sa_flags = on_a_small_stack};
     handler_status = atoi(status);
-    signal(SIGALRM, end_from_a_handler);
-    setitimer(ITIMER_REAL, &timer, 0);
+    kept[0] = malloc(100);
+    if (sigaction(SIGALRM, &action, 0) || setitimer(ITIMER_REAL, &timer, 0)) fail("setitimer");
     for (unsigned x = 1;;) {
+        if (readings) {
+            mallinfo2();
+            continue;
+        }
         x = x * 1103515245 + 12345;
         int i = (x >> 8) & 511;
         free(kept[i]);
@@ -120,6 +145,10 @@ int main(int count, char **words) {
             if (pthread_create(&thread, 0, end_from_a_thread, words[i + 1])) fail("pthread_create");
             pthread_join(thread, 0);
         }
+        else if (!strcmp(word, "dlerror")) leave_an_error();
+        else if (!strcmp(word, "small-stack")) small_stack();
+        else if (!strcmp(word, "by-exit")) by_exit = 1;
+        else if (!strcmp(word, "readings")) readings = 1;
         else if (!strcmp(word, "handler")) end_in_a_handler(next);
         else if (!strcmp(word, "at-quick-exit")) { if (at_quick_exit(say_quick)) fail("at_quick_exit"); }
         else if (!strcmp(word, "exit")) exit(atoi(next));

@@ -147,11 +147,6 @@ impl<O: Os> Books<O> {
         Reader { books: self, _guard: self.reading.lock() }
     }
 
-    /// Whether nobody holds the lock at this instant.
-    pub fn is_quiet(&self) -> bool {
-        self.reading.try_lock().is_some()
-    }
-
     /// How threads waited for the lock.
     pub fn waits(&self) -> Waits {
         self.reading.waits()
