@@ -331,3 +331,21 @@ fn a_child_has_the_pages_that_others_held() {
         }
     }
 }
+
+/// The process ends in a handler that interrupted its first reading: there is no earlier snapshot, and the interrupted reading
+/// keeps its lock for good.
+#[test]
+fn an_end_inside_the_first_reading_has_a_snapshot() {
+    let kernel = linux();
+    let cache = adopt(kernel);
+    let p = api::allocate(kernel.caches().central(), cache, 100);
+    assert!(!p.is_null());
+    let reading = kernel.caches().central().heap().books().reader();
+    let balance = kernel.crossfoot_at_once(true).expect("it has started");
+    assert_eq!(balance.answer, Answer::Complete);
+    assert!(balance.failures.is_empty() && balance.interrupted && !balance.complete);
+    assert!(balance.snapshot.total(Total::MappedReady) > 0, "it is not empty");
+    drop(reading);
+    free(kernel, cache, p.addr());
+    retire(kernel, cache);
+}

@@ -165,6 +165,19 @@ impl<O: Os> Books<O> {
         self.read_locked(&mut reading, os, out)
     }
 
+    /// As [`Books::read`], where the process ends: a reading of this thread that a signal handler interrupted never goes on,
+    /// and another one is made beside it, with sums of its own on the stack.
+    pub fn read_at_end(&self, os: &O, out: &mut Snapshot) -> Answer {
+        if !self.reading.is_mine() {
+            return self.read(os, out);
+        }
+        out.clear();
+        match self.cut.read(Scope::All, || self.heavy_fence(os), &mut Sums::new(), &mut out.sums) {
+            Some(_) => Answer::Complete,
+            None => self.stale(out),
+        }
+    }
+
     /// As [`Books::read`], but waits for nobody, and is not kept for others. `false`: another reader is at work, or the
     /// system refused the fence.
     pub fn try_read(&self, os: &O, out: &mut Snapshot) -> bool {

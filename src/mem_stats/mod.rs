@@ -204,10 +204,12 @@ unsafe fn crossfoot_if<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: 
 }
 
 /// As [`crossfoot`], at an exit beside other threads or, if `interrupted`, inside the allocator, by a signal handler: a
-/// snapshot, and the identities within it. Waits for no thread that allocates, and at most 10 ms for another reader.
+/// snapshot, and the identities within it. Waits for no thread that allocates, and at most 10 ms for another reader. No
+/// reading of this thread may go on afterwards.
 pub fn crossfoot_at_once<O: Os>(caches: &Caches<O>, interrupted: bool) -> Balance {
+    let heap = caches.central().heap();
     let mut snapshot = Snapshot::new();
-    let answer = self::snapshot(caches, &mut snapshot);
+    let answer = heap.books().read_at_end(heap.vm().os(), &mut snapshot);
     let mut failures = Failures::default();
     snapshot.check(&mut failures);
     let walked = Walked::nothing();
