@@ -277,6 +277,15 @@ fn a_child_that_ends_without_exit_handlers_has_its_own_report() {
 }
 
 #[test]
+fn a_child_without_its_parents_threads_is_checked() {
+    for words in [&["idle-threads", "fork", "exit", "7"][..], &["fork", "exit", "7"]] {
+        let Some(mut command) = command("check:on", words) else { return };
+        // The child ends by _exit, and has nobody beside it.
+        assert_own_end(&run(&mut command), "");
+    }
+}
+
+#[test]
 fn an_end_in_a_handler_that_came_inside_the_allocator_waits_for_nothing() {
     let folder = folder("handler");
     for round in 0..20 {

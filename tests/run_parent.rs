@@ -180,6 +180,11 @@ fn it_keeps_neither_pipes_nor_the_directory() {
 
 /// Runs `crossfoot run` with these arguments. `None`: there is no compiler.
 fn reporting(arguments: &[&str], words: &[&str]) -> Option<std::process::Output> {
+    reporting_after("true", arguments, words)
+}
+
+/// As [`reporting`], after commands of a shell.
+fn reporting_after(commands: &str, arguments: &[&str], words: &[&str]) -> Option<std::process::Output> {
     let (compiler, program) = (common::installed("gcc")?, common::scratch().join("run-parent-program"));
     let source = common::root().join("tests/exit_report/program.c");
     // Tests run beside each other: each has its own until it is there.
@@ -189,7 +194,7 @@ fn reporting(arguments: &[&str], words: &[&str]) -> Option<std::process::Output>
     assert!(built.status.success(), "{}", text(&built.stderr));
     let mut command = Command::new("timeout");
     command
-        .args(["--foreground", "60"])
+        .args(["--foreground", "60", "sh", "-c", &format!("{commands}; exec \"$@\""), "sh"])
         .arg(&artifacts().cli)
         .arg("run")
         .args(arguments)
@@ -256,6 +261,33 @@ fn a_check_that_was_none_is_told_and_no_success() {
     for words in [&["allocate", "50", "exit", "0"][..], &["allocate", "50", "_exit", "0"], &["exit", "0"]] {
         let output = reporting(&["--check"], words).expect("it was built");
         assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+    }
+}
+
+#[test]
+fn where_there_is_no_page_that_is_told() {
+    let words = ["allocate", "50", "raw-exit", "0"];
+    let Some(output) = reporting_after("export CROSSFOOT=stats_page:off", &["--check"], &words) else { return };
+    let line = text(&output.stderr);
+    assert!(line.contains("had no stats page: unless its exit handlers ran, nothing was checked"), "{line}");
+    let words = ["allocate", "50", "kill", "9"];
+    let output = reporting_after("ulimit -f 0", &["--check"], &words).expect("it was built");
+    assert_eq!(output.status.signal(), Some(libc::SIGKILL));
+    let line = text(&output.stderr);
+    assert!(line.contains("it ended by SIGKILL, so nothing was checked"), "{line}");
+}
+
+#[test]
+fn few_descriptors_are_enough_for_a_report() {
+    let path = common::scratch().join("run-parent-few");
+    let to = path.to_str().expect("text");
+    for limit in ["64", "20"] {
+        let _ = fs::remove_file(&path);
+        let words = ["allocate", "50", "exit", "7"];
+        let limit = format!("ulimit -n {limit}");
+        let Some(output) = reporting_after(&limit, &["--check", "--report", to], &words) else { return };
+        assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(7), ""), "{limit}");
+        assert!(fs::read_to_string(&path).expect("a report").ends_with("  balanced  crossfoot\n"), "{limit}");
     }
 }
 

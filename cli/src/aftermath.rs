@@ -37,6 +37,23 @@ pub struct Aftermath<'a> {
     pub ended: Ended,
 }
 
+/// Says what is not known of a program that was started without a stats page, which Linux or an option refused: whether
+/// it checked its books and wrote its report, and where it was killed, that it did not.
+pub fn without_page(run: &Run, pid: u32, ended: Ended) {
+    let what = match (run.check, run.report.is_some()) {
+        (true, true) => "--check and --report",
+        (true, false) => "--check",
+        _ => "--report",
+    };
+    let known = match ended {
+        Ended::Exited(_) => "unless its exit handlers ran, nothing was checked or reported".to_owned(),
+        Ended::Killed(signal) => format!("it ended by {}, so nothing was checked or reported", signal_name(signal)),
+    };
+    let program = run.program.first().map_or(OsStr::new(""), |name| name);
+    let line = format!("{what}: {} ({pid}) had no stats page: {known}", shown(program));
+    let _ = Failure { status: 0, line }.report();
+}
+
 /// What the page says last.
 struct Last {
     reading: Reading,

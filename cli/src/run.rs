@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::aftermath::Aftermath;
+use crate::aftermath::{self, Aftermath};
 use crate::args::Run;
 use crate::environment::Report;
 use crate::failure::Failure;
@@ -38,10 +38,14 @@ pub fn run(run: &Run) -> Failure {
             let keeps_output = matches!(&report, Some(Report::Path(path)) if parent::leads_to(Path::new(path), 1));
             child.let_go(keeps_output);
             let ended = child.wait();
-            let told = page
-                .as_ref()
-                .map(|page| Aftermath { run, report: report.as_ref(), page, pid: child.pid(), ended }.tell());
-            Failure { status: told.unwrap_or(ended).end_so(), line: String::new() }
+            let told = match &page {
+                Some(page) => Aftermath { run, report: report.as_ref(), page, pid: child.pid(), ended }.tell(),
+                None => {
+                    aftermath::without_page(run, child.pid(), ended);
+                    ended
+                }
+            };
+            Failure { status: told.end_so(), line: String::new() }
         }
     }
 }

@@ -227,9 +227,8 @@ fn immediate_exit_with(options: &Options, pid: i32) {
         let why = "the process ended by _exit beside its threads";
         is_reported_and_right(options, balance, pid, Claim::OWN, why)
     };
-    let (idle, made) = KERNEL.caches().idle_and_made();
     // Where no other thread has a cache, nobody keeps a lock.
-    let is_alone = made - idle <= usize::from(!local::cache::<Cache>().is_null());
+    let is_alone = KERNEL.caches().is_alone(!local::cache::<Cache>().is_null());
     if !(if is_alone { compare(options, judge) } else { inside::crossfoot_at_once(judge) }) {
         Linux::exit(UNBALANCED);
     }

@@ -79,10 +79,10 @@ fn write_claimed(options: &Options, balance: &Balance, pid: i32) {
             let written = Linux::without_signals(|| {
                 Linux::with_report(&name, own, |file| write_to(file, options.exit_format, balance)).flatten()
             });
-            // Said already, where it could not be.
-            KERNEL.ledger().note_ending(&Linux, REPORTED);
-            if let Err(e) = written {
-                tell(&name, e);
+            match written {
+                Ok(()) => KERNEL.ledger().note_ending(&Linux, REPORTED),
+                // `crossfoot run`, if it is the parent, may still have the right to.
+                Err(e) => tell(&name, e),
             }
         }
     }

@@ -71,6 +71,8 @@ pub struct Caches<O: Os> {
     made: AtomicUsize,
     /// How many caches are in the pool. Written under its lock.
     idle: AtomicUsize,
+    /// In the child of a fork: how many belong to threads that it does not have. Written by the fork.
+    left: AtomicUsize,
     /// The cache of those that have none. It allocates nothing and owns no span.
     shared: Mutex<O, Cache>,
     /// Whether every thread was outside its cache's hand when a fork took the locks. Written by the thread that forks.
@@ -89,6 +91,7 @@ impl<O: Os> Caches<O> {
             all: AtomicPtr::new(null_mut()),
             made: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
+            left: AtomicUsize::new(0),
             shared: Mutex::new(Rank::Shared, Cache::new()),
             hands_rest: AtomicBool::new(false),
         }
@@ -253,6 +256,17 @@ impl<O: Os> Caches<O> {
             // been anywhere in its fast paths, which leave no sign.
             self.each(|cache| heap.empty_hand(cache.client()));
         }
+        if child {
+            let (idle, made) = self.idle_and_made();
+            self.left.store((made - idle).saturating_sub(usize::from(cache.is_some())), Ordering::Relaxed);
+        }
+    }
+
+    /// Returns whether no thread but the calling one has a cache; `own`: that one has. Those of the threads that a fork
+    /// left behind do not count.
+    pub fn is_alone(&self, own: bool) -> bool {
+        let (idle, made) = self.idle_and_made();
+        (made - idle).saturating_sub(self.left.load(Ordering::Relaxed)) <= usize::from(own)
     }
 
     /// Every cache ever made.

@@ -119,6 +119,29 @@ static void fork_and_end(int raw) {
     if (waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 5) fail("fork's child");
 }
 
+static pthread_barrier_t idle;
+
+static void *wait_for_ever(void *unused)
+{
+    (void)unused;
+    free(malloc(100));
+    pthread_barrier_wait(&idle);
+    for (;;)
+        pause();
+}
+
+/* Threads that have allocated, and wait from then on. */
+static void idle_threads(void)
+{
+    pthread_barrier_init(&idle, NULL, 5);
+    for (int i = 0; i < 4; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, wait_for_ever, NULL))
+            fail("pthread_create");
+    }
+    pthread_barrier_wait(&idle);
+}
+
 int main(int count, char **words) {
     for (int i = 1; i < count; i++) {
         const char *word = words[i], *next = i + 1 < count ? words[i + 1] : "";
@@ -140,6 +163,7 @@ int main(int count, char **words) {
         else if (!strcmp(word, "spawn")) spawn_nothing();
         else if (!strcmp(word, "fork")) fork_and_end(0);
         else if (!strcmp(word, "raw-fork")) fork_and_end(1);
+        else if (!strcmp(word, "idle-threads")) idle_threads();
         else if (!strcmp(word, "thread")) {
             pthread_t thread;
             if (pthread_create(&thread, 0, end_from_a_thread, words[i + 1])) fail("pthread_create");

@@ -11,8 +11,9 @@ use super::{Linux, SIG_UNBLOCK, error};
 use crate::arch;
 use crate::os::OsError;
 
-/// The lowest number of a kept descriptor: above those that programs choose for themselves.
-const KEPT_FROM: i32 = 100;
+/// The lowest number of a kept descriptor: above those that programs choose for themselves, and where the limit
+/// (`ulimit -n`) is below that, above the standard ones.
+const KEPT_FROM: [i32; 3] = [100, 10, 3];
 /// No descriptor is kept.
 const NONE: i32 = -1;
 
@@ -58,7 +59,9 @@ impl Kept {
             return Ok(());
         }
         let stat = fstat(file).map_err(error)?;
-        let copy = io::fcntl_dupfd_cloexec(file, KEPT_FROM).map_err(error)?;
+        let copies = KEPT_FROM.map(|from| move || io::fcntl_dupfd_cloexec(file, from));
+        let [first, second, third] = copies;
+        let copy = first().or_else(|_| second()).or_else(|_| third()).map_err(error)?;
         self.device.store(stat.st_dev, Ordering::Relaxed);
         self.inode.store(stat.st_ino, Ordering::Relaxed);
         self.fd.store(copy.into_raw_fd(), Ordering::Relaxed);
