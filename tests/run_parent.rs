@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,16 @@ fn under_run(script: &str) -> Command {
     for variable in ["CROSSFOOT", "CROSSFOOT_LIB", "LD_PRELOAD"] {
         command.env_remove(variable);
     }
+    // A shell ignores these for what it starts in the background, the tests among it, and what is ignored stays so.
+    let restore = || {
+        for signal in [libc::SIGINT, libc::SIGQUIT] {
+            // SAFETY: no conditions; it may be called between fork and exec.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: the function calls nothing but `signal`.
+    unsafe { command.pre_exec(restore) };
     command
 }
 

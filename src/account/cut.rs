@@ -92,6 +92,12 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
     #[inline(always)]
     fn fenced_generation(&self) -> usize {
         compiler_fence(Ordering::SeqCst);
+        self.generation_behind_fence()
+    }
+
+    /// As [`Cut::fenced_generation`], behind a fence for the compiler.
+    #[inline(always)]
+    fn generation_behind_fence(&self) -> usize {
         let word = self.generation.load(Ordering::Relaxed);
         if word & SYMMETRIC == 0 { word } else { self.generation_after_fence() }
     }
@@ -189,7 +195,7 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
     #[cold]
     #[inline(never)]
     fn mark(&self, writer: &Writer<T, F, C>, class: usize) {
-        writer.mark(self.fenced_generation(), class);
+        writer.mark(self.generation_behind_fence(), class);
     }
 
     /// Says that somebody came for a snapshot. A cut made after this has everything that happened before it.

@@ -90,9 +90,14 @@ pub(crate) struct Late {
 pub(super) struct Delayed {
     late: Late,
     ordering: Ordering,
-    /// The place of the fence that is not there was passed.
-    passed: bool,
+    /// Loads since the place of the fence that is not there was passed. `None`: it was not.
+    passed: Option<u8>,
 }
+
+/// After how many loads a late store is executed, if no other store or fence comes before: as many as lie between the
+/// fence and the next store in the shipped files. The word of the generation is loaded twice there: for which fences there
+/// are, and for the generation.
+const LOADS: u8 = 2;
 
 impl World {
     /// Executes a store that was held back.
@@ -161,7 +166,7 @@ pub(crate) fn load<V: Word>(
         if delayed.late.cell.cast() == address {
             return V::held_back(delayed.late.value);
         }
-        if !delayed.passed && ordering != Ordering::Relaxed {
+        if delayed.passed.is_none() && ordering != Ordering::Relaxed {
             world.settle(&me);
         }
     }
@@ -170,8 +175,13 @@ pub(crate) fn load<V: Word>(
     readers.before_load(me.index);
     let value = run(effective(&me, at, Kind::Load, ordering));
     world.note(at, "load", value.show());
-    if me.delayed.get().is_some_and(|delayed| delayed.passed) {
-        world.settle(&me);
+    if let Some(delayed) = me.delayed.get()
+        && let Some(loads) = delayed.passed
+    {
+        me.delayed.set(Some(Delayed { passed: Some(loads + 1), ..delayed }));
+        if loads + 1 >= LOADS {
+            world.settle(&me);
+        }
     }
     value
 }
@@ -192,7 +202,7 @@ pub(crate) fn store<V: Word>(
     let ordering = effective(&me, at, Kind::Store, ordering);
     me.last_store.set(late.map(|_| at.into()));
     match late {
-        Some(late) if sites::is_late(at.into()) => me.delayed.set(Some(Delayed { late, ordering, passed: false })),
+        Some(late) if sites::is_late(at.into()) => me.delayed.set(Some(Delayed { late, ordering, passed: None })),
         _ => {
             world.turn(&me);
             readers.before_store(me.index);
@@ -244,7 +254,7 @@ pub(crate) fn compiler_fence(at: &'static Location<'static>, ordering: Ordering)
         sites::meet_store_before(site, store);
     }
     match (sites::meet(site), me.delayed.get()) {
-        (Some(_), Some(delayed)) => me.delayed.set(Some(Delayed { passed: true, ..delayed })),
+        (Some(_), Some(delayed)) => me.delayed.set(Some(Delayed { passed: Some(0), ..delayed })),
         _ => world.settle(&me),
     }
 }
