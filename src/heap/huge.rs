@@ -3,7 +3,7 @@
 //! A huge page makes one page fault of 512, and takes 2 MiB at the first touch of any of its bytes. So it is asked for only
 //! where memory that was taken before, for the same kind of demand, turned out to be touched nearly everywhere. New memory
 //! without such evidence stays in small pages, and becomes the *probe*: when memory is wanted again, the system says how
-//! much of the probe is resident. A dense probe gives credit for as many bytes of huge pages as twice what is known to be
+//! much of the probe is resident. A dense probe gives credit for four times as many bytes of huge pages as are known to be
 //! dense; once it is used up, the last piece of a range stays in small pages as the next probe. A sparse probe takes all
 //! credit away. [Decision 0019](../../docs/decisions/0019-huge-pages-by-touch.md) has the measurements.
 //!
