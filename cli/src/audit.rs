@@ -4,11 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use kernel::audit::{self, Audit, Line, Places, Range, Request};
-use kernel::os::Process;
+use kernel::os::{OsError, Process};
 
 use crate::args;
 use crate::failure::Failure;
-use crate::process::{Refusal, Target};
+use crate::process::{self, Refusal, Target};
 use crate::tables;
 
 /// How much of the process's memory is kept, in lines of 4 KiB.
@@ -77,7 +77,6 @@ fn of(pid: i32, within: Duration) -> Result<Audit, Failure> {
         }
         Failure::refused(format!("cannot read process {pid}: {error:?}"))
     };
-    let process = Process::open(Some(pid.unsigned_abs()), places.physical_page as usize).map_err(refused)?;
     let (changes, first) = (target.list_changes(), ranges(&target)?);
     let listed = Listed {
         target: &target,
@@ -87,7 +86,24 @@ fn of(pid: i32, within: Duration) -> Result<Audit, Failure> {
         within,
         pause: Cell::new(PAUSES[0]),
     };
-    audit::audit(&process, &places, &listed, &mut vec![Line::EMPTY; LINES]).map_err(refused)
+    let mut lines = vec![Line::EMPTY; LINES];
+    let mut through = || {
+        let thread = process::readable(pid).unsigned_abs();
+        let process = Process::open(Some(thread), places.physical_page as usize)?;
+        audit::audit(&process, &places, &listed, &mut lines)
+    };
+    // The thread that was read through may exit meanwhile, and the process lives on.
+    let is_over = |found: &Result<Audit, OsError>| {
+        !found.as_ref().is_err_and(|&error| Process::is_absence(error)) || process::has_ended(pid)
+    };
+    let mut found = through();
+    for _ in 1..process::TRIES {
+        if is_over(&found) {
+            break;
+        }
+        found = through();
+    }
+    found.map_err(refused)
 }
 
 /// What a process listed last as the allocator's.

@@ -3,7 +3,8 @@
 //! The page is found among the descriptors of the process (`/proc/PID/fd`), which whoever may trace it can open, and mapped
 //! read-only; `page` does that. Nothing stops the process, and nothing is written to it but a control word when a fresh
 //! reading or a release is asked for. Where the program has closed all of its descriptors, the page is read through
-//! `/proc/PID/mem`.
+//! `/proc/PID/mem`. The files of a process whose first thread has exited (`pthread_exit`) are empty: then those of another
+//! thread are read, whose number works in place of the process's.
 
 use std::fs;
 use std::io;
@@ -22,6 +23,8 @@ use crate::page::{self, Control, Page};
 
 /// How often an answer is looked for.
 const POLL: Duration = Duration::from_micros(100);
+/// How many threads of a process are tried, where one exits while the process is read through it.
+pub const TRIES: usize = 5;
 
 /// Why a process cannot be looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -87,10 +90,24 @@ pub struct Target {
 impl Target {
     /// Finds a process's page. What is found stays readable when the process has ended.
     pub fn find(pid: i32) -> Result<Target, Refusal> {
+        let (mut thread, mut tries) = (readable(pid), 1);
+        loop {
+            let found = Target::find_through(thread, pid);
+            let now = readable(pid);
+            // The thread that was read through may have exited meanwhile, and the process lives on.
+            if !matches!(found, Err(Refusal::Gone | Refusal::NotOurs)) || now == thread || tries == TRIES {
+                return found;
+            }
+            (thread, tries) = (now, tries + 1);
+        }
+    }
+
+    /// As [`Target::find`], reading the files of this thread of the process.
+    fn find_through(thread: i32, pid: i32) -> Result<Target, Refusal> {
         let denied = |error: io::Error| if has_ended(pid) { Refusal::Gone } else { refused(pid, &error) };
         let mut refusal = Refusal::NotOurs;
-        for numbers in [page::usual_numbers(), page::all_numbers(pid).map_err(denied)?] {
-            for page in numbers.into_iter().filter_map(|number| Page::open(pid, number)) {
+        for numbers in [page::usual_numbers(), page::all_numbers(thread).map_err(denied)?] {
+            for page in numbers.into_iter().filter_map(|number| Page::open(thread, number)) {
                 match check(pid, page) {
                     Ok(page) => return Ok(Target { pid, page }),
                     // A file of the program's own says nothing about ours.
@@ -102,19 +119,19 @@ impl Target {
         if refusal != Refusal::NotOurs {
             return Err(refusal);
         }
-        Target::find_mapped(pid)
+        Target::find_mapped(thread, pid)
     }
 
-    /// As [`Target::find`], where the page is not among the descriptors.
-    fn find_mapped(pid: i32) -> Result<Target, Refusal> {
-        let text = fs::read_to_string(of(pid, "maps")).map_err(|error| refused(pid, &error))?;
+    /// As [`Target::find_through`], where the page is not among the descriptors.
+    fn find_mapped(thread: i32, pid: i32) -> Result<Target, Refusal> {
+        let text = fs::read_to_string(of(thread, "maps")).map_err(|error| refused(pid, &error))?;
         let maps: Vec<Map> = text.lines().filter_map(map).collect();
         if maps.is_empty() && has_ended(pid) {
             return Err(Refusal::Gone);
         }
         let mut refusal = None;
         for map in maps.iter().filter(|map| map.end - map.start == SIZE as u64 && page::is_page(&map.name)) {
-            let page = Page::in_memory(pid, map.start).map_err(|error| {
+            let page = Page::in_memory(thread, map.start).map_err(|error| {
                 Refusal::Unreadable(format!(
                     "the program has closed its descriptor, and its memory cannot be read: {error}"
                 ))
@@ -124,7 +141,7 @@ impl Target {
                 Err(why) => refusal = Some(why),
             }
         }
-        Err(refusal.unwrap_or_else(|| if runs_on_it(pid, &maps) { no_page(pid) } else { Refusal::NotOurs }))
+        Err(refusal.unwrap_or_else(|| if runs_on_it(&maps) { no_page(thread) } else { Refusal::NotOurs }))
     }
 
     /// The last reading, and when it was taken. `None`: there is none yet.
@@ -152,7 +169,7 @@ impl Target {
     /// Adds one to a control word and waits until the page says that it was obeyed: whether that happened.
     fn ask(&self, word: usize, answer: usize, patience: Duration) -> io::Result<bool> {
         let inode = view::word(&self.page, CONTROL_INODE_AT).ok_or(io::ErrorKind::NotFound)?;
-        let wanted = Control::open(self.pid, inode)?.add(word)?;
+        let wanted = Control::open(readable(self.pid), inode)?.add(word)?;
         let since = Instant::now();
         let is_done = || {
             // Others may ask as well, so the answer may be further.
@@ -192,7 +209,7 @@ impl Target {
     }
 }
 
-/// A file of a process.
+/// A file of a process, or of one of its threads.
 pub fn of(pid: i32, name: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/{name}"))
 }
@@ -218,9 +235,28 @@ fn refused(pid: i32, error: &io::Error) -> Refusal {
     }
 }
 
-/// Whether a process waits for somebody to ask how it ended, or is not there any more.
-fn has_ended(pid: i32) -> bool {
-    status(pid, "State").is_none_or(|state| state.starts_with(['Z', 'X']))
+/// Returns the number of a thread of the process whose files in `/proc` lead to its memory and descriptors: the first
+/// thread, whose number is the process's. Once the first thread has exited its files are empty, and another thread's number
+/// is returned. Returns `pid` if no thread runs.
+pub fn readable(pid: i32) -> i32 {
+    if has_exited(pid) { other_thread(pid).unwrap_or(pid) } else { pid }
+}
+
+/// Returns a thread of the process that has not exited, if there is one.
+fn other_thread(pid: i32) -> Option<i32> {
+    let threads = fs::read_dir(of(pid, "task")).ok()?;
+    let mut numbers = threads.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.find(|&thread| !has_exited(thread))
+}
+
+/// Whether a thread has exited: it is a zombie or gone.
+fn has_exited(thread: i32) -> bool {
+    status(thread, "State").is_none_or(|state| state.starts_with(['Z', 'X']))
+}
+
+/// Whether the process is a zombie without a running thread, or gone.
+pub fn has_ended(pid: i32) -> bool {
+    has_exited(pid) && other_thread(pid).is_none()
 }
 
 /// Reads a line of `/proc/PID/maps`.
@@ -235,11 +271,11 @@ pub fn map(line: &str) -> Option<Map> {
 }
 
 /// Whether a process that has no page runs on Crossfoot all the same, as far as its mappings say.
-fn runs_on_it(_pid: i32, maps: &[Map]) -> bool {
+fn runs_on_it(maps: &[Map]) -> bool {
     maps.iter().any(|map| map.name.ends_with("/libcrossfoot.so"))
 }
 
-/// Why a process on Crossfoot may have no page.
+/// Why a process on Crossfoot may have no page, read through a thread of it.
 fn no_page(pid: i32) -> Refusal {
     let environment = fs::read(of(pid, "environ")).unwrap_or_default();
     let mut variables = environment.split(|&b| b == 0);

@@ -86,7 +86,7 @@ impl Found {
 
 /// A process's command line, in one line.
 fn command(pid: i32) -> String {
-    let bytes = fs::read(process::of(pid, "cmdline")).unwrap_or_default();
+    let bytes = fs::read(process::of(process::readable(pid), "cmdline")).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes).trim_end_matches('\0').replace('\0', " ");
     if text.is_empty() {
         return format!("[{}]", process::status(pid, "Name").unwrap_or_default());

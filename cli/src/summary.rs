@@ -45,7 +45,7 @@ pub fn live(books: &Snapshot) -> i64 {
 
 /// What of a process is in memory, says the system.
 pub fn resident(pid: i32) -> Option<i64> {
-    let text = process::status(pid, "VmRSS")?;
+    let text = process::status(process::readable(pid), "VmRSS")?;
     Some(text.strip_suffix("kB")?.trim().parse::<i64>().ok()? * 1024)
 }
 

@@ -40,7 +40,7 @@ impl Request for Own {
 /// Lays the books beside what the system says of this process, and names every resident byte of the allocator's mappings
 /// by its cause. What only the system knows is there for readers of metrics from then on (`/os/…`).
 ///
-/// It reads `/proc/self`: an error says that there is none, or that the process has no ledger page, in which its mappings
+/// It reads `/proc/thread-self`: an error says that there is none, or that the process has no ledger page, in which its mappings
 /// are listed. Other threads go on; the more they allocate meanwhile, the further [`Audit::moved`] says that they moved.
 /// It takes time in proportion to the heap: `docs/decisions/0018-audit.md` has figures. Any thread may call it, but no signal handler.
 /// Allocates nothing, and runs on the system stack.

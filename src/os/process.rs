@@ -119,12 +119,13 @@ impl Process {
         matches!(e, OsError::Errno(IO | FAULT | OVERFLOW) | OsError::Unsupported)
     }
 
-    /// The process `pid`, or where there is none given, this one. `page` is the size of a physical page.
+    /// The process `pid`, by its number or that of one of its threads, or where there is none given, this one. `page` is the size of a physical page.
     pub fn open(pid: Option<u32>, page: usize) -> Result<Process, OsError> {
         let mut path = heapless::String::<32>::new();
         let _ = match pid {
             Some(pid) => write!(path, "/proc/{pid}"),
-            None => write!(path, "/proc/self"),
+            // Not `/proc/self`: once the first thread has exited, that shows no memory.
+            None => write!(path, "/proc/thread-self"),
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = fs::openat(fs::CWD, path.as_str(), flags, Mode::empty()).map_err(error)?;
