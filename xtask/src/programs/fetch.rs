@@ -1,4 +1,4 @@
-//! Source packages, for tests that no binary package holds. Only on request.
+//! Sources of tests that no binary package holds. Fetched only on request.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::libstdcxx;
 use super::process::{finish, succeed};
 use super::yard::{make_folder, neutral, target};
 
 /// No download takes a tenth of it.
 const LIMIT: Duration = Duration::from_secs(900);
+
+/// LTP's repository, and the release that is run.
+const LTP_REPOSITORY: &str = "https://github.com/linux-test-project/ltp";
+const LTP_RELEASE: &str = "20260529";
 
 /// Where sources are.
 fn folder() -> PathBuf {
@@ -28,6 +33,16 @@ pub fn glibc_source() -> Option<PathBuf> {
     source("malloc/dynarray.h")
 }
 
+/// The part of GCC's source tree that holds the test suite of libstdc++, if it was fetched.
+pub fn libstdcxx_source() -> Option<PathBuf> {
+    source("libstdc++-v3/testsuite/ext/pool_allocator").map(|tree| tree.join("libstdc++-v3/testsuite"))
+}
+
+/// The source tree of the Linux Test Project, if it was fetched.
+pub fn ltp_source() -> Option<PathBuf> {
+    source("testcases/kernel/mem/mtest07")
+}
+
 /// The last source tree in the folder that holds this.
 fn source(holds: &str) -> Option<PathBuf> {
     let entries = fs::read_dir(folder()).ok()?;
@@ -37,10 +52,28 @@ fn source(holds: &str) -> Option<PathBuf> {
     trees.pop()
 }
 
-/// Gets the source packages of Perl and of glibc, if they are not here: of the releases that are installed, from the
-/// archives that apt knows, with lists of its own, so that the machine's stay as they are.
+/// A source tree that a family needs.
+struct Source {
+    name: &'static str,
+    /// Where it is, if it was fetched.
+    found: fn() -> Option<PathBuf>,
+    /// Fetches it into [`folder`].
+    fetch: fn() -> Result<()>,
+}
+
+const SOURCES: [Source; 4] = [
+    Source { name: "perl", found: perl_source, fetch: fetch_perl },
+    Source { name: "glibc", found: glibc_source, fetch: fetch_glibc },
+    Source { name: "gcc", found: libstdcxx_source, fetch: fetch_gcc },
+    Source { name: "ltp", found: ltp_source, fetch: fetch_ltp },
+];
+
+/// Fetches the source trees that are not here, and prints for each that cannot be had why it is skipped.
+///
+/// Debian's packages come in the versions that are installed, from the archives that apt knows, with package lists of
+/// their own, so that the lists of the OS stay as they are.
 pub fn fetch() -> Result<()> {
-    if perl_source().is_some() && glibc_source().is_some() {
+    if SOURCES.iter().all(|source| (source.found)().is_some()) {
         return Ok(());
     }
     let folder = folder();
@@ -48,32 +81,66 @@ pub fn fetch() -> Result<()> {
     fs::create_dir_all(folder.join("lists/partial"))?;
     make_folder(&folder.join("parts"), 0o755)?;
     write_archives(&folder.join("parts"))?;
-    let log = folder.join("apt");
     let mut update = apt("apt-get", &folder);
     update.arg("update");
     // An archive that has no sources fails, and the others serve.
-    finish(update, &log, LIMIT)?;
-    if perl_source().is_none() {
-        let mut version = neutral("perl");
-        version.args(["-e", "printf '%vd', $^V"]);
-        package("perl", &succeed(version, &log, LIMIT)?, &[])?;
-        perl_source().context("the archive holds no t/op")?;
-    }
-    if glibc_source().is_none() {
-        let mut version = neutral("dpkg-query");
-        version.args(["-W", "-f", "${Version}", "libc6"]);
-        let version = succeed(version, &log, LIMIT)?;
-        let release = version.split('-').next().unwrap_or("");
-        let parts = ["malloc", "support", "include", "sysdeps/generic", "test-skeleton.c"]
-            .map(|part| format!("glibc-{release}/{part}"));
-        package("glibc", release, &parts)?;
-        glibc_source().context("the archive holds no malloc")?;
+    finish(update, &folder.join("apt"), LIMIT)?;
+    for source in SOURCES.iter().filter(|source| (source.found)().is_none()) {
+        let fetched = (source.fetch)().and_then(|()| (source.found)().context("the archive holds no tests"));
+        if let Err(error) = fetched {
+            eprintln!("skipped: cannot fetch the sources of {}: {error:#}", source.name);
+        }
     }
     Ok(())
 }
 
-/// Gets a source package of this version, and unpacks these parts of it, or all.
-fn package(name: &str, version: &str, parts: &[String]) -> Result<()> {
+fn fetch_perl() -> Result<()> {
+    let mut version = neutral("perl");
+    version.args(["-e", "printf '%vd', $^V"]);
+    let version = succeed(version, &folder().join("apt"), LIMIT)?;
+    package("perl", &version)?;
+    unpack(&format!("perl_{version}.orig.tar.xz"), &[])
+}
+
+fn fetch_glibc() -> Result<()> {
+    let release = installed_release("libc6")?;
+    package("glibc", &release)?;
+    let parts = ["malloc", "support", "include", "sysdeps/generic", "test-skeleton.c"]
+        .map(|part| format!("glibc-{release}/{part}"));
+    unpack(&format!("glibc_{release}.orig.tar.xz"), &parts)
+}
+
+/// Debian's archive of GCC is an archive of archives.
+fn fetch_gcc() -> Result<()> {
+    let release = installed_release("libstdc++6")?;
+    let name = format!("gcc-{}", release.split('.').next().unwrap_or(""));
+    package(&name, &release)?;
+    let inner = format!("{name}-{release}/gcc-{release}-dfsg.tar.xz");
+    unpack(&format!("{name}_{release}.orig.tar.gz"), std::slice::from_ref(&inner))?;
+    let parts = libstdcxx::FOLDERS.iter().chain(&["util"]);
+    let parts: Vec<String> = parts.map(|part| format!("gcc-{release}/libstdc++-v3/testsuite/{part}")).collect();
+    unpack(&inner, &parts)?;
+    fs::remove_file(folder().join(inner)).context("the inner archive")
+}
+
+/// Debian has no package of LTP, so its repository is cloned at a release.
+fn fetch_ltp() -> Result<()> {
+    let mut clone = neutral("git");
+    clone.args(["clone", "--quiet", "--depth=1", "--branch", LTP_RELEASE, LTP_REPOSITORY]);
+    clone.arg(folder().join(format!("ltp-{LTP_RELEASE}"))).env("GIT_TERMINAL_PROMPT", "0");
+    succeed(clone, &folder().join("git"), LIMIT).map(|_| ())
+}
+
+/// The release of an installed package, without what Debian adds to the version.
+fn installed_release(package: &str) -> Result<String> {
+    let mut version = neutral("dpkg-query");
+    version.args(["-W", "-f", "${Version}", package]);
+    let version = succeed(version, &folder().join("apt"), LIMIT)?;
+    Ok(version.split('-').next().unwrap_or("").to_owned())
+}
+
+/// Downloads a source package of this version.
+fn package(name: &str, version: &str) -> Result<()> {
     let folder = folder();
     let log = folder.join("apt");
     let mut list = apt("apt-cache", &folder);
@@ -85,7 +152,7 @@ fn package(name: &str, version: &str, parts: &[String]) -> Result<()> {
         let mut get = apt("apt-get", &folder);
         get.args(["source", "--download-only", &format!("{name}={package}")]);
         if finish(get, &log, LIMIT)?.status.success() {
-            return unpack(&folder, &format!("{name}_{version}.orig.tar.xz"), parts);
+            return Ok(());
         }
     }
     bail!("apt-get source finds no {name} {version}")
@@ -121,9 +188,11 @@ fn write_archives(parts: &Path) -> Result<()> {
     Ok(())
 }
 
-fn unpack(folder: &Path, archive: &str, parts: &[String]) -> Result<()> {
+/// Unpacks these parts of an archive in the folder, or all of it.
+fn unpack(archive: &str, parts: &[String]) -> Result<()> {
+    let folder = folder();
     ensure!(folder.join(archive).is_file(), "apt-get source left no {archive}");
     let mut tar = neutral("tar");
-    tar.current_dir(folder).args(["--no-same-owner", "-xf", archive]).args(parts);
+    tar.current_dir(&folder).args(["--no-same-owner", "-xf", archive]).args(parts);
     succeed(tar, &folder.join("tar"), LIMIT).map(|_| ())
 }

@@ -7,6 +7,8 @@
 
 mod fetch;
 mod glibc;
+mod libstdcxx;
+mod ltp;
 mod nginx;
 mod outcomes;
 mod perl;
@@ -31,12 +33,12 @@ use yard::Yard;
 /// What to run.
 #[derive(Args)]
 pub struct Wanted {
-    /// The families: glibc, python, perl, redis, postgres, nginx, stress. All, if none is named.
+    /// The families: glibc, libstdcxx, ltp, python, perl, redis, postgres, nginx, stress. All, if none is named.
     families: Vec<String>,
     /// A part of each, for CI; nothing goes to the diary.
     #[arg(long)]
     quick: bool,
-    /// First get the source packages that hold tests, by apt-get, into the target folder.
+    /// First fetch the sources that hold tests, by apt-get and git, into the target folder.
     #[arg(long)]
     fetch: bool,
 }
@@ -47,8 +49,10 @@ struct Family {
     run: fn(&Yard, quick: bool) -> Result<Verdict>,
 }
 
-const FAMILIES: [Family; 7] = [
+const FAMILIES: [Family; 9] = [
     Family { name: "glibc", run: glibc::run },
+    Family { name: "libstdcxx", run: libstdcxx::run },
+    Family { name: "ltp", run: ltp::run },
     Family { name: "python", run: python::run },
     Family { name: "perl", run: perl::run },
     Family { name: "redis", run: redis::run },
