@@ -224,7 +224,7 @@ fn an_end_that_the_program_cannot_report_is_reported() {
     for (words, how) in [
         (&["allocate", "1", "kill", "9"][..], "ended by SIGKILL, "),
         (&["allocate", "5000", "kill", "15"], "ended by SIGTERM, "),
-        (&["allocate", "5000", "raw-exit", "7"], "ended with status 7 and without its exit handlers, "),
+        (&["allocate", "5000", "raw-exit", "7"], "ended with status 7 and without Crossfoot's exit handler, "),
     ] {
         let Some(output) = reporting(&["--report", to], words) else { return };
         assert_eq!(text(&output.stderr), "");
@@ -318,4 +318,60 @@ fn the_report_of_a_program_with_an_allocator_of_its_own_stays() {
     // 8 threads, 15 rounds, 2,000 entries of a key and a value each: the program's own, not what its libc asked for.
     assert!(objects.is_some_and(|objects| objects.parse::<u64>().is_ok_and(|n| n >= 480_000)), "{report}");
     assert!(report.ends_with("  balanced  crossfoot\n"), "{report}");
+}
+
+/// Runs `crossfoot run` with these arguments and a report at `path`. Returns what it printed, and of the report's first line
+/// the name of the program and what follows.
+fn head_of(path: &std::path::Path, arguments: &[&str], program: &[&str]) -> (std::process::Output, String) {
+    let mut command = Command::new("timeout");
+    command.args(["--foreground", "60"]).arg(&artifacts().cli).args(["run", "--report"]).arg(path).args(arguments);
+    for variable in ["CROSSFOOT", "CROSSFOOT_LIB", "LD_PRELOAD"] {
+        command.env_remove(variable);
+    }
+    let output = run(command.arg("--").args(program));
+    let report = fs::read_to_string(path).expect("a report");
+    let head = report.lines().next().expect("a head");
+    (output, head.trim().split_once("  process ").expect("a process").1.to_owned())
+}
+
+#[test]
+fn a_program_without_crossfoot_is_not_taken_for_the_one_before() {
+    let path = common::scratch().join("run-parent-without");
+    let (output, head) = head_of(&path, &["--check"], &["env", "-i", "/bin/sh", "-c", "exit 0"]);
+    assert!(head.starts_with("sh, ended with status 0 and without Crossfoot's exit handler, "), "{head}");
+    assert!(head.ends_with(" s after these figures of env"), "{head}");
+    let line = text(&output.stderr);
+    assert!(line.starts_with("crossfoot: 'sh' (") && line.contains("; the sums of env "), "{line}");
+    assert_eq!((output.status.code(), line.lines().count()), (Some(70), 1));
+    // Two programs on Crossfoot before it.
+    let (output, head) = head_of(&path, &[], &["sh", "-c", "exec env -i /bin/sleep 0.01"]);
+    assert!(head.starts_with("sleep, ended with status 0 and ") && head.ends_with(" figures of env"), "{head}");
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+    let (_, head) = head_of(&path, &[], &["env", "-i", "/bin/sh", "-c", "kill -9 $$"]);
+    assert!(head.starts_with("sh, ended by SIGKILL, ") && head.ends_with(" figures of env"), "{head}");
+    // One that runs on Crossfoot until the end.
+    let (_, head) = head_of(&path, &[], &["env", "sh", "-c", "kill -9 $$"]);
+    assert!(head.starts_with("sh, ended by SIGKILL, ") && !head.contains(" of env"), "{head}");
+}
+
+#[test]
+fn every_report_has_the_same_name_of_a_program() {
+    let folder = common::scratch().join("run-parent-name");
+    fs::create_dir_all(&folder).expect("a folder");
+    let (path, program) = (folder.join("R"), folder.join("a-name-of-more-than-15-bytes"));
+    fs::copy("/bin/sh", &program).expect("a shell");
+    let program = program.to_str().expect("text");
+    let (_, own) = head_of(&path, &[], &[program, "-c", "exit 0"]);
+    assert_eq!(own, "a-name-of-more-");
+    let (output, other) = head_of(&path, &["--check"], &[program, "-c", "kill -9 $$"]);
+    assert!(other.starts_with("a-name-of-more-, ended by SIGKILL, ") && other.ends_with(" figures"), "{other}");
+    assert!(text(&output.stderr).starts_with("crossfoot: 'a-name-of-more-' ("), "{}", text(&output.stderr));
+    let Some(perl) = common::installed("perl") else { return };
+    // It calls itself otherwise.
+    let perl = perl.to_str().expect("text");
+    for (end, rest) in [("exit 0", ""), ("kill 9, $$", ", ended by SIGKILL, ")] {
+        let (_, head) = head_of(&path, &[], &[perl, "-e", &format!("$0 = 'renamed'; {end}")]);
+        assert!(head.starts_with(&format!("renamed{rest}")), "{head}");
+        assert_eq!(head.ends_with(" s after these figures of perl"), !rest.is_empty(), "{head}");
+    }
 }

@@ -13,6 +13,7 @@ mod running;
 #[allow(dead_code, reason = "a part of the command")]
 #[path = "../cli/src/failure.rs"]
 mod failure;
+#[allow(dead_code, reason = "a part of the command")]
 #[path = "../cli/src/hand_over.rs"]
 mod hand_over;
 #[allow(dead_code, reason = "a part of the command")]

@@ -20,7 +20,7 @@ use crate::environment::Report;
 use crate::failure::{Failure, shown};
 use crate::figures::options_format;
 use crate::hand_over::HandOver;
-use crate::parent::{Ended, leads_to};
+use crate::parent::{Child, Ended, leads_to};
 use crate::stat::now;
 
 /// A program that has ended.
@@ -31,15 +31,15 @@ pub struct Aftermath<'a> {
     pub report: Option<&'a Report>,
     /// The page that it was started with.
     pub page: &'a HandOver,
-    /// Its process number.
-    pub pid: u32,
+    /// Its process.
+    pub child: &'a Child,
     /// How it ended.
     pub ended: Ended,
 }
 
 /// Says what is not known of a program that was started without a stats page, which Linux or an option refused: whether
 /// it checked its books and wrote its report, and where it was killed, that it did not.
-pub fn without_page(run: &Run, pid: u32, ended: Ended) {
+pub fn without_page(run: &Run, child: &Child, ended: Ended) {
     let what = match (run.check, run.report.is_some()) {
         (true, true) => "--check and --report",
         (true, false) => "--check",
@@ -49,9 +49,22 @@ pub fn without_page(run: &Run, pid: u32, ended: Ended) {
         Ended::Exited(_) => "unless its exit handlers ran, nothing was checked or reported".to_owned(),
         Ended::Killed(signal) => format!("it ended by {}, so nothing was checked or reported", signal_name(signal)),
     };
-    let program = run.program.first().map_or(OsStr::new(""), |name| name);
-    let line = format!("{what}: {} ({pid}) had no stats page: {known}", shown(program));
+    let line = format!("{what}: {} ({}) had no stats page: {known}", shown(name(run, child)), child.pid());
     let _ = Failure { status: 0, line }.report();
+}
+
+/// Returns the program's name as Linux had it in the end, which is what a report of the program's own says. Without `/proc`,
+/// that of the file that was started, as short as Linux has names.
+fn name<'a>(run: &'a Run, child: &'a Child) -> &'a OsStr {
+    const LONGEST: usize = 15;
+    let started = || {
+        let started = Path::new(run.program.first()?).file_name()?.as_bytes();
+        started.get(..LONGEST).or(Some(started))
+    };
+    match child.name() {
+        [] => OsStr::from_bytes(started().unwrap_or_default()),
+        name => OsStr::from_bytes(name),
+    }
 }
 
 /// What the page says last.
@@ -60,8 +73,8 @@ struct Last {
     failures: Failures,
     /// How long before the end it was taken, in seconds.
     seconds: f64,
-    /// Whether the process was another program by then, after an `exec`.
-    was_another: bool,
+    /// Whose figures they are, where the process had another name in the end, or was another program.
+    of: Option<String>,
 }
 
 impl Aftermath<'_> {
@@ -82,10 +95,11 @@ impl Aftermath<'_> {
             return self.ended;
         }
         let sums = match &last {
-            Some(last) if last.failures.is_empty() => format!("the sums of {:.3} s before agree", last.seconds),
             Some(last) => {
                 last.failures.describe(|what| self.line(&format!("unbalanced: {what}")));
-                format!("the sums of {:.3} s before do not agree", last.seconds)
+                let agree = if last.failures.is_empty() { "agree" } else { "do not agree" };
+                let of = last.of.as_ref().map(|of| format!(" {of}")).unwrap_or_default();
+                format!("the sums of{of} {:.3} s before {agree}", last.seconds)
             }
             None => format!("it {}", self.nothing()),
         };
@@ -99,8 +113,8 @@ impl Aftermath<'_> {
         reading.read_at = now();
         let mut failures = Failures::default();
         reading.snapshot.check(&mut failures);
-        let was_another = taken.image != self.page.images();
-        Some(Last { was_another, seconds: reading.read_at.saturating_sub(taken.nanos) as f64 / 1e9, reading, failures })
+        let of = self.other_program(taken.image);
+        Some(Last { of, seconds: reading.read_at.saturating_sub(taken.nanos) as f64 / 1e9, reading, failures })
     }
 
     /// Why there are no figures, behind "it".
@@ -108,29 +122,41 @@ impl Aftermath<'_> {
         if self.page.images() == 0 { "never allocated on Crossfoot" } else { "left no figures" }
     }
 
+    /// Returns what the figures of this image of the process are called, unless it is the program that the process was in the
+    /// end. A program that ran on Crossfoot after it has taken the page over. One that did not, as after `env -i`, shows
+    /// only by its name; so does a program that renamed itself, of which the name from before is given.
+    fn other_program(&self, image: u64) -> Option<String> {
+        if image != self.page.images() {
+            return Some("the program before".into());
+        }
+        let before = self.page.name();
+        let differs = !before.is_empty() && !self.child.name().is_empty() && before != self.child.name();
+        differs.then(|| Heading { pid: 0, command: &before, ended: "" }.command().to_string())
+    }
+
     fn name(&self) -> &OsStr {
-        let name = self.run.program.first().map_or(OsStr::new(""), |name| name);
-        Path::new(name).file_name().unwrap_or(name)
+        name(self.run, self.child)
     }
 
     /// How it ended, behind "it".
     fn how(&self) -> String {
         match self.ended {
-            Ended::Exited(status) => format!("ended with status {status} and without its exit handlers"),
+            // Also true of a program that ran without Crossfoot.
+            Ended::Exited(status) => format!("ended with status {status} and without Crossfoot's exit handler"),
             Ended::Killed(signal) => format!("ended by {}", signal_name(signal)),
         }
     }
 
     fn line(&self, what: &str) {
-        let _ = Failure { status: 0, line: format!("{} ({}): {what}", shown(self.name()), self.pid) }.report();
+        let _ = Failure { status: 0, line: format!("{} ({}): {what}", shown(self.name()), self.child.pid()) }.report();
     }
 
     /// Writes the report where the program would have written it.
     fn write(&self, report: &Report, last: &Last) {
         let verdict = if last.failures.is_empty() { Verdict::NotChecked } else { Verdict::Unbalanced(&last.failures) };
-        let of = if last.was_another { " of the program before" } else { "" };
+        let of = last.of.as_ref().map(|of| format!(" of {of}")).unwrap_or_default();
         let ended = format!("{}, {:.3} s after these figures{of}", self.how(), last.seconds);
-        let heading = Heading { pid: self.pid.into(), command: self.name().as_bytes(), ended: &ended };
+        let heading = Heading { pid: self.child.pid().into(), command: self.name().as_bytes(), ended: &ended };
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = metrics::write_headed(

@@ -1,7 +1,7 @@
 //! A stats page for a process that is about to be started: made here, taken over there, read here when it has ended.
 //!
 //! The descriptors stay open across `exec`, so a program that the process becomes takes the page over too, and the count of
-//! images says so. Children of the process get no part of it: one that is forked closes the descriptors and makes a page of
+//! images says so; of a program that does not run on Crossfoot, only the name of the process says so. Children of the process get no part of it: one that is forked closes the descriptors and makes a page of
 //! its own, and one that is started past that sees that the page is another process's, and closes them.
 
 use std::ffi::CStr;
@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering;
 
 use kernel::ledger::layout::{
-    CONTROL_MAGIC, CONTROL_MAGIC_AT, CONTROL_WORDS, ENDING_AT, IMAGES_AT, PROCESS_AT, SIZE, WORDS,
+    CONTROL_MAGIC, CONTROL_MAGIC_AT, CONTROL_WORDS, ENDING_AT, IMAGES_AT, NAME, NAME_AT, PROCESS_AT, SIZE, WORDS,
 };
 use kernel::ledger::view::{self, Taken};
 use kernel::ledger::write_head;
@@ -71,6 +71,12 @@ impl HandOver {
     /// What the process did at its exit: [`ENDING_AT`].
     pub fn ending(&self) -> u64 {
         self.words.words()[ENDING_AT].load(Ordering::Relaxed)
+    }
+
+    /// Returns the name of the last program that took the page over, as Linux had it then. Empty if none did.
+    pub fn name(&self) -> Vec<u8> {
+        let words = self.words.words().iter().skip(NAME_AT).take(NAME);
+        words.flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).take_while(|&byte| byte != 0).collect()
     }
 
     /// How many programs the process was, one after the other by `exec`, that took the page over. 0: none did, because none

@@ -7,11 +7,14 @@
 //! neither the program's descriptors nor its directory. A program lives on if this command is killed by SIGKILL, as under
 //! `nohup` or `time`.
 
+use std::cell::OnceCell;
+use std::fs;
 use std::io::{PipeReader, Read, Write};
 use std::mem::zeroed;
 use std::ptr::null_mut;
 
 use crate::failure::Failure;
+use crate::process;
 
 /// How a program ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +28,8 @@ pub enum Ended {
 /// The program that runs.
 pub struct Child {
     pid: libc::pid_t,
+    /// The name of the program, as Linux had it when the process ended.
+    name: OnceCell<Vec<u8>>,
 }
 
 /// What a program inherits that this command changes for itself.
@@ -93,7 +98,7 @@ pub fn start(execute: impl FnOnce() -> Failure) -> Option<Result<Child, Failure>
         pid => {
             drop(writer);
             Some(match failed(reader) {
-                None => Ok(Child { pid }),
+                None => Ok(Child { pid, name: OnceCell::new() }),
                 Some(failure) => {
                     // SAFETY: waits for the child made above.
                     unsafe { libc::waitpid(pid, null_mut(), 0) };
@@ -117,6 +122,12 @@ impl Child {
     /// The process's number.
     pub fn pid(&self) -> u32 {
         self.pid.unsigned_abs()
+    }
+
+    /// Returns the name of the program that the process was in the end, as Linux has it (15 bytes). Empty while it runs, and
+    /// where there is no `/proc`.
+    pub fn name(&self) -> &[u8] {
+        self.name.get().map_or(&[], Vec::as_slice)
     }
 
     /// Lets go of what the program alone should have: its input, its output unless `keep_output`, and every descriptor
@@ -156,21 +167,48 @@ impl Child {
         }
     }
 
+    /// Asks for a change of the child's state. Returns `None` if there is none, an error if it is not known any more.
+    fn change(&self, flags: libc::c_int) -> std::io::Result<Option<libc::siginfo_t>> {
+        // SAFETY: plain data that the call fills.
+        let mut information: libc::siginfo_t = unsafe { zeroed() };
+        // SAFETY: asks for the child made in `start`.
+        match unsafe { libc::waitid(libc::P_PID, self.pid(), &raw mut information, flags | libc::WNOHANG) } {
+            // SAFETY: the call filled it, or left it zeros.
+            0 => Ok(Some(information).filter(|found| unsafe { found.si_pid() } == self.pid)),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    }
+
     /// What became of the program since the last look.
     fn look(&self) -> Option<Ended> {
         loop {
-            let mut status = 0;
-            // SAFETY: asks for the child made in `start`.
-            match unsafe { libc::waitpid(self.pid, &raw mut status, libc::WNOHANG | libc::WUNTRACED) } {
-                0 => return None,
-                -1 if std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR) => {}
+            match self.change(libc::WEXITED | libc::WNOWAIT) {
+                Ok(None) => {}
+                Ok(Some(_)) => return Some(self.ended()),
                 // Nobody else asks how it ended. If the system does not say, it is not known.
-                -1 => return Some(Ended::Exited(Failure::REFUSED)),
-                _ if libc::WIFEXITED(status) => return Some(Ended::Exited(libc::WEXITSTATUS(status) as u8)),
-                _ if libc::WIFSIGNALED(status) => return Some(Ended::Killed(libc::WTERMSIG(status))),
-                _ if libc::WIFSTOPPED(status) => self.stop_too(libc::WSTOPSIG(status)),
-                _ => {}
+                Err(_) => return Some(Ended::Exited(Failure::REFUSED)),
             }
+            match self.change(libc::WSTOPPED) {
+                // SAFETY: it was filled for a child.
+                Ok(Some(stopped)) => self.stop_too(unsafe { stopped.si_status() }),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Asks how the program ended, which it has. Keeps its name first: nothing else says which program it was, and it is gone
+    /// with the process.
+    fn ended(&self) -> Ended {
+        if let Ok(mut name) = fs::read(process::of(self.pid, "comm")) {
+            name.pop_if(|last| *last == b'\n');
+            let _ = self.name.set(name);
+        }
+        let mut status = 0;
+        // SAFETY: asks for the child made in `start`, which has ended.
+        match unsafe { libc::waitpid(self.pid, &raw mut status, 0) } {
+            -1 => Ended::Exited(Failure::REFUSED),
+            _ if libc::WIFSIGNALED(status) => Ended::Killed(libc::WTERMSIG(status)),
+            _ => Ended::Exited(libc::WEXITSTATUS(status) as u8),
         }
     }
 

@@ -39,9 +39,9 @@ pub fn run(run: &Run) -> Failure {
             child.let_go(keeps_output);
             let ended = child.wait();
             let told = match &page {
-                Some(page) => Aftermath { run, report: report.as_ref(), page, pid: child.pid(), ended }.tell(),
+                Some(page) => Aftermath { run, report: report.as_ref(), page, child: &child, ended }.tell(),
                 None => {
-                    aftermath::without_page(run, child.pid(), ended);
+                    aftermath::without_page(run, &child, ended);
                     ended
                 }
             };

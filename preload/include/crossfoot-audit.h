@@ -1,7 +1,8 @@
 /* Crossfoot, a memory allocator whose books always balance: why each byte of this process is in memory.
  *
  * Any thread may call this at any time, but no signal handler. It reads files under /proc/thread-self, allocates
- * nothing, does not change errno, and takes time in proportion to the heap. `crossfoot audit PID` does the same for another process.
+ * nothing, does not change errno, and takes time in proportion to the heap. `crossfoot audit PID` does the same for
+ * another process.
  */
 
 #ifndef CROSSFOOT_AUDIT_H

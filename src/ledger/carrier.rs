@@ -109,7 +109,7 @@ pub(super) fn take_over<O: Os>(
         && page.get(CONTROL_INODE_AT) == shared.control.inode;
     let is_ours = page.get(PROCESS_AT) == process as u64;
     if is_one && is_ours {
-        begin_image(page);
+        begin_image(os, page);
         page.set(MADE_AT, O::now());
         page.set(MADE_TICKS_AT, arch::ticks());
         return Some((page, shared));
@@ -125,7 +125,13 @@ pub(super) fn take_over<O: Os>(
 }
 
 /// Another program has the page from now on. Its last reading stays until there is another one.
-fn begin_image(page: &Page) {
+fn begin_image<O: Os>(os: &O, page: &Page) {
+    let mut name = [0; NAME * size_of::<u64>()];
+    let length = os.command(&mut name).len();
+    name.iter_mut().skip(length).for_each(|byte| *byte = 0);
+    for (i, bytes) in name.as_chunks().0.iter().enumerate() {
+        page.set(NAME_AT + i, u64::from_ne_bytes(*bytes));
+    }
     page.set(LIST_CHANGES_AT, 0);
     for at in [LIST_LENGTH_AT, UNLISTED_AT, SPENT_AT, SPENT_READINGS_AT, ENDING_AT] {
         page.set(at, 0);

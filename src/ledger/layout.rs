@@ -43,6 +43,7 @@ words! {
     RELEASE_ANSWERED_AT, 19, 1, "What `release_wanted` said when that was last done.";
     PROCESS_WORD_AT, 20, 1, "Which word of a reading is the process's number.";
     ENDING_AT, 21, 1, "What the process did at its exit: 1: it wrote the report; 2: it checked its books, or said that it could not.";
+    NAME_AT, 22, NAME, "Of a page that was handed over: the name of the program that has it, as Linux had it at the program's first allocation; ends with zero.";
     PLACES_AT, 64, PLACES, "Where things are in the process, for an audit; 0: nothing said.";
     LIST_AT, 128, 3 * LIST, "The list of mappings: first byte, first byte behind, what it is for.";
     COPIES_AT, 4608, 2 * COPY, "Two copies of the reading, written by turns.";
@@ -65,6 +66,8 @@ pub const REPORTED: u64 = 1;
 /// In [`ENDING_AT`]: the books were checked, or a line said that they could not be.
 pub const CHECK_TOLD: u64 = 2;
 
+/// How many words a program's name has: Linux keeps 15 bytes of it.
+pub const NAME: usize = 2;
 /// How many places there are.
 pub const PLACES: usize = 64;
 /// How many entries the list of mappings has room for.
@@ -144,7 +147,7 @@ impl What {
     }
 }
 
-const _: () = assert!(PROCESS_WORD_AT < PLACES_AT && PLACES_AT + PLACES <= LIST_AT, "the head fits");
+const _: () = assert!(NAME_AT + NAME <= PLACES_AT && PLACES_AT + PLACES <= LIST_AT, "the head fits");
 const _: () = assert!(LIST_AT + 3 * LIST <= COPIES_AT && COPIES_AT + 2 * COPY <= WORDS, "the page holds everything");
 
 /// A part of a hash of what a reading's words mean: FNV-1a.

@@ -73,7 +73,7 @@ pub struct Heading<'a> {
 
 impl Heading<'_> {
     /// The command as plain text, which needs no escapes in any format.
-    fn command(&self) -> impl Display + '_ {
+    pub fn command(&self) -> impl Display + '_ {
         fmt::from_fn(|f| {
             let plain = |&byte: &u8| (b' '..=b'~').contains(&byte) && !b"\"\\".contains(&byte);
             self.command.iter().try_for_each(|byte| f.write_char(if plain(byte) { char::from(*byte) } else { '?' }))

@@ -414,6 +414,10 @@ unsafe impl Os for Linux {
         Linux::replace_file(&shared.control, control);
     }
 
+    fn command<'a>(&self, name: &'a mut [u8; 16]) -> &'a [u8] {
+        Linux::command(name)
+    }
+
     fn is_inherited(&self, maker: i32) -> bool {
         Linux::is_inherited(maker)
     }

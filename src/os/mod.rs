@@ -297,6 +297,11 @@ pub unsafe trait Os: Platform + Sync {
         false
     }
 
+    /// Returns the name of the program that this process runs, as far as the system keeps it; empty where there is none.
+    fn command<'a>(&self, _name: &'a mut [u8; 16]) -> &'a [u8] {
+        &[]
+    }
+
     /// The process's number; 0 where there are no processes.
     fn process(&self) -> i32 {
         0
