@@ -13,14 +13,14 @@ mod large;
 use core::fmt::Display;
 use core::ptr::null_mut;
 
-use crate::cache::{Cache, Freed, Gathered};
+use crate::cache::{Cache, Freed, Pended};
 use crate::central::Central;
 use crate::config::{MAX_ALIGN, MAX_REQUEST, MIN_ALIGN};
 use crate::heap::Use;
 use crate::os::Os;
 use crate::report;
 use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
-use crate::span::{Kind, Object, Place, Span};
+use crate::span::{Kind, ListState, Object, Span};
 use crate::system_stack;
 use crate::units::{Addr, Pages};
 
@@ -73,7 +73,7 @@ fn allocate_large<O: Os>(
     let _inside = cache.enter_to_change(|| ("malloc", 0));
     match central.heap().take_large(cache.client(), pages, align, zero) {
         Some(span) => {
-            cache.look_after(central, pages);
+            cache.publish_after(central, pages);
             (span.base().ptr(), span.zero())
         }
         None => (null_mut(), false),
@@ -125,7 +125,7 @@ pub fn allocate_zeroed<O: Os>(central: &Central<O>, cache: &Cache, size: usize) 
 #[inline(always)]
 pub unsafe fn free<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8) {
     // SAFETY: the caller's promise.
-    match unsafe { free_quick(central, cache.token(), p) } {
+    match unsafe { free_quick(central, cache.thread_id(), p) } {
         Freed::Done => {}
         Freed::Last => free_last(central, || Some(cache), p),
         // SAFETY: the caller's promise.
@@ -133,14 +133,14 @@ pub unsafe fn free<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8) {
     }
 }
 
-/// The part of [`free`] that most frees need, by the thread that `token` tells from others. The rest is for
+/// The part of [`free`] that most frees need, by the thread that `thread_id` tells from others. The rest is for
 /// [`free_last`] and [`free_other`].
 ///
 /// # Safety
 /// As for [`free`].
 #[inline(always)]
-pub unsafe fn free_quick<O: Os>(central: &Central<O>, token: usize, p: *mut u8) -> Freed {
-    match central.heap().span_of_token(Addr(p.addr()), token) {
+pub unsafe fn free_quick<O: Os>(central: &Central<O>, thread_id: usize, p: *mut u8) -> Freed {
+    match central.heap().span_of_thread(Addr(p.addr()), thread_id) {
         // SAFETY: the caller frees the object; a span with a token holds small objects, and the thread is its owner's.
         Some(span) => unsafe { Cache::push(span, p.cast()) },
         None => Freed::Not,
@@ -152,9 +152,9 @@ pub unsafe fn free_quick<O: Os>(central: &Central<O>, token: usize, p: *mut u8) 
 /// # Safety
 /// `p` is a live object of this kernel, and nobody uses it any more.
 #[inline(always)]
-pub unsafe fn free_live<O: Os>(central: &Central<O>, token: usize, p: *mut u8) -> Freed {
+pub unsafe fn free_live<O: Os>(central: &Central<O>, thread_id: usize, p: *mut u8) -> Freed {
     // SAFETY: the caller's promise.
-    match unsafe { central.heap().span_of_live(Addr(p.addr()), token) } {
+    match unsafe { central.heap().span_of_live(Addr(p.addr()), thread_id) } {
         // SAFETY: as in `free_quick`.
         Some(span) => unsafe { Cache::push(span, p.cast()) },
         None => Freed::Not,
@@ -170,7 +170,7 @@ pub unsafe fn free_live<O: Os>(central: &Central<O>, token: usize, p: *mut u8) -
 #[inline(never)]
 pub fn free_last<'a, O: Os>(central: &Central<O>, cache: impl FnOnce() -> Option<&'a Cache>, p: *mut u8) {
     // Mostly it is the current one, which stays, and nobody needs to know whose.
-    if let Some(span) = central.heap().span_of(Addr::of(p)).filter(|span| span.place.get() == Place::Partial)
+    if let Some(span) = central.heap().span_of(Addr::of(p)).filter(|span| span.list_state.get() == ListState::Partial)
         && let Some(cache) = cache().filter(|cache| cache.owns(span))
     {
         cache.freed_last(central, span);
@@ -181,7 +181,7 @@ pub fn free_last<'a, O: Os>(central: &Central<O>, cache: impl FnOnce() -> Option
 pub enum Other<'a> {
     /// Others' object, and done.
     Done,
-    /// Others' object, and what was gathered of the span is to be sent: [`Cache::send_gathered_of`].
+    /// Others' object, and what was gathered of the span is to be sent: [`Cache::flush_pending_of`].
     Send(&'a Cache, &'a Span),
     /// An object of a span of the cache: [`Cache::free_into_full`], if the span is full and frees are not validated.
     Own(&'a Cache, &'a Span),
@@ -194,7 +194,7 @@ pub enum Other<'a> {
 /// # Safety
 /// As for [`free`]; `cache` is what the thread's word points to.
 #[inline(always)]
-pub unsafe fn free_gathered<O: Os>(central: &Central<O>, cache: *const Cache, p: *mut u8) -> Other<'_> {
+pub unsafe fn free_pending<O: Os>(central: &Central<O>, cache: *const Cache, p: *mut u8) -> Other<'_> {
     let addr = Addr(p.addr());
     let Some(span) = central.heap().span_of(addr).filter(|span| span.is_object(addr)) else { return Other::Rest };
     // SAFETY: what owns or gathers is a cache; caches are never unmapped. The caller frees the object.
@@ -202,10 +202,10 @@ pub unsafe fn free_gathered<O: Os>(central: &Central<O>, cache: *const Cache, p:
         if core::ptr::eq(Cache::owner_of(span), cache) {
             return Other::Own(&*cache, span);
         }
-        match Cache::free_gathered(cache, span, p.cast()) {
-            Gathered::More => Other::Done,
-            Gathered::Full => Other::Send(&*cache, span),
-            Gathered::Not => Other::Rest,
+        match Cache::free_pending(cache, span, p.cast()) {
+            Pended::More => Other::Done,
+            Pended::Full => Other::Send(&*cache, span),
+            Pended::Not => Other::Rest,
         }
     }
 }
@@ -222,7 +222,7 @@ pub unsafe fn free_other<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8,
         && !cache.is_checked()
         && span.is_object(addr)
         && (cache.owns(span) || span.owner().is_null() && cache.adopt(central, span))
-        && span.place.get() == Place::Full
+        && span.list_state.get() == ListState::Full
     {
         // SAFETY: the caller's promise, and it is an object of a span that this cache owns.
         return unsafe { cache.free_into_full(central, span, p.cast()) };
@@ -246,7 +246,7 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
     let span = checked_span(central, p, function);
     let large = span.kind() == Kind::Large;
     let inside = cache.enter_to_change(|| (function, p.addr()));
-    if !(if large { span.end_large() } else { span.cease(Addr::of(p)) }) {
+    if !(if large { span.end_large() } else { span.mark_freed(Addr::of(p)) }) {
         drop(inside);
         misuse(function, p, FREED);
     }
@@ -254,7 +254,7 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
         let pages = span.pages();
         // SAFETY: this call ended the object's life, so nobody else gives its span back.
         unsafe { central.heap().give_back_near(cache.client(), span, Use::Large) };
-        return cache.look_after(central, pages);
+        return cache.publish_after(central, pages);
     }
     if !cache.owns(span) {
         // SAFETY: the caller's promise, and `checked_span` saw that it is an object.
@@ -263,7 +263,7 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
         }
         return;
     }
-    if span.place.get() == Place::Full {
+    if span.list_state.get() == ListState::Full {
         // SAFETY: the caller's promise, and `checked_span` saw that it is an object.
         return unsafe { cache.free_into_full(central, span, p.cast()) };
     }
@@ -322,7 +322,7 @@ fn is_of(span: &Span, size: usize, align: usize) -> bool {
 #[inline]
 fn checked_span<'a, O: Os>(central: &'a Central<O>, p: *mut u8, function: &'static str) -> &'a Span {
     let addr = Addr::of(p);
-    let found = central.heap().span_of(addr.align_down(MIN_ALIGN)).filter(|span| !span.is_nothing());
+    let found = central.heap().span_of(addr.align_down(MIN_ALIGN)).filter(|span| !span.is_dummy());
     let Some(span) = found else {
         misuse(function, p, "not an address of this allocator, or already freed");
     };
@@ -358,7 +358,7 @@ pub unsafe fn usable_size<O: Os>(central: &Central<O>, p: *mut u8) -> usize {
 /// alignment above 16 bytes is kept only if the object does not move: `align` says what is needed.
 pub unsafe fn reallocate<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, size: usize, align: usize) -> *mut u8 {
     if cache.is_checked() {
-        system_stack::refuse_always("realloc", p.addr());
+        system_stack::abort_if_active_always("realloc", p.addr());
     }
     let span = checked_span(central, p, "realloc");
     let old = span.usable();

@@ -1,6 +1,6 @@
 //! The order of start-up, and what happens around a fork.
 //!
-//! A [`Kernel`] is everything: one system, its heap, its caches, its books. The faces bind one to
+//! A [`Allocator`] is everything: one system, its heap, its caches, its books. The faces bind one to
 //! the process (`global`); tests make as many as they like.
 //!
 //! Start-up happens in the first allocation, under the boot lock: books, then page heap, then the
@@ -10,23 +10,23 @@
 //!
 //! Invariant: until start-up has succeeded, every lookup of an address finds nothing and no cache exists.
 
-mod ledger;
 mod reading;
+mod stats_page;
 
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::account::{self, Answer, Snapshot, Totals};
-use crate::audit::Places;
+use crate::audit::Offsets;
 use crate::cache::Cache;
 use crate::lock::{Fork, Mutex, Rank, hold_row, let_go_row};
 use crate::mem_stats::{self, Balance, MemStats};
-use crate::metrics::{Kept, OsFigures, Reading};
-use crate::options::StatsPage;
+use crate::metrics::{OsFigures, Reading, SeqLock};
+use crate::options::StatsPageOption;
 use crate::os::{Os, OsError};
 use crate::report::Line;
 use crate::span::Span;
 use crate::stack_pool::StackPool;
+use crate::stats::{self, Answer, Snapshot, Totals};
 use crate::thread::Caches;
 use crate::units::PAGE_SHIFT;
 use crate::vm::Vm;
@@ -34,7 +34,7 @@ use crate::vm::Vm;
 pub use reading::Metrics;
 
 /// An allocator: everything, in one value. It takes no memory before its first allocation.
-pub struct Kernel<O: Os> {
+pub struct Allocator<O: Os> {
     caches: Caches<O>,
     stacks: StackPool<O>,
     /// Whether start-up was tried before. Its lock is the boot lock.
@@ -47,19 +47,19 @@ pub struct Kernel<O: Os> {
     /// What the readers of metrics read into, one at a time.
     metrics: Mutex<O, Reading>,
     /// What an audit found out from the system. Written under the metrics lock.
-    figures: Kept,
+    figures: SeqLock,
     /// Whether every reading of statistics is compared with everything it can be compared with.
     double_check: AtomicBool,
     /// Whether caches that are adopted from now on validate every free.
     check: AtomicBool,
-    /// What becomes of the ledger page: [`StatsPage`] as a word.
+    /// What becomes of the ledger page: [`StatsPageOption`] as a word.
     stats_page: AtomicU64,
 }
 
-impl<O: Os> Kernel<O> {
+impl<O: Os> Allocator<O> {
     /// An allocator on `os` that has nothing yet.
-    pub const fn new(os: O) -> Kernel<O> {
-        Kernel {
+    pub const fn new(os: O) -> Allocator<O> {
+        Allocator {
             caches: Caches::new(os),
             stacks: StackPool::new(),
             tried: Mutex::new(Rank::Boot, false),
@@ -67,10 +67,10 @@ impl<O: Os> Kernel<O> {
             sysmon: Mutex::new(Rank::Sysmon, ()),
             trace: Mutex::new(Rank::Trace, ()),
             metrics: Mutex::new(Rank::Metrics, Reading::new()),
-            figures: Kept::new(),
+            figures: SeqLock::new(),
             double_check: AtomicBool::new(cfg!(feature = "testing")),
             check: AtomicBool::new(false),
-            stats_page: AtomicU64::new(StatsPage::On.to_word()),
+            stats_page: AtomicU64::new(StatsPageOption::On.to_word()),
         }
     }
 
@@ -112,13 +112,13 @@ impl<O: Os> Kernel<O> {
             return Ok(());
         }
         let first = !core::mem::replace(&mut *tried, true);
-        if account::KEPT {
+        if stats::BOOKS_ENABLED {
             // First, so that it lists all that comes from the system.
-            self.open_ledger();
+            self.open_stats_page();
         }
         // SAFETY: the caller's promise; `first` is said once.
         unsafe { self.caches.boot(first) }?;
-        self.begin_ledger();
+        self.start_stats_page();
         self.ready.store(true, Ordering::Release);
         Ok(())
     }
@@ -126,7 +126,7 @@ impl<O: Os> Kernel<O> {
     /// A cache for a thread that has none; starts the kernel up if need be.
     ///
     /// # Safety
-    /// As for [`Kernel::boot`].
+    /// As for [`Allocator::boot`].
     pub unsafe fn adopt(&self) -> Result<&Cache, OsError> {
         // SAFETY: the caller's promise.
         unsafe { self.boot() }?;
@@ -135,11 +135,11 @@ impl<O: Os> Kernel<O> {
         Ok(cache)
     }
 
-    /// As [`Kernel::adopt`], for the thread with this thread pointer, in the process that `process` says; it is not asked
+    /// As [`Allocator::adopt`], for the thread with this thread pointer, in the process that `process` says; it is not asked
     /// for the first cache. Says whether the cache is one that an earlier thread left: then it is as that one had it.
     ///
     /// # Safety
-    /// As for [`Kernel::boot`]; threads that run have different thread pointers.
+    /// As for [`Allocator::boot`]; threads that run have different thread pointers.
     pub unsafe fn adopt_for(&self, thread: usize, process: fn() -> i32) -> Result<(&Cache, bool), OsError> {
         // SAFETY: the caller's promise.
         unsafe { self.boot() }?;
@@ -162,7 +162,7 @@ impl<O: Os> Kernel<O> {
     }
 
     /// Checks as much as another kernel does.
-    pub fn check_like<P: Os>(&self, other: &Kernel<P>) {
+    pub fn check_like<P: Os>(&self, other: &Allocator<P>) {
         self.set_check(other.is_checked());
         self.set_double_check(other.double_check.load(Ordering::Relaxed));
     }
@@ -176,7 +176,7 @@ impl<O: Os> Kernel<O> {
     pub fn is_held_by_this_thread(&self) -> bool {
         let ours = [self.sysmon.is_mine(), self.trace.is_mine(), self.tried.is_mine(), self.metrics.is_mine()];
         ours.contains(&true)
-            || self.vm().ledger().is_held_by_this_thread()
+            || self.vm().stats_page().is_held_by_this_thread()
             || self.stacks.is_held_by_this_thread()
             || self.caches.is_held_by_this_thread()
     }
@@ -188,25 +188,25 @@ impl<O: Os> Kernel<O> {
         hold_row([&self.sysmon], fork);
         hold_row([&self.trace], fork);
         hold_row([&self.metrics], fork);
-        self.vm().ledger().hold_readings(fork);
+        self.vm().stats_page().hold_readings(fork);
         self.caches.hold_for_fork(fork, cache, || self.stacks.hold_for_fork(fork));
-        self.vm().ledger().hold_list(fork);
+        self.vm().stats_page().hold_list(fork);
     }
 
     /// After a fork, in the parent and in the child. What the thread was doing that a signal handler interrupted to fork
     /// goes on in both.
     ///
     /// # Safety
-    /// This thread, or in the child the one that forked, called [`Kernel::before_fork`] with this fork and this cache,
+    /// This thread, or in the child the one that forked, called [`Allocator::before_fork`] with this fork and this cache,
     /// and nothing since.
     pub unsafe fn after_fork(&self, fork: &Fork, cache: Option<&Cache>, child: bool) {
         let figures_rest = self.metrics.is_held_for(fork);
         // SAFETY: the caller's promise.
         unsafe {
-            self.vm().ledger().release_list(self.os(), fork, child);
+            self.vm().stats_page().release_list(self.os(), fork, child);
             self.stacks.release_after_fork(fork, child);
             self.caches.release_after_fork(fork, cache, child);
-            self.vm().ledger().release_readings(fork, child);
+            self.vm().stats_page().release_readings(fork, child);
             if child && figures_rest {
                 // They are of the parent. The lock under which they are written is held.
                 self.figures.set(&OsFigures::NONE);
@@ -218,13 +218,13 @@ impl<O: Os> Kernel<O> {
         }
         // The interrupted call may be in the middle of the accounts.
         if child && !fork.is_inside() {
-            self.ledger_after_fork();
+            self.stats_page_after_fork();
         }
     }
 
     /// The caches, once the kernel has started and if it keeps books.
     fn started(&self) -> Option<&Caches<O>> {
-        (account::KEPT && self.is_ready()).then_some(&self.caches)
+        (stats::BOOKS_ENABLED && self.is_ready()).then_some(&self.caches)
     }
 
     /// Checks every identity; see [`mem_stats::crossfoot`]. `None` before start-up.
@@ -236,7 +236,7 @@ impl<O: Os> Kernel<O> {
         let trace = self.trace.lock();
         let balance = mem_stats::crossfoot(caches, cache);
         drop((trace, sysmon));
-        balance.refuse_changed();
+        balance.abort_if_changed();
         self.leave_reading();
         Some(balance)
     }
@@ -246,7 +246,7 @@ impl<O: Os> Kernel<O> {
         Some(mem_stats::crossfoot_at_once(self.started()?, interrupted))
     }
 
-    /// As [`Kernel::crossfoot`], objects too; see [`mem_stats::crossfoot_quiet`].
+    /// As [`Allocator::crossfoot`], objects too; see [`mem_stats::crossfoot_quiet`].
     ///
     /// # Safety
     /// As for [`mem_stats::crossfoot_quiet`].
@@ -257,7 +257,7 @@ impl<O: Os> Kernel<O> {
         // SAFETY: the caller's promise.
         let balance = unsafe { mem_stats::crossfoot_quiet(caches, cache) };
         drop((trace, sysmon));
-        balance.refuse_changed();
+        balance.abort_if_changed();
         Some(balance)
     }
 
@@ -269,7 +269,7 @@ impl<O: Os> Kernel<O> {
         Some(answer)
     }
 
-    /// The totals of one consistent snapshot. Otherwise as [`Kernel::snapshot`].
+    /// The totals of one consistent snapshot. Otherwise as [`Allocator::snapshot`].
     pub fn totals(&self, out: &mut Totals) -> Option<Answer> {
         Some(mem_stats::totals(self.started()?, out))
     }
@@ -277,11 +277,11 @@ impl<O: Os> Kernel<O> {
     /// The last complete snapshot, for a signal handler: takes no lock, whatever it interrupts. `None` before
     /// start-up.
     pub fn last_snapshot(&self, out: &mut Snapshot) -> Option<Answer> {
-        Some(self.started()?.central().heap().books().last(out))
+        Some(self.started()?.central().heap().stats().last(out))
     }
 
-    /// Statistics from one consistent snapshot. `None` before start-up. Otherwise as [`Kernel::snapshot`], but in
-    /// double-check mode as [`Kernel::crossfoot`], and what fails is printed. `cache` is the calling thread's, if
+    /// Statistics from one consistent snapshot. `None` before start-up. Otherwise as [`Allocator::snapshot`], but in
+    /// double-check mode as [`Allocator::crossfoot`], and what fails is printed. `cache` is the calling thread's, if
     /// it has one: what it has not posted yet is posted first.
     pub fn mem_stats(&self, cache: Option<&Cache>, out: &mut MemStats) -> Option<Answer> {
         let caches = self.started()?;
@@ -296,7 +296,7 @@ impl<O: Os> Kernel<O> {
         self.mem_stats_checked(cache, out)
     }
 
-    /// Kept out of [`Kernel::mem_stats`], because it needs five times the stack.
+    /// Kept out of [`Allocator::mem_stats`], because it needs five times the stack.
     #[cold]
     #[inline(never)]
     fn mem_stats_checked(&self, cache: Option<&Cache>, out: &mut MemStats) -> Option<Answer> {
@@ -330,21 +330,21 @@ impl<O: Os> Kernel<O> {
     }
 
     /// Where its structures lie, for a reader in another process. Takes the heap's lock. After start-up.
-    pub fn places(&self) -> Places {
+    pub fn offsets(&self) -> Offsets {
         let heap = self.caches.central().heap();
-        let ((map, pages, accounts), (writers, heap_turns)) = (heap.places(), heap.movement_places());
-        Places {
-            form: Places::FORM,
+        let ((map, pages, accounts), (writers, heap_turns)) = (heap.offsets(), heap.movement_offsets());
+        Offsets {
+            form: Offsets::FORM,
             page_shift: PAGE_SHIFT.into(),
             physical_page: self.os().physical_page_size() as u64,
             caches: self.caches.first_place(),
-            span: Span::PLACES,
+            span: Span::OFFSETS,
             map,
             pages,
             accounts,
             writers,
             turns: [heap_turns, self.caches.turns_place()],
-            cache: Cache::PLACES,
+            cache: Cache::OFFSETS,
         }
     }
 }

@@ -16,7 +16,6 @@
 #[cfg(any(test, feature = "testing"))]
 extern crate std;
 
-pub mod account;
 pub mod api;
 pub mod arch;
 #[deny(missing_debug_implementations)]
@@ -33,7 +32,6 @@ pub mod heap;
 #[cfg(target_os = "linux")]
 #[deny(missing_debug_implementations)]
 pub mod isolated;
-pub mod ledger;
 pub mod local;
 pub mod lock;
 #[deny(missing_debug_implementations)]
@@ -49,6 +47,8 @@ pub mod report;
 pub mod size_class;
 pub mod span;
 pub mod stack_pool;
+pub mod stats;
+pub mod stats_page;
 mod sync;
 pub mod system_stack;
 pub mod thread;

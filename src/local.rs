@@ -13,32 +13,32 @@ use core::sync::atomic::{Ordering, compiler_fence};
 use crate::arch;
 
 /// How many bytes of zero stand for the cache of a thread that has none.
-pub const NOTHING_BYTES: usize = arch::NOTHING_BYTES;
+pub const EMPTY_CACHE_BYTES: usize = arch::EMPTY_CACHE_BYTES;
 
-/// This thread's cache, or, if it has none, [`NOTHING_BYTES`] bytes of zero in the same alignment, not to be written.
+/// This thread's cache, or, if it has none, [`EMPTY_CACHE_BYTES`] bytes of zero in the same alignment, not to be written.
 #[inline(always)]
-pub fn cache_or_nothing<T>() -> *const T {
+pub fn cache_or_empty<T>() -> *const T {
     core::ptr::with_exposed_provenance(arch::thread_word())
 }
 
 /// This thread's cache, or null if it has none.
 #[inline(always)]
 pub fn cache<T>() -> *const T {
-    let word = cache_or_nothing::<T>();
-    if core::ptr::eq(word.cast(), from_ref(&arch::NOTHING)) { null() } else { word }
+    let word = cache_or_empty::<T>();
+    if core::ptr::eq(word.cast(), from_ref(&arch::EMPTY_CACHE)) { null() } else { word }
 }
 
 /// Says that this thread owns `cache` from now on; null: none.
 #[inline]
 pub fn set_cache<T>(cache: *const T) {
-    let nothing = from_ref(&arch::NOTHING).cast();
+    let nothing = from_ref(&arch::EMPTY_CACHE).cast();
     arch::set_thread_word(if cache.is_null() { nothing } else { cache }.expose_provenance());
 }
 
 /// What tells this thread from all others that run. Not zero, and a multiple of eight.
 #[inline(always)]
-pub fn token() -> usize {
-    arch::thread_token()
+pub fn thread_id() -> usize {
+    arch::thread_id()
 }
 
 /// The flag of a thread that gave its cache back because it ends.

@@ -40,7 +40,7 @@ pub enum Report {
 
 /// What becomes of the page that other processes read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum StatsPage {
+pub enum StatsPageOption {
     /// The process makes one.
     #[default]
     On,
@@ -51,22 +51,22 @@ pub enum StatsPage {
     HandedOver([i32; 2]),
 }
 
-impl StatsPage {
+impl StatsPageOption {
     /// As a word.
     pub const fn to_word(self) -> u64 {
         match self {
-            StatsPage::On => 0,
-            StatsPage::Off => 1,
-            StatsPage::HandedOver([page, control]) => ((page as u64) << 32) | (control as u64) << 1 | 1 << 63,
+            StatsPageOption::On => 0,
+            StatsPageOption::Off => 1,
+            StatsPageOption::HandedOver([page, control]) => ((page as u64) << 32) | (control as u64) << 1 | 1 << 63,
         }
     }
 
     /// From a word.
-    pub const fn from_word(word: u64) -> StatsPage {
+    pub const fn from_word(word: u64) -> StatsPageOption {
         match word {
-            0 => StatsPage::On,
-            1 => StatsPage::Off,
-            _ => StatsPage::HandedOver([(word << 1 >> 33) as i32, (word as u32 >> 1) as i32]),
+            0 => StatsPageOption::On,
+            1 => StatsPageOption::Off,
+            _ => StatsPageOption::HandedOver([(word << 1 >> 33) as i32, (word as u32 >> 1) as i32]),
         }
     }
 }
@@ -95,7 +95,7 @@ pub struct Options {
     /// `deepbind:keep`
     pub keep_deepbind: bool,
     /// `stats_page`
-    pub stats_page: StatsPage,
+    pub stats_page: StatsPageOption,
     /// `membarrier:off`
     pub no_membarrier: bool,
     /// `huge_pages:off`
@@ -237,15 +237,15 @@ fn format(v: &[u8]) -> Option<Format> {
     Format::ALL.iter().find(|(name, _)| name.as_bytes() == v).map(|&(_, format)| format)
 }
 
-fn stats_page(v: &[u8]) -> Option<StatsPage> {
+fn stats_page(v: &[u8]) -> Option<StatsPageOption> {
     if let Some(on) = switch(v) {
-        return Some(if on { StatsPage::On } else { StatsPage::Off });
+        return Some(if on { StatsPageOption::On } else { StatsPageOption::Off });
     }
     let slash = v.iter().position(|&b| b == b'/')?;
     let (page, control) = v.split_at(slash);
     let is_descriptor = |&n: &i32| n < 1 << 30;
     let page = number(page).filter(is_descriptor)?;
-    Some(StatsPage::HandedOver([page, number(control.get(1..)?).filter(is_descriptor)?]))
+    Some(StatsPageOption::HandedOver([page, number(control.get(1..)?).filter(is_descriptor)?]))
 }
 
 fn number(v: &[u8]) -> Option<i32> {
@@ -336,9 +336,11 @@ mod tests {
     fn a_page_that_is_handed_over_is_named_by_two_descriptors() {
         let (o, wrong) = parse("stats_page:100/101,membarrier:off");
         assert!(wrong.is_empty() && o.no_membarrier, "{wrong:?}");
-        assert_eq!(o.stats_page, StatsPage::HandedOver([100, 101]));
-        for page in [StatsPage::On, StatsPage::Off, o.stats_page, StatsPage::HandedOver([(1 << 30) - 1, 0])] {
-            assert_eq!(StatsPage::from_word(page.to_word()), page);
+        assert_eq!(o.stats_page, StatsPageOption::HandedOver([100, 101]));
+        for page in
+            [StatsPageOption::On, StatsPageOption::Off, o.stats_page, StatsPageOption::HandedOver([(1 << 30) - 1, 0])]
+        {
+            assert_eq!(StatsPageOption::from_word(page.to_word()), page);
         }
         for text in ["stats_page:100", "stats_page:/1", "stats_page:1/", "stats_page:-1/2", "stats_page:1/2/3"] {
             assert_eq!(parse(text).1.len(), 1, "{text}");

@@ -13,12 +13,12 @@
 
 use core::ptr::NonNull;
 
-use crate::account::Writer;
 use crate::config::MAX_REQUEST;
 use crate::heap::Heap;
 use crate::lock::{Fork, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::os::{Os, OsError};
 use crate::span::{Span, SpanList};
+use crate::stats::Writer;
 use crate::units::{Addr, KIB, MIB, PAGE_SIZE, Pages};
 
 /// The smallest stack, in bytes.

@@ -1,11 +1,11 @@
 //! Running something on a stack of the allocator's own: what reads statistics needs more of it than a thread may have.
 //!
 //! The faces call [`run`] around their readings, isolated heaps too. Where the stacks come from is handed in, by
-//! [`set_lender`]; a home that has none runs everything in place.
+//! [`set_provider`]; a home that has none runs everything in place.
 //!
 //! Takes no lock and allocates nothing; what the lender does is its business. Needs some hundred bytes of the caller's
 //! stack, and what the lender needs. What runs on a system stack may not allocate or free, which checked builds refuse
-//! ([`refuse`]): a stack has an end, and the thread may be in the allocator's hands for a while. Nor may it unwind out of
+//! ([`abort_if_active`]): a stack has an end, and the thread may be in the allocator's hands for a while. Nor may it unwind out of
 //! the call: then the caller would be gone on, and with it what it was lent.
 //!
 //! Invariant: a thread's word (`local::stack`) is where the one system stack ends on which it runs something, or 0. So
@@ -37,13 +37,13 @@ pub struct Lent {
 }
 
 /// Gives the calling thread a stack: Ready memory that nobody uses. `None`: it has to do without one.
-pub type Lender = fn() -> Option<Lent>;
+pub type Provider = fn() -> Option<Lent>;
 
-static LENDER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+static BORROW: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Hands in where stacks come from.
-pub fn set_lender(lender: Lender) {
-    LENDER.store(lender as *mut (), Ordering::Release);
+pub fn set_provider(provider: Provider) {
+    BORROW.store(provider as *mut (), Ordering::Release);
 }
 
 /// Lies at the end of a stack while it is in use: from where to where it reaches.
@@ -90,7 +90,7 @@ pub fn run_if<F: FnOnce() -> R, R>(wanted: bool, f: F) -> R {
 /// Apart from [`run_if`], so that the frame of the closure, which may be large, is on the system stack for sure.
 #[inline(never)]
 fn go(wanted: bool, function: Go, call: *mut c_void) {
-    let lent = if wanted && local::stack() == 0 { lend() } else { None };
+    let lent = if wanted && local::stack() == 0 { borrow() } else { None };
     // SAFETY: [`run_if`] made the call; the lender's promise.
     unsafe {
         match lent {
@@ -103,13 +103,13 @@ fn go(wanted: bool, function: Go, call: *mut c_void) {
     }
 }
 
-fn lend() -> Option<Lent> {
-    let lender = LENDER.load(Ordering::Acquire);
-    if lender.is_null() {
+fn borrow() -> Option<Lent> {
+    let provider = BORROW.load(Ordering::Acquire);
+    if provider.is_null() {
         return None;
     }
-    // SAFETY: the only stores to LENDER are null and a `Lender`.
-    unsafe { core::mem::transmute::<*mut (), Lender>(lender)() }
+    // SAFETY: the only stores to LENDER are null and a `Provider`.
+    unsafe { core::mem::transmute::<*mut (), Provider>(provider)() }
 }
 
 /// Until it is dropped, this thread uses a system stack. In tests a fatal error unwinds.
@@ -150,23 +150,23 @@ pub fn is_on() -> bool {
 /// In checked builds, ends the process with a line that begins with `function`, and the address that it was called with
 /// if that is not 0, where nothing may be allocated or freed: on a system stack.
 #[inline(always)]
-pub fn refuse(function: &str, argument: usize) {
+pub fn abort_if_active(function: &str, argument: usize) {
     if cfg!(debug_assertions) {
-        refuse_always(function, argument);
+        abort_if_active_always(function, argument);
     }
 }
 
-/// As [`refuse`], in every build.
+/// As [`abort_if_active`], in every build.
 #[inline]
-pub fn refuse_always(function: &str, argument: usize) {
+pub fn abort_if_active_always(function: &str, argument: usize) {
     // A handler of the signal that ends the process may be here: it was told.
     if is_on() && !local::is_dying() {
-        tell(function, argument);
+        abort_active(function, argument);
     }
 }
 
 #[cold]
-fn tell(function: &str, argument: usize) -> ! {
+fn abort_active(function: &str, argument: usize) -> ! {
     match argument {
         0 => report::fatal(format_args!("crossfoot: {function}: called on the system stack")),
         p => report::fatal(format_args!("crossfoot: {function}({p:#x}): called on the system stack")),

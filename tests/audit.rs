@@ -13,7 +13,7 @@ use common::{artifacts, installed, run, scratch, skipped, text};
 use serde_json::Value;
 
 /// How long a test waits for what must come, however busy the machine is.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A process on Crossfoot, killed when it is dropped.
 struct Running {
@@ -64,7 +64,7 @@ fn parse(output: &Output) -> Value {
 /// The audit of a process that settles down: what it does after it said that it is ready is not over at once, and on a busy
 /// machine much later.
 fn audit_of_still(pid: u32) -> Value {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
         let output = audit(pid);
         let found = parse(&output);
@@ -199,7 +199,7 @@ fn redis_after_its_benchmark() {
     command.args(["--port", "0", "--save", "", "--appendonly", "no", "--hz", "1", "--dir"]).arg(&folder);
     command.arg("--unixsocket").arg(&socket);
     let running = Running::start(&mut command);
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while !socket.exists() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -11,9 +11,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use common::{artifacts, installed, run, scratch, text};
-use crossfoot::account::Account;
-use crossfoot::audit::Places;
-use crossfoot::ledger::layout::{MAGIC, PLACES, PLACES_AT};
+use crossfoot::audit::Offsets;
+use crossfoot::stats::Account;
+use crossfoot::stats_page::layout::{MAGIC, OFFSETS, OFFSETS_AT};
 use serde_json::Value;
 
 /// How often each program is audited.
@@ -77,13 +77,13 @@ fn comes_through(how: &str, threads: usize) {
         assert!(output.status.success(), "{how}: {}: {}", output.status, text(&output.stderr));
         let found: Value = serde_json::from_slice(&output.stdout).expect("an audit");
         let number = |name: &str| found[name].as_i64().unwrap_or_else(|| panic!("{name}: {found:#}"));
-        let mut apart = vec![number("unexplained").unsigned_abs()];
+        let mut cache_padded = vec![number("unexplained").unsigned_abs()];
         for sides in found["accounts"].as_object().expect("accounts").values() {
             let side = |name: &str| sides[name].as_i64().expect("a number");
-            apart.push(side("account").abs_diff(side("walked")));
+            cache_padded.push(side("account").abs_diff(side("walked")));
         }
         let moved = number("moved").unsigned_abs();
-        assert!(apart.iter().all(|&bytes| bytes <= moved), "{how}: {found:#}");
+        assert!(cache_padded.iter().all(|&bytes| bytes <= moved), "{how}: {found:#}");
         assert!(number("resident") > 0 && number("explained") > 0 && number("looks") > 0, "{how}: {found:#}");
     }
 }
@@ -114,18 +114,18 @@ fn large_objects_that_grow() {
 }
 
 /// Where the structures of a process are, by its own words.
-fn places(pid: u32, memory: &File) -> Places {
+fn offsets(pid: u32, memory: &File) -> Offsets {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("it is there");
     for line in maps.lines().filter(|line| line.contains(" rw")) {
         let start = line.split('-').next().and_then(|at| u64::from_str_radix(at, 16).ok()).expect("an address");
-        let mut bytes = [0; 8 * (PLACES_AT + PLACES)];
+        let mut bytes = [0; 8 * (OFFSETS_AT + OFFSETS)];
         if memory.read_exact_at(&mut bytes, start).is_err() {
             continue;
         }
         let words: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word)).collect();
         if words[0] == MAGIC {
-            let words: &[u64; PLACES] = words[PLACES_AT..].try_into().expect("so many");
-            return Places::from_words(words).expect("of this build");
+            let words: &[u64; OFFSETS] = words[OFFSETS_AT..].try_into().expect("so many");
+            return Offsets::from_words(words).expect("of this build");
         }
     }
     panic!("no stats page in:\n{maps}");
@@ -141,7 +141,7 @@ fn a_wrong_account_is_told() {
     let output = running.audit("1");
     assert!(output.status.success(), "{}", text(&output.stderr));
 
-    let at = places(pid, &memory).accounts.balances + 8 * Account::HeapFree as u64;
+    let at = offsets(pid, &memory).accounts.balances + 8 * Account::HeapFree as u64;
     let mut word = [0; 8];
     memory.read_exact_at(&mut word, at).expect("an account");
     let balance = u64::from_ne_bytes(word);

@@ -6,11 +6,11 @@
 use std::cell::{Cell, RefCell};
 use std::ptr::null_mut;
 
-use crossfoot::account::Account;
-use crossfoot::audit::{Audit, Cause, Line, Places, Range, Request, audit};
-use crossfoot::ledger::layout::{PLACES, What};
-use crossfoot::ledger::view::Mapping;
+use crossfoot::audit::{Audit, Cause, Line, Offsets, Range, Request, audit};
 use crossfoot::os::{OsError, Process};
+use crossfoot::stats::Account;
+use crossfoot::stats_page::layout::{MappingKind, OFFSETS};
+use crossfoot::stats_page::view::Mapping;
 
 const PAGE: u64 = 8192;
 /// Where the records lie behind the heap, and how much everything takes.
@@ -41,7 +41,7 @@ impl Request for Fixed {
 /// Memory that says what it is told.
 struct World {
     base: u64,
-    places: [u64; PLACES],
+    offsets: [u64; OFFSETS],
     process: Process,
 }
 
@@ -73,10 +73,10 @@ impl World {
         let base = (start.expose_provenance() as u64).next_multiple_of(PAGE);
         let records = base + RECORDS;
         let process = Process::open(None, 4096).expect("there is /proc");
-        let mut world = World { base, places: [0; PLACES], process };
-        let places = [
+        let mut world = World { base, offsets: [0; OFFSETS], process };
+        let offsets = [
             // The form; pages of 8 and 4 KiB; the word that leads to the cache.
-            &[Places::FORM, 13, 4096, records + 0x4000][..],
+            &[Offsets::FORM, 13, 4096, records + 0x4000][..],
             // A record: its size, then base, pages, size, objects, kind, class, owner, free, out, carved; an object's words.
             &[128, 0, 8, 12, 16, 18, 19, 24, 32, 40, 48, 0, 8],
             // The page map, and the bits of pages.
@@ -89,7 +89,7 @@ impl World {
             &[0, 4, 8, 8, 40, 16, 0, 8, 112, 120],
             &[0, 16, 2, 16, 0, 8],
         ];
-        world.places.iter_mut().zip(places.concat()).for_each(|(to, place)| *to = place);
+        world.offsets.iter_mut().zip(offsets.concat()).for_each(|(to, place)| *to = place);
         // Objects of 512 bytes with an owner; a large one of two pages; objects without an owner, some never made.
         world.record(RECORDS + 0x1000, 0, [1, 512, 16, 1, 1]);
         world.record(RECORDS + 0x1100, 1, [2, 0, 1, 2, 0]);
@@ -124,14 +124,14 @@ impl World {
 
     /// Audits it with these ranges. `None`: the places are refused.
     fn audit(&self, ranges: &[Mapping]) -> Option<Result<Audit, OsError>> {
-        let places = Places::from_words(&self.places)?;
+        let offsets = Offsets::from_words(&self.offsets)?;
         let ranges: Vec<Range> = ranges.iter().filter_map(Range::of).collect();
         let request = Fixed { ranges, looks: Cell::new(0) };
-        Some(audit(&self.process, &places, &request, &mut [Line::EMPTY; 3]))
+        Some(audit(&self.process, &offsets, &request, &mut [Line::EMPTY; 3]))
     }
 
     fn heap(&self) -> Mapping {
-        Mapping { start: self.base, end: self.base + RECORDS, what: What::Heap as u64 }
+        Mapping { start: self.base, end: self.base + RECORDS, what: MappingKind::Heap as u64 }
     }
 }
 
@@ -150,10 +150,10 @@ fn whatever_is_read_the_audit_ends() {
     let high = 1 << 63;
     let values = [0, 1, 1 << 20, base, base.wrapping_neg(), high, high - 1, u64::MAX, u64::MAX - 7];
     for value in values {
-        for i in 0..world.places.len() {
-            let was = std::mem::replace(&mut world.places[i], value);
+        for i in 0..world.offsets.len() {
+            let was = std::mem::replace(&mut world.offsets[i], value);
             world.audit(&[heap]);
-            world.places[i] = was;
+            world.offsets[i] = was;
         }
         // There are many words: the values that differ in kind will do.
         let differs = [1, base, high, u64::MAX].contains(&value);
@@ -168,7 +168,7 @@ fn whatever_is_read_the_audit_ends() {
         }
         for end in values {
             world.audit(&[Mapping { start: value, end, ..heap }]);
-            world.audit(&[heap, Mapping { start: value, end, what: What::Stacks as u64 }]);
+            world.audit(&[heap, Mapping { start: value, end, what: MappingKind::Stacks as u64 }]);
         }
     }
     assert_eq!(world.audit(&[heap]).expect("understood").expect("read to the end").causes, found.causes);
@@ -207,12 +207,12 @@ impl Request for Moving<'_> {
 /// A world whose accounts are what its pages say.
 fn balanced() -> World {
     let mut world = World::new();
-    let places = Places::from_words(&world.places).expect("understood");
+    let offsets = Offsets::from_words(&world.offsets).expect("understood");
     // The writer has words of its own: its sequence, no other writer, nothing moved.
-    let of = |at: u64| world.places.iter().position(|&word| word == at).expect("among the places");
-    let writers = of(places.writers.first).max(of(places.accounts.mapped_ready) + 1);
+    let of = |at: u64| world.offsets.iter().position(|&word| word == at).expect("among the places");
+    let writers = of(offsets.writers.first).max(of(offsets.accounts.mapped_ready) + 1);
     let base = world.base;
-    world.places[writers..writers + 4].copy_from_slice(&[base + RECORDS + 0x3a40, 0, 8, 16]);
+    world.offsets[writers..writers + 4].copy_from_slice(&[base + RECORDS + 0x3a40, 0, 8, 16]);
     world.set(RECORDS + 0x3a40, base + SEQUENCE);
     for (account, pages) in [(Account::HeapInUse, 4), (Account::HeapFree, 2)] {
         world.set(RECORDS + 0x3000 + 8 * account as u64, pages * PAGE);
@@ -221,11 +221,11 @@ fn balanced() -> World {
 }
 
 fn audited(world: &mut World, happens: &dyn Fn(&mut World, u32)) -> Audit {
-    let places = Places::from_words(&world.places).expect("understood");
+    let offsets = Offsets::from_words(&world.offsets).expect("understood");
     let (page, mut lines) = (4096, [Line::EMPTY; 3]);
     let process = Process::open(None, page).expect("there is /proc");
     let request = Moving { world: RefCell::new(world), happens, asked: Cell::new(0), looks: Cell::new(0) };
-    audit(&process, &places, &request, &mut lines).expect("read to the end")
+    audit(&process, &offsets, &request, &mut lines).expect("read to the end")
 }
 
 const IN_USE: u64 = RECORDS + 0x3000 + 8 * Account::HeapInUse as u64;

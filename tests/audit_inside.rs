@@ -56,7 +56,7 @@ fn a_process_knows_where_its_memory_is() {
     assert!(audit.causes.get(Cause::Cached).resident + audit.causes.get(Cause::Free).resident > 5 << 20, "{audit:#?}");
     assert!(audit.causes.get(Cause::Stacks).resident >= 64 << 10, "{audit:#?}");
     assert!(audit.causes.get(Cause::Isolated).resident >= 100_000, "{audit:#?}");
-    assert!(audit.causes.get(Cause::Ledger).resident > 0, "{audit:#?}");
+    assert!(audit.causes.get(Cause::StatsPage).resident > 0, "{audit:#?}");
 
     // The stack goes back to the pool, and from there to the heap; the isolated heap to the system.
     drop((stack, heap));

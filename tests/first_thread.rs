@@ -1,7 +1,7 @@
 //! Processes whose first thread has left by `pthread_exit`: `/proc/PID` shows neither their memory nor their descriptors,
 //! and the command reads those of another thread.
 
-#[path = "ledger/asking.rs"]
+#[path = "stats_readers/asking.rs"]
 mod asking;
 mod common;
 

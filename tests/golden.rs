@@ -2,7 +2,7 @@
 //! symbol to its `ret`, counted by callgrind.
 //!
 //! A change of the record must be seen in review: a difference from `tests/golden/fast_path.txt` fails,
-//! and `CROSSFOOT_BLESS=1` writes the file anew. The drivers are in `tests/homes/golden`.
+//! and `CROSSFOOT_BLESS=1` writes the file anew. The drivers are in `tests/targets/golden`.
 
 mod common;
 

@@ -70,7 +70,7 @@ fn use_tree(tree: &Path) -> Option<()> {
     // A program that replaces some of C++'s operators is linked with the archive as any other.
     if let (Some(compiler), Some(_)) = (installed("g++"), installed("objcopy")) {
         let mut compile = Command::new(compiler);
-        let source = root().join("tests/homes/cxx/replaced.cc");
+        let source = root().join("tests/targets/cxx/replaced.cc");
         compile.args(["-std=c++17", "-O1", "-fno-builtin", "-Wno-sized-deallocation", "-o"]).arg(&program).arg(source);
         assert_success(&run(compile.arg(tree.join("lib/libcrossfoot.a"))));
         let output = run(Command::new("timeout").arg("60").arg(&program).env_remove("CROSSFOOT"));

@@ -1,18 +1,18 @@
 //! Isolated heaps: objects in them, their books, threads, misuse, and both sides of a fork. That a heap is dropped
 //! whole is in `tests/isolated_whole.rs`, which counts the mappings of the process.
 
-#[path = "kernel/mod.rs"]
-mod kernel;
+#[path = "allocator/mod.rs"]
+mod allocator;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
+use allocator::{Rng, fill, holds, reads_zero};
 use crossfoot::Heap;
-use crossfoot::account::Account;
 use crossfoot::mem_stats::MemStats;
+use crossfoot::stats::Account;
 use crossfoot::units::{GIB, KIB, MIB};
-use kernel::{Rng, fill, holds, reads_zero};
 
 fn heap() -> Heap {
     Heap::new().expect("address space")
@@ -114,7 +114,7 @@ fn each_heap_has_books_of_its_own() {
     // What a heap is made of is from the system too, and in its books: its kernel, and a cache.
     let empty = two.crossfoot().expect("this build keeps books").snapshot;
     assert!(
-        empty.account(Account::OtherSys) as usize >= size_of::<crossfoot::boot::Kernel<crossfoot::os::Enclosure>>()
+        empty.account(Account::OtherSys) as usize >= size_of::<crossfoot::boot::Allocator<crossfoot::os::RangeOs>>()
     );
     for _ in 0..1_000 {
         assert!(one.contains(one.allocate(1_000)));

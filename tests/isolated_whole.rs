@@ -7,9 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crossfoot::Heap;
-use crossfoot::account::Total;
 use crossfoot::global;
 use crossfoot::mem_stats::MemStats;
+use crossfoot::stats::Total;
 use crossfoot::system_stack;
 use crossfoot::units::{GIB, KIB, MIB};
 
@@ -99,7 +99,7 @@ fn a_reading_borrows_a_stack_and_gives_it_back() {
         system_stack::bounds().filter(|_| system_stack::is_on()).expect("on a stack of its own")
     });
     // The process's kernel is not started for it, and nothing is left.
-    assert!(!global::KERNEL.is_ready());
+    assert!(!global::ALLOCATOR.is_ready());
     assert_eq!(mapped(&(bounds.0.0..bounds.1.0)), (0, 0));
     assert_eq!((status("VmSize"), mappings().len()), (size, count));
 }
@@ -110,8 +110,8 @@ fn the_books_say_what_the_system_says() {
     let heap = heap();
     for bytes in [0, MIB, 100 * MIB] {
         fill(&heap, bytes);
-        let books = heap.crossfoot().expect("this build keeps books").snapshot;
-        let (total, writable) = (books.total(Total::TotalMapped) as usize, mapped(&range(&heap)).1);
+        let stats = heap.crossfoot().expect("this build keeps books").snapshot;
+        let (total, writable) = (stats.total(Total::TotalMapped) as usize, mapped(&range(&heap)).1);
         // The page map is below the accounts: 8 bytes for each page of 8 KiB, and its head.
         let most = total / 1024 + 16 * KIB;
         assert!(writable >= total && writable <= total + most, "{writable} can be written, {total} is in the books");

@@ -8,11 +8,11 @@ use std::hint::black_box;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossfoot::account::{Answer, Snapshot};
 use crossfoot::global::{self, metrics};
 use crossfoot::mem_stats::MemStats;
 use crossfoot::metrics::{Aggregate, Aggregates, Reading, Sample, TABLE, Value};
 use crossfoot::os::Linux;
+use crossfoot::stats::{Answer, Snapshot};
 use identities::Of;
 
 #[global_allocator]
@@ -90,7 +90,7 @@ fn second_reading() {
     assert_eq!(metrics::read(&mut samples), Some(Answer::Complete));
     assert_eq!(metrics::read(&mut samples), Some(Answer::Complete));
     copy(&samples, &mut first);
-    global::KERNEL.set_double_check(false);
+    global::ALLOCATOR.set_double_check(false);
     assert_eq!(global::mem_stats(&mut stats), Some(Answer::Complete));
     assert_eq!(metrics::read(&mut samples), Some(Answer::Complete));
     copy(&samples, &mut second);
@@ -118,7 +118,7 @@ fn reading_twice_around_mem_stats_on_the_system_stack() {
 }
 
 fn around_mem_stats() {
-    global::KERNEL.set_double_check(false);
+    global::ALLOCATOR.set_double_check(false);
     let moved = ["/system-calls/made:calls", "/stats/age:nanoseconds"];
     let mut samples: Vec<Sample<'static>> =
         metrics::all().iter().filter(|metric| !moved.contains(&metric.name())).map(|m| Sample::new(m.name())).collect();
@@ -126,7 +126,7 @@ fn around_mem_stats() {
     let mut stats = Box::new(MemStats::new());
     assert_eq!(metrics::read(&mut samples), Some(Answer::Complete));
     let answers = global::on_system_stack(|| {
-        let mut metrics = global::KERNEL.metrics(None, Linux::pid).expect("the process has allocated");
+        let mut metrics = global::ALLOCATOR.metrics(None, Linux::pid).expect("the process has allocated");
         let before = metrics.read_locked(&mut samples);
         copy(&samples, &mut first);
         let between = global::mem_stats(&mut stats);
@@ -269,8 +269,10 @@ fn reading_everything_costs_little_more_than_a_snapshot() {
 fn what_is_free_of_locks_is_filled_without_one() {
     let _alone = alone();
     let mut reading = Reading::new();
-    let answer = global::KERNEL.fill_reading(Aggregates::FREE, Linux::pid, &mut reading);
+    let answer = global::ALLOCATOR.fill_reading(Aggregates::FREE, Linux::pid, &mut reading);
     assert_eq!(answer, Some(Answer::Complete));
-    assert!(reading.has(Aggregate::Peaks) && !reading.has(Aggregate::Books) && !reading.has(Aggregate::Chunks));
+    assert!(
+        reading.has(Aggregate::Peaks) && !reading.has(Aggregate::ConsistentStats) && !reading.has(Aggregate::Chunks)
+    );
     assert!(reading.peaks.ready > 0 && reading.caches > 0 && reading.calls[0].made > 0);
 }

@@ -1,21 +1,21 @@
 //! The forms in which metrics are written, as others read them: OpenMetrics by the parser of prometheus_client, JSON by
 //! its schema. Both are Python's; .ci/run installs them into target/python.
 
+mod allocator;
 mod common;
 #[path = "metrics/identities.rs"]
 mod identities;
-mod kernel;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{artifacts, installed, root, run, scratch, text};
-use crossfoot::account::Failures;
 use crossfoot::api;
 use crossfoot::metrics::{Aggregates, Kind, Metric, OsFigures, Reading, TABLE, Verdict, write};
 use crossfoot::options::Format;
 use crossfoot::os::sim::Sim;
+use crossfoot::stats::Failures;
 use identities::Of;
 
 /// A Python that has the modules. `None`: there is none, which was said aloud.
@@ -49,19 +49,19 @@ fn in_file(name: &str, content: &str) -> PathBuf {
 
 /// A reading that has everything, with figures that differ.
 fn full() -> Reading {
-    let kernel = kernel::kernel(Sim::new());
-    let cache = kernel::adopt(&kernel);
+    let allocator = allocator::allocator(Sim::new());
+    let cache = allocator::adopt(&allocator);
     let objects: Vec<usize> =
-        (1..300).map(|i| api::allocate(kernel.caches().central(), cache, i * i % 50_000) as usize).collect();
-    objects.iter().skip(7).step_by(3).for_each(|&at| kernel::free(&kernel, cache, at));
-    kernel.note_os_figures(&OsFigures {
+        (1..300).map(|i| api::allocate(allocator.caches().central(), cache, i * i % 50_000) as usize).collect();
+    objects.iter().skip(7).step_by(3).for_each(|&at| allocator::free(&allocator, cache, at));
+    allocator.note_os_figures(&OsFigures {
         taken_at: 5,
         rss: 1 << 33,
         cgroup_limit: OsFigures::UNKNOWN,
         ..OsFigures::NONE
     });
     let mut reading = Reading::new();
-    let answer = kernel.fill_reading(Aggregates::ALL, || 4711, &mut reading).expect("the kernel has started");
+    let answer = allocator.fill_reading(Aggregates::ALL, || 4711, &mut reading).expect("the kernel has started");
     assert!(answer.is_complete());
     // What the simulated machine does not have.
     for (i, calls) in reading.calls.iter_mut().enumerate() {

@@ -3,8 +3,6 @@
 
 #[path = "os_sim/content.rs"]
 mod content;
-#[path = "os_sim/enclosure.rs"]
-mod enclosure;
 #[path = "os_sim/faults.rs"]
 mod faults;
 #[path = "os_sim/guard.rs"]
@@ -12,6 +10,8 @@ mod guard;
 #[cfg(target_pointer_width = "64")]
 #[path = "os_sim/machine.rs"]
 mod machine;
+#[path = "os_sim/range.rs"]
+mod range;
 #[path = "os_sim/region.rs"]
 mod region;
 #[path = "os_sim/transitions.rs"]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use common::{artifacts, run, text};
 
 /// How long anything may take on a machine that does other things too.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// `crossfoot run --check -- sh -c SCRIPT`
 fn under_run(script: &str) -> Command {
@@ -74,7 +74,7 @@ impl Running {
             if state.is_some_and(|state| states.contains(state)) {
                 return;
             }
-            assert!(since.elapsed() < PATIENCE, "process {pid} is in state {state:?}, not {states}");
+            assert!(since.elapsed() < TIMEOUT, "process {pid} is in state {state:?}, not {states}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -86,7 +86,7 @@ impl Running {
             if let Some(status) = self.run.try_wait().expect("a child") {
                 return status;
             }
-            assert!(since.elapsed() < PATIENCE, "it does not end");
+            assert!(since.elapsed() < TIMEOUT, "it does not end");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -1,4 +1,4 @@
-//! The kernel with many threads, by the model in `tests/homes/scaling`: which lines and locks threads share once a
+//! The kernel with many threads, by the model in `tests/targets/scaling`: which lines and locks threads share once a
 //! pattern has gone on for a while. A small part of what `cargo xtask scaling` shows; docs/scaling.md has the method.
 
 mod common;

@@ -1,12 +1,12 @@
 //! What carries the stats page: who may read and write it, what becomes of its files, pages that are handed over, and what
 //! control words can do.
 
-#[path = "ledger/asking.rs"]
+#[path = "stats_readers/asking.rs"]
 mod asking;
-#[path = "ledger/attached.rs"]
+#[path = "stats_readers/attached.rs"]
 mod attached;
 mod common;
-#[path = "ledger/running.rs"]
+#[path = "stats_readers/running.rs"]
 mod running;
 
 /// The command's own way of handing a page over, and what it needs.
@@ -23,7 +23,7 @@ mod page;
 #[path = "../cli/src/process.rs"]
 mod process;
 
-extern crate crossfoot as kernel;
+extern crate crossfoot as allocator;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -31,10 +31,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::Command;
 
-use asking::{Other, PATIENCE, crossfoot, figure, is_root, refused, stat, until};
+use asking::{Other, TIMEOUT, crossfoot, figure, is_root, refused, stat, until};
 use attached::{Attached, descriptors, pages};
 use common::{artifacts, installed, run, skipped, text};
-use crossfoot::ledger::layout;
+use crossfoot::stats_page::layout;
 use hand_over::HandOver;
 use running::{Running, carrier};
 
@@ -156,7 +156,7 @@ fn whatever_is_written_to_control_words_the_process_takes_nothing_for_it() {
     let mut releases = page.word(layout::RELEASE_ANSWERED_AT);
     let mut obeyed = 0_u64;
     while obeyed < 3 || page.word(layout::REFRESH_ANSWERED_AT) == answered || since.elapsed().as_millis() < 1_000 {
-        assert!(since.elapsed() < PATIENCE, "nothing is obeyed");
+        assert!(since.elapsed() < TIMEOUT, "nothing is obeyed");
         for word in page.control() {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let value = [seed, u64::MAX - (seed >> 50), seed >> 33, 0][(seed >> 40) as usize % 4];
@@ -268,7 +268,7 @@ fn a_page_that_was_handed_over_outlives_its_process() {
     let (reading, taken) = page.reading().expect("a reading, from the first allocation on");
     assert_eq!((page.images(), taken.image, reading.pid), (1, 1, u64::from(process.child.id())));
     assert_eq!(page.ending(), 0, "it wrote no report and checked nothing");
-    let mut failures = crossfoot::account::Failures::default();
+    let mut failures = crossfoot::stats::Failures::default();
     reading.snapshot.check(&mut failures);
     assert!(failures.is_empty());
 
@@ -281,7 +281,7 @@ fn a_page_that_was_handed_over_outlives_its_process() {
     assert_eq!((page.images(), taken.image, reading.pid), (3, 3, process.pid() as u64));
     assert_eq!(pages(process.pid()).len(), 1);
     let listed = Attached::of(process.pid()).mappings().0;
-    let heaps = listed.iter().filter(|m| m.what == layout::What::Heap as u64).count();
+    let heaps = listed.iter().filter(|m| m.what == layout::MappingKind::Heap as u64).count();
     assert_eq!(heaps, 1, "the list is this image's: {listed:x?}");
     stat(process.pid());
 }

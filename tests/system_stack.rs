@@ -1,5 +1,5 @@
 //! System stacks in real processes: what runs on them, with how little of a thread's own, what is refused there, who
-//! unwinds through the switch, and the switch of every CPU. The programs are in `tests/homes/system-stack`,
+//! unwinds through the switch, and the switch of every CPU. The programs are in `tests/targets/system-stack`,
 //! `tests/system_stack` and `tests/switch`.
 
 mod common;

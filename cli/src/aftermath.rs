@@ -11,9 +11,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use kernel::account::Failures;
-use kernel::ledger::layout::{CHECK_TOLD, REPORTED};
-use kernel::metrics::{self, Heading, Reading, Verdict};
+use crossfoot::metrics::{self, Heading, Reading, Verdict};
+use crossfoot::stats::Failures;
+use crossfoot::stats_page::layout::{CHECK_TOLD, REPORTED};
 
 use crate::args::{Format, Run};
 use crate::environment::Report;

@@ -3,8 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use kernel::audit::{self, Audit, Line, Places, Range, Request};
-use kernel::os::{OsError, Process};
+use crossfoot::audit::{self, Audit, Line, Offsets, Range, Request};
+use crossfoot::os::{OsError, Process};
 
 use crate::args;
 use crate::failure::Failure;
@@ -53,10 +53,10 @@ pub fn audit(arguments: &args::Audit) -> Result<(), Failure> {
 
 fn of(pid: i32, within: Duration) -> Result<Audit, Failure> {
     let target = Target::find(pid).map_err(|refusal| refusal.failure(pid))?;
-    let words = target.places();
+    let words = target.offsets();
     // It is starting, and has not said yet where things are.
     let unknown = if words[0] == 0 { Refusal::NotOurs } else { Refusal::Version };
-    let places = Places::from_words(&words).ok_or_else(|| unknown.failure(pid))?;
+    let offsets = Offsets::from_words(&words).ok_or_else(|| unknown.failure(pid))?;
     let refused = |error| {
         if Process::is_absence(error) {
             return Refusal::Gone.failure(pid);
@@ -89,8 +89,8 @@ fn of(pid: i32, within: Duration) -> Result<Audit, Failure> {
     let mut lines = vec![Line::EMPTY; LINES];
     let mut through = || {
         let thread = process::readable(pid).unsigned_abs();
-        let process = Process::open(Some(thread), places.physical_page as usize)?;
-        audit::audit(&process, &places, &listed, &mut lines)
+        let process = Process::open(Some(thread), offsets.physical_page as usize)?;
+        audit::audit(&process, &offsets, &listed, &mut lines)
     };
     // The thread that was read through may exit meanwhile, and the process lives on.
     let is_over = |found: &Result<Audit, OsError>| {

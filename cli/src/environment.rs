@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use kernel::options::{self, LONGEST};
+use crossfoot::options::{self, LONGEST};
 
 use crate::args::{Format, Run};
 use crate::failure::{Failure, shown};

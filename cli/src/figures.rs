@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use kernel::account::Failures;
-use kernel::metrics::{self, Kind, Reading, TABLE, Verdict};
-use kernel::options;
+use crossfoot::metrics::{self, Kind, Reading, TABLE, Verdict};
+use crossfoot::options;
+use crossfoot::stats::Failures;
 
 use crate::args::Format;
 

@@ -69,9 +69,9 @@ pub fn image(path: &Path) -> Result<PathBuf, Failure> {
     let mut path = path.to_owned();
     for _ in 0..SCRIPTS {
         let next = match what(&path) {
-            What::Script(interpreter) => interpreter,
-            What::Text => SHELL.into(),
-            What::Program => break,
+            MappingKind::Script(interpreter) => interpreter,
+            MappingKind::Text => SHELL.into(),
+            MappingKind::Program => break,
         };
         executable(&next).map_err(|mut failure| {
             failure.line = format!("{}; {} asks for it", failure.line, shown(&path));
@@ -84,7 +84,7 @@ pub fn image(path: &Path) -> Result<PathBuf, Failure> {
 
 /// What a file is to the kernel.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum What {
+enum MappingKind {
     /// An ELF file, or one that cannot be read.
     Program,
     /// A script, and what interprets it.
@@ -93,28 +93,28 @@ enum What {
     Text,
 }
 
-fn what(path: &Path) -> What {
+fn what(path: &Path) -> MappingKind {
     let mut head = Vec::with_capacity(HEAD);
     match File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head)) {
         Ok(_) => what_is(&head),
-        Err(_) => What::Program,
+        Err(_) => MappingKind::Program,
     }
 }
 
 /// Whether a file is neither a program nor a script that says who interprets it.
 pub fn is_text(path: &Path) -> bool {
-    what(path) == What::Text
+    what(path) == MappingKind::Text
 }
 
-fn what_is(head: &[u8]) -> What {
+fn what_is(head: &[u8]) -> MappingKind {
     if head.starts_with(b"\x7fELF") {
-        return What::Program;
+        return MappingKind::Program;
     }
-    let Some(line) = head.strip_prefix(b"#!") else { return What::Text };
+    let Some(line) = head.strip_prefix(b"#!") else { return MappingKind::Text };
     let line = line.split(|&b| b == b'\n').next().unwrap_or_default();
     let name = line.split(|b| matches!(b, b' ' | b'\t' | 0)).find(|word| !word.is_empty());
     // The kernel does not take a line without a name; a shell then reads the file.
-    name.map_or(What::Text, |name| What::Script(OsStr::from_bytes(name).into()))
+    name.map_or(MappingKind::Text, |name| MappingKind::Script(OsStr::from_bytes(name).into()))
 }
 
 #[cfg(test)]
@@ -141,13 +141,13 @@ mod tests {
 
     #[test]
     fn first_lines_are_read_as_the_kernel_reads_them() {
-        let script = |name: &str| What::Script(name.into());
+        let script = |name: &str| MappingKind::Script(name.into());
         assert_eq!(what_is(b"#!/bin/sh\nexit"), script("/bin/sh"));
         assert_eq!(what_is(b"#! \t/usr/bin/env  python3 -u"), script("/usr/bin/env"));
         assert_eq!(what_is(b"#!/bin/sh\0x"), script("/bin/sh"));
-        assert_eq!(what_is(b"#!  \nexit"), What::Text);
-        assert_eq!(what_is(b"exit 3\n"), What::Text);
-        assert_eq!(what_is(b""), What::Text);
-        assert_eq!(what_is(b"\x7fELF\x02"), What::Program);
+        assert_eq!(what_is(b"#!  \nexit"), MappingKind::Text);
+        assert_eq!(what_is(b"exit 3\n"), MappingKind::Text);
+        assert_eq!(what_is(b""), MappingKind::Text);
+        assert_eq!(what_is(b"\x7fELF\x02"), MappingKind::Program);
     }
 }

@@ -11,13 +11,13 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering;
 
-use kernel::ledger::layout::{
+use crossfoot::metrics::{FORMAT, Reading};
+use crossfoot::os::shared::{CONTROL_NAME, FROM, PAGE_NAME};
+use crossfoot::stats_page::layout::{
     CONTROL_MAGIC, CONTROL_MAGIC_AT, CONTROL_WORDS, ENDING_AT, IMAGES_AT, NAME, NAME_AT, PROCESS_AT, SIZE, WORDS,
 };
-use kernel::ledger::view::{self, Taken};
-use kernel::ledger::write_head;
-use kernel::metrics::{FORMAT, Reading};
-use kernel::os::shared::{CONTROL_NAME, FROM, PAGE_NAME};
+use crossfoot::stats_page::view::{self, Taken};
+use crossfoot::stats_page::write_head;
 
 use crate::page::Words;
 
@@ -124,9 +124,9 @@ mod tests {
         assert_eq!(page.images(), 0);
         let (name, value) = page.option();
         let text = format!("{name}:{value}");
-        let options = kernel::options::Options::parse(text.as_bytes(), |wrong| panic!("{wrong}"));
+        let options = crossfoot::options::Options::parse(text.as_bytes(), |wrong| panic!("{wrong}"));
         let descriptors = [page.page.as_raw_fd(), page.control.as_raw_fd()];
-        assert_eq!(options.stats_page, kernel::options::StatsPage::HandedOver(descriptors));
+        assert_eq!(options.stats_page, crossfoot::options::StatsPageOption::HandedOver(descriptors));
         assert!(descriptors.iter().all(|&number| number >= FROM[0]));
     }
 }

@@ -67,9 +67,9 @@ pub fn own_path() -> Option<PathBuf> {
 fn near(exe: Option<&Path>) -> Option<PathBuf> {
     let folder = exe?.parent()?;
     let built = if folder.ends_with("deps") { folder.parent() } else { None };
-    let places =
+    let offsets =
         [Some(folder.join(NAME)), folder.parent().map(|up| up.join("lib").join(NAME)), built.map(|b| b.join(NAME))];
-    places.into_iter().flatten().find(|path| path.is_file())
+    offsets.into_iter().flatten().find(|path| path.is_file())
 }
 
 #[cfg(test)]

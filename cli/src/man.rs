@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
-use kernel::options;
+use crossfoot::options;
 
 use crate::args;
 use crate::failure::Failure;

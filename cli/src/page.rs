@@ -7,9 +7,9 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kernel::ledger::layout::{CONTROL_WORDS, SIZE};
-use kernel::ledger::view::Source;
-use kernel::os::shared::{CONTROL_NAME, FROM, PAGE_NAME};
+use crossfoot::os::shared::{CONTROL_NAME, FROM, PAGE_NAME};
+use crossfoot::stats_page::layout::{CONTROL_WORDS, SIZE};
+use crossfoot::stats_page::view::Source;
 
 use crate::process;
 

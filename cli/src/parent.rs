@@ -154,7 +154,7 @@ impl Child {
         // SAFETY: as above.
         unsafe { libc::sigfillset(&raw mut all) };
         loop {
-            if let Some(ended) = self.look() {
+            if let Some(ended) = self.poll() {
                 return ended;
             }
             // SAFETY: as above; all signals are held back.
@@ -180,7 +180,7 @@ impl Child {
     }
 
     /// What became of the program since the last look.
-    fn look(&self) -> Option<Ended> {
+    fn poll(&self) -> Option<Ended> {
         loop {
             match self.change(libc::WEXITED | libc::WNOWAIT) {
                 Ok(None) => {}

@@ -11,12 +11,12 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use kernel::ledger::layout::{
-    CONTROL_INODE_AT, LIST, LIST_CHANGES_AT, MAGIC, MAGIC_AT, PLACES, PLACES_AT, PROCESS_AT, REFRESH_ANSWERED_AT,
+use crossfoot::metrics::{FORMAT, Reading};
+use crossfoot::stats_page::layout::{
+    CONTROL_INODE_AT, LIST, LIST_CHANGES_AT, MAGIC, MAGIC_AT, OFFSETS, OFFSETS_AT, PROCESS_AT, REFRESH_ANSWERED_AT,
     REFRESH_WANTED_AT, RELEASE_ANSWERED_AT, RELEASE_WANTED_AT, RELEASED_AT, SIZE,
 };
-use kernel::ledger::view::{self, Head, Mapping, Source, Taken, Wrong};
-use kernel::metrics::{FORMAT, Reading};
+use crossfoot::stats_page::view::{self, Head, Mapping, Source, Taken, Wrong};
 
 use crate::failure::Failure;
 use crate::page::{self, Control, Page};
@@ -152,22 +152,22 @@ impl Target {
     }
 
     /// Asks for a fresh reading and waits for it at most this long. A process whose threads do nothing gives none.
-    pub fn want_fresh(&self, patience: Duration) {
+    pub fn want_fresh(&self, backoff: Duration) {
         // Where it may not be asked, the last reading is all there is.
-        let _ = self.ask(REFRESH_WANTED_AT, REFRESH_ANSWERED_AT, patience);
+        let _ = self.ask(REFRESH_WANTED_AT, REFRESH_ANSWERED_AT, backoff);
     }
 
     /// Asks for free memory to be given back to the system, and waits for that at most this long. How many bytes went back;
     /// `None`: none of the process's threads has come by. An error: it may not be asked.
-    pub fn want_release(&self, patience: Duration) -> io::Result<Option<u64>> {
+    pub fn want_release(&self, backoff: Duration) -> io::Result<Option<u64>> {
         let before = view::word(&self.page, RELEASED_AT).unwrap_or_default();
-        let done = self.ask(RELEASE_WANTED_AT, RELEASE_ANSWERED_AT, patience)?;
+        let done = self.ask(RELEASE_WANTED_AT, RELEASE_ANSWERED_AT, backoff)?;
         let after = view::word(&self.page, RELEASED_AT).unwrap_or_default();
         Ok(done.then(|| after.wrapping_sub(before)))
     }
 
     /// Adds one to a control word and waits until the page says that it was obeyed: whether that happened.
-    fn ask(&self, word: usize, answer: usize, patience: Duration) -> io::Result<bool> {
+    fn ask(&self, word: usize, answer: usize, backoff: Duration) -> io::Result<bool> {
         let inode = view::word(&self.page, CONTROL_INODE_AT).ok_or(io::ErrorKind::NotFound)?;
         let wanted = Control::open(readable(self.pid), inode)?.add(word)?;
         let since = Instant::now();
@@ -176,7 +176,7 @@ impl Target {
             view::word(&self.page, answer).is_some_and(|answered| answered.wrapping_sub(wanted).cast_signed() >= 0)
         };
         while !is_done() {
-            if since.elapsed() >= patience || has_ended(self.pid) {
+            if since.elapsed() >= backoff || has_ended(self.pid) {
                 return Ok(is_done());
             }
             std::thread::sleep(POLL);
@@ -202,10 +202,10 @@ impl Target {
     }
 
     /// Where things are in the process.
-    pub fn places(&self) -> [u64; PLACES] {
-        let mut places = [0; PLACES];
-        self.page.read(PLACES_AT, &mut places);
-        places
+    pub fn offsets(&self) -> [u64; OFFSETS] {
+        let mut offsets = [0; OFFSETS];
+        self.page.read(OFFSETS_AT, &mut offsets);
+        offsets
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::fs;
 
-use kernel::account::Account;
+use crossfoot::stats::Account;
 
 use crate::args::{Column, Ps};
 use crate::failure::{Failure, shown};

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use kernel::account::Failures;
-use kernel::metrics::Reading;
+use crossfoot::metrics::Reading;
+use crossfoot::stats::Failures;
 
 use crate::args::{Format, Stat};
 use crate::failure::Failure;
@@ -15,7 +15,7 @@ use crate::tables;
 /// A reading that is older is asked for anew.
 const OLD: u64 = 50_000_000;
 /// And waited for this long: a process whose threads do nothing has no better one.
-const PATIENCE: Duration = Duration::from_millis(1);
+const TIMEOUT: Duration = Duration::from_millis(1);
 
 /// Prints the figures, again and again if that is asked for.
 pub fn stat(stat: &Stat) -> Result<(), Failure> {
@@ -65,7 +65,7 @@ pub fn stat(stat: &Stat) -> Result<(), Failure> {
 pub fn fresh(target: &Target) -> Option<(Reading, u64)> {
     let found = target.reading();
     if found.as_ref().is_none_or(|(_, taken)| now().saturating_sub(taken.nanos) > OLD) {
-        target.want_fresh(PATIENCE);
+        target.want_fresh(TIMEOUT);
         return target.reading().or(found).map(|(reading, taken)| (reading, taken.nanos));
     }
     found.map(|(reading, taken)| (reading, taken.nanos))

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use kernel::account::{Account, Failures, Snapshot};
+use crossfoot::stats::{Account, Failures, Snapshot};
 
 use crate::process;
 

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
 
-use kernel::lock;
-use kernel::options::TABLE;
-use kernel::size_class::Class;
+use crossfoot::lock;
+use crossfoot::options::TABLE;
+use crossfoot::size_class::Class;
 
 use crate::failure::Failure;
 
@@ -83,7 +83,7 @@ mod tests {
             assert!(line.contains(row.range) && line.ends_with(row.help), "{line}");
         }
         let text = classes();
-        assert_eq!(text.lines().count(), 1 + kernel::size_class::CLASSES);
+        assert_eq!(text.lines().count(), 1 + crossfoot::size_class::CLASSES);
         // One byte in an object of 16 loses 15/16.
         let first: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
         assert_eq!(first, ["0", "16", "16384", "1024", "0.00", "93.75"]);

@@ -14,7 +14,7 @@
 //! acquire fence also acquires what other threads read that this one synchronised with.
 
 #[allow(dead_code, reason = "the model has no use for all of it")]
-pub mod account;
+pub mod stats;
 pub mod cache;
 pub mod check;
 pub mod ghost;

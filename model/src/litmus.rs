@@ -111,11 +111,11 @@ fn whoever_waits_for_a_lock_or_has_ended_is_not_waited_for() {
     let run: fn(Mode, usize) = |mode, _| {
         ghost::begin(mode, 2);
         let (cells, lock) = (two(), Rc::new(loom::sync::Mutex::new(())));
-        let (there, door) = (Rc::clone(&cells), Rc::clone(&lock));
+        let (there, gate) = (Rc::clone(&cells), Rc::clone(&lock));
         let guard = lock.lock();
         let mut other = ghost::spawn(move || {
             there[0].store(1, Ordering::Relaxed);
-            let _guard = ghost::away(|| door.lock());
+            let _guard = ghost::away(|| gate.lock());
             there[1].store(1, Ordering::Relaxed);
         });
         ghost::heavy();

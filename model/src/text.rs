@@ -12,9 +12,9 @@ pub struct Source {
 
 /// All of them.
 pub const SOURCES: [Source; 4] = [
-    Source { name: "src/account/writer.rs", text: include_str!("../../src/account/writer.rs") },
-    Source { name: "src/account/cut.rs", text: include_str!("../../src/account/cut.rs") },
-    Source { name: "src/account/published.rs", text: include_str!("../../src/account/published.rs") },
+    Source { name: "src/stats/writer.rs", text: include_str!("../../src/stats/writer.rs") },
+    Source { name: "src/stats/cut.rs", text: include_str!("../../src/stats/cut.rs") },
+    Source { name: "src/stats/published.rs", text: include_str!("../../src/stats/published.rs") },
     Source { name: "src/cache/inbox.rs", text: include_str!("../../src/cache/inbox.rs") },
 ];
 

@@ -32,4 +32,4 @@ macro_rules! rooms {
     )* };
 }
 
-rooms!(cuts, causality, arrivals, counts, door, forks, published, remote);
+rooms!(cuts, causality, arrivals, counts, gate, forks, published, remote);

@@ -2,9 +2,9 @@
 
 use core::ffi::{c_char, c_int};
 
-use kernel::audit::{Audit, Cause};
-use kernel::global;
-use kernel::os::OsError;
+use crossfoot::audit::{Audit, Cause};
+use crossfoot::global;
+use crossfoot::os::OsError;
 
 /// `ENOMEM`, `EEXIST` and `ENOSYS` of `errno.h`.
 const ENOMEM: c_int = 12;

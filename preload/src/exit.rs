@@ -3,8 +3,8 @@
 use core::arch::global_asm;
 use core::ffi::c_int;
 
-use kernel::global;
-use kernel::os::Linux;
+use crossfoot::global;
+use crossfoot::os::Linux;
 
 #[unsafe(link_section = ".text.startup")]
 extern "C" fn fini() {

@@ -6,11 +6,11 @@
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
-use kernel::arch;
-use kernel::config::{MAX_ALIGN, MAX_REQUEST, MIN_ALIGN};
-use kernel::global;
-use kernel::size_class::Class;
-use kernel::units::Pages;
+use crossfoot::arch;
+use crossfoot::config::{MAX_ALIGN, MAX_REQUEST, MIN_ALIGN};
+use crossfoot::global;
+use crossfoot::size_class::Class;
+use crossfoot::units::Pages;
 
 use crate::names::{EINVAL, ENOMEM, calloc, fail};
 

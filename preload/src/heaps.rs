@@ -4,7 +4,7 @@ use core::ffi::c_void;
 use core::mem::ManuallyDrop;
 use core::ptr::{NonNull, null_mut};
 
-use kernel::Heap;
+use crossfoot::Heap;
 
 use crate::names::{EINVAL, ENOMEM, fail};
 

@@ -6,12 +6,12 @@
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 
-use kernel::account::{Account, Snapshot, Total};
-use kernel::arch;
-use kernel::global;
-use kernel::os::Os;
-use kernel::report::Line;
-use kernel::size_class::{CLASSES, Class};
+use crossfoot::arch;
+use crossfoot::global;
+use crossfoot::os::Os;
+use crossfoot::report::Line;
+use crossfoot::size_class::{CLASSES, Class};
+use crossfoot::stats::{Account, Snapshot, Total};
 
 use crate::names::EINVAL;
 
@@ -137,7 +137,7 @@ fn print_stats() {
         figures.large,
         figures.large_bytes,
     );
-    global::KERNEL.os().print(text.bytes());
+    global::ALLOCATOR.os().print(text.bytes());
 }
 
 /// Writes to a `FILE` of the libc's.

@@ -15,7 +15,7 @@ mod metrics;
 mod names;
 mod own;
 
-kernel::panic_handler!();
+crossfoot::panic_handler!();
 
 // The prebuilt `core` refers to the personality; nothing unwinds through this object.
 #[cfg(panic = "abort")]

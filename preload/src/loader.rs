@@ -11,7 +11,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-use kernel::{arch, global};
+use crossfoot::{arch, global};
 
 /// `RTLD_DEEPBIND` of glibc's `dlfcn.h`.
 const DEEPBIND: c_int = 8;

@@ -4,9 +4,9 @@ use core::ffi::{CStr, c_char, c_int};
 use core::fmt::{self, Write};
 use core::ptr::null;
 
-use kernel::account::Answer;
-use kernel::global::metrics;
-use kernel::metrics::{Aggregate, Aggregates, Kind, Metric, Reading, plain};
+use crossfoot::global::metrics;
+use crossfoot::metrics::{Aggregate, Aggregates, Kind, Metric, Reading, plain};
+use crossfoot::stats::Answer;
 
 /// `CROSSFOOT_ABSENT`.
 const ABSENT: c_int = 1;
@@ -104,7 +104,7 @@ impl Write for Text {
 
 fn answer(answer: Option<Answer>) -> c_int {
     match answer {
-        None | Some(Answer::Nothing) => 0,
+        None | Some(Answer::EmptyCache) => 0,
         Some(Answer::Stale { .. }) => 1,
         Some(Answer::Complete) => 2,
     }
@@ -204,7 +204,7 @@ const SNAPSHOT: [&[&str]; 15] = [
 pub unsafe extern "C" fn crossfoot_snapshot_read(out: *mut u64, size: usize) -> c_int {
     let words = size / size_of::<u64>();
     let mut figures = [0; SNAPSHOT.len()];
-    let read = metrics::with_reading(Aggregates::NONE.with(Aggregate::Books), |reading| {
+    let read = metrics::with_reading(Aggregates::NONE.with(Aggregate::ConsistentStats), |reading| {
         for (figure, names) in figures.iter_mut().zip(SNAPSHOT) {
             let of =
                 |name: &&str| Metric::find(name.as_bytes()).and_then(|metric| metric.number(reading)).map_or(0, plain);

@@ -3,9 +3,9 @@
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
-use kernel::global;
-use kernel::os::Os;
-use kernel::units::checked_align_up;
+use crossfoot::global;
+use crossfoot::os::Os;
+use crossfoot::units::checked_align_up;
 
 /// `EINVAL` of `errno.h`.
 pub const EINVAL: c_int = 22;
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn malloc_usable_size(p: *mut c_void) -> usize {
 }
 
 fn physical_page() -> usize {
-    global::KERNEL.os().physical_page_size()
+    global::ALLOCATOR.os().physical_page_size()
 }
 
 /// `size` bytes aligned to `align`, a power of two, or null with `ENOMEM`.

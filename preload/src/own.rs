@@ -2,8 +2,8 @@
 
 use core::ffi::{CStr, c_char, c_int};
 
-use kernel::global;
-use kernel::report;
+use crossfoot::global;
+use crossfoot::report;
 
 /// The version, with its null byte.
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {

@@ -8,23 +8,24 @@ use core::sync::atomic::AtomicUsize;
 /// thread. Never referenced from Rust: its address here is an offset, not memory.
 #[repr(C, align(16))]
 struct ThreadBlock {
-    word: &'static Nothing,
+    word: &'static EmptyCache,
     flag: usize,
     stack: usize,
     held: [u8; HELD_BYTES],
 }
 
-/// How many zero bytes [`NOTHING`] has.
-pub const NOTHING_BYTES: usize = 16 * 1024;
+/// How many zero bytes [`EMPTY_CACHE`] has.
+pub const EMPTY_CACHE_BYTES: usize = 16 * 1024;
 
 /// Zero bytes, which nobody writes.
 #[repr(align(128))]
-pub struct Nothing(
-    #[allow(dead_code, reason = "read through the thread word")] [AtomicUsize; NOTHING_BYTES / size_of::<usize>()],
+pub struct EmptyCache(
+    #[allow(dead_code, reason = "read through the thread word")] [AtomicUsize; EMPTY_CACHE_BYTES / size_of::<usize>()],
 );
 
 /// What the word of a new thread points to, so that it always points to something.
-pub static NOTHING: Nothing = Nothing([const { AtomicUsize::new(0) }; NOTHING_BYTES / size_of::<usize>()]);
+pub static EMPTY_CACHE: EmptyCache =
+    EmptyCache([const { AtomicUsize::new(0) }; EMPTY_CACHE_BYTES / size_of::<usize>()]);
 
 /// Room for the held-lock checker; nothing in release builds.
 #[cfg(debug_assertions)]
@@ -35,9 +36,9 @@ pub const HELD_BYTES: usize = 8;
 
 // Loaders fill the block's image in before they copy it: they relocate it like other data.
 #[unsafe(link_section = ".tdata.crossfoot")]
-static THREAD_BLOCK: ThreadBlock = ThreadBlock { word: &NOTHING, flag: 0, stack: 0, held: [0; HELD_BYTES] };
+static THREAD_BLOCK: ThreadBlock = ThreadBlock { word: &EMPTY_CACHE, flag: 0, stack: 0, held: [0; HELD_BYTES] };
 
-/// This thread's word: the address of [`NOTHING`] in a new thread.
+/// This thread's word: the address of [`EMPTY_CACHE`] in a new thread.
 #[inline(always)]
 pub fn thread_word() -> usize {
     let word: usize;
@@ -64,11 +65,11 @@ pub fn set_thread_word(word: usize) {
 /// What tells this thread from all others that run: the address that the ABI keeps at `fs:[0]`, a multiple of eight and
 /// not zero. One instruction, where the word needs two.
 #[inline(always)]
-pub fn thread_token() -> usize {
-    let token: usize;
+pub fn thread_id() -> usize {
+    let thread_id: usize;
     // SAFETY: every thread of every libc has its own address there, which the ABI demands and which stays.
-    unsafe { asm!("mov {0}, qword ptr fs:[0]", out(reg) token, options(pure, readonly, nostack, preserves_flags)) };
-    token
+    unsafe { asm!("mov {0}, qword ptr fs:[0]", out(reg) thread_id, options(pure, readonly, nostack, preserves_flags)) };
+    thread_id
 }
 
 /// Whether the word at `base` and `distance` more bytes is `value`: compared where it lies, which saves the fast path a

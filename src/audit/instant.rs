@@ -1,11 +1,11 @@
 //! What is compared before and after a look: by it the audit knows whether the process moved.
 
 use super::Request;
-use super::mappings::Seen;
-use super::places::Places;
-use super::spans::{MANY, Trail};
-use crate::account::ACCOUNTS;
+use super::mappings::Mappings;
+use super::offsets::Offsets;
+use super::spans::{CycleGuard, MANY};
 use crate::os::{OsError, Process};
+use crate::stats::ACCOUNTS;
 
 /// How far the fields of a writer may lie apart to be read at once, in bytes.
 const TOGETHER: usize = 64;
@@ -27,17 +27,17 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    fn of(process: &Process, places: &Places, changes: u64) -> Result<Counts, OsError> {
+    fn of(process: &Process, offsets: &Offsets, changes: u64) -> Result<Counts, OsError> {
         let mut turns = [0; 2];
-        for (turn, &at) in turns.iter_mut().zip(&places.turns) {
+        for (turn, &at) in turns.iter_mut().zip(&offsets.turns) {
             *turn = process.word(at)?;
         }
         let is_held = turns.iter().any(|turn| turn % 2 == 1);
         let mut counts = Counts { sequences: 0, turns, changes, is_inside: is_held, moved: 0 };
-        let fields = [places.writers.sequence, places.writers.next, places.writers.moved];
-        let (mut writer, mut trail) = (process.word(places.writers.first)?, Trail::default());
+        let fields = [offsets.writers.sequence, offsets.writers.next, offsets.writers.moved];
+        let (mut writer, mut guard) = (process.word(offsets.writers.first)?, CycleGuard::default());
         for _ in 0..MANY {
-            if writer == 0 || !trail.is_new(writer) {
+            if writer == 0 || !guard.is_new(writer) {
                 break;
             }
             let [sequence, next, moved] = words(process, writer, fields)?;
@@ -91,21 +91,21 @@ pub(super) struct Instant {
     pub(super) balances: [u64; ACCOUNTS],
     ready: u64,
     /// What the system says.
-    pub(super) seen: Seen,
+    pub(super) seen: Mappings,
 }
 
 impl Instant {
     #[inline(never)]
-    pub(super) fn of(process: &Process, places: &Places, request: &impl Request) -> Result<Instant, OsError> {
-        let first = Counts::of(process, places, request.changes())?;
+    pub(super) fn of(process: &Process, offsets: &Offsets, request: &impl Request) -> Result<Instant, OsError> {
+        let first = Counts::of(process, offsets, request.changes())?;
         let (mut balances, mut bytes) = ([0; ACCOUNTS], [0; ACCOUNTS * 8]);
-        process.read(places.accounts.balances, &mut bytes)?;
+        process.read(offsets.accounts.balances, &mut bytes)?;
         for (balance, bytes) in balances.iter_mut().zip(bytes.as_chunks::<8>().0) {
             *balance = u64::from_ne_bytes(*bytes);
         }
-        let ready = process.word(places.accounts.mapped_ready)?;
-        let seen = Seen::of(process, request)?;
-        let last = Counts::of(process, places, request.changes())?;
+        let ready = process.word(offsets.accounts.mapped_ready)?;
+        let seen = Mappings::of(process, request)?;
+        let last = Counts::of(process, offsets, request.changes())?;
         Ok(Instant { first, last, balances, ready, seen })
     }
 
@@ -127,12 +127,13 @@ impl Instant {
     /// How far the states are apart: the sum of all differences, in bytes.
     pub(super) fn distance(&self, before: &Instant) -> u64 {
         let pairs = self.balances.iter().zip(&before.balances).chain([(&self.ready, &before.ready)]);
-        let apart = pairs.fold(self.moved().abs_diff(before.moved()), |sum, (a, b)| sum.saturating_add(a.abs_diff(*b)));
-        apart.saturating_add(self.resident().abs_diff(before.resident()))
+        let cache_padded =
+            pairs.fold(self.moved().abs_diff(before.moved()), |sum, (a, b)| sum.saturating_add(a.abs_diff(*b)));
+        cache_padded.saturating_add(self.resident().abs_diff(before.resident()))
     }
 
     /// Whether the heap's lock was taken since this was read: a sign of movement that costs one word.
-    pub(super) fn is_passed(&self, process: &Process, places: &Places) -> bool {
-        process.word(places.turns[0]).is_ok_and(|turns| turns != self.first.turns[0])
+    pub(super) fn is_passed(&self, process: &Process, offsets: &Offsets) -> bool {
+        process.word(offsets.turns[0]).is_ok_and(|turns| turns != self.first.turns[0])
     }
 }

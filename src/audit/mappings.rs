@@ -40,7 +40,7 @@ pub(super) type MayBeHuge = heapless::Vec<(usize, usize), HUGE>;
 
 /// One reading of `smaps`.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(super) struct Mappings {
     /// In memory, of the mappings that are the allocator's, or in part.
     pub(super) resident: u64,
     /// Of that, what lies outside the allocator's ranges.
@@ -55,7 +55,7 @@ pub(super) struct Seen {
 struct Mapping {
     start: usize,
     end: usize,
-    place: Place,
+    place: Origin,
     resident: u64,
     /// Whether it may have huge pages.
     may_be_huge: bool,
@@ -63,7 +63,7 @@ struct Mapping {
 
 /// Where memory that is not the allocator's is counted.
 #[derive(Clone, Copy)]
-enum Place {
+enum Origin {
     Files,
     Brk,
     Stack,
@@ -71,37 +71,37 @@ enum Place {
     Other,
 }
 
-impl Place {
-    fn of(name: &[u8]) -> Place {
+impl Origin {
+    fn of(name: &[u8]) -> Origin {
         match name {
-            b"" => Place::Anonymous,
-            b"[heap]" => Place::Brk,
-            b"[stack]" => Place::Stack,
-            _ if name.starts_with(b"[anon") => Place::Anonymous,
+            b"" => Origin::Anonymous,
+            b"[heap]" => Origin::Brk,
+            b"[stack]" => Origin::Stack,
+            _ if name.starts_with(b"[anon") => Origin::Anonymous,
             _ if name.starts_with(b"/SYSV") || name.starts_with(b"/memfd:") || name.starts_with(b"/dev/zero") => {
-                Place::Other
+                Origin::Other
             }
-            _ if name.starts_with(b"/") => Place::Files,
-            _ => Place::Other,
+            _ if name.starts_with(b"/") => Origin::Files,
+            _ => Origin::Other,
         }
     }
 }
 
 impl Outside {
-    fn place(&mut self, place: Place) -> &mut u64 {
+    fn place(&mut self, place: Origin) -> &mut u64 {
         match place {
-            Place::Files => &mut self.files,
-            Place::Brk => &mut self.brk,
-            Place::Stack => &mut self.stack,
-            Place::Anonymous => &mut self.anonymous,
-            Place::Other => &mut self.other,
+            Origin::Files => &mut self.files,
+            Origin::Brk => &mut self.brk,
+            Origin::Stack => &mut self.stack,
+            Origin::Anonymous => &mut self.anonymous,
+            Origin::Other => &mut self.other,
         }
     }
 }
 
-impl Seen {
-    pub(super) fn of(process: &Process, request: &impl Request) -> Result<Seen, OsError> {
-        let (mut seen, mut current, mut failed) = (Seen::default(), None, None);
+impl Mappings {
+    pub(super) fn of(process: &Process, request: &impl Request) -> Result<Mappings, OsError> {
+        let (mut seen, mut current, mut failed) = (Mappings::default(), None, None);
         process.each_line("smaps", |line| {
             if let Some(next) = header(line) {
                 if let Some(done) = current.replace(next)
@@ -180,7 +180,7 @@ fn header(line: &[u8]) -> Option<Mapping> {
     let (start, end) = range.split_once('-')?;
     let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
     let name = words.nth(4).unwrap_or_default().trim_ascii();
-    Some(Mapping { start, end, place: Place::of(name), resident: 0, may_be_huge: false })
+    Some(Mapping { start, end, place: Origin::of(name), resident: 0, may_be_huge: false })
 }
 
 /// Reads a figure: `NAME: 12 kB`.
@@ -199,10 +199,10 @@ mod tests {
     fn lines_of_smaps_are_understood() {
         let m = header(b"7f00-7f10 rw-p 00000000 00:01 32770                      /SYSV00000000 (deleted)").unwrap();
         assert_eq!((m.start, m.end), (0x7f00, 0x7f10));
-        assert!(matches!(m.place, Place::Other));
-        assert!(matches!(header(b"10-20 rw-p 00000000 00:00 0 ").unwrap().place, Place::Anonymous));
-        assert!(matches!(header(b"10-20 rw-p 00000000 00:00 0                   [heap]").unwrap().place, Place::Brk));
-        assert!(matches!(header(b"10-20 r-xp 00000000 08:01 77    /usr/lib/a b.so").unwrap().place, Place::Files));
+        assert!(matches!(m.place, Origin::Other));
+        assert!(matches!(header(b"10-20 rw-p 00000000 00:00 0 ").unwrap().place, Origin::Anonymous));
+        assert!(matches!(header(b"10-20 rw-p 00000000 00:00 0                   [heap]").unwrap().place, Origin::Brk));
+        assert!(matches!(header(b"10-20 r-xp 00000000 08:01 77    /usr/lib/a b.so").unwrap().place, Origin::Files));
         assert!(header(b"Rss:                  12 kB").is_none());
         assert_eq!(figure(b"Rss:                  12 kB"), Some((&b"Rss"[..], 12 * 1024)));
         assert_eq!(figure(b"VmFlags: rd wr mr mw me ac"), None);

@@ -16,7 +16,7 @@ mod cgroup;
 mod instant;
 mod lines;
 mod mappings;
-mod places;
+mod offsets;
 mod report;
 mod residency;
 mod spans;
@@ -24,17 +24,17 @@ mod spans;
 pub use cgroup::Group;
 pub use lines::Line;
 pub use mappings::Outside;
-pub use places::Places;
+pub use offsets::Offsets;
 pub use report::{write_json, write_table};
 pub use residency::Backed;
 
 use core::ffi::CStr;
 
-use crate::account::Account;
-use crate::ledger::What;
-use crate::ledger::view::Mapping;
 use crate::os::{OsError, Process};
 use crate::span::Kind;
+use crate::stats::Account;
+use crate::stats_page::MappingKind;
+use crate::stats_page::view::Mapping;
 use instant::Instant;
 use lines::Lines;
 use residency::Residency;
@@ -48,7 +48,7 @@ pub struct Range {
     /// The first byte behind it.
     pub end: usize,
     /// What it is for.
-    pub what: What,
+    pub what: MappingKind,
 }
 
 impl Range {
@@ -59,7 +59,7 @@ impl Range {
         // No physical page is smaller; of parts of one the system says nothing.
         let is_whole = (start | end) % 4096 == 0;
         let is_range = is_whole && 0 < start && start < end && end <= HIGHEST;
-        is_range.then_some(Range { start: start as usize, end: end as usize, what: What::of(what)? })
+        is_range.then_some(Range { start: start as usize, end: end as usize, what: MappingKind::of(what)? })
     }
 }
 
@@ -95,7 +95,7 @@ pub enum Cause {
     /// The page map.
     PageMap,
     /// The ledger.
-    Ledger,
+    StatsPage,
     /// Heaps that are isolated, as a whole.
     Isolated,
 }
@@ -119,7 +119,7 @@ impl Cause {
         Cause::Caches,
         Cause::Tables,
         Cause::PageMap,
-        Cause::Ledger,
+        Cause::StatsPage,
         Cause::Isolated,
     ];
 
@@ -144,7 +144,7 @@ impl Cause {
             Cause::Caches => c"metadata/caches",
             Cause::Tables => c"metadata/tables",
             Cause::PageMap => c"metadata/page-map",
-            Cause::Ledger => c"ledger",
+            Cause::StatsPage => c"ledger",
             Cause::Isolated => c"isolated-heaps",
         }
     }
@@ -165,7 +165,7 @@ impl Cause {
             Cause::Caches => "caches of threads",
             Cause::Tables => "bits of pages and summaries",
             Cause::PageMap => "from addresses to spans",
-            Cause::Ledger => "what other processes read",
+            Cause::StatsPage => "what other processes read",
             Cause::Isolated => "isolated heaps, as a whole",
         }
     }
@@ -301,15 +301,20 @@ pub trait Request {
 /// `ETIMEDOUT`: a request was over before one look was done.
 pub const OVER: OsError = OsError::Errno(110);
 
-/// Audits `process`, whose kernel's structures are at `places`. Keeps in `lines`, of which there is at least one, what it
+/// Audits `process`, whose kernel's structures are at `offsets`. Keeps in `lines`, of which there is at least one, what it
 /// read last.
 ///
 /// A process that moved is looked at again as long as the request says so, and the look during which it moved least counts.
 /// Something wrong in a process that kept still is said only when two looks agree on it, between which nothing moved
 /// either.
 ///
-/// An error: the process ended, or may not be read, or its structures are not where `places` say; or [`OVER`].
-pub fn audit(process: &Process, places: &Places, request: &impl Request, lines: &mut [Line]) -> Result<Audit, OsError> {
+/// An error: the process ended, or may not be read, or its structures are not where `offsets` say; or [`OVER`].
+pub fn audit(
+    process: &Process,
+    offsets: &Offsets,
+    request: &impl Request,
+    lines: &mut [Line],
+) -> Result<Audit, OsError> {
     let (mut before, mut passes) = (None, 0);
     let (mut best, mut suspect): (Option<Audit>, Option<Audit>) = (None, None);
     let mut confirmations = 0;
@@ -317,9 +322,9 @@ pub fn audit(process: &Process, places: &Places, request: &impl Request, lines: 
         passes += 1;
         let looked = match before.take() {
             Some(before) => Ok(before),
-            None => Instant::of(process, places, request),
+            None => Instant::of(process, offsets, request),
         };
-        let looked = looked.and_then(|before| look(process, places, request, lines, &before, best.is_some()));
+        let looked = looked.and_then(|before| scan(process, offsets, request, lines, &before, best.is_some()));
         match looked {
             Ok(Some((found, _))) if found.moved == 0 && found.is_balanced() => return Ok(Audit { passes, ..found }),
             Ok(Some((found, after))) if found.moved == 0 => {
@@ -356,20 +361,20 @@ pub fn audit(process: &Process, places: &Places, request: &impl Request, lines: 
 
 /// One look, after `before` was read. `None`: it was given up because the process moved, which `may_give_up` allows.
 #[inline(never)]
-fn look(
+fn scan(
     process: &Process,
-    places: &Places,
+    offsets: &Offsets,
     request: &impl Request,
     lines: &mut [Line],
     before: &Instant,
     may_give_up: bool,
 ) -> Result<Option<(Audit, Instant)>, OsError> {
-    let mut walk = Walk::new(process, places, before, Lines::new(process, lines));
+    let mut walk = Walk::new(process, offsets, before, Lines::new(process, lines));
     let (mut spans, mut caches) = (0, 0);
     for range in (0..).map_while(|i| request.range(i)) {
         let Some(cause) = cause_of(range.what) else {
             let is_over = |before: &Instant| {
-                if request.is_over() { Err(OVER) } else { Ok(may_give_up && before.is_passed(process, places)) }
+                if request.is_over() { Err(OVER) } else { Ok(may_give_up && before.is_passed(process, offsets)) }
             };
             if !walk.arena(range.start, range.end, is_over)? {
                 return Ok(None);
@@ -392,7 +397,7 @@ fn look(
         walk.causes.add(cause, size, backed);
     }
     walk.caches()?;
-    let after = Instant::of(process, places, request)?;
+    let after = Instant::of(process, offsets, request)?;
     walk.causes.grow(Cause::Tables, after.balances[Account::OtherSys as usize]);
     let movements = after.movements(before).saturating_add(walk.torn);
     let found = Audit {
@@ -412,16 +417,16 @@ fn look(
 }
 
 /// The cause of a range that has one as a whole. `None`: it is arenas.
-fn cause_of(what: What) -> Option<Cause> {
+fn cause_of(what: MappingKind) -> Option<Cause> {
     Some(match what {
-        What::Heap => return None,
-        What::Spans => Cause::SpanRecords,
-        What::Caches => Cause::Caches,
-        What::Tables | What::Profile | What::Trace => Cause::Tables,
-        What::PageMap => Cause::PageMap,
-        What::Stacks => Cause::Stacks,
-        What::Ledger => Cause::Ledger,
-        What::Isolated => Cause::Isolated,
+        MappingKind::Heap => return None,
+        MappingKind::Spans => Cause::SpanRecords,
+        MappingKind::Caches => Cause::Caches,
+        MappingKind::Tables | MappingKind::Profile | MappingKind::Trace => Cause::Tables,
+        MappingKind::PageMap => Cause::PageMap,
+        MappingKind::Stacks => Cause::Stacks,
+        MappingKind::StatsPage => Cause::StatsPage,
+        MappingKind::Isolated => Cause::Isolated,
     })
 }
 
@@ -432,7 +437,7 @@ fn compare(instant: &Instant, walk: &Walk<'_>, records: u64, caches: u64) -> [Co
     [
         // What caches moved, the accounts do not have yet.
         (Account::HeapInUse, instant.moved(), in_use),
-        (Account::HeapFree, instant.moved().wrapping_neg(), walk.free + walk.in_hand),
+        (Account::HeapFree, instant.moved().wrapping_neg(), walk.free + walk.cached),
         (Account::InStacks, 0, spans(Kind::Stack)),
         (Account::InBitmaps, 0, spans(Kind::Bitmap)),
         (Account::SpanSys, 0, records),
@@ -448,8 +453,8 @@ fn compare(instant: &Instant, walk: &Walk<'_>, records: u64, caches: u64) -> [Co
 impl Audit {
     /// The same of a process that moved: by as much at least as does not add up.
     fn as_moved(mut self) -> Audit {
-        let apart = |c: &Comparison| c.account_bytes.abs_diff(c.walked);
-        let most = self.comparisons.iter().map(apart).fold(self.unexplained.unsigned_abs(), u64::max);
+        let cache_padded = |c: &Comparison| c.account_bytes.abs_diff(c.walked);
+        let most = self.comparisons.iter().map(cache_padded).fold(self.unexplained.unsigned_abs(), u64::max);
         self.moved = self.moved.max(most).max(1);
         self
     }

@@ -1,6 +1,6 @@
 //! How much of a range is in memory.
 
-use crate::os::{OsError, Process, Runs, Where};
+use crate::os::{Backing, OsError, Process, Runs};
 
 /// Bytes in memory and in swap.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -50,8 +50,8 @@ impl<'a> Residency<'a> {
                 if start < end {
                     let bytes = (end - start) as u64;
                     match run.at {
-                        Where::Resident => backed.resident += bytes,
-                        Where::Swapped => backed.swapped += bytes,
+                        Backing::Resident => backed.resident += bytes,
+                        Backing::Swapped => backed.swapped += bytes,
                     }
                 }
                 if run.end > to {

@@ -2,7 +2,7 @@
 
 use super::instant::Instant;
 use super::lines::Lines;
-use super::places::Places;
+use super::offsets::Offsets;
 use super::residency::Residency;
 use super::{Cause, Causes};
 use crate::os::{OsError, Process};
@@ -52,12 +52,12 @@ impl<const WORDS: usize> Bits<WORDS> {
 
 /// Where somebody was who follows links, as far as it takes to see that they lead back.
 #[derive(Default)]
-pub(super) struct Trail {
+pub(super) struct CycleGuard {
     steps: u64,
     mark: u64,
 }
 
-impl Trail {
+impl CycleGuard {
     /// Whether `at`, which is not 0, is not the place that is remembered. That is always one of the latter half of the
     /// steps, so whoever goes in a circle comes by.
     pub(super) fn is_new(&mut self, at: u64) -> bool {
@@ -75,7 +75,7 @@ impl Trail {
 /// What a walk goes by, and what it found so far.
 pub(super) struct Walk<'a> {
     process: &'a Process,
-    places: &'a Places,
+    offsets: &'a Offsets,
     before: &'a Instant,
     lines: Lines<'a>,
     /// Causes found.
@@ -83,7 +83,7 @@ pub(super) struct Walk<'a> {
     /// Bytes of spans by [`Kind`], in the order of its numbers; of free pages; of pages in caches' hands.
     pub(super) spans: [u64; 6],
     pub(super) free: u64,
-    pub(super) in_hand: u64,
+    pub(super) cached: u64,
     /// Lists of objects that ended where no list ends: threads allocated and freed meanwhile.
     pub(super) torn: u64,
     chunk: Option<u64>,
@@ -103,16 +103,16 @@ pub(super) fn field<const N: usize>(record: &[u8], place: u64) -> u64 {
 
 impl<'a> Walk<'a> {
     /// A walk after `before` was read, which keeps the lines read last in `lines`.
-    pub(super) fn new(process: &'a Process, places: &'a Places, before: &'a Instant, lines: Lines<'a>) -> Walk<'a> {
+    pub(super) fn new(process: &'a Process, offsets: &'a Offsets, before: &'a Instant, lines: Lines<'a>) -> Walk<'a> {
         Walk {
             process,
-            places,
+            offsets,
             before,
             lines,
             causes: Causes::new(),
             spans: [0; 6],
             free: 0,
-            in_hand: 0,
+            cached: 0,
             torn: 0,
             chunk: None,
             bits: [0; CHUNK],
@@ -121,32 +121,32 @@ impl<'a> Walk<'a> {
     }
 
     fn span(&mut self, record: u64) -> Result<Span, OsError> {
-        let (mut bytes, places) = ([0; RECORD], &self.places.span);
-        let bytes = bytes.get_mut(..places.size as usize).unwrap_or_default();
+        let (mut bytes, offsets) = ([0; RECORD], &self.offsets.span);
+        let bytes = bytes.get_mut(..offsets.size as usize).unwrap_or_default();
         self.lines.read(record, bytes)?;
         Ok(Span {
             record,
-            base: field::<8>(bytes, places.base),
-            bytes: field::<4>(bytes, places.pages) << self.places.page_shift,
-            kind: field::<1>(bytes, places.kind) as u8,
-            class: field::<1>(bytes, places.class),
-            size: field::<4>(bytes, places.object_size),
-            objects: field::<2>(bytes, places.objects),
-            owner: field::<8>(bytes, places.owner),
-            free: field::<8>(bytes, places.free),
-            out: field::<8>(bytes, places.out),
-            carved: field::<4>(bytes, places.carved),
+            base: field::<8>(bytes, offsets.base),
+            bytes: field::<4>(bytes, offsets.pages) << self.offsets.page_shift,
+            kind: field::<1>(bytes, offsets.kind) as u8,
+            class: field::<1>(bytes, offsets.class),
+            size: field::<4>(bytes, offsets.object_size),
+            objects: field::<2>(bytes, offsets.objects),
+            owner: field::<8>(bytes, offsets.owner),
+            free: field::<8>(bytes, offsets.free),
+            out: field::<8>(bytes, offsets.out),
+            carved: field::<4>(bytes, offsets.carved),
         })
     }
 
     /// The record of the span at `addr`; 0: there is none.
     fn record_of(&mut self, addr: u64) -> Result<u64, OsError> {
-        let index = (addr >> self.places.page_shift).wrapping_sub(self.places.map.first);
-        if index >= self.places.map.length {
+        let index = (addr >> self.offsets.page_shift).wrapping_sub(self.offsets.map.first);
+        if index >= self.offsets.map.length {
             return Ok(0);
         }
-        let distance = self.lines.word(self.places.map.entries.wrapping_add(index.wrapping_mul(8)))?;
-        Ok(if distance == 0 { 0 } else { self.places.map.entries.wrapping_add(distance) })
+        let distance = self.lines.word(self.offsets.map.entries.wrapping_add(index.wrapping_mul(8)))?;
+        Ok(if distance == 0 { 0 } else { self.offsets.map.entries.wrapping_add(distance) })
     }
 
     /// Every page of an arena, or several. `false`: it was given up, because `is_over` said so, which is asked now and then.
@@ -156,7 +156,7 @@ impl<'a> Walk<'a> {
         end: usize,
         is_over: impl Fn(&Instant) -> Result<bool, OsError>,
     ) -> Result<bool, OsError> {
-        let page = 1u64 << self.places.page_shift;
+        let page = 1u64 << self.offsets.page_shift;
         let (mut at, end) = (start as u64, end as u64);
         let mut residency = Residency::new(self.process, start, end as usize);
         let (mut entries, mut from, mut to) = ([0u8; 8 * ENTRIES], at, at);
@@ -165,23 +165,23 @@ impl<'a> Walk<'a> {
                 if is_over(self.before)? {
                     return Ok(false);
                 }
-                let pages = ((end - at) >> self.places.page_shift).min(ENTRIES as u64);
-                let index = (at >> self.places.page_shift).wrapping_sub(self.places.map.first);
-                let place = self.places.map.entries.wrapping_add(index.wrapping_mul(8));
+                let pages = ((end - at) >> self.offsets.page_shift).min(ENTRIES as u64);
+                let index = (at >> self.offsets.page_shift).wrapping_sub(self.offsets.map.first);
+                let place = self.offsets.map.entries.wrapping_add(index.wrapping_mul(8));
                 self.process.read(place, entries.get_mut(..pages as usize * 8).unwrap_or_default())?;
-                (from, to) = (at, at + (pages << self.places.page_shift));
+                (from, to) = (at, at + (pages << self.offsets.page_shift));
                 if pages == 0 {
                     return Ok(true);
                 }
             }
-            let distance = field::<8>(&entries, ((at - from) >> self.places.page_shift) * 8);
+            let distance = field::<8>(&entries, ((at - from) >> self.offsets.page_shift) * 8);
             if distance == 0 {
                 self.free_page(at, page, &mut residency)?;
                 at += page;
                 continue;
             }
             // What does not fit its place is passed over: the process moved meanwhile, or the sums say that it is wrong.
-            let span = match self.span(self.places.map.entries.wrapping_add(distance)) {
+            let span = match self.span(self.offsets.map.entries.wrapping_add(distance)) {
                 Ok(span) if span.base == at && span.bytes != 0 && span.bytes <= end - at => span,
                 Err(e) if !Process::is_torn(e) => return Err(e),
                 _ => {
@@ -197,8 +197,8 @@ impl<'a> Walk<'a> {
 
     /// A page that is no span's.
     fn free_page(&mut self, at: u64, page: u64, residency: &mut Residency<'_>) -> Result<(), OsError> {
-        let pages = &self.places.pages;
-        let index = at.wrapping_sub(pages.base) >> self.places.page_shift;
+        let pages = &self.offsets.pages;
+        let index = at.wrapping_sub(pages.base) >> self.offsets.page_shift;
         let (chunk, i) = (index / pages.chunk_pages, index % pages.chunk_pages);
         if self.chunk != Some(chunk) {
             let table = if chunk < pages.in_head { pages.head } else { pages.rest };
@@ -215,7 +215,7 @@ impl<'a> Walk<'a> {
         let (taken, ready) = (bit(pages.taken), bit(pages.resident));
         let backed = residency.within(at as usize, (at + page) as usize)?;
         if taken {
-            self.in_hand += page;
+            self.cached += page;
             self.causes.add(Cause::Cached, page, backed);
         } else if ready {
             self.free += page;
@@ -245,17 +245,17 @@ impl<'a> Walk<'a> {
     }
 
     fn add_small(&mut self, span: &Span, residency: &mut Residency<'_>) -> Result<(), OsError> {
-        let physical = self.places.physical_page;
+        let physical = self.offsets.physical_page;
         let (objects, size) = (span.objects.min(OBJECTS as u64), span.size);
         if size == 0 || span.bytes / physical > PHYSICAL as u64 || objects * size > span.bytes {
             return Ok(());
         }
         let mut free = Bits([0; OBJECTS / 64]);
-        let in_hand = match self.mark_hand(span, &mut free) {
+        let cached = match self.mark_cached(span, &mut free) {
             Err(e) if Process::is_torn(e) => 0,
             result => result?,
         };
-        let live = span.out.checked_div(span.base).unwrap_or(0).saturating_sub(in_hand).min(objects);
+        let live = span.out.checked_div(span.base).unwrap_or(0).saturating_sub(cached).min(objects);
         let vacant = if span.owner == 0 { Cause::Fragmentation } else { Cause::Cached };
         let (mut pages, mut backed_pages) = (Bits([0; PHYSICAL / 64]), 0);
         for i in 0..span.bytes / physical {
@@ -292,8 +292,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Marks the objects of the span that are in its owner's hand; returns how many those are.
-    fn mark_hand(&mut self, span: &Span, free: &mut Bits<{ OBJECTS / 64 }>) -> Result<u64, OsError> {
-        let cache = &self.places.cache;
+    fn mark_cached(&mut self, span: &Span, free: &mut Bits<{ OBJECTS / 64 }>) -> Result<u64, OsError> {
+        let cache = &self.offsets.cache;
         if span.owner == 0 || span.class >= cache.classes {
             return Ok(0);
         }
@@ -316,7 +316,7 @@ impl<'a> Walk<'a> {
                 break;
             }
             marked += 1;
-            at = match self.lines.word(at.wrapping_add(self.places.span.object_next)) {
+            at = match self.lines.word(at.wrapping_add(self.offsets.span.object_next)) {
                 Err(e) if Process::is_torn(e) => 0,
                 result => result?,
             };
@@ -326,12 +326,13 @@ impl<'a> Walk<'a> {
 
     /// Objects on their way home. They were counted as live.
     pub(super) fn caches(&mut self) -> Result<(), OsError> {
-        let places = &self.places.cache;
-        let mut cache = self.lines.word(self.places.caches)?;
+        let offsets = &self.offsets.cache;
+        let mut cache = self.lines.word(self.offsets.caches)?;
         let mut transit: u64 = 0;
-        let mut trail = Trail::default();
-        while cache != 0 && self.may_follow(&mut trail, cache) {
-            for found in [self.outbox(cache.wrapping_add(places.outbox)), self.inbox(cache.wrapping_add(places.inbox))]
+        let mut guard = CycleGuard::default();
+        while cache != 0 && self.may_follow(&mut guard, cache) {
+            for found in
+                [self.outbox(cache.wrapping_add(offsets.outbox)), self.inbox(cache.wrapping_add(offsets.inbox))]
             {
                 match found {
                     // A thread overwrote a link that was followed: its objects arrived.
@@ -339,7 +340,7 @@ impl<'a> Walk<'a> {
                     found => transit = transit.saturating_add(found?),
                 }
             }
-            cache = self.lines.word(cache.wrapping_add(places.next))?;
+            cache = self.lines.word(cache.wrapping_add(offsets.next))?;
         }
         self.causes.transfer(Cause::LiveSmall, Cause::InTransit, transit);
         Ok(())
@@ -347,27 +348,27 @@ impl<'a> Walk<'a> {
 
     /// Whether a link to `at` may be followed, which is counted. Of one that leads back the audit says that the process
     /// moved.
-    fn may_follow(&mut self, trail: &mut Trail, at: u64) -> bool {
+    fn may_follow(&mut self, guard: &mut CycleGuard, at: u64) -> bool {
         self.links = self.links.saturating_sub(1);
-        let may = self.links > 0 && trail.is_new(at);
+        let may = self.links > 0 && guard.is_new(at);
         self.torn += u64::from(!may);
         may
     }
 
     /// Bytes of objects in an outbox.
     fn outbox(&mut self, at: u64) -> Result<u64, OsError> {
-        let places = &self.places.cache.in_outbox;
+        let offsets = &self.offsets.cache.in_outbox;
         let mut bytes = [0; 16];
-        self.lines.read(at.wrapping_add(places.begun), &mut bytes)?;
+        self.lines.read(at.wrapping_add(offsets.begun), &mut bytes)?;
         let (mut begun, mut sum) = (u128::from_le_bytes(bytes), 0_u64);
         while begun != 0 {
             let i = u64::from(begun.trailing_zeros());
             begun &= begun - 1;
-            if i < places.count {
-                let parcel = at.wrapping_add(places.parcels).wrapping_add(i.wrapping_mul(places.size));
+            if i < offsets.count {
+                let pending = at.wrapping_add(offsets.pendings).wrapping_add(i.wrapping_mul(offsets.size));
                 // The lowest bit says that frees are validated.
-                let span = self.lines.word(parcel.wrapping_add(places.span))? & !1;
-                let addresses = self.lines.word(parcel.wrapping_add(places.sum))?;
+                let span = self.lines.word(pending.wrapping_add(offsets.span))? & !1;
+                let addresses = self.lines.word(pending.wrapping_add(offsets.sum))?;
                 sum = sum.saturating_add(self.bytes_of(span, addresses)?);
             }
         }
@@ -376,17 +377,17 @@ impl<'a> Walk<'a> {
 
     /// Bytes of objects in an inbox.
     fn inbox(&mut self, at: u64) -> Result<u64, OsError> {
-        let (mut tail, mut bytes, places) = (self.lines.word(at)?, 0_u64, &self.places.span);
-        let mut trail = Trail::default();
-        while tail > 1 && self.may_follow(&mut trail, tail) {
-            let head = self.lines.word(tail.wrapping_add(places.object_next))?;
-            let sum = if head == tail { tail } else { self.lines.word(head.wrapping_add(places.object_extra))? };
+        let (mut tail, mut bytes, offsets) = (self.lines.word(at)?, 0_u64, &self.offsets.span);
+        let mut guard = CycleGuard::default();
+        while tail > 1 && self.may_follow(&mut guard, tail) {
+            let head = self.lines.word(tail.wrapping_add(offsets.object_next))?;
+            let sum = if head == tail { tail } else { self.lines.word(head.wrapping_add(offsets.object_extra))? };
             let record = self.record_of(tail)?;
             if record != 0 {
                 bytes = bytes.saturating_add(self.bytes_of(record, sum)?);
             }
             // The second bit says that the batch has one object.
-            tail = self.lines.word(tail.wrapping_add(places.object_extra))? & !2;
+            tail = self.lines.word(tail.wrapping_add(offsets.object_extra))? & !2;
         }
         Ok(bytes)
     }

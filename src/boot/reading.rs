@@ -1,21 +1,21 @@
 //! Reading metrics of one kernel.
 
-use super::Kernel;
-use crate::account::Answer;
+use super::Allocator;
 use crate::cache::Cache;
 use crate::lock::{Guard, Rank};
 use crate::mem_stats;
 use crate::metrics::{Aggregate, Aggregates, OsFigures, Peaks, Reading, Sample, wanted};
 use crate::os::Os;
+use crate::stats::Answer;
 
 /// The right to read metrics, for as long as it lives: the metrics lock is held.
 pub struct Metrics<'a, O: Os> {
-    kernel: &'a Kernel<O>,
+    allocator: &'a Allocator<O>,
     reading: Guard<'a, O, Reading>,
     pid: fn() -> i32,
 }
 
-impl<O: Os> Kernel<O> {
+impl<O: Os> Allocator<O> {
     /// Takes the metrics lock, for which it may wait for another reader; `pid` says which process this is. `None` before
     /// start-up. `cache` is the calling thread's, if it has one: what it has not posted yet is posted first.
     pub fn metrics(&self, cache: Option<&Cache>, pid: fn() -> i32) -> Option<Metrics<'_, O>> {
@@ -24,7 +24,7 @@ impl<O: Os> Kernel<O> {
         if let Some(cache) = cache {
             cache.post_all(caches.central());
         }
-        Some(Metrics { kernel: self, reading, pid })
+        Some(Metrics { allocator: self, reading, pid })
     }
 
     /// Keeps what an audit found out from the system, for readers of metrics. Takes the metrics lock.
@@ -42,11 +42,11 @@ impl<O: Os> Kernel<O> {
         let caches = self.started()?;
         let heap = caches.central().heap();
         let mut answer = Answer::Complete;
-        if wanted.has(Aggregate::Books) {
+        if wanted.has(Aggregate::ConsistentStats) {
             answer = mem_stats::snapshot(caches, &mut out.snapshot);
         }
         out.begin(O::now());
-        if wanted.has(Aggregate::Books) {
+        if wanted.has(Aggregate::ConsistentStats) {
             out.note_books(answer);
         }
         self.fill_beside(wanted, pid, out);
@@ -57,13 +57,13 @@ impl<O: Os> Kernel<O> {
         Some(answer)
     }
 
-    /// As [`Kernel::fill_reading`], with a snapshot that is in `out` already and was answered so; no other is taken.
+    /// As [`Allocator::fill_reading`], with a snapshot that is in `out` already and was answered so; no other is taken.
     pub fn fill_around(&self, wanted: Aggregates, answer: Answer, pid: fn() -> i32, out: &mut Reading) {
-        self.fill_reading(wanted.without(Aggregate::Books), pid, out);
+        self.fill_reading(wanted.without(Aggregate::ConsistentStats), pid, out);
         out.note_books(answer);
     }
 
-    /// As [`Kernel::fill_around`], with a snapshot that was taken at this time, in the process of this number: for the
+    /// As [`Allocator::fill_around`], with a snapshot that was taken at this time, in the process of this number: for the
     /// ledger page, whose writer waits for no lock and takes no longer on a large heap.
     pub(super) fn fill_for_others(&self, taken: u64, pid: i32, out: &mut Reading) {
         out.begin(taken);
@@ -77,7 +77,7 @@ impl<O: Os> Kernel<O> {
     #[inline(never)]
     fn fill_beside(&self, wanted: Aggregates, pid: fn() -> i32, out: &mut Reading) {
         let heap = self.caches.central().heap();
-        out.stale = heap.books().stale_reads();
+        out.stale = heap.stats().stale_reads();
         if wanted.has(Aggregate::Caches) {
             let (idle, made) = self.caches.idle_and_made();
             (out.idle, out.caches) = (idle as u64, made as u64);
@@ -89,7 +89,7 @@ impl<O: Os> Kernel<O> {
             out.note_lock(Rank::Sysmon, self.sysmon.waits());
             out.note_lock(Rank::Trace, self.trace.waits());
             out.note_lock(Rank::Metrics, self.metrics.waits());
-            let (readings, mappings) = self.vm().ledger().waits();
+            let (readings, mappings) = self.vm().stats_page().waits();
             out.note_lock(Rank::Ledger, readings);
             out.note_lock(Rank::Mappings, mappings);
             out.note_lock(Rank::StackPool, self.stacks.waits());
@@ -138,9 +138,9 @@ impl<O: Os> Metrics<'_, O> {
 
     fn fill(&mut self, wanted: Aggregates) -> Answer {
         // The kernel has started: this was made.
-        let answer = self.kernel.fill_reading(wanted, self.pid, &mut self.reading).unwrap_or(Answer::Nothing);
-        if wanted.has(Aggregate::Books) {
-            self.kernel.leave_reading();
+        let answer = self.allocator.fill_reading(wanted, self.pid, &mut self.reading).unwrap_or(Answer::EmptyCache);
+        if wanted.has(Aggregate::ConsistentStats) {
+            self.allocator.leave_reading();
         }
         answer
     }

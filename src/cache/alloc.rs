@@ -5,11 +5,11 @@ use core::ptr::null_mut;
 use super::record::{Cache, Slot};
 use crate::arch;
 use crate::config::MIN_ALIGN;
-use crate::local::NOTHING_BYTES;
+use crate::local::EMPTY_CACHE_BYTES;
 use crate::size_class::{Class, QUICK_MAX};
 use crate::span::Object;
 
-const _: () = assert!(core::mem::offset_of!(Cache, classes) <= NOTHING_BYTES, "zero bytes are a cache to pop from");
+const _: () = assert!(core::mem::offset_of!(Cache, classes) <= EMPTY_CACHE_BYTES, "zero bytes are a cache to pop from");
 
 /// Where a size's slot is, by bytes, as [`Cache`]'s own table has it by granules: as the compiler knows it, it looks up
 /// a size that it knows too.
@@ -40,7 +40,7 @@ impl Cache {
     /// As [`Cache::pop_quick`], of what a thread's word points to.
     ///
     /// # Safety
-    /// `this` is the calling thread's cache, or [`NOTHING_BYTES`] zero bytes: null then, and nothing is written.
+    /// `this` is the calling thread's cache, or [`EMPTY_CACHE_BYTES`] zero bytes: null then, and nothing is written.
     #[inline(always)]
     pub unsafe fn pop_quick_of(this: *const Cache, size: usize) -> *mut u8 {
         debug_assert!(size <= QUICK_MAX);

@@ -9,7 +9,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
 use super::record::Cache;
-use super::refill::Hand;
+use super::refill::FreeList;
 use crate::central::Central;
 use crate::local;
 use crate::os::Os;
@@ -43,7 +43,7 @@ impl Cache {
 
     /// Says whether every free is validated. Owner only; the cache owns no span.
     pub fn set_checked(&self, on: bool) {
-        debug_assert!(self.owns_nothing());
+        debug_assert!(self.owns_no_span());
         self.checked.set(on);
         self.count_refills();
     }
@@ -55,7 +55,7 @@ impl Cache {
         let inside = self.mark_inside();
         // A handler of the signal that ends the process may be here: it was told.
         if inside.was && self.checked.get() && !local::is_dying() {
-            tell_reentered(function());
+            abort_reentered(function());
         }
         inside
     }
@@ -78,7 +78,7 @@ impl Cache {
             return self.mark_inside();
         }
         let (function, argument) = function();
-        system_stack::refuse_always(function, argument);
+        system_stack::abort_if_active_always(function, argument);
         self.enter(|| (function, argument))
     }
 
@@ -104,33 +104,33 @@ impl Cache {
         let state = &self.classes[class.index()];
         if state.stock.get().count == 0 {
             self.settle(central);
-            let hand = self.gather(central, class);
-            if hand.is_empty() {
+            let list = self.fetch(central, class);
+            if list.is_empty() {
                 return null_mut();
             }
             // SAFETY: the current span is alive while it is current.
             if let Some(span) = unsafe { state.current.get().as_ref() } {
-                hand.followed(span).unwrap_or_else(|changed| changed.abort());
+                list.followed(span).unwrap_or_else(|changed| changed.abort());
             }
-            state.stock.set(hand);
+            state.stock.set(list);
         }
-        let hand = state.stock.get();
+        let list = state.stock.get();
         // SAFETY: as above; a hand is never empty.
-        let next = unsafe { (*hand.first).next.get() };
+        let next = unsafe { (*list.first).next.get() };
         // SAFETY: as above.
         if let Some(span) = unsafe { state.current.get().as_ref() }
-            && !(span.leads_on(next, hand.count - 1) && span.begin(Addr::of(hand.first)))
+            && !(span.leads_on(next, list.count - 1) && span.mark_allocated(Addr::of(list.first)))
         {
-            Changed::Object(hand.first.addr()).abort();
+            Changed::Object(list.first.addr()).abort();
         }
-        state.stock.set(Hand { first: next, count: hand.count - 1 });
+        state.stock.set(FreeList { first: next, count: list.count - 1 });
         self.slots[class.index()].allocs.count();
-        hand.first.cast()
+        list.first.cast()
     }
 }
 
 #[cold]
-fn tell_reentered((function, argument): (&str, usize)) -> ! {
+fn abort_reentered((function, argument): (&str, usize)) -> ! {
     match argument {
         0 => report::fatal(format_args!("crossfoot: {function}: called by a signal handler inside the allocator")),
         p => report::fatal(format_args!(

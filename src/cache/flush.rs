@@ -3,18 +3,18 @@
 use core::sync::atomic::Ordering;
 
 use super::record::Cache;
-use super::refill::Hand;
+use super::refill::FreeList;
 use crate::central::Central;
 use crate::os::Os;
 use crate::size_class::Class;
-use crate::span::{Followed, Object, Place, Span};
+use crate::span::{Followed, ListState, Object, Span};
 
 impl Cache {
     /// Opens the cache for a thread that adopts it. Whoever frees through it is told by its address, until
-    /// [`Cache::set_token`] says by what else. Owner only.
+    /// [`Cache::set_thread_id`] says by what else. Owner only.
     pub fn open(&self) {
         self.inbox.open();
-        self.set_token(core::ptr::from_ref(self).addr());
+        self.set_thread_id(core::ptr::from_ref(self).addr());
         // Whoever left a call by a jump did not say that it is over.
         self.inside.store(false, Ordering::Relaxed);
     }
@@ -35,12 +35,12 @@ impl Cache {
             self.hand_over(central, class);
         }
         self.close_inbox(central);
-        central.heap().empty_hand(self.client());
+        central.heap().empty_local(self.client());
         debug_assert!(self.is_valid());
     }
 
     /// Sends what was freed for other caches and not sent yet. Owner only.
-    pub fn send_gathered<O: Os>(&self, central: &Central<O>) {
+    pub fn flush_pending<O: Os>(&self, central: &Central<O>) {
         self.send_all(central);
     }
 
@@ -64,8 +64,8 @@ impl Cache {
             let state = &self.classes[class.index()];
             // SAFETY: the current span is alive while it is current.
             let current = unsafe { state.current.get().as_ref() };
-            let in_hand = self.in_hand(class).unwrap_or_else(|changed| changed.abort());
-            if current.is_some_and(|span| span.outstanding() as usize == in_hand) {
+            let cached = self.cached(class).unwrap_or_else(|changed| changed.abort());
+            if current.is_some_and(|span| span.outstanding() as usize == cached) {
                 self.end_current(class);
             }
             while let Some(span) = state.partial.find(|span| span.out.get() == 0) {
@@ -81,15 +81,15 @@ impl Cache {
         let state = &self.classes[class.index()];
         // SAFETY: the current span is alive while it is current.
         if let Some(span) = unsafe { state.current.replace(core::ptr::null()).as_ref() } {
-            let hand = self.slots[class.index()].head.replace(core::ptr::null_mut());
-            let stock = state.stock.replace(Hand::EMPTY);
+            let list = self.slots[class.index()].head.replace(core::ptr::null_mut());
+            let stock = state.stock.replace(FreeList::EMPTY);
             // At most one of the two has objects, and none that is not out.
-            let in_hand = span.follow(hand, span.outstanding());
-            let lists = [(hand, in_hand), (stock.first, stock.followed(span))];
+            let cached = span.follow(list, span.outstanding());
+            let lists = [(list, cached), (stock.first, stock.followed(span))];
             for (first, followed) in lists {
                 put_back(span, first, &followed.unwrap_or_else(|changed| changed.abort()));
             }
-            span.place.set(Place::Partial);
+            span.list_state.set(ListState::Partial);
             state.partial.push(span);
         }
     }

@@ -4,7 +4,7 @@
 use super::record::Cache;
 use crate::central::Central;
 use crate::os::Os;
-use crate::span::{Object, Place, Span};
+use crate::span::{ListState, Object, Span};
 
 /// A cache that has so many spans of a class with room adopts no more: a thread that only frees would keep from others
 /// what it never uses.
@@ -46,11 +46,11 @@ impl Cache {
     #[inline(never)]
     pub fn freed_last<O: Os>(&self, central: &Central<O>, span: &Span) {
         // The slot's objects come from the current one, so it stays, empty or not.
-        if span.place.get() == Place::Partial {
+        if span.list_state.get() == ListState::Partial {
             self.set_inside(true);
             self.classes[span.class().index()].partial.remove(span);
-            self.place_partial(central, span);
-            self.look_sometimes(central);
+            self.list_partial(central, span);
+            self.publish_sometimes(central);
             self.set_inside(false);
         }
     }
@@ -60,13 +60,13 @@ impl Cache {
     /// # Safety
     /// As for [`Cache::push`].
     pub unsafe fn free_into_full<O: Os>(&self, central: &Central<O>, span: &Span, object: *mut Object) {
-        debug_assert!(span.place.get() == Place::Full && span.free.get().is_null());
+        debug_assert!(span.list_state.get() == ListState::Full && span.free.get().is_null());
         self.set_inside(true);
         self.classes[span.class().index()].full.remove(span);
         span.mark_full(false);
         // SAFETY: the caller's promise. The list is empty, so the object is not its first.
         unsafe { Cache::push(span, object) };
-        self.place_partial(central, span);
+        self.list_partial(central, span);
         self.set_inside(false);
     }
 
@@ -76,18 +76,18 @@ impl Cache {
     pub fn adopt<O: Os>(&self, central: &Central<O>, span: &Span) -> bool {
         let state = &self.classes[span.class().index()];
         // Not while a parcel is the span's: the object freed last is known there. And only where the thread allocates.
-        if state.partial.len() >= ADOPT_BELOW || state.current.get().is_null() || self.gathers(span) {
+        if state.partial.len() >= ADOPT_BELOW || state.current.get().is_null() || self.has_pending(span) {
             return false;
         }
         let _inside = self.mark_inside();
-        if !central.adopt(span, self.as_owner(), self.span_token()) {
+        if !central.adopt(span, self.as_owner(), self.span_thread_id()) {
             return false;
         }
         if span.has_room() {
-            span.place.set(Place::Partial);
+            span.list_state.set(ListState::Partial);
             state.partial.push(span);
         } else {
-            span.place.set(Place::Full);
+            span.list_state.set(ListState::Full);
             span.mark_full(true);
             state.full.push(span);
         }
@@ -97,13 +97,13 @@ impl Cache {
     /// Lists a span that stands in no list and has free objects, or gives it back if it is empty and not the
     /// only one with room: the last one is kept, so that a program that goes up and down by one object does not
     /// take and give back a span each time.
-    pub(super) fn place_partial<O: Os>(&self, central: &Central<O>, span: &Span) {
+    pub(super) fn list_partial<O: Os>(&self, central: &Central<O>, span: &Span) {
         let partial = &self.classes[span.class().index()].partial;
         if span.out.get() == 0 && !partial.is_empty() {
             self.count_frees(central, span);
             central.retire(self.client(), span);
         } else {
-            span.place.set(Place::Partial);
+            span.list_state.set(ListState::Partial);
             partial.push(span);
         }
     }

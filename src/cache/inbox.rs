@@ -13,7 +13,7 @@ use crate::sync::{AtomicPtr, Ordering, constant};
 /// is the sum of the addresses, unless it is the tail too.
 ///
 /// All of that lies in free objects, where a program that writes to freed memory changes it: the owner looks at each
-/// word by [`Look`] before it is followed.
+/// word by [`Validate`] before it is followed.
 ///
 /// All-zero bytes are an inbox that is closed.
 #[repr(align(128))]
@@ -26,7 +26,7 @@ pub struct Inbox<L> {
 pub const SINGLE: u64 = 2;
 
 /// What the owner of an inbox knows of the objects in it.
-pub trait Look<L> {
+pub trait Validate<L> {
     /// The span of a batch.
     type Span;
     /// What the owner says of an object that was changed.
@@ -42,7 +42,7 @@ pub trait Look<L> {
     fn changed(&self, object: *mut L) -> Self::Changed;
 }
 
-/// A batch, and its span as [`Look`] has it.
+/// A batch, and its span as [`Validate`] has it.
 pub struct Arrived<L, S> {
     /// The batch.
     pub batch: Batch<L>,
@@ -102,61 +102,61 @@ impl<L: Link> Inbox<L> {
     }
 
     /// Takes all batches, and leaves the inbox empty. Calls `f` for each. The owner calls it.
-    pub fn take<W: Look<L>>(&self, look: &W, f: impl FnMut(Arrived<L, W::Span>)) -> Result<(), W::Changed> {
-        self.take_and_leave(Self::EMPTY, look, f)
+    pub fn take<W: Validate<L>>(&self, validate: &W, f: impl FnMut(Arrived<L, W::Span>)) -> Result<(), W::Changed> {
+        self.take_and_leave(Self::EMPTY, validate, f)
     }
 
     /// Takes all batches, and leaves the inbox closed. Calls `f` for each. The owner calls it.
-    pub fn close<W: Look<L>>(&self, look: &W, f: impl FnMut(Arrived<L, W::Span>)) -> Result<(), W::Changed> {
-        self.take_and_leave(Self::CLOSED, look, f)
+    pub fn close<W: Validate<L>>(&self, validate: &W, f: impl FnMut(Arrived<L, W::Span>)) -> Result<(), W::Changed> {
+        self.take_and_leave(Self::CLOSED, validate, f)
     }
 
     #[inline]
-    fn take_and_leave<W: Look<L>>(
+    fn take_and_leave<W: Validate<L>>(
         &self,
         leave: *mut L,
-        look: &W,
+        validate: &W,
         f: impl FnMut(Arrived<L, W::Span>),
     ) -> Result<(), W::Changed> {
         // Acquire: pairs with the release of each sender.
-        Self::follow(self.first.swap(leave, Ordering::Acquire), look, f)
+        Self::follow(self.first.swap(leave, Ordering::Acquire), validate, f)
     }
 
     /// Calls `f` for each batch. Nobody takes them meanwhile.
-    pub fn each<W: Look<L>>(&self, look: &W, f: impl FnMut(Arrived<L, W::Span>)) -> Result<(), W::Changed> {
+    pub fn each<W: Validate<L>>(&self, validate: &W, f: impl FnMut(Arrived<L, W::Span>)) -> Result<(), W::Changed> {
         // Acquire: pairs with the release of each sender.
-        Self::follow(self.first.load(Ordering::Acquire), look, f)
+        Self::follow(self.first.load(Ordering::Acquire), validate, f)
     }
 
     /// Calls `f` for the batch of `tail` and each after it, up to one of which something was changed.
     #[inline]
-    fn follow<W: Look<L>>(
+    fn follow<W: Validate<L>>(
         mut tail: *mut L,
-        look: &W,
+        validate: &W,
         mut f: impl FnMut(Arrived<L, W::Span>),
     ) -> Result<(), W::Changed> {
         let mut from = tail;
-        let mut trail = Trail { mark: null_mut(), steps: 0, next: 1 };
+        let mut cycle = Cycle { mark: null_mut(), steps: 0, next: 1 };
         while tail != Self::EMPTY && tail != Self::CLOSED {
-            let Some(span) = look.span(tail).filter(|_| !trail.comes_round(tail)) else {
-                return Err(look.changed(from));
+            let Some(span) = validate.span(tail).filter(|_| !cycle.closes(tail)) else {
+                return Err(validate.changed(from));
             };
             // SAFETY: an object, which can be read. Acquire above: as `send` wrote it.
             let (head, extra) = unsafe { ((*tail).next(), (*tail).extra()) };
-            if (head == tail) != (extra & SINGLE != 0) || head != tail && !look.is_of(&span, head) {
-                return Err(look.changed(tail));
+            if (head == tail) != (extra & SINGLE != 0) || head != tail && !validate.is_of(&span, head) {
+                return Err(validate.changed(tail));
             }
             let next = core::ptr::with_exposed_provenance_mut((extra & !SINGLE) as usize);
             // Nothing is sent to a closed inbox.
             if next == Self::CLOSED {
-                return Err(look.changed(tail));
+                return Err(validate.changed(tail));
             }
             // It is on its way while this batch is looked at.
             L::prefetch(next);
             // SAFETY: as above.
             let sum = if head == tail { tail.addr() as u64 } else { unsafe { (*head).extra() } };
-            if head != tail && !look.is_sum(&span, sum) {
-                return Err(look.changed(head));
+            if head != tail && !validate.is_sum(&span, sum) {
+                return Err(validate.changed(head));
             }
             f(Arrived { batch: Batch { head, tail, sum }, span });
             from = tail;
@@ -167,16 +167,16 @@ impl<L: Link> Inbox<L> {
 }
 
 /// Finds out that a way comes round to where it was, as far back as the way is long: one that goes on for ever does.
-struct Trail<L> {
+struct Cycle<L> {
     /// Where the way was at the last power of two.
     mark: *mut L,
     steps: usize,
     next: usize,
 }
 
-impl<L> Trail<L> {
+impl<L> Cycle<L> {
     #[inline]
-    fn comes_round(&mut self, at: *mut L) -> bool {
+    fn closes(&mut self, at: *mut L) -> bool {
         let round = at == self.mark;
         self.steps += 1;
         if self.steps == self.next {
@@ -188,7 +188,7 @@ impl<L> Trail<L> {
 }
 
 /// The ways that a batch of one span can go.
-pub trait Ways<'a, L: Link + 'a> {
+pub trait Route<'a, L: Link + 'a> {
     /// Whose the span is now: a cache's inbox, the caller's own, or nobody's.
     fn owner(&self) -> Owner<'a, L>;
     /// Puts the batch on the span's list; the caller owns the span.
@@ -210,17 +210,17 @@ pub enum Owner<'a, L> {
 /// Brings a batch that was posted as sent to whoever owns its span now.
 ///
 /// # Safety
-/// The batch consists of free objects of the span of `ways`, in the caller's hand.
-pub unsafe fn forward<'a, L: Link + 'a>(ways: &impl Ways<'a, L>, batch: &Batch<L>) {
+/// The batch consists of free objects of the span of `route`, in the caller's hand.
+pub unsafe fn forward<'a, L: Link + 'a>(route: &impl Route<'a, L>, batch: &Batch<L>) {
     loop {
-        let done = match ways.owner() {
+        let done = match route.owner() {
             Owner::Own => {
-                ways.receive(batch);
+                route.receive(batch);
                 true
             }
             // SAFETY: the caller's promise.
             Owner::Other(inbox) => unsafe { inbox.send(batch) },
-            Owner::Nobody => ways.free_unowned(batch),
+            Owner::Nobody => route.free_unowned(batch),
         };
         if done {
             return;

@@ -22,13 +22,13 @@ mod checked;
 mod flush;
 mod free;
 mod inbox;
-mod look;
 mod posting;
+mod publish;
 mod record;
 mod refill;
 mod remote;
 
 pub use checked::Inside;
 pub use free::Freed;
-pub use record::{Cache, CachePlaces};
-pub use remote::{Gathered, OutboxPlaces};
+pub use record::{Cache, CacheOffsets};
+pub use remote::{OutboxOffsets, Pended};

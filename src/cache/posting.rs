@@ -4,11 +4,11 @@
 //! no counter on the fast path: their span knows how many they are, and slow paths count them.
 
 use super::record::Cache;
-use crate::account::{Count, Tally};
 use crate::central::Central;
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 use crate::span::Span;
+use crate::stats::{Count, Tally};
 
 impl Cache {
     /// Objects of `class` allocated since the cache was made. Exact where the owner is quiet.
@@ -34,7 +34,7 @@ impl Cache {
     pub(super) fn count_frees<O: Os>(&self, central: &Central<O>, span: &Span) {
         let freed = span.count_freed();
         if freed != 0 {
-            central.heap().books().count(self.writer(), span.class(), Count::Freed, freed as usize);
+            central.heap().stats().count(self.writer(), span.class(), Count::Freed, freed as usize);
         }
     }
 

@@ -6,13 +6,13 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr};
 
 use super::inbox::Inbox;
-use super::refill::Hand;
-use super::remote::{Outbox, OutboxPlaces};
-use crate::account::{Tallies, Tally, Writer};
+use super::refill::FreeList;
+use super::remote::{Outbox, OutboxOffsets};
 use crate::config::MIN_ALIGN;
 use crate::heap::Client;
 use crate::size_class::{CLASSES, Class, QUICK_MAX};
-use crate::span::{Changed, NO_TOKEN, Object, Place, Span, SpanList};
+use crate::span::{Changed, ListState, NO_THREAD, Object, Span, SpanList};
+use crate::stats::{Tallies, Tally, Writer};
 
 /// What every allocation of a class touches.
 #[repr(C)]
@@ -32,7 +32,7 @@ pub(super) struct ClassState {
     /// Spans without.
     pub(super) full: SpanList,
     /// Objects in the cache's hand where frees are validated: then the slot stays empty.
-    pub(super) stock: Cell<Hand>,
+    pub(super) stock: Cell<FreeList>,
     /// Whether the objects in the hand read as zero but for their link.
     pub(super) fresh: Cell<bool>,
 }
@@ -52,7 +52,7 @@ pub struct Cache {
     /// How many whole spans it took and gave back. Owner only.
     pub(super) span_moves: Cell<u32>,
     /// What the owning thread is told by: its spans bear it. Owner only; fixed while the cache owns a span.
-    token: Cell<usize>,
+    thread_id: Cell<usize>,
     /// Whether every free is validated. Owner only; fixed while the cache owns a span.
     pub(super) checked: Cell<bool>,
     /// Whether the owner is inside the allocator, in a slow path. Owner only.
@@ -95,7 +95,7 @@ const fn offsets() -> [u16; QUICK_MAX / MIN_ALIGN + 1] {
 /// Where a cache's parts lie, in bytes from its first one: for a reader in another process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct CachePlaces {
+pub struct CacheOffsets {
     /// The address of the next cache that was ever made, eight bytes.
     pub next: u64,
     /// How many classes there are.
@@ -117,12 +117,12 @@ pub struct CachePlaces {
     /// The outbox.
     pub outbox: u64,
     /// And its parts.
-    pub in_outbox: OutboxPlaces,
+    pub in_outbox: OutboxOffsets,
 }
 
 impl Cache {
     /// Where its parts lie.
-    pub const PLACES: CachePlaces = CachePlaces {
+    pub const OFFSETS: CacheOffsets = CacheOffsets {
         next: offset_of!(Cache, next) as u64,
         classes: CLASSES as u64,
         slots: (offset_of!(Cache, slots) + offset_of!(Slot, head)) as u64,
@@ -130,10 +130,10 @@ impl Cache {
         states: offset_of!(Cache, classes) as u64,
         state_size: size_of::<ClassState>() as u64,
         current: offset_of!(ClassState, current) as u64,
-        stock: (offset_of!(ClassState, stock) + offset_of!(Hand, first)) as u64,
+        stock: (offset_of!(ClassState, stock) + offset_of!(FreeList, first)) as u64,
         inbox: offset_of!(Cache, inbox) as u64,
         outbox: offset_of!(Cache, outbox) as u64,
-        in_outbox: Outbox::PLACES,
+        in_outbox: Outbox::OFFSETS,
     };
 
     /// A cache that owns nothing and never allocates: no size finds its slot, which would make it other than zero bytes.
@@ -147,7 +147,7 @@ impl Cache {
                     current: Cell::new(core::ptr::null()),
                     partial: SpanList::new(),
                     full: SpanList::new(),
-                    stock: Cell::new(Hand::EMPTY),
+                    stock: Cell::new(FreeList::EMPTY),
                     fresh: Cell::new(false),
                 }
             }; CLASSES],
@@ -156,7 +156,7 @@ impl Cache {
             client: Client::new(),
             next_post: Cell::new(0),
             span_moves: Cell::new(0),
-            token: Cell::new(NO_TOKEN),
+            thread_id: Cell::new(NO_THREAD),
             checked: Cell::new(false),
             inside: AtomicBool::new(false),
             exit_rounds: Cell::new(0),
@@ -198,9 +198,9 @@ impl Cache {
 
     /// Says by what the owning thread is told from others that run: the fast path of a free compares it. A multiple of
     /// eight and not zero. Owner only; the cache owns no span.
-    pub fn set_token(&self, token: usize) {
-        debug_assert!(token != NO_TOKEN && token.is_multiple_of(8) && self.owns_nothing());
-        self.token.set(token);
+    pub fn set_thread_id(&self, thread_id: usize) {
+        debug_assert!(thread_id != NO_THREAD && thread_id.is_multiple_of(8) && self.owns_no_span());
+        self.thread_id.set(thread_id);
     }
 
     /// This cache as the owner of spans.
@@ -212,14 +212,14 @@ impl Cache {
     /// The token of its spans: where frees are validated another than its thread's, so that the fast path of a free takes
     /// none of them for this thread's.
     #[inline(always)]
-    pub(super) fn span_token(&self) -> usize {
-        self.token.get() | usize::from(self.checked.get())
+    pub(super) fn span_thread_id(&self) -> usize {
+        self.thread_id.get() | usize::from(self.checked.get())
     }
 
     /// By what the owning thread is told from others that run.
     #[inline(always)]
-    pub fn token(&self) -> usize {
-        self.token.get()
+    pub fn thread_id(&self) -> usize {
+        self.thread_id.get()
     }
 
     /// The cache that owns `span`, or null.
@@ -239,14 +239,14 @@ impl Cache {
     }
 
     /// Whether no span is this cache's. Owner only.
-    pub(super) fn owns_nothing(&self) -> bool {
+    pub(super) fn owns_no_span(&self) -> bool {
         let is_empty =
             |state: &ClassState| state.current.get().is_null() && state.partial.is_empty() && state.full.is_empty();
         self.classes.iter().all(is_empty)
     }
 
     /// How many objects of `class` are in the cache's hand. Owner only, or with all threads outside the allocator.
-    pub fn in_hand(&self, class: Class) -> Result<usize, Changed> {
+    pub fn cached(&self, class: Class) -> Result<usize, Changed> {
         let state = &self.classes[class.index()];
         // SAFETY: the current span is alive while it is current.
         let Some(span) = (unsafe { state.current.get().as_ref() }) else { return Ok(0) };
@@ -261,14 +261,14 @@ impl Cache {
             let state = &self.classes[class.index()];
             // SAFETY: the current span is alive while it is current.
             let current = unsafe { state.current.get().as_ref() };
-            let has_hand = !self.slots[class.index()].head.get().is_null() || state.stock.get().count != 0;
+            let has_free = !self.slots[class.index()].head.get().is_null() || state.stock.get().count != 0;
             let current_ok = current.is_none_or(|s| {
                 s.is_valid()
-                    && s.place.get() == Place::Current
+                    && s.list_state.get() == ListState::Current
                     && s.owner() == self.as_owner()
-                    && self.in_hand(class).is_ok()
+                    && self.cached(class).is_ok()
             });
-            current_ok && (current.is_some() || !has_hand)
+            current_ok && (current.is_some() || !has_free)
         })
     }
 }

@@ -5,17 +5,17 @@ use crate::central::Central;
 use crate::config::CARVE_BYTES;
 use crate::os::Os;
 use crate::size_class::Class;
-use crate::span::{Changed, Followed, Object, Place, Span};
+use crate::span::{Changed, Followed, ListState, Object, Span};
 
 /// Free objects of one span that go into a cache's hand: a list of `count`.
 #[derive(Clone, Copy)]
-pub(super) struct Hand {
+pub(super) struct FreeList {
     pub(super) first: *mut Object,
     pub(super) count: u32,
 }
 
-impl Hand {
-    pub(super) const EMPTY: Hand = Hand { first: core::ptr::null_mut(), count: 0 };
+impl FreeList {
+    pub(super) const EMPTY: FreeList = FreeList { first: core::ptr::null_mut(), count: 0 };
 
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
@@ -42,14 +42,14 @@ impl Cache {
         if is_time {
             self.settle(central);
         }
-        self.slots[class.index()].head.set(self.gather(central, class).first);
+        self.slots[class.index()].head.set(self.fetch(central, class).first);
         self.set_inside(false);
         self.pop(class)
     }
 
     /// Takes free objects of `class` in hand. Empty: no memory.
     #[inline(always)]
-    pub(super) fn gather<O: Os>(&self, central: &Central<O>, class: Class) -> Hand {
+    pub(super) fn fetch<O: Os>(&self, central: &Central<O>, class: Class) -> FreeList {
         let state = &self.classes[class.index()];
         // SAFETY: the current span is alive while it is current.
         if let Some(span) = unsafe { state.current.get().as_ref() } {
@@ -70,11 +70,11 @@ impl Cache {
             None => {
                 // What was current may be given back meanwhile.
                 state.current.set(core::ptr::null());
-                let Some(span) = self.next_span(central, class) else { return Hand::EMPTY };
+                let Some(span) = self.next_span(central, class) else { return FreeList::EMPTY };
                 span
             }
         };
-        span.place.set(Place::Current);
+        span.list_state.set(ListState::Current);
         state.current.set(span);
         if span.free.get().is_null() {
             self.take_uncarved(central, class, span)
@@ -86,7 +86,8 @@ impl Cache {
     /// A span of `class` with room, in no list, where this cache lists none: from the central list or the heap.
     #[inline(never)]
     fn next_span<'a, O: Os>(&self, central: &'a Central<O>, class: Class) -> Option<&'a Span> {
-        let take = || self.watched(central, central.take(self.client(), class, self.as_owner(), self.span_token())?);
+        let take =
+            || self.with_bitmap(central, central.take(self.client(), class, self.as_owner(), self.span_thread_id())?);
         let span = take().or_else(|| {
             // Before there is no memory, what is on its way comes home, and may give spans back.
             self.send_all(central);
@@ -97,15 +98,15 @@ impl Cache {
                 None => take(),
             }
         });
-        self.look_sometimes(central);
+        self.publish_sometimes(central);
         span
     }
 
     /// The span, which this cache owns now: with a bitmap, where frees are validated. `None`: no memory for one.
     #[inline]
-    fn watched<'a, O: Os>(&self, central: &'a Central<O>, span: &'a Span) -> Option<&'a Span> {
+    fn with_bitmap<'a, O: Os>(&self, central: &'a Central<O>, span: &'a Span) -> Option<&'a Span> {
         let needs = self.is_checked() && span.carved.get() == 0 && span.live().is_none();
-        if needs && !central.heap().watch(self.writer(), span) {
+        if needs && !central.heap().attach_bitmap(self.writer(), span) {
             central.put(self.client(), span);
             return None;
         }
@@ -114,18 +115,18 @@ impl Cache {
 
     /// Takes the objects freed into `span`, of which there are some.
     #[inline(always)]
-    fn take_freed<O: Os>(&self, central: &Central<O>, class: Class, span: &Span) -> Hand {
+    fn take_freed<O: Os>(&self, central: &Central<O>, class: Class, span: &Span) -> FreeList {
         let first = span.free.get();
         let (count, uncounted) = span.take_back();
-        central.heap().books().refill(self.writer(), class, uncounted);
+        central.heap().stats().refill(self.writer(), class, uncounted);
         self.classes[class.index()].fresh.set(false);
-        Hand { first, count }
+        FreeList { first, count }
     }
 
     /// Makes objects of memory of `span` that was never handed out, of which there is some.
     #[inline(never)]
-    fn take_uncarved<O: Os>(&self, central: &Central<O>, class: Class, span: &Span) -> Hand {
-        central.heap().books().refill(self.writer(), class, 0);
+    fn take_uncarved<O: Os>(&self, central: &Central<O>, class: Class, span: &Span) -> FreeList {
+        central.heap().stats().refill(self.writer(), class, 0);
         let carved = span.carved.get();
         let count = (span.objects() - carved).min((CARVE_BYTES / span.object_size()).max(1) as u32);
         // SAFETY: objects `carved` to `carved + count` lie in the span and were never handed out.
@@ -135,13 +136,13 @@ impl Cache {
         span.all.set(made);
         span.out.set(span.out.get().wrapping_add(made - all));
         self.classes[class.index()].fresh.set(span.zero());
-        Hand { first, count }
+        FreeList { first, count }
     }
 }
 
 /// Marks a span that has neither free nor uncarved objects: its first free lists it again.
 fn set_full(span: &Span) {
-    span.place.set(Place::Full);
+    span.list_state.set(ListState::Full);
     span.mark_full(true);
 }
 

@@ -6,14 +6,14 @@
 use core::mem::offset_of;
 use core::ptr::null_mut;
 
-use super::inbox::{Arrived, Look, Owner, Ways, forward};
+use super::inbox::{Arrived, Owner, Route, Validate, forward};
 use super::record::Cache;
-use crate::account::Count;
 use crate::central::{Central, receive};
-use crate::local::NOTHING_BYTES;
+use crate::local::EMPTY_CACHE_BYTES;
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
-use crate::span::{Changed, Kind, Object, Place, Span};
+use crate::span::{Changed, Kind, ListState, Object, Span};
+use crate::stats::Count;
 use crate::units::{Addr, KIB};
 
 /// A batch of free objects.
@@ -21,7 +21,7 @@ type Batch = crate::span::Batch<Object>;
 
 /// How many spans an outbox gathers for at a time: as many as a word has bits. With half as many, two spans at a time
 /// meet in one parcel too often where objects of all classes come by turns.
-const PARCELS: usize = u128::BITS as usize;
+const PENDING: usize = u128::BITS as usize;
 /// How many bytes of objects make a full batch: large objects do not wait for company.
 const FULL_BYTES: usize = 4 * KIB;
 /// Every how many refills a cache empties its outbox and its inbox whatever else it does.
@@ -42,8 +42,8 @@ const fn full() -> [u16; CLASSES] {
 }
 
 /// Objects of one span, not sent yet. All-zero bytes are none, of no span.
-struct Parcel {
-    /// The span; where frees are validated, one byte behind its record, so that [`Cache::free_gathered`] finds nothing.
+struct PendingBatch {
+    /// The span; where frees are validated, one byte behind its record, so that [`Cache::free_pending`] finds nothing.
     span: *const Span,
     head: *mut Object,
     tail: *mut Object,
@@ -56,20 +56,21 @@ struct Parcel {
 ///
 /// All-zero bytes are an empty outbox.
 pub(super) struct Outbox {
-    parcels: [Parcel; PARCELS],
+    pendings: [PendingBatch; PENDING],
     /// Which parcels are begun, one bit each.
     begun: u128,
     /// Refills since it was emptied.
     refills: u32,
 }
 
-impl Parcel {
-    const EMPTY: Parcel = Parcel { span: core::ptr::null(), head: null_mut(), tail: null_mut(), sum: 0, room: 0 };
+impl PendingBatch {
+    const EMPTY: PendingBatch =
+        PendingBatch { span: core::ptr::null(), head: null_mut(), tail: null_mut(), sum: 0, room: 0 };
 }
 
 /// What became of an object that was to join a parcel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Gathered {
+pub enum Pended {
     /// It did, and there is room for more.
     More,
     /// It did, and the parcel is to be sent.
@@ -78,39 +79,39 @@ pub enum Gathered {
     Not,
 }
 
-impl Parcel {
+impl PendingBatch {
     /// # Safety
     /// `object` is an object of the parcel's span, and the caller's to free.
     #[inline(always)]
-    unsafe fn gather(&mut self, object: *mut Object) -> Gathered {
+    unsafe fn fetch(&mut self, object: *mut Object) -> Pended {
         if self.head == object {
-            return Gathered::Not;
+            return Pended::Not;
         }
         // SAFETY: the object's memory is ours from now on.
         unsafe { (*object).next.set(self.head) };
         self.head = object;
         self.sum = self.sum.wrapping_add(object.addr() as u64);
         self.room = self.room.wrapping_sub(1);
-        if self.room == 0 { Gathered::Full } else { Gathered::More }
+        if self.room == 0 { Pended::Full } else { Pended::More }
     }
 }
 
 /// The number of a span's parcel. Records are 128 bytes, so the bits above tell them apart.
 #[inline(always)]
-fn parcel_of(span: &Span) -> usize {
-    (Addr::of(span).0 >> 7) % PARCELS
+fn pending_of(span: &Span) -> usize {
+    (Addr::of(span).0 >> 7) % PENDING
 }
 
-const _: () = assert!(offset_of!(Cache, inbox) <= NOTHING_BYTES, "zero bytes are a cache to free through");
+const _: () = assert!(offset_of!(Cache, inbox) <= EMPTY_CACHE_BYTES, "zero bytes are a cache to free through");
 
 /// Where the parts of an outbox lie, in bytes from its first one: for a reader in another process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct OutboxPlaces {
+pub struct OutboxOffsets {
     /// Which parcels are begun: sixteen bytes, a bit for each.
     pub begun: u64,
     /// The first parcel.
-    pub parcels: u64,
+    pub pendings: u64,
     /// How many there are.
     pub count: u64,
     /// Bytes of a parcel.
@@ -122,28 +123,28 @@ pub struct OutboxPlaces {
 }
 
 impl Outbox {
-    pub(super) const PLACES: OutboxPlaces = OutboxPlaces {
+    pub(super) const OFFSETS: OutboxOffsets = OutboxOffsets {
         begun: offset_of!(Outbox, begun) as u64,
-        parcels: offset_of!(Outbox, parcels) as u64,
-        count: PARCELS as u64,
-        size: size_of::<Parcel>() as u64,
-        span: offset_of!(Parcel, span) as u64,
-        sum: offset_of!(Parcel, sum) as u64,
+        pendings: offset_of!(Outbox, pendings) as u64,
+        count: PENDING as u64,
+        size: size_of::<PendingBatch>() as u64,
+        span: offset_of!(PendingBatch, span) as u64,
+        sum: offset_of!(PendingBatch, sum) as u64,
     };
 
     pub(super) const fn new() -> Outbox {
-        Outbox { parcels: [Parcel::EMPTY; PARCELS], begun: 0, refills: 0 }
+        Outbox { pendings: [PendingBatch::EMPTY; PENDING], begun: 0, refills: 0 }
     }
 }
 
 /// The ways home of a batch of `span` that `cache` has in hand.
-struct Home<'a, O: Os> {
+struct ToOwner<'a, O: Os> {
     cache: &'a Cache,
     central: &'a Central<O>,
     span: &'a Span,
 }
 
-impl<'a, O: Os> Ways<'a, Object> for Home<'a, O> {
+impl<'a, O: Os> Route<'a, Object> for ToOwner<'a, O> {
     fn owner(&self) -> Owner<'a, Object> {
         let owner = self.span.owner();
         if owner.is_null() {
@@ -171,19 +172,19 @@ impl Cache {
     /// # Safety
     /// `object` is an object of `span`, and the caller's to free.
     pub unsafe fn free_remote<O: Os>(&self, central: &Central<O>, span: &Span, object: *mut Object) -> bool {
-        let index = parcel_of(span);
+        let index = pending_of(span);
         // SAFETY: the outbox is the owner's, who is running this.
-        let parcel = unsafe { &mut (*self.outbox.get()).parcels[index] };
-        if parcel.span != self.parcel_span(span) {
+        let pending = unsafe { &mut (*self.outbox.get()).pendings[index] };
+        if pending.span != self.pending_span(span) {
             // SAFETY: the caller's promise.
-            unsafe { self.begin_parcel(central, index, span, object) };
+            unsafe { self.begin_pending(central, index, span, object) };
             return true;
         }
         // SAFETY: the caller's promise.
-        match unsafe { parcel.gather(object) } {
-            Gathered::More => {}
-            Gathered::Full => self.send(central, index),
-            Gathered::Not => return false,
+        match unsafe { pending.fetch(object) } {
+            Pended::More => {}
+            Pended::Full => self.send(central, index),
+            Pended::Not => return false,
         }
         true
     }
@@ -192,37 +193,37 @@ impl Cache {
     ///
     /// # Safety
     /// `object` is an object of `span`, and the caller's to free; `this` is the calling thread's cache, or
-    /// [`NOTHING_BYTES`] zero bytes.
+    /// [`EMPTY_CACHE_BYTES`] zero bytes.
     #[inline(always)]
-    pub unsafe fn free_gathered(this: *const Cache, span: &Span, object: *mut Object) -> Gathered {
+    pub unsafe fn free_pending(this: *const Cache, span: &Span, object: *mut Object) -> Pended {
         // SAFETY: the outbox lies in the bytes that `this` has at least. In zero bytes, which other threads read too, no
         // parcel is the span's; so a reference is made only to a parcel of the calling thread's. The rest is the caller's
         // promise.
         unsafe {
-            let parcel = &raw mut (*(*this).outbox.get()).parcels[parcel_of(span)];
-            if !core::ptr::eq((*parcel).span, span) {
-                return Gathered::Not;
+            let pending = &raw mut (*(*this).outbox.get()).pendings[pending_of(span)];
+            if !core::ptr::eq((*pending).span, span) {
+                return Pended::Not;
             }
-            (*parcel).gather(object)
+            (*pending).fetch(object)
         }
     }
 
-    /// Sends what is gathered of `span`, after [`Cache::free_gathered`] filled it.
+    /// Sends what is gathered of `span`, after [`Cache::free_pending`] filled it.
     #[cold]
     #[inline(never)]
-    pub fn send_gathered_of<O: Os>(&self, central: &Central<O>, span: &Span) {
+    pub fn flush_pending_of<O: Os>(&self, central: &Central<O>, span: &Span) {
         let _inside = self.mark_inside();
-        self.send(central, parcel_of(span));
+        self.send(central, pending_of(span));
     }
 
     /// Whether objects of `span` are gathered and not sent yet. Owner only.
-    pub(super) fn gathers(&self, span: &Span) -> bool {
+    pub(super) fn has_pending(&self, span: &Span) -> bool {
         // SAFETY: the outbox is the owner's, who is running this.
-        unsafe { (&(*self.outbox.get()).parcels)[parcel_of(span)].span == self.parcel_span(span) }
+        unsafe { (&(*self.outbox.get()).pendings)[pending_of(span)].span == self.pending_span(span) }
     }
 
     /// The span as its parcel has it.
-    fn parcel_span(&self, span: &Span) -> *const Span {
+    fn pending_span(&self, span: &Span) -> *const Span {
         core::ptr::from_ref(span).wrapping_byte_add(usize::from(self.is_checked()))
     }
 
@@ -232,16 +233,16 @@ impl Cache {
     /// As for [`Cache::free_remote`].
     #[cold]
     #[inline(never)]
-    unsafe fn begin_parcel<O: Os>(&self, central: &Central<O>, index: usize, span: &Span, object: *mut Object) {
+    unsafe fn begin_pending<O: Os>(&self, central: &Central<O>, index: usize, span: &Span, object: *mut Object) {
         self.send(central, index);
         // SAFETY: the outbox is the owner's, who is running this.
         let outbox = unsafe { &mut *self.outbox.get() };
         let room = usize::from(FULL[span.class().index()]) - 1;
         // SAFETY: the object's memory is ours from now on.
         unsafe { (*object).next.set(null_mut()) };
-        let as_parcels = self.parcel_span(span);
-        outbox.parcels[index] =
-            Parcel { span: as_parcels, head: object, tail: object, sum: object.addr() as u64, room };
+        let as_parcels = self.pending_span(span);
+        outbox.pendings[index] =
+            PendingBatch { span: as_parcels, head: object, tail: object, sum: object.addr() as u64, room };
         outbox.begun |= 1 << index;
         if room == 0 {
             self.send(central, index);
@@ -254,14 +255,15 @@ impl Cache {
         // SAFETY: the outbox is the owner's, who is running this; nothing called below touches it.
         let outbox = unsafe { &mut *self.outbox.get() };
         outbox.begun &= !(1 << index);
-        let Parcel { span, head, tail, sum, .. } = core::mem::replace(&mut outbox.parcels[index], Parcel::EMPTY);
+        let PendingBatch { span, head, tail, sum, .. } =
+            core::mem::replace(&mut outbox.pendings[index], PendingBatch::EMPTY);
         let span = span.map_addr(|addr| addr & !(align_of::<Span>() - 1));
         // SAFETY: the parcel's objects are outstanding, so their span is alive.
         let Some(span) = (unsafe { span.as_ref() }) else { return };
         // Before the owner can count them as received.
-        central.heap().books().count(self.writer(), span.class(), Count::Sent, span.count_of(sum) as usize);
+        central.heap().stats().count(self.writer(), span.class(), Count::Sent, span.count_of(sum) as usize);
         // SAFETY: the parcel's objects are free ones of the span, and this cache's.
-        unsafe { forward(&Home { cache: self, central, span }, &Batch { head, tail, sum }) };
+        unsafe { forward(&ToOwner { cache: self, central, span }, &Batch { head, tail, sum }) };
     }
 
     /// Calls `f` for everything that was sent to this cache and not taken in: how many objects of which span. Owner
@@ -287,8 +289,8 @@ impl Cache {
         self.send_all(central);
         self.drain(central);
         self.post_next(central);
-        if central.heap().vm().ledger().is_time() {
-            self.look(central, false);
+        if central.heap().vm().stats_page().is_time() {
+            self.publish(central, false);
         }
     }
 
@@ -328,7 +330,7 @@ impl Cache {
         let look = Known { central };
         let take_in = |Arrived { batch, span }: Arrived<Object, &Span>| {
             // SAFETY: what was in the inbox is free objects of the span, and this cache's now.
-            unsafe { forward(&Home { cache: self, central, span }, &batch) };
+            unsafe { forward(&ToOwner { cache: self, central, span }, &batch) };
         };
         let taken = if closed { self.inbox.close(&look, take_in) } else { self.inbox.take(&look, take_in) };
         taken.unwrap_or_else(|changed| changed.abort());
@@ -339,20 +341,20 @@ impl Cache {
         let class = span.class();
         // SAFETY: the batch's objects are this span's, and the span is ours.
         let count = unsafe { receive(span, batch) }.unwrap_or_else(|changed| changed.abort());
-        central.heap().books().count(self.writer(), class, Count::Received, count as usize);
+        central.heap().stats().count(self.writer(), class, Count::Received, count as usize);
         let state = &self.classes[class.index()];
-        match span.place.get() {
-            Place::Current => {}
-            Place::Full => {
+        match span.list_state.get() {
+            ListState::Current => {}
+            ListState::Full => {
                 span.mark_full(false);
                 state.full.remove(span);
-                self.place_partial(central, span);
+                self.list_partial(central, span);
             }
-            Place::Partial if span.out.get() == 0 => {
+            ListState::Partial if span.out.get() == 0 => {
                 state.partial.remove(span);
-                self.place_partial(central, span);
+                self.list_partial(central, span);
             }
-            Place::Partial => {}
+            ListState::Partial => {}
         }
     }
 }
@@ -362,7 +364,7 @@ struct Known<'a, O: Os> {
     central: &'a Central<O>,
 }
 
-impl<'a, O: Os> Look<Object> for Known<'a, O> {
+impl<'a, O: Os> Validate<Object> for Known<'a, O> {
     type Span = &'a Span;
     type Changed = Changed;
 

@@ -13,12 +13,12 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::account::Count;
 use crate::heap::{Client, Heap, Use};
-use crate::lock::{Apart, Fork, Mutex, Rank, Waits, hold_row, let_go_row};
+use crate::lock::{CachePadded, Fork, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
-use crate::span::{Batch, Changed, Object, Place, Span, SpanList};
+use crate::span::{Batch, Changed, ListState, Object, Span, SpanList};
+use crate::stats::Count;
 
 /// One class's spans.
 struct Spans {
@@ -46,7 +46,7 @@ impl<O: Os> Row<O> {
 /// The central lists of one kernel, and the page heap behind them.
 pub struct Central<O: Os> {
     heap: Heap<O>,
-    classes: [Apart<Row<O>>; CLASSES],
+    classes: [CachePadded<Row<O>>; CLASSES],
     /// Whether an object ever stayed larger than its size became, for want of memory for a smaller one.
     larger: AtomicBool,
 }
@@ -58,7 +58,7 @@ impl<O: Os> Central<O> {
             heap: Heap::new(os),
             classes: [const {
                 let spans = Mutex::new(Rank::Central, Spans { partial: SpanList::new() });
-                Apart::new(Row { spans, listed: AtomicBool::new(false) })
+                CachePadded::new(Row { spans, listed: AtomicBool::new(false) })
             }; CLASSES],
             larger: AtomicBool::new(false),
         }
@@ -89,26 +89,26 @@ impl<O: Os> Central<O> {
     }
 
     /// A span of the class's list, for `owner`.
-    fn take_listed(&self, class: Class, owner: *mut (), token: usize) -> Option<NonNull<Span>> {
+    fn take_listed(&self, class: Class, owner: *mut (), thread_id: usize) -> Option<NonNull<Span>> {
         let row = self.row(class);
         if !row.listed.load(Ordering::Relaxed) {
             return None;
         }
         let spans = row.spans.lock();
-        let span = spans.take(owner, token);
+        let span = spans.take(owner, thread_id);
         row.note(&spans);
         span
     }
 
-    /// A span of `class` with room, for `owner`, whose thread frees with `token`: from the list, else from the page
+    /// A span of `class` with room, for `owner`, whose thread frees with `thread_id`: from the list, else from the page
     /// heap. `None`: no memory.
-    pub fn take(&self, client: &Client, class: Class, owner: *mut (), token: usize) -> Option<&Span> {
-        if let Some(span) = self.take_listed(class, owner, token) {
+    pub fn take(&self, client: &Client, class: Class, owner: *mut (), thread_id: usize) -> Option<&Span> {
+        if let Some(span) = self.take_listed(class, owner, thread_id) {
             // SAFETY: records of spans in use are alive; the span is the caller's now.
             return Some(unsafe { span.as_ref() });
         }
         let span = self.heap.take_near(client, class.span_pages(), Use::Small(class))?;
-        span.set_owner(owner, token);
+        span.set_owner(owner, thread_id);
         Some(span)
     }
 
@@ -117,7 +117,7 @@ impl<O: Os> Central<O> {
     ///
     /// The caller owned it until now, has posted everything about it, and has it in no list.
     pub fn put(&self, client: &Client, span: &Span) {
-        if span.refuse_interior() == 0 {
+        if span.count_or_abort() == 0 {
             return self.retire(client, span);
         }
         let row = self.row(span.class());
@@ -127,8 +127,8 @@ impl<O: Os> Central<O> {
         row.note(&spans);
     }
 
-    /// Gives `span` to `owner`, whose thread frees with `token`, if no cache owns it. It stands in no list then.
-    pub fn adopt(&self, span: &Span, owner: *mut (), token: usize) -> bool {
+    /// Gives `span` to `owner`, whose thread frees with `thread_id`, if no cache owns it. It stands in no list then.
+    pub fn adopt(&self, span: &Span, owner: *mut (), thread_id: usize) -> bool {
         let row = self.row(span.class());
         let spans = row.spans.lock();
         if !span.owner().is_null() {
@@ -138,7 +138,7 @@ impl<O: Os> Central<O> {
             spans.partial.remove(span);
             row.note(&spans);
         }
-        span.set_owner(owner, token);
+        span.set_owner(owner, thread_id);
         true
     }
 
@@ -150,7 +150,7 @@ impl<O: Os> Central<O> {
             // Frees are validated: what was written to free objects is seen as long as it can be.
             span.count_free().unwrap_or_else(|changed| changed.abort());
         }
-        self.heap.unwatch(span);
+        self.heap.detach_bitmap(span);
         // SAFETY: no object of the span is live or in transit, and it stands in no list.
         unsafe { self.heap.give_back_near(client, span, Use::Small(span.class())) };
     }
@@ -174,7 +174,7 @@ impl<O: Os> Central<O> {
                 changed.abort()
             }
         };
-        self.heap.books().count(client.writer(), class, Count::Received, received);
+        self.heap.stats().count(client.writer(), class, Count::Received, received);
         if span.out.get() == 0 {
             if had_room {
                 spans.partial.remove(span);
@@ -223,17 +223,17 @@ impl<O: Os> Central<O> {
 impl Spans {
     fn list(&self, span: &Span) {
         if span.has_room() {
-            span.place.set(Place::Partial);
+            span.list_state.set(ListState::Partial);
             self.partial.push(span);
         } else {
-            span.place.set(Place::Full);
+            span.list_state.set(ListState::Full);
         }
     }
 
-    fn take(&self, owner: *mut (), token: usize) -> Option<NonNull<Span>> {
+    fn take(&self, owner: *mut (), thread_id: usize) -> Option<NonNull<Span>> {
         let span = self.partial.pop()?;
         // SAFETY: a listed span is alive, and under the lock it is ours.
-        unsafe { span.as_ref() }.set_owner(owner, token);
+        unsafe { span.as_ref() }.set_owner(owner, thread_id);
         Some(span)
     }
 }

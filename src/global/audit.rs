@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use super::{KERNEL, stack};
+use super::{ALLOCATOR, stack};
 use crate::audit::{Audit, Line, Range, Request, audit as audit_of};
 use crate::cache::Cache;
 use crate::local;
@@ -11,29 +11,29 @@ use crate::metrics::OsFigures;
 use crate::os::{Linux, Os, OsError, Platform, Process};
 
 /// How long a process that moves is looked at again and again, in nanoseconds, and how often at the most.
-const PATIENCE: u64 = 1_000_000_000;
-const LOOKS: u32 = 8;
+const WAIT_NANOS: u64 = 1_000_000_000;
+const SCANS: u32 = 8;
 /// How many lines of memory are kept: they lie on the system stack.
 const LINES: usize = 2;
 
 /// The process's own ranges, by its ledger.
 struct Own {
     since: u64,
-    looks: Cell<u32>,
+    scans: Cell<u32>,
 }
 
 impl Request for Own {
     fn range(&self, i: usize) -> Option<Range> {
-        KERNEL.mapping(i).as_ref().and_then(Range::of)
+        ALLOCATOR.mapping(i).as_ref().and_then(Range::of)
     }
 
     fn changes(&self) -> u64 {
-        KERNEL.ledger().list_changes()
+        ALLOCATOR.stats_page().list_changes()
     }
 
     fn again(&self) -> bool {
-        self.looks.set(self.looks.get() + 1);
-        self.looks.get() < LOOKS && Linux::now().saturating_sub(self.since) < PATIENCE
+        self.scans.set(self.scans.get() + 1);
+        self.scans.get() < SCANS && Linux::now().saturating_sub(self.since) < WAIT_NANOS
     }
 }
 
@@ -50,13 +50,13 @@ pub fn audit() -> Result<Audit, OsError> {
         // SAFETY: it is null or this thread's cache.
         let cache = unsafe { local::cache::<Cache>().as_ref() };
         let _inside = cache.map(|cache| cache.enter(|| ("an audit", 0)));
-        if !KERNEL.is_ready() || KERNEL.ledger_size() == 0 {
+        if !ALLOCATOR.is_ready() || ALLOCATOR.stats_page_size() == 0 {
             return Err(OsError::Unsupported);
         }
         let process = Process::open(None, Linux.physical_page_size())?;
-        let own = Own { since: Linux::now(), looks: Cell::new(0) };
-        let found = audit_of(&process, &KERNEL.places(), &own, &mut [Line::EMPTY; LINES])?;
-        KERNEL.note_os_figures(&figures(&found));
+        let own = Own { since: Linux::now(), scans: Cell::new(0) };
+        let found = audit_of(&process, &ALLOCATOR.offsets(), &own, &mut [Line::EMPTY; LINES])?;
+        ALLOCATOR.note_os_figures(&figures(&found));
         Ok(found)
     })
 }

@@ -6,11 +6,9 @@ use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use super::exit_report::{self, Claim};
 use super::settings::{self, OPTIONS};
-use super::{KERNEL, adopt, inside, on_system_stack};
-use crate::account;
+use super::{ALLOCATOR, adopt, inside, on_system_stack};
 use crate::arch;
 use crate::cache::Cache;
-use crate::ledger::layout::CHECK_TOLD;
 use crate::local;
 use crate::lock::stand_back;
 use crate::mem_stats::Balance;
@@ -18,6 +16,8 @@ use crate::metrics::Verdict;
 use crate::options::{Options, Report};
 use crate::os::{Linux, Platform};
 use crate::report;
+use crate::stats;
+use crate::stats_page::layout::CHECK_TOLD;
 
 /// Exit status of a process whose books do not balance, with `check:on`.
 const UNBALANCED: i32 = 70;
@@ -41,7 +41,7 @@ fn balance() -> Option<Balance> {
     // SAFETY: it is null or this thread's cache.
     let cache = unsafe { local::cache::<Cache>().as_ref() };
     let _inside = cache.map(|cache| cache.enter(|| ("a check of the books", 0)));
-    KERNEL.crossfoot(cache)
+    ALLOCATOR.crossfoot(cache)
 }
 
 /// The loader or the libc runs this when the process exits by `exit`, after the program's own destructors.
@@ -53,7 +53,7 @@ static FINI: extern "C" fn() = fini;
 #[unsafe(link_section = ".text.startup")]
 extern "C" fn fini() {
     // A process that never allocated here may have linked the crate for something else.
-    if KERNEL.is_ready() {
+    if ALLOCATOR.is_ready() {
         at_exit();
     }
 }
@@ -73,7 +73,7 @@ unsafe extern "C" fn init(_count: c_int, _arguments: *const *const c_char, envir
         super::pin::pin();
         if passes_environment() && !environment.is_null() {
             // SAFETY: the caller's promise.
-            unsafe { settings::look(environment) };
+            unsafe { settings::scan_environment(environment) };
         }
     }
 }
@@ -96,10 +96,10 @@ static EXITED: AtomicI32 = AtomicI32::new(0);
 static EXITING: AtomicUsize = AtomicUsize::new(0);
 /// The process whose memory this is, where something happens at its exit; 0: not known. A child of `vfork` has another
 /// number and the same memory.
-static HOME: AtomicI32 = AtomicI32::new(0);
+static STARTED_AS: AtomicI32 = AtomicI32::new(0);
 
 /// How long a thread that ends the process waits for another one that writes the report, in nanoseconds.
-const PATIENCE: u64 = 1_000_000_000;
+const WAIT_NANOS: u64 = 1_000_000_000;
 
 /// Reads the options when the process starts, for a face that is the process's allocator for sure.
 #[inline]
@@ -115,20 +115,20 @@ fn at_start_wanted() {
     super::life::begin();
     settings::read_options();
     if OPTIONS.get().is_some_and(wants_exit) {
-        watch_quick_exit();
+        register_quick_exit();
     }
 }
 
 /// Says that this process has the options, when they are read, and in the child of a fork.
-pub(super) fn set_home(options: &Options) {
+pub(super) fn set_started_as(options: &Options) {
     if wants_exit(options) {
-        HOME.store(Linux::pid(), Ordering::Relaxed);
+        STARTED_AS.store(Linux::pid(), Ordering::Relaxed);
     }
 }
 
 /// Has the libc run [`at_immediate_exit`] in `quick_exit`, after the handlers that the program registers later. Called
 /// before the program runs: the libc takes a lock.
-fn watch_quick_exit() {
+fn register_quick_exit() {
     let register = arch::cxa_at_quick_exit();
     if register.is_null() {
         return;
@@ -158,7 +158,7 @@ pub fn at_exit_of_any() {
 fn at_exit_wanted() {
     super::life::begin();
     settings::read_options();
-    if OPTIONS.get().is_some_and(wants_exit) && !KERNEL.is_ready() && !inside::this_thread() {
+    if OPTIONS.get().is_some_and(wants_exit) && !ALLOCATOR.is_ready() && !inside::this_thread() {
         let _ = adopt();
     }
     at_exit();
@@ -195,7 +195,7 @@ pub fn at_immediate_exit() {
 fn immediate_exit_wanted(options: &Options) {
     let pid = Linux::pid();
     // Before anything is written: this may be the memory of a parent that waits.
-    if HOME.load(Ordering::Relaxed) != pid || !KERNEL.is_ready() {
+    if STARTED_AS.load(Ordering::Relaxed) != pid || !ALLOCATOR.is_ready() {
         return;
     }
     if begins(pid) {
@@ -206,20 +206,20 @@ fn immediate_exit_wanted(options: &Options) {
 
 /// Says that the process exits. `false`: it does already; then another thread has had the time to write its report.
 fn begins(pid: i32) -> bool {
-    let own = local::token();
+    let own = local::thread_id();
     if EXITED.swap(pid, Ordering::Relaxed) != pid {
         EXITING.store(own, Ordering::Release);
         return true;
     }
     let since = Linux::now();
-    while ![0, own].contains(&EXITING.load(Ordering::Acquire)) && Linux::now().saturating_sub(since) < PATIENCE {
+    while ![0, own].contains(&EXITING.load(Ordering::Acquire)) && Linux::now().saturating_sub(since) < WAIT_NANOS {
         Linux::yield_now();
     }
     false
 }
 
 fn immediate_exit_with(options: &Options, pid: i32) {
-    if !account::KEPT {
+    if !stats::BOOKS_ENABLED {
         return;
     }
     let judge = |balance: Option<&Balance>| {
@@ -228,7 +228,7 @@ fn immediate_exit_with(options: &Options, pid: i32) {
         is_reported_and_right(options, balance, pid, Claim::OWN, why)
     };
     // Where no other thread has a cache, nobody keeps a lock.
-    let is_alone = KERNEL.caches().is_alone(!local::cache::<Cache>().is_null());
+    let is_alone = ALLOCATOR.caches().is_alone(!local::cache::<Cache>().is_null());
     if !(if is_alone { compare(options, judge) } else { inside::crossfoot_at_once(judge) }) {
         Linux::exit(UNBALANCED);
     }
@@ -252,7 +252,7 @@ fn compare(options: &Options, judge: impl FnOnce(Option<&Balance>) -> bool) -> b
 #[cold]
 #[inline(never)]
 fn exit_with(options: &Options, pid: i32) {
-    if !account::KEPT {
+    if !stats::BOOKS_ENABLED {
         return report::line(format_args!("crossfoot: this build keeps no books: there is nothing to report or check"));
     }
     // The program exits on whatever stack. What the libc does, before and when streams are written out, it does on that one.
@@ -272,7 +272,7 @@ fn is_reported_and_right(options: &Options, balance: Option<&Balance>, pid: i32,
 
 /// Prints the identities that failed, where that is asked for; `why` not all were compared, if they were not.
 fn is_right(options: &Options, balance: &Balance, why: &str) -> bool {
-    KERNEL.ledger().note_ending(&Linux, CHECK_TOLD);
+    ALLOCATOR.stats_page().note_ending(&Linux, CHECK_TOLD);
     if balance.failures.is_empty() && !balance.complete {
         return unchecked(options, if balance.interrupted { Verdict::INTERRUPTED } else { why });
     }

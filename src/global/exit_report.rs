@@ -11,14 +11,14 @@ use core::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::fd::BorrowedFd;
 
-use super::KERNEL;
+use super::ALLOCATOR;
 use crate::arch;
-use crate::ledger::layout::REPORTED;
 use crate::mem_stats::Balance;
 use crate::metrics::{self, Aggregates, Heading, Reading};
 use crate::options::{self, Format, Options, Report};
 use crate::os::{Linux, OsError};
 use crate::report;
+use crate::stats_page::layout::REPORTED;
 
 /// The longest name of a file: the path of the option, and behind it the process's number.
 const NAME: usize = options::PATH + 16;
@@ -41,7 +41,7 @@ pub(super) fn prepare(options: &mut Options) {
     }
     // The file of another process is made when there is something to write.
     if own && let Err(e) = Linux::keep_report(path) {
-        tell(path, e);
+        complain(path, e);
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) fn write(options: &Options, balance: &Balance, pid: i32, claim: Claim
         write_claimed(options, balance, pid);
     } else {
         // Another allocator of the process has; the page that was handed over is this one's.
-        KERNEL.ledger().note_ending(&Linux, REPORTED);
+        ALLOCATOR.stats_page().note_ending(&Linux, REPORTED);
     }
 }
 
@@ -67,7 +67,7 @@ fn write_claimed(options: &Options, balance: &Balance, pid: i32) {
                 // Where standard error cannot be written to, nobody can be told.
                 let _ = Linux::without_signals(|| write_to(stderr, options.exit_format, balance));
             }
-            KERNEL.ledger().note_ending(&Linux, REPORTED);
+            ALLOCATOR.stats_page().note_ending(&Linux, REPORTED);
         }
         Report::Path(path) => {
             let mut name = heapless::Vec::<u8, NAME>::new();
@@ -80,16 +80,16 @@ fn write_claimed(options: &Options, balance: &Balance, pid: i32) {
                 Linux::with_report(&name, own, |file| write_to(file, options.exit_format, balance)).flatten()
             });
             match written {
-                Ok(()) => KERNEL.ledger().note_ending(&Linux, REPORTED),
+                Ok(()) => ALLOCATOR.stats_page().note_ending(&Linux, REPORTED),
                 // `crossfoot run`, if it is the parent, may still have the right to.
-                Err(e) => tell(&name, e),
+                Err(e) => complain(&name, e),
             }
         }
     }
 }
 
 /// Says that a report cannot be written to `name`: once.
-fn tell(name: &[u8], e: OsError) {
+fn complain(name: &[u8], e: OsError) {
     let pid = Linux::pid();
     if TOLD.swap(pid, Ordering::Relaxed) != pid {
         report::line(format_args!("crossfoot: exit_report: cannot write '{}': {}", name.escape_ascii(), why(e)));
@@ -207,7 +207,7 @@ fn write_to(file: BorrowedFd<'_>, format: Format, balance: &Balance) -> Result<(
     reading.snapshot.clone_from(&balance.snapshot);
     // Where not everything was compared, a lock may be held that is never released.
     let wanted = if balance.complete { Aggregates::ALL } else { Aggregates::FREE };
-    KERNEL.fill_around(wanted, balance.answer, Linux::pid, &mut reading);
+    ALLOCATOR.fill_around(wanted, balance.answer, Linux::pid, &mut reading);
     let mut out = Buffered { file, result: Ok(()), text: heapless::Vec::new() };
     let mut name = [0; 16];
     let heading = Heading { pid: reading.pid, command: Linux::command(&mut name), ended: "" };

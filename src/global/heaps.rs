@@ -1,6 +1,6 @@
 //! Isolated heaps in this process.
 
-use super::KERNEL;
+use super::ALLOCATOR;
 use super::life::prepare;
 use crate::isolated::Heap;
 use crate::os::OsError;
@@ -10,13 +10,13 @@ impl Heap {
     /// of that, and less where no more is left.
     pub fn new() -> Result<Heap, OsError> {
         prepare();
-        Heap::make(None, &KERNEL)
+        Heap::make(None, &ALLOCATOR)
     }
 
     /// An isolated heap whose objects together take at most `bytes` bytes of pages, rounded up to 4 MiB. What it needs
     /// for itself is not counted.
     pub fn with_limit(bytes: usize) -> Result<Heap, OsError> {
         prepare();
-        Heap::make(Some(bytes), &KERNEL)
+        Heap::make(Some(bytes), &ALLOCATOR)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A fork and the end of the process ask. Neither may wait for a lock of its own thread, nor touch what is half done.
 
-use super::KERNEL;
+use super::ALLOCATOR;
 use crate::cache::Cache;
 use crate::isolated;
 use crate::local;
@@ -22,7 +22,7 @@ pub fn this_thread() -> bool {
         || local::is_dying()
         || local::stack() != 0
         || isolated::is_held_by_this_thread()
-        || KERNEL.is_held_by_this_thread()
+        || ALLOCATOR.is_held_by_this_thread()
 }
 
 /// Whether the calling thread can neither wait for the allocator's locks nor compare its structures: it is inside, or
@@ -38,10 +38,10 @@ pub(super) fn crossfoot_without_objects<R>(f: impl FnOnce(Option<&Balance>) -> R
         // SAFETY: it is null or this thread's cache.
         if let Some(cache) = unsafe { local::cache::<Cache>().as_ref() } {
             let _inside = cache.enter(|| ("a check of the books", 0));
-            cache.post_all(KERNEL.caches().central());
+            cache.post_all(ALLOCATOR.caches().central());
         }
         // Of a thread that is not known to own the only cache in use, no object is looked at.
-        f(KERNEL.crossfoot(None).as_ref())
+        f(ALLOCATOR.crossfoot(None).as_ref())
     })
 }
 
@@ -55,7 +55,7 @@ pub(super) fn crossfoot_at_once<R>(f: impl FnOnce(Option<&Balance>) -> R) -> R {
     let stack = local::stack();
     local::set_exiting(true);
     local::set_stack(0);
-    let result = super::on_system_stack(|| f(KERNEL.crossfoot_at_once(interrupted).as_ref()));
+    let result = super::on_system_stack(|| f(ALLOCATOR.crossfoot_at_once(interrupted).as_ref()));
     local::set_stack(stack);
     local::set_exiting(false);
     result

@@ -5,8 +5,8 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::settings::{OPTIONS, read_options};
-use super::stack::lend;
-use super::{KERNEL, exit, inside, streams};
+use super::stack::borrow;
+use super::{ALLOCATOR, exit, inside, streams};
 use crate::arch;
 use crate::cache::Cache;
 use crate::isolated;
@@ -49,14 +49,14 @@ fn die() -> ! {
 /// Nothing that could find misuse runs before [`begin`] has: no lock is taken where nobody allocates.
 #[inline(always)]
 pub(super) fn at_start() {
-    watch_fork();
+    register_fork_handlers();
 }
 
 /// Makes the process ready for an isolated heap, whether or not it allocates here otherwise.
 pub(super) fn prepare() {
     begin();
     read_options();
-    watch_fork();
+    register_fork_handlers();
 }
 
 /// This thread gets or loses its cache until the result is dropped. A signal handler that comes meanwhile and calls
@@ -74,7 +74,7 @@ pub(super) fn busy(function: &str) -> Busy {
 pub(super) fn begin() {
     if !STARTED.load(Ordering::Acquire) && !STARTED.swap(true, Ordering::AcqRel) {
         report::set_sink(print, die);
-        system_stack::set_lender(lend);
+        system_stack::set_provider(borrow);
     }
 }
 
@@ -86,26 +86,26 @@ pub(super) fn adopt() -> Result<&'static Cache, OsError> {
     // First: they say what the start may ask the system for, and where the heap begins.
     read_options();
     // SAFETY: the kernel is a static; the token is the thread pointer.
-    let (cache, found) = unsafe { KERNEL.adopt_for(local::token(), Linux::pid) }?;
-    isolated::list_on_ledger(&KERNEL);
+    let (cache, found) = unsafe { ALLOCATOR.adopt_for(local::thread_id(), Linux::pid) }?;
+    isolated::list_on_stats_page(&ALLOCATOR);
     local::set_cache(cache);
     if local::ended() {
         // There may be no second round of destructors any more.
         cache.exit_rounds.set(ROUNDS);
     }
     if !found {
-        cache.set_token(local::token());
+        cache.set_thread_id(local::thread_id());
     }
     drop(busy);
-    watch_fork();
+    register_fork_handlers();
     exit::keep();
-    watch_exit(cache);
+    register_thread_exit(cache);
     Ok(cache)
 }
 
 /// Asks the libc to tell of forks, where there is one.
 #[inline(always)]
-fn watch_fork() {
+fn register_fork_handlers() {
     if WATCHED.swap(true, Ordering::Relaxed) {
         return;
     }
@@ -144,7 +144,7 @@ unsafe extern "C" fn before_fork() {
     let fork = this_fork();
     lock::set_pending(true);
     isolated::before_fork(&fork);
-    KERNEL.before_fork(&fork, own_cache());
+    ALLOCATOR.before_fork(&fork, own_cache());
     lock::set_pending(false);
 }
 
@@ -171,7 +171,7 @@ unsafe extern "C" fn after_fork_in_child() {
     }
     OPTIONS.after_fork();
     if let Some(options) = OPTIONS.get() {
-        exit::set_home(options);
+        exit::set_started_as(options);
     }
     Linux::forget_kept();
 }
@@ -182,7 +182,7 @@ unsafe fn after_fork(child: bool) {
     let fork = this_fork();
     // SAFETY: the caller's promise.
     unsafe {
-        KERNEL.after_fork(&fork, own_cache(), child);
+        ALLOCATOR.after_fork(&fork, own_cache(), child);
         isolated::after_fork(&fork, child);
     }
     local::end_fork();
@@ -199,7 +199,7 @@ fn own_cache() -> Option<&'static Cache> {
 }
 
 /// Asks the libc to tell when this thread ends, where there is one.
-fn watch_exit(cache: &Cache) {
+fn register_thread_exit(cache: &Cache) {
     let (create, set) = (arch::pthread_key_create(), arch::pthread_setspecific());
     if create.is_null() || set.is_null() {
         return;
@@ -221,7 +221,7 @@ fn watch_exit(cache: &Cache) {
 
 fn set_specific(cache: &Cache) {
     type Set = unsafe extern "C" fn(u32, *const c_void) -> c_int;
-    // SAFETY: `watch_exit` saw that the libc has it; it is the function of this type.
+    // SAFETY: `register_thread_exit` saw that the libc has it; it is the function of this type.
     let set: Set = unsafe { core::mem::transmute(arch::pthread_setspecific()) };
     // SAFETY: the key was made above; the value is not touched by the libc.
     unsafe { set(KEY.load(Ordering::Acquire), core::ptr::from_ref(cache).cast()) };
@@ -252,7 +252,7 @@ pub fn retire_cache() {
             let _busy = busy("a thread's end");
             local::set_cache::<Cache>(core::ptr::null());
             cache.exit_rounds.set(0);
-            KERNEL.caches().retire(cache);
+            ALLOCATOR.caches().retire(cache);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Reading the process's metrics.
 
-use super::{KERNEL, allocate, free, stack};
-use crate::account::Answer;
+use super::{ALLOCATOR, allocate, free, stack};
 use crate::cache::Cache;
 use crate::local;
 use crate::lock::stand_back;
 use crate::metrics::{Aggregates, Memory, Metric, Reading, Sample, TABLE};
 use crate::os::Linux;
+use crate::stats::Answer;
 
 /// The process's own allocator gives samples their memory.
 const MEMORY: Memory = Memory { allocate, free };
@@ -42,6 +42,6 @@ fn with_metrics<R>(f: impl FnOnce(&mut crate::boot::Metrics<'_, Linux>) -> R) ->
     // SAFETY: it is null or this thread's cache.
     let cache = unsafe { local::cache::<Cache>().as_ref() };
     let _inside = cache.map(|cache| cache.enter(|| ("a reading of metrics", 0)));
-    let mut metrics = KERNEL.metrics(cache, Linux::pid)?;
+    let mut metrics = ALLOCATOR.metrics(cache, Linux::pid)?;
     Some(stack::on_system_stack(|| f(&mut metrics)))
 }

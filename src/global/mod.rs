@@ -7,7 +7,7 @@
 //! No call into a libc happens before or during start-up; later ones go through weak references only:
 //! to be told when a thread ends, and to set `errno`.
 //!
-//! Invariant: [`local::cache`] is null or a cache of [`KERNEL`] that this thread owns, and whose spans bear this thread's
+//! Invariant: [`local::cache`] is null or a cache of [`ALLOCATOR`] that this thread owns, and whose spans bear this thread's
 //! token.
 
 #[cfg(feature = "allocator-api2")]
@@ -32,11 +32,11 @@ use core::ptr::null_mut;
 
 use crate::api::{self, Other};
 use crate::arch;
-use crate::boot::Kernel;
+use crate::boot::Allocator;
 use crate::cache::{Cache, Freed};
 use crate::os::Linux;
 use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
-use crate::span::{Place, Span};
+use crate::span::{ListState, Span};
 use crate::{central::Central, local, system_stack};
 
 pub use audit::audit;
@@ -51,21 +51,21 @@ pub use stack::on_system_stack;
 pub use trim::{release_free, release_free_above};
 
 /// The process's kernel.
-pub static KERNEL: Kernel<Linux> = Kernel::new(Linux);
+pub static ALLOCATOR: Allocator<Linux> = Allocator::new(Linux);
 
 /// `ENOMEM` of `errno.h`.
 const ENOMEM: c_int = 12;
 
 #[inline(always)]
 fn central() -> &'static Central<Linux> {
-    KERNEL.caches().central()
+    ALLOCATOR.caches().central()
 }
 
 /// Allocates `size` bytes. Null: no memory; `errno` is set where the home has one.
 #[inline(always)]
 pub fn allocate(size: usize) -> *mut u8 {
-    system_stack::refuse("malloc", 0);
-    let cache = local::cache_or_nothing::<Cache>();
+    system_stack::abort_if_active("malloc", 0);
+    let cache = local::cache_or_empty::<Cache>();
     // Two ways out to two functions: with one, the compiler would make one condition of two, and compute it.
     if size > QUICK_MAX {
         return allocate_more(size);
@@ -78,8 +78,8 @@ pub fn allocate(size: usize) -> *mut u8 {
 /// As [`allocate`], for a `size` that the compiler may know: then there is nothing left to look up.
 #[inline(always)]
 pub fn allocate_known(size: usize) -> *mut u8 {
-    system_stack::refuse("malloc", 0);
-    let cache = local::cache_or_nothing::<Cache>();
+    system_stack::abort_if_active("malloc", 0);
+    let cache = local::cache_or_empty::<Cache>();
     if size > QUICK_MAX {
         return allocate_more(size);
     }
@@ -95,7 +95,7 @@ fn allocate_more(size: usize) -> *mut u8 {
         return allocate_slow(size);
     }
     let class = Class::middle(size);
-    let cache = local::cache_or_nothing();
+    let cache = local::cache_or_empty();
     // SAFETY: as in `allocate`.
     let p = unsafe { Cache::pop_of(cache, class) };
     if p.is_null() { allocate_class_slow(class) } else { p }
@@ -116,17 +116,17 @@ fn allocate_slow(size: usize) -> *mut u8 {
 /// Allocates `size` zero bytes. Null: no memory.
 #[inline]
 pub fn allocate_zeroed(size: usize) -> *mut u8 {
-    system_stack::refuse("malloc", 0);
+    system_stack::abort_if_active("malloc", 0);
     or_enomem(cache().map_or(null_mut(), |cache| api::allocate_zeroed(central(), cache, size)))
 }
 
 /// Allocates `size` bytes aligned to `align`, a power of two. Null: no memory. Does not set `errno`.
 #[inline]
 pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
-    system_stack::refuse("malloc", 0);
+    system_stack::abort_if_active("malloc", 0);
     if let Some(class) = Class::of_aligned(size, align) {
         // SAFETY: as in `allocate`.
-        let p = unsafe { Cache::pop_of(local::cache_or_nothing(), class) };
+        let p = unsafe { Cache::pop_of(local::cache_or_empty(), class) };
         if !p.is_null() {
             return p;
         }
@@ -146,9 +146,9 @@ fn allocate_aligned_slow(size: usize, align: usize) -> *mut u8 {
 /// As for [`api::free`].
 #[inline(always)]
 pub unsafe fn free(p: *mut u8) {
-    system_stack::refuse("free", p.addr());
+    system_stack::abort_if_active("free", p.addr());
     // SAFETY: the caller's promise.
-    match unsafe { api::free_quick(central(), local::token(), p) } {
+    match unsafe { api::free_quick(central(), local::thread_id(), p) } {
         Freed::Done => {}
         Freed::Last => free_last(p),
         // SAFETY: the caller's promise; two functions, so that the fast path need not say which.
@@ -170,9 +170,9 @@ fn free_last(p: *mut u8) {
 #[inline(never)]
 unsafe fn free_other(p: *mut u8) {
     // SAFETY: the caller's promise.
-    match unsafe { api::free_gathered(central(), local::cache_or_nothing(), p) } {
+    match unsafe { api::free_pending(central(), local::cache_or_empty(), p) } {
         Other::Done => {}
-        Other::Send(cache, span) => cache.send_gathered_of(central(), span),
+        Other::Send(cache, span) => cache.flush_pending_of(central(), span),
         // SAFETY: as above.
         Other::Own(cache, span) => unsafe { free_own(cache, span, p) },
         // SAFETY: as above.
@@ -188,8 +188,8 @@ unsafe fn free_other(p: *mut u8) {
 unsafe fn free_own(cache: &Cache, span: &Span, p: *mut u8) {
     // SAFETY: the caller's promise, and the cache is this thread's and owns the span.
     unsafe {
-        match span.place.get() {
-            Place::Full if !cache.is_checked() => cache.free_into_full(central(), span, p.cast()),
+        match span.list_state.get() {
+            ListState::Full if !cache.is_checked() => cache.free_into_full(central(), span, p.cast()),
             _ => free_rest(p),
         }
     }
@@ -220,9 +220,9 @@ unsafe fn free_rest(p: *mut u8) {
 /// As for [`api::free`].
 #[inline(always)]
 pub unsafe fn free_sized(p: *mut u8, size: usize, align: usize, function: &'static str) {
-    system_stack::refuse(function, p.addr());
+    system_stack::abort_if_active(function, p.addr());
     // SAFETY: the caller's promise.
-    match unsafe { api::free_quick(central(), local::token(), p) } {
+    match unsafe { api::free_quick(central(), local::thread_id(), p) } {
         Freed::Done => {}
         Freed::Last => free_last(p),
         // SAFETY: the caller's promise.
@@ -236,9 +236,9 @@ pub unsafe fn free_sized(p: *mut u8, size: usize, align: usize, function: &'stat
 /// `p` is a live object of this allocator, of `size` bytes aligned to `align`, and nobody uses it any more.
 #[inline(always)]
 pub unsafe fn free_live(p: *mut u8, size: usize, align: usize, function: &'static str) {
-    system_stack::refuse(function, p.addr());
+    system_stack::abort_if_active(function, p.addr());
     // SAFETY: the caller's promise.
-    match unsafe { api::free_live(central(), local::token(), p) } {
+    match unsafe { api::free_live(central(), local::thread_id(), p) } {
         Freed::Done => {}
         Freed::Last => free_last(p),
         // SAFETY: the caller's promise.
@@ -253,10 +253,10 @@ pub unsafe fn free_live(p: *mut u8, size: usize, align: usize, function: &'stati
 #[inline(never)]
 unsafe fn free_sized_other(p: *mut u8, size: usize, align: usize, function: &'static str) {
     // SAFETY: the caller's promise. Where frees are validated, nothing is found here but what is the cache's own.
-    match unsafe { api::free_gathered(central(), local::cache_or_nothing(), p) } {
+    match unsafe { api::free_pending(central(), local::cache_or_empty(), p) } {
         Other::Done => return,
-        Other::Send(cache, span) => return cache.send_gathered_of(central(), span),
-        Other::Own(cache, span) if span.place.get() == Place::Full && !cache.is_checked() => {
+        Other::Send(cache, span) => return cache.flush_pending_of(central(), span),
+        Other::Own(cache, span) if span.list_state.get() == ListState::Full && !cache.is_checked() => {
             // SAFETY: as above, and the cache is this thread's and owns the span.
             return unsafe { cache.free_into_full(central(), span, p.cast()) };
         }
@@ -286,9 +286,9 @@ fn with_cache_to_free(p: *mut u8, f: impl FnOnce(&Cache)) {
         // The shared cache owns no span, so nothing was done with it yet.
         None => {
             let _busy = life::busy("free");
-            KERNEL.caches().with_shared(|cache| {
+            ALLOCATOR.caches().with_shared(|cache| {
                 f(cache);
-                cache.send_gathered(central());
+                cache.flush_pending(central());
             });
         }
     }
@@ -300,7 +300,7 @@ fn with_cache_to_free(p: *mut u8, f: impl FnOnce(&Cache)) {
 /// As for [`api::reallocate`].
 #[inline]
 pub unsafe fn reallocate(p: *mut u8, size: usize, align: usize) -> *mut u8 {
-    system_stack::refuse("realloc", p.addr());
+    system_stack::abort_if_active("realloc", p.addr());
     match cache() {
         // SAFETY: the caller's promise.
         Some(cache) => or_enomem(unsafe { api::reallocate(central(), cache, p, size, align) }),

@@ -5,7 +5,7 @@ use core::ffi::c_char;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
-use super::{KERNEL, exit, exit_report};
+use super::{ALLOCATOR, exit, exit_report};
 use crate::arch;
 use crate::options::{self, Options};
 use crate::os::{Linux, OsError};
@@ -67,7 +67,7 @@ static ENVIRONMENT: AtomicPtr<*const c_char> = AtomicPtr::new(null_mut());
 ///
 /// # Safety
 /// `environment` is a list of C strings that a null ends.
-pub(super) unsafe fn look(environment: *const *const c_char) {
+pub(super) unsafe fn scan_environment(environment: *const *const c_char) {
     // SAFETY: the caller's promise.
     match unsafe { find(environment) } {
         None => OPTIONS.set(Options::default()),
@@ -158,19 +158,19 @@ pub(super) fn read_options() {
     // They are read again in the next thread's first allocation, or at the exit.
     let Some(found) = found else { return };
     let mut parsed = parsed(found);
-    KERNEL.set_stats_page(parsed.stats_page);
+    ALLOCATOR.set_stats_page(parsed.stats_page);
     if parsed.no_membarrier {
         Linux::set_membarrier(false);
     }
-    KERNEL.set_double_check(parsed.double_check);
-    KERNEL.set_check(parsed.check);
+    ALLOCATOR.set_double_check(parsed.double_check);
+    ALLOCATOR.set_check(parsed.check);
     // Where a filter of system calls kills for one of the two, it mostly does for the other.
     if parsed.no_huge_pages || parsed.no_membarrier {
-        KERNEL.caches().central().heap().set_huge_pages(false);
+        ALLOCATOR.caches().central().heap().set_huge_pages(false);
     }
     Linux::set_heap_base(parsed.heap_base);
     exit_report::prepare(&mut parsed);
-    exit::set_home(&parsed);
+    exit::set_started_as(&parsed);
     OPTIONS.set(parsed);
 }
 

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{KERNEL, cache, central, life};
+use super::{ALLOCATOR, cache, central, life};
 use crate::cache::Cache;
 use crate::local::{self, Busy};
 use crate::lock::stand_back;
@@ -14,7 +14,7 @@ use crate::units::Addr;
 
 /// How long a thread that has no system stack yet waits for locks before it does without one, in nanoseconds: a thread
 /// that was stopped may hold them.
-const PATIENCE: u64 = 10_000_000;
+const WAIT_NANOS: u64 = 10_000_000;
 
 /// A stack: memory of a power of two bytes, with a guard below that faults at a touch. Given back when it is dropped.
 ///
@@ -39,11 +39,11 @@ unsafe impl Sync for Stack {}
 ///
 /// [`release_free`]: super::release_free
 pub fn take(size: usize) -> Result<Stack, OsError> {
-    system_stack::refuse("stack::take", 0);
+    system_stack::abort_if_active("stack::take", 0);
     let cache = cache().ok_or(OsError::OutOfMemory)?;
     stand_back::<Linux>();
     let _inside = cache.enter_to_change(|| ("stack::take", 0));
-    let stack = KERNEL.stacks().take(central().heap(), cache.writer(), size, None)?;
+    let stack = ALLOCATOR.stacks().take(central().heap(), cache.writer(), size, None)?;
     Ok(Stack { stack })
 }
 
@@ -66,14 +66,14 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        system_stack::refuse("stack", self.base().addr());
+        system_stack::abort_if_active("stack", self.base().addr());
         stand_back::<Linux>();
         // SAFETY: it is null or this thread's cache.
         match unsafe { local::cache::<Cache>().as_ref() } {
             Some(cache) => {
                 let _inside = cache.enter_to_change(|| ("stack", self.base().addr()));
                 // SAFETY: it came from the pool, and nobody uses it any more.
-                unsafe { KERNEL.stacks().give_back(central().heap(), cache.writer(), self.stack) };
+                unsafe { ALLOCATOR.stacks().give_back(central().heap(), cache.writer(), self.stack) };
             }
             None => {
                 let _busy = life::busy("stack");
@@ -91,9 +91,9 @@ impl fmt::Debug for Stack {
 
 /// Gives a stack of this process's pool back by the shared cache's writer. This thread is busy.
 fn give_back_shared(stack: stack_pool::Stack<'_>) {
-    KERNEL.caches().with_shared(|cache| {
+    ALLOCATOR.caches().with_shared(|cache| {
         // SAFETY: the callers' stack, which nobody uses any more.
-        unsafe { KERNEL.stacks().give_back(central().heap(), cache.writer(), stack) };
+        unsafe { ALLOCATOR.stacks().give_back(central().heap(), cache.writer(), stack) };
     });
 }
 
@@ -104,11 +104,11 @@ fn give_back_shared(stack: stack_pool::Stack<'_>) {
 /// caller's stack. The first call of a thread takes the stack from the pool, and its cache keeps it; a thread that has no
 /// cache has one for the call.
 pub fn on_system_stack<R>(f: impl FnOnce() -> R) -> R {
-    system_stack::run_if(KERNEL.is_ready(), f)
+    system_stack::run_if(ALLOCATOR.is_ready(), f)
 }
 
 /// The stack for whoever calls `system_stack::run`.
-pub(super) fn lend() -> Option<Lent> {
+pub(super) fn borrow() -> Option<Lent> {
     // What the handler interrupted may be in the middle of everything that a stack is taken from.
     if local::is_exiting() {
         return of_nobody();
@@ -134,7 +134,7 @@ fn of_cache(cache: &Cache) -> Option<Lent> {
     // SAFETY: the stack is the cache's for good.
     match unsafe { cache.system_stack.get().as_ref() } {
         // SAFETY: it came from the pool, and is the cache's.
-        Some(span) => Some(lent(unsafe { KERNEL.stacks().stack_of(central().heap(), span) }, None)),
+        Some(span) => Some(lent(unsafe { ALLOCATOR.stacks().stack_of(central().heap(), span) }, None)),
         None => first(cache),
     }
 }
@@ -148,8 +148,8 @@ fn first(cache: &Cache) -> Option<Lent> {
     }
     // Whoever calls may have said already that the thread is inside.
     let _inside = (!cache.is_inside()).then(|| cache.enter(|| ("a reading of statistics", 0)));
-    let (heap, pool) = (central().heap(), KERNEL.stacks());
-    let stack = pool.take(heap, cache.writer(), SIZE, Some(PATIENCE)).ok()?;
+    let (heap, pool) = (central().heap(), ALLOCATOR.stacks());
+    let stack = pool.take(heap, cache.writer(), SIZE, Some(WAIT_NANOS)).ok()?;
     // SAFETY: the stack is the cache's for good.
     if let Some(span) = unsafe { cache.system_stack.get().as_ref() } {
         // A handler came meanwhile, and has got one.
@@ -166,13 +166,13 @@ fn first(cache: &Cache) -> Option<Lent> {
 #[cold]
 #[inline(never)]
 fn for_once() -> Option<Lent> {
-    if !KERNEL.is_ready() {
+    if !ALLOCATOR.is_ready() {
         return of_nobody();
     }
     // `None`: a signal handler where the thread's cache changes, or where it uses the shared one.
     let _busy = Busy::begin()?;
-    let take = |cache: &Cache| KERNEL.stacks().take(central().heap(), cache.writer(), SIZE, Some(PATIENCE)).ok();
-    let stack = KERNEL.caches().with_shared_within(PATIENCE, take)??;
+    let take = |cache: &Cache| ALLOCATOR.stacks().take(central().heap(), cache.writer(), SIZE, Some(WAIT_NANOS)).ok();
+    let stack = ALLOCATOR.caches().with_shared_within(WAIT_NANOS, take)??;
     Some(lent(stack, Some(back)))
 }
 
@@ -209,6 +209,6 @@ fn back(base: Addr) {
     debug_assert!(busy.is_some());
     if let Some(span) = central().heap().span_of(base).filter(|span| span.kind() == Kind::Stack) {
         // SAFETY: it came from the pool, by `for_once`, and is ours.
-        give_back_shared(unsafe { KERNEL.stacks().stack_of(central().heap(), span) });
+        give_back_shared(unsafe { ALLOCATOR.stacks().stack_of(central().heap(), span) });
     }
 }

@@ -1,9 +1,9 @@
 //! Giving free memory back to the system because the program asks for it.
 
-use super::{KERNEL, cache, central};
-use crate::account::Account;
+use super::{ALLOCATOR, cache, central};
 use crate::lock::stand_back;
 use crate::os::Linux;
+use crate::stats::Account;
 use crate::units::{PAGE_SIZE, Pages};
 
 /// Gives all free pages back to the system, as C's `malloc_trim(0)`. Returns whether any went back: see
@@ -29,8 +29,8 @@ pub fn release_free_above(keep: usize) -> bool {
         cache.exchange(central());
         cache.give_back_empty(central());
     }
-    KERNEL.stacks().release(heap, cache.writer());
-    heap.empty_hand(cache.client());
+    ALLOCATOR.stacks().release(heap, cache.writer());
+    heap.empty_local(cache.client());
     // The account may lag behind by what others moved, and count what is in their hands. Then a little more or less
     // than `keep` stays, and nothing is wrong.
     let free = if keep == 0 { usize::MAX } else { heap.vm().accounts().get(Account::HeapFree) };

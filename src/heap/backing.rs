@@ -1,9 +1,9 @@
 //! Memory for the page allocator's arrays.
 
-use crate::account::{Account, Entry};
 use crate::meta::Linear;
 use crate::os::{Os, OsError};
 use crate::page::Backing;
+use crate::stats::{Account, Delta};
 use crate::units::{Addr, align_up};
 use crate::vm::Vm;
 
@@ -28,8 +28,8 @@ impl Records {
     }
 
     /// These ranges together with what they need for a call.
-    pub(super) fn with<'a, O: Os>(&'a mut self, vm: &'a Vm<O>, entry: &'a mut Entry) -> Provider<'a, O> {
-        Provider { records: self, vm, entry }
+    pub(super) fn with<'a, O: Os>(&'a mut self, vm: &'a Vm<O>, delta: &'a mut Delta) -> Provider<'a, O> {
+        Provider { records: self, vm, delta }
     }
 }
 
@@ -37,7 +37,7 @@ impl Records {
 pub(super) struct Provider<'a, O: Os> {
     records: &'a mut Records,
     vm: &'a Vm<O>,
-    entry: &'a mut Entry,
+    delta: &'a mut Delta,
 }
 
 // SAFETY: each range is reserved for one caller and stays so; `Linear::make_ready` brings fresh memory, which
@@ -55,7 +55,7 @@ unsafe impl<O: Os> Backing for Provider<'_, O> {
         let holds = |&(start, size, _): &(Addr, usize, Linear)| start <= addr && addr.plus(bytes) <= start.plus(size);
         match self.records.ranges.iter().position(holds).and_then(|i| self.records.ranges.get_mut(i)) {
             // SAFETY: the range was found to hold the part.
-            Some((_, _, range)) => unsafe { range.make_ready(self.vm, addr, bytes, self.entry) },
+            Some((_, _, range)) => unsafe { range.make_ready(self.vm, addr, bytes, self.delta) },
             None => Err(OsError::OutOfMemory),
         }
     }

@@ -1,9 +1,9 @@
 //! Bitmaps of live objects, for spans whose frees are validated.
 
 use super::{Heap, State, Use};
-use crate::account::{Entry, Writer};
 use crate::os::Os;
 use crate::span::{Kind, LiveBits, Span};
+use crate::stats::{Delta, Writer};
 use crate::units::{PAGE_SIZE, Pages};
 
 /// Free bitmaps. Protected by the page heap's lock. Spans of bitmaps are kept: a free that comes late may look at one.
@@ -36,13 +36,13 @@ impl Bitmaps {
 impl<O: Os> Heap<O> {
     /// Gives a span of small objects a bitmap. `false`: no memory for one. The caller owns the span, which has no
     /// object yet.
-    pub fn watch(&self, writer: &Writer, span: &Span) -> bool {
+    pub fn attach_bitmap(&self, writer: &Writer, span: &Span) -> bool {
         let mut guard = self.state.lock();
         if guard.bitmaps.free.is_null() {
-            let mut entry = Entry::new();
-            self.make_bitmaps(&mut guard, &mut entry);
-            if !entry.is_empty() {
-                self.books.post(writer, &entry);
+            let mut delta = Delta::new();
+            self.make_bitmaps(&mut guard, &mut delta);
+            if !delta.is_empty() {
+                self.stats.post(writer, &delta);
             }
         }
         let bits = guard.bitmaps.take();
@@ -51,7 +51,7 @@ impl<O: Os> Heap<O> {
     }
 
     /// Takes a span's bitmap back. The caller owns the span, which has no object any more.
-    pub fn unwatch(&self, span: &Span) {
+    pub fn detach_bitmap(&self, span: &Span) {
         if let Some(bits) = span.live() {
             let mut guard = self.state.lock();
             span.set_live(None);
@@ -60,9 +60,9 @@ impl<O: Os> Heap<O> {
     }
 
     /// Makes bitmaps of a page; none, where there is no memory.
-    fn make_bitmaps(&self, state: &mut State, entry: &mut Entry) {
+    fn make_bitmaps(&self, state: &mut State, delta: &mut Delta) {
         self.state.assert_held();
-        let Some((span, _)) = self.take_locked(state, Pages(1), 1, Use::Manual(Kind::Bitmap), entry) else { return };
+        let Some((span, _)) = self.take_locked(state, Pages(1), 1, Use::Manual(Kind::Bitmap), delta) else { return };
         let first = span.base().ptr::<LiveBits>();
         for i in 0..PAGE_SIZE / size_of::<LiveBits>() {
             // SAFETY: inside the span, which is the heap's; any bytes are a bitmap.

@@ -1,11 +1,11 @@
 //! Growth by arenas.
 
 use super::{Heap, State};
-use crate::account::{Account, Entry, Total};
 use crate::config::ARENA_SIZE;
-use crate::ledger::What;
 use crate::os::{Os, OsError, Window};
 use crate::page::CHUNK_BYTES;
+use crate::stats::{Account, Delta, Total};
+use crate::stats_page::MappingKind;
 use crate::units::{Addr, PAGE_SIZE, Pages, checked_align_up};
 
 /// How many places are tried, one arena after the other, before larger steps.
@@ -61,24 +61,24 @@ impl Growth {
 
 impl<O: Os> Heap<O> {
     /// Adds at least `need` pages in one run, in whole chunks, as free and released pages.
-    pub(super) fn grow(&self, state: &mut State, need: Pages, entry: &mut Entry) -> Result<(), OsError> {
+    pub(super) fn grow(&self, state: &mut State, need: Pages, delta: &mut Delta) -> Result<(), OsError> {
         self.state.assert_held();
         let bytes = need.0.checked_mul(PAGE_SIZE).ok_or(OsError::OutOfMemory)?;
         let ask = checked_align_up(bytes, CHUNK_BYTES).ok_or(OsError::OutOfMemory)?;
         if state.growth.end.since(state.growth.current) < ask {
             // Whole arenas where there is address space for them, else only what is needed.
-            self.reserve_more(state, ask, ARENA_SIZE, entry)
-                .or_else(|_| self.reserve_more(state, ask, CHUNK_BYTES, entry))?;
+            self.reserve_more(state, ask, ARENA_SIZE, delta)
+                .or_else(|_| self.reserve_more(state, ask, CHUNK_BYTES, delta))?;
         }
         let start = state.growth.current;
-        self.add(state, ask, entry)?;
+        self.add(state, ask, delta)?;
         state.density.note_grown(start, ask);
         Ok(())
     }
 
     /// Makes `more` pages from `behind` free pages of the heap, where the free ones there are its last ones and it can
     /// grow behind them: for a large object that grows at the heap's end, where it need not move.
-    pub(super) fn grow_behind(&self, state: &mut State, behind: Addr, more: Pages, entry: &mut Entry) -> bool {
+    pub(super) fn grow_behind(&self, state: &mut State, behind: Addr, more: Pages, delta: &mut Delta) -> bool {
         self.state.assert_held();
         let (end, wanted) = (state.growth.current, behind.0.checked_add(more.bytes()));
         let missing = wanted.map_or(0, |wanted| wanted.saturating_sub(end.0.max(behind.0)));
@@ -87,21 +87,21 @@ impl<O: Os> Heap<O> {
         if missing == 0 || behind > end || !last {
             return false;
         }
-        self.grow(state, Pages(missing.div_ceil(PAGE_SIZE)), entry).is_ok() && state.pages.all_free(behind, more)
+        self.grow(state, Pages(missing.div_ceil(PAGE_SIZE)), delta).is_ok() && state.pages.all_free(behind, more)
     }
 
     /// Reserves address space until `ask` bytes are ahead, in multiples of `unit`: behind what there is, or else
     /// elsewhere.
-    fn reserve_more(&self, state: &mut State, ask: usize, unit: usize, entry: &mut Entry) -> Result<(), OsError> {
+    fn reserve_more(&self, state: &mut State, ask: usize, unit: usize, delta: &mut Delta) -> Result<(), OsError> {
         let (have, end) = (state.growth.end.since(state.growth.current), state.growth.end);
         let more = checked_align_up(ask - have, unit).ok_or(OsError::OutOfMemory)?;
         if fits(&state.growth, end, more) {
             let is_first = end == state.growth.window.base;
             let reserved = if is_first {
-                self.vm.reserve(Some(end), more, What::Heap).map(|_| ())
+                self.vm.reserve(Some(end), more, MappingKind::Heap).map(|_| ())
             } else {
                 // SAFETY: arenas of the heap end there.
-                unsafe { self.vm.reserve_behind(end, more, What::Heap) }
+                unsafe { self.vm.reserve_behind(end, more, MappingKind::Heap) }
             };
             if reserved.is_ok() {
                 state.growth.end = end.plus(more);
@@ -110,7 +110,7 @@ impl<O: Os> Heap<O> {
         }
         let whole = checked_align_up(ask, unit).ok_or(OsError::OutOfMemory)?;
         let start = self.reserve_arenas(&state.growth, whole)?;
-        if let Err(e) = self.add_rest(state, entry) {
+        if let Err(e) = self.add_rest(state, delta) {
             self.vm.give_up_reserved(start, whole);
             return Err(e);
         }
@@ -122,19 +122,19 @@ impl<O: Os> Heap<O> {
 
     /// What is left of the old arenas joins the heap before new ones elsewhere take their place, so
     /// that no address space is forgotten.
-    fn add_rest(&self, state: &mut State, entry: &mut Entry) -> Result<(), OsError> {
+    fn add_rest(&self, state: &mut State, delta: &mut Delta) -> Result<(), OsError> {
         let rest = state.growth.end.since(state.growth.current);
-        if rest > 0 { self.add(state, rest, entry) } else { Ok(()) }
+        if rest > 0 { self.add(state, rest, delta) } else { Ok(()) }
     }
 
     /// Maps the next `size` bytes of the current arenas and gives their pages to the page allocator.
-    fn add(&self, state: &mut State, size: usize, entry: &mut Entry) -> Result<(), OsError> {
+    fn add(&self, state: &mut State, size: usize, delta: &mut Delta) -> Result<(), OsError> {
         let start = state.growth.current;
         self.map.grow(&self.vm, start, size)?;
         if start.plus(size) > state.growth.mapped {
-            self.map_ahead(state, start.plus(size), entry)?;
+            self.map_ahead(state, start.plus(size), delta)?;
         }
-        if state.pages.grow(&mut state.records.with(&self.vm, entry), start, size).is_err() {
+        if state.pages.grow(&mut state.records.with(&self.vm, delta), start, size).is_err() {
             return Err(OsError::OutOfMemory);
         }
         state.growth.current = start.plus(size);
@@ -144,13 +144,13 @@ impl<O: Os> Heap<O> {
 
     /// Maps the current arenas up to `end`, or all of them where the system allows no border inside: they may be one mapping
     /// of the system's, and the process may have as many as it can have (`vm.max_map_count`).
-    fn map_ahead(&self, state: &mut State, end: Addr, entry: &mut Entry) -> Result<(), OsError> {
+    fn map_ahead(&self, state: &mut State, end: Addr, delta: &mut Delta) -> Result<(), OsError> {
         let from = state.growth.mapped;
         let mut map = |to: Addr| {
             let size = to.since(from);
             // SAFETY: the range was reserved for the heap and nothing is mapped there yet.
-            unsafe { self.vm.map(from, size, Account::HeapReleased, entry) }?;
-            entry.add(Total::Released, size as isize);
+            unsafe { self.vm.map(from, size, Account::HeapReleased, delta) }?;
+            delta.add(Total::Released, size as isize);
             Ok(to)
         };
         state.growth.mapped = match map(end) {
@@ -167,7 +167,7 @@ impl<O: Os> Heap<O> {
             if !fits(growth, at, size) {
                 break;
             }
-            match self.vm.reserve(Some(at), size, What::Heap) {
+            match self.vm.reserve(Some(at), size, MappingKind::Heap) {
                 Ok(at) => return Ok(at),
                 Err(OsError::OutOfMemory) => return Err(OsError::OutOfMemory),
                 Err(_) => {}
@@ -175,7 +175,7 @@ impl<O: Os> Heap<O> {
             at = at.plus(ARENA_SIZE << step.saturating_sub(NEAR_TRIES));
         }
         // The system's own choice will do if the page map reaches it.
-        let at = self.vm.reserve_aligned(size, ARENA_SIZE, What::Heap)?;
+        let at = self.vm.reserve_aligned(size, ARENA_SIZE, MappingKind::Heap)?;
         if at >= growth.window.base && fits(growth, at, size) {
             return Ok(at);
         }

@@ -7,7 +7,7 @@
 //! dense; once it is used up, the last piece of a range stays in small pages as the next probe. A sparse probe takes all
 //! credit away. [Decision 0019](../../docs/decisions/0019-huge-pages-by-touch.md) has the measurements.
 //!
-//! `grow` and `furnish` ask here. What is noted lies under the page heap's lock; the system is asked, and advised, without it.
+//! `grow` and `remap_free_pages` ask here. What is noted lies under the page heap's lock; the system is asked, and advised, without it.
 //!
 //! Invariant: a probe was never advised to have huge pages, since all of a huge page is resident.
 
@@ -97,7 +97,7 @@ impl Evidence {
     }
 
     /// Learns from the probes, and keeps the younger one if it is sparse so far.
-    fn look(&mut self, probes: Probes, dense: [usize; 2]) {
+    fn learn_from(&mut self, probes: Probes, dense: [usize; 2]) {
         let ([younger, older], [seen, seen_later]) = (probes, dense);
         if younger.is_some() || older.is_some() {
             self.learn(seen.saturating_add(seen_later));
@@ -233,7 +233,7 @@ impl Density {
             return if question.sure { question.tail } else { 0 };
         }
         let evidence = self.of(question.demand);
-        evidence.look(question.probes, dense);
+        evidence.learn_from(question.probes, dense);
         let huge = evidence.spend(question.range);
         self.advised |= huge > 0;
         if question.sure && huge == question.range.size { huge + question.tail } else { huge }
@@ -342,7 +342,7 @@ mod tests {
         for i in 0..chunks {
             let probes = core::mem::take(&mut evidence.probes);
             let dense = probes.map(|probe| probe.map_or(0, |probe| probe.size.min(touched) / PIECE * PIECE));
-            evidence.look(probes, dense);
+            evidence.learn_from(probes, dense);
             huge += evidence.spend(Range { start: Addr(i * CHUNK), size: CHUNK });
         }
         huge
@@ -379,11 +379,11 @@ mod tests {
         let (mut evidence, range) = (Evidence::NONE, Range { start: Addr(CHUNK), size: CHUNK });
         evidence.spend(range);
         let probes = core::mem::take(&mut evidence.probes);
-        evidence.look(probes, [0, 0]);
+        evidence.learn_from(probes, [0, 0]);
         assert_eq!(evidence.probes, [None, Some(range)]);
         assert_eq!(evidence.spend(Range { start: Addr(2 * CHUNK), size: CHUNK }), 0);
         let probes = core::mem::take(&mut evidence.probes);
-        evidence.look(probes, [0, CHUNK]);
+        evidence.learn_from(probes, [0, CHUNK]);
         assert_eq!(evidence.spend(Range { start: Addr(3 * CHUNK), size: CHUNK }), CHUNK);
     }
 

@@ -8,10 +8,10 @@ use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 
 use super::{Heap, State, Use, mapped, move_in_use, move_out_of_use, record_in_use};
-use crate::account::{Account, Entry, Moved, Total, Writer};
 use crate::os::Os;
 use crate::page::{CACHE_PAGES, PageCache};
 use crate::span::Span;
+use crate::stats::{Account, Delta, Moved, Total, Writer};
 use crate::units::Pages;
 
 /// Spans of more pages go to the heap: two of so many empty a block of 64 pages.
@@ -35,19 +35,19 @@ pub struct Client {
     /// pages in hand, and what was moved, are not less than nothing together.
     moved: Moved,
     writer: Writer,
-    hand: UnsafeCell<Hand>,
+    local: UnsafeCell<LocalPages>,
 }
 
 /// Touched by the owner only, inside a section of the books or with the heap's lock held; read by a reader
 /// that has closed the books and holds the heap's lock.
-struct Hand {
+struct LocalPages {
     /// The block used last first.
     blocks: [PageCache; BLOCKS],
     records: [*mut Span; RECORDS],
     count: usize,
 }
 
-impl Hand {
+impl LocalPages {
     /// The first block for which `f` gives something becomes the one used last.
     fn find<T>(&mut self, mut f: impl FnMut(&mut PageCache) -> Option<T>) -> Option<T> {
         let (i, found) = self.blocks.iter_mut().enumerate().find_map(|(i, block)| Some((i, f(block)?)))?;
@@ -94,8 +94,9 @@ impl Client {
     /// A client with nothing in hand.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Client {
-        let hand = Hand { blocks: [PageCache::EMPTY; BLOCKS], records: [core::ptr::null_mut(); RECORDS], count: 0 };
-        Client { writer: Writer::new(), moved: Moved::new(), hand: UnsafeCell::new(hand) }
+        let local =
+            LocalPages { blocks: [PageCache::EMPTY; BLOCKS], records: [core::ptr::null_mut(); RECORDS], count: 0 };
+        Client { writer: Writer::new(), moved: Moved::new(), local: UnsafeCell::new(local) }
     }
 
     /// The writing side of the books.
@@ -116,10 +117,10 @@ impl Client {
     ///
     /// # Safety
     /// The caller owns the cache, or has closed the books and holds the heap's lock.
-    pub unsafe fn in_hand(&self) -> (Pages, usize) {
+    pub unsafe fn local_pages(&self) -> (Pages, usize) {
         // SAFETY: nobody writes at the same time, by the caller's promise.
-        let hand = unsafe { &*self.hand.get() };
-        (hand.free(), hand.count)
+        let local = unsafe { &*self.local.get() };
+        (local.free(), local.count)
     }
 }
 
@@ -130,26 +131,26 @@ impl<O: Os> Heap<O> {
         if pages.0 > LOCAL_PAGES {
             return self.take(client.writer(), pages, 1, what);
         }
-        if let Some(section) = self.books.enter(client.writer()) {
-            let mut entry = Entry::new();
+        if let Some(section) = self.stats.enter(client.writer()) {
+            let mut delta = Delta::new();
             // SAFETY: the owner is running this, inside a section.
-            let span = self.take_from(client, unsafe { &mut *client.hand.get() }, pages, what, &mut entry);
+            let span = self.take_from(client, unsafe { &mut *client.local.get() }, pages, what, &mut delta);
             if span.is_some() {
-                section.post(&entry);
+                section.post(&delta);
                 return span;
             }
             // Nothing changed: the section ends without an entry.
         }
-        let mut entry = Entry::new();
+        let mut delta = Delta::new();
         let mut guard = self.state.lock();
         // SAFETY: the owner is running this, with the heap's lock held.
-        let hand = unsafe { &mut *client.hand.get() };
-        self.fill(client, &mut guard, hand, pages, &mut entry);
-        let span = match self.take_from(client, hand, pages, what, &mut entry) {
+        let local = unsafe { &mut *client.local.get() };
+        self.fill(client, &mut guard, local, pages, &mut delta);
+        let span = match self.take_from(client, local, pages, what, &mut delta) {
             Some(span) => Some(span),
-            None => self.take_locked(&mut guard, pages, 1, what, &mut entry).map(|(span, _)| span),
+            None => self.take_locked(&mut guard, pages, 1, what, &mut delta).map(|(span, _)| span),
         };
-        self.books.post(client.writer(), &entry);
+        self.stats.post(client.writer(), &delta);
         let state = &mut *guard;
         let question = state.density.question(&state.pages, what, span);
         drop(guard);
@@ -160,56 +161,63 @@ impl<O: Os> Heap<O> {
     }
 
     /// Takes a span from what is in hand. Changes nothing where that does not do.
-    fn take_from(&self, client: &Client, hand: &mut Hand, pages: Pages, what: Use, entry: &mut Entry) -> Option<&Span> {
-        if hand.count == 0 {
+    fn take_from(
+        &self,
+        client: &Client,
+        local: &mut LocalPages,
+        pages: Pages,
+        what: Use,
+        delta: &mut Delta,
+    ) -> Option<&Span> {
+        if local.count == 0 {
             return None;
         }
-        let (base, zero) = hand.find(|block| block.alloc(pages))?;
-        let record = hand.record()?;
+        let (base, zero) = local.find(|block| block.alloc(pages))?;
+        let record = local.record()?;
         match what {
-            Use::Small(_) => client.moved.move_free_in_use(pages.bytes() as isize, entry),
+            Use::Small(_) => client.moved.move_free_in_use(pages.bytes() as isize, delta),
             _ => {
                 // The accounts may lack free pages that only this cache knows of.
                 self.vm.accounts().settle(&client.moved);
-                self.move_accounts(pages, Pages(0), what, entry);
+                self.move_accounts(pages, Pages(0), what, delta);
             }
         }
-        move_in_use(pages, what, entry);
-        record_in_use(1, entry);
+        move_in_use(pages, what, delta);
+        record_in_use(1, delta);
         // SAFETY: the pages and the record are ours.
         Some(unsafe { self.install(record, base, pages, what, zero == pages) })
     }
 
     /// Takes records in hand, and where no block has a run of `pages` free pages, one that has.
-    fn fill(&self, client: &Client, state: &mut State, hand: &mut Hand, pages: Pages, entry: &mut Entry) {
+    fn fill(&self, client: &Client, state: &mut State, local: &mut LocalPages, pages: Pages, delta: &mut Delta) {
         self.state.assert_held();
         self.vm.accounts().settle(&client.moved);
-        while hand.count < RECORDS_TAKEN {
-            match self.take_record(state, entry) {
-                Some(record) => hand.keep(record),
+        while local.count < RECORDS_TAKEN {
+            match self.take_record(state, delta) {
+                Some(record) => local.keep(record),
                 None => break,
             };
         }
-        if hand.has(pages) {
+        if local.has(pages) {
             return;
         }
         // Free pages that fit nothing go back. The blocks stay, but for the one used longest ago: what is freed in them is
         // warm, and comes here.
-        hand.blocks.iter_mut().for_each(|block| block.give_back(&mut state.pages));
+        local.blocks.iter_mut().for_each(|block| block.give_back(&mut state.pages));
         let fresh = state.pages.allocate_to_cache(pages);
         if fresh.is_empty() {
             return;
         }
-        let place = hand.blocks.iter().position(|block| block.is_same_block(&fresh)).unwrap_or(BLOCKS - 1);
-        let Some(block) = hand.blocks.get_mut(place) else { return };
+        let place = local.blocks.iter().position(|block| block.is_same_block(&fresh)).unwrap_or(BLOCKS - 1);
+        let Some(block) = local.blocks.get_mut(place) else { return };
         *block = fresh;
         // SAFETY: the pages are ours, and exactly these runs of them are Prepared. A physical page is
         // released as a whole or not at all, and does not cross a block.
-        let used = |at, run: Pages| unsafe { self.vm.used(at, run.bytes(), run.bytes(), entry) }.is_ok();
+        let used = |at, run: Pages| unsafe { self.vm.used(at, run.bytes(), run.bytes(), delta) }.is_ok();
         let (done, all) = block.make_resident(used);
-        self.vm.accounts().transfer(Account::HeapReleased, Account::HeapFree, done.bytes(), entry);
-        entry.add(Total::Committed, done.bytes() as isize);
-        entry.add(Total::Released, -(done.bytes() as isize));
+        self.vm.accounts().transfer(Account::HeapReleased, Account::HeapFree, done.bytes(), delta);
+        delta.add(Total::Committed, done.bytes() as isize);
+        delta.add(Total::Released, -(done.bytes() as isize));
         if !all {
             block.flush(&mut state.pages);
         }
@@ -221,23 +229,23 @@ impl<O: Os> Heap<O> {
     /// As for [`Heap::give_back`].
     pub unsafe fn give_back_near(&self, client: &Client, span: &Span, what: Use) {
         let (base, pages) = (span.base(), span.pages());
-        if let Some(section) = self.books.enter(client.writer()) {
+        if let Some(section) = self.stats.enter(client.writer()) {
             // SAFETY: the owner is running this, inside a section.
-            let hand = unsafe { &mut *client.hand.get() };
-            if hand.count < RECORDS && hand.find(|block| block.free(base, pages).then_some(())).is_some() {
-                let mut entry = Entry::new();
+            let local = unsafe { &mut *client.local.get() };
+            if local.count < RECORDS && local.find(|block| block.free(base, pages).then_some(())).is_some() {
+                let mut delta = Delta::new();
                 span.end();
                 // SAFETY: the pages were the span's, so the map has entries for them.
                 unsafe { self.map.set(base.page(), mapped(pages), None) };
-                hand.keep(NonNull::from(span));
+                local.keep(NonNull::from(span));
                 match what {
-                    Use::Small(_) => client.moved.move_free_in_use(-(pages.bytes() as isize), &mut entry),
-                    _ => self.vm.accounts().transfer(what.account(), Account::HeapFree, pages.bytes(), &mut entry),
+                    Use::Small(_) => client.moved.move_free_in_use(-(pages.bytes() as isize), &mut delta),
+                    _ => self.vm.accounts().transfer(what.account(), Account::HeapFree, pages.bytes(), &mut delta),
                 }
-                move_out_of_use(pages, what, &mut entry);
-                record_in_use(-1, &mut entry);
-                let too_many = hand.has_too_many();
-                section.post(&entry);
+                move_out_of_use(pages, what, &mut delta);
+                record_in_use(-1, &mut delta);
+                let too_many = local.has_too_many();
+                section.post(&delta);
                 if too_many {
                     self.lessen(client);
                 }
@@ -254,8 +262,8 @@ impl<O: Os> Heap<O> {
         let mut guard = self.state.lock();
         self.vm.accounts().settle(&client.moved);
         // SAFETY: the owner is running this, with the heap's lock held.
-        let hand = unsafe { &mut *client.hand.get() };
-        if let Some(block) = hand.blocks.iter_mut().rev().find(|block| !block.is_empty()) {
+        let local = unsafe { &mut *client.local.get() };
+        if let Some(block) = local.blocks.iter_mut().rev().find(|block| !block.is_empty()) {
             block.give_back(&mut guard.pages);
         }
     }
@@ -263,36 +271,36 @@ impl<O: Os> Heap<O> {
     /// Grows a large object's span by the pages behind it, if they are free and in hand.
     pub(super) fn grow_near(&self, client: &Client, span: &Span, pages: Pages) -> bool {
         let (behind, more) = (span.base().plus(span.pages().bytes()), Pages(pages.0 - span.pages().0));
-        let Some(section) = self.books.enter(client.writer()) else { return false };
+        let Some(section) = self.stats.enter(client.writer()) else { return false };
         // SAFETY: the owner is running this, inside a section.
-        let hand = unsafe { &mut *client.hand.get() };
-        if hand.find(|block| block.take_at(behind, more).then_some(())).is_none() {
+        let local = unsafe { &mut *client.local.get() };
+        if local.find(|block| block.take_at(behind, more).then_some(())).is_none() {
             return false;
         }
-        let mut entry = Entry::new();
+        let mut delta = Delta::new();
         // The accounts may lack free pages that only this cache knows of.
         self.vm.accounts().settle(&client.moved);
-        self.grown(span, pages, Pages(0), &mut entry);
-        section.post(&entry);
+        self.grown(span, pages, Pages(0), &mut delta);
+        section.post(&delta);
         true
     }
 
     /// Gives the accounts what the owner moved. The caller owns the client, and hands no span over before.
     pub fn settle(&self, client: &Client) {
         // Inside a section, where that is allowed, so that a thread that ends takes the lock once less.
-        let section = self.books.enter(client.writer());
+        let section = self.stats.enter(client.writer());
         let _guard = if section.is_none() { Some(self.state.lock()) } else { None };
         self.vm.accounts().settle(&client.moved);
     }
 
     /// Gives what is in hand back to the heap. The caller owns the client.
-    pub fn empty_hand(&self, client: &Client) {
+    pub fn empty_local(&self, client: &Client) {
         let mut guard = self.state.lock();
         self.vm.accounts().settle(&client.moved);
         // SAFETY: the owner is running this, with the heap's lock held.
-        let hand = unsafe { &mut *client.hand.get() };
-        hand.blocks.iter_mut().for_each(|block| block.flush(&mut guard.pages));
-        while let Some(record) = hand.record() {
+        let local = unsafe { &mut *client.local.get() };
+        local.blocks.iter_mut().for_each(|block| block.flush(&mut guard.pages));
+        while let Some(record) = local.record() {
             // SAFETY: records in hand came from these records, and nobody uses them.
             unsafe { guard.spans.free(record) };
         }

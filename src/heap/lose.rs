@@ -3,9 +3,9 @@
 use core::ptr::NonNull;
 
 use super::{Heap, Use, mapped, move_out_of_use, record_in_use};
-use crate::account::{Account, Entry, Total, Writer};
 use crate::os::Os;
 use crate::span::Span;
+use crate::stats::{Account, Delta, Total, Writer};
 use crate::units::{Addr, Pages};
 
 impl<O: Os> Heap<O> {
@@ -15,7 +15,7 @@ impl<O: Os> Heap<O> {
     /// # Safety
     /// The span is the caller's, nobody uses its memory or its record any more, and the hole lies inside it.
     pub(crate) unsafe fn lose(&self, writer: &Writer, span: &Span, hole: Addr, lost: Pages) {
-        let mut entry = Entry::new();
+        let mut delta = Delta::new();
         let (base, pages) = (span.base(), span.pages());
         let end = base.plus(pages.bytes());
         let mut guard = self.state.lock();
@@ -30,11 +30,11 @@ impl<O: Os> Heap<O> {
         // SAFETY: the record came from these records, by the caller's promise.
         unsafe { guard.spans.free(NonNull::from(span)) };
         let rest = pages.bytes() - lost.bytes();
-        self.vm.accounts().transfer(Account::HeapInUse, Account::HeapFree, rest, &mut entry);
-        self.vm.lose(hole, lost.bytes(), Account::HeapInUse, &mut entry);
-        move_out_of_use(pages, Use::Large, &mut entry);
-        entry.add(Total::Committed, -(lost.bytes() as isize));
-        record_in_use(-1, &mut entry);
-        self.books.post(writer, &entry);
+        self.vm.accounts().transfer(Account::HeapInUse, Account::HeapFree, rest, &mut delta);
+        self.vm.lose(hole, lost.bytes(), Account::HeapInUse, &mut delta);
+        move_out_of_use(pages, Use::Large, &mut delta);
+        delta.add(Total::Committed, -(lost.bytes() as isize));
+        record_in_use(-1, &mut delta);
+        self.stats.post(writer, &delta);
     }
 }

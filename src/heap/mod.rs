@@ -12,12 +12,12 @@
 mod backing;
 mod bitmaps;
 mod chunks;
-mod furnish;
 mod grow;
 mod huge;
 mod local;
 mod lose;
 mod release;
+mod remap;
 mod resize;
 mod stacks;
 mod walk;
@@ -25,25 +25,25 @@ mod walk;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::account::{Account, AccountPlaces, Books, ClassEntry, Entry, Moved, Total, Writer, WriterPlaces};
 use crate::config::SUMMARY_LEVELS;
-use crate::lock::{Apart, Fork, Mutex, Rank, hold_row, let_go_row};
+use crate::lock::{CachePadded, Fork, Mutex, Rank, hold_row, let_go_row};
 use crate::meta::{Charge, Fixed};
 use crate::os::{Os, OsError, Window};
-use crate::page::{PageAlloc, PagePlaces};
+use crate::page::{PageAlloc, PageOffsets};
 use crate::size_class::Class;
-use crate::span::{Kind, MapPlaces, PageMap, Span};
+use crate::span::{Kind, MapOffsets, PageMap, Span};
+use crate::stats::{Account, AccountOffsets, ClassDelta, ConsistentStats, Delta, Moved, Total, Writer, WriterOffsets};
 use crate::units::{Addr, PAGE_SIZE, Pages};
 use crate::vm::Vm;
 
 use backing::Records;
 use bitmaps::Bitmaps;
 pub use chunks::{CHUNK_BOUNDS, Chunks};
-use furnish::Fresh;
 use grow::Growth;
 use huge::Density;
 pub use local::Client;
-pub use walk::{Still, Walked};
+use remap::Fresh;
+pub use walk::{Stopped, Walked};
 
 /// How many pages of a span get an entry in the page map. A larger span is found by its first page
 /// only, so that address space which nobody touches costs nothing.
@@ -108,15 +108,15 @@ struct State {
 pub struct Heap<O: Os> {
     vm: Vm<O>,
     /// Apart, because every entry reads the generation, and the accounts change.
-    books: Apart<Books<O>>,
+    stats: CachePadded<ConsistentStats<O>>,
     /// Apart, because every free reads where it is, and its neighbours change.
-    map: Apart<PageMap>,
+    map: CachePadded<PageMap>,
     /// How many caches there are that take spans here.
     clients: AtomicUsize,
     /// Moves of large objects by their pages so far.
     moves: AtomicUsize,
     /// Apart, so that the lock lies in one line with what every holder needs.
-    state: Apart<Mutex<O, State>>,
+    state: CachePadded<Mutex<O, State>>,
 }
 
 impl<O: Os> Heap<O> {
@@ -124,11 +124,11 @@ impl<O: Os> Heap<O> {
     pub const fn new(os: O) -> Heap<O> {
         Heap {
             vm: Vm::new(os),
-            books: Apart::new(Books::new()),
-            map: Apart::new(PageMap::new()),
+            stats: CachePadded::new(ConsistentStats::new()),
+            map: CachePadded::new(PageMap::new()),
             clients: AtomicUsize::new(0),
             moves: AtomicUsize::new(0),
-            state: Apart::new(Mutex::new(
+            state: CachePadded::new(Mutex::new(
                 Rank::Heap,
                 State {
                     pages: PageAlloc::new(),
@@ -154,8 +154,8 @@ impl<O: Os> Heap<O> {
     }
 
     /// The consistent statistics.
-    pub fn books(&self) -> &Books<O> {
-        &self.books
+    pub fn stats(&self) -> &ConsistentStats<O> {
+        &self.stats
     }
 
     /// The span of `addr`; see [`PageMap::lookup`]. Any address may be asked for, at any time, without a lock.
@@ -164,35 +164,35 @@ impl<O: Os> Heap<O> {
         self.map.lookup::<O>(addr)
     }
 
-    /// The span of `addr` if its token is `token`; see [`PageMap::lookup_of`]. As for [`Heap::span_of`].
+    /// The span of `addr` if its token is `thread_id`; see [`PageMap::lookup_of`]. As for [`Heap::span_of`].
     #[inline(always)]
-    pub fn span_of_token(&self, addr: Addr, token: usize) -> Option<&Span> {
-        self.map.lookup_of::<O>(addr, token)
+    pub fn span_of_thread(&self, addr: Addr, thread_id: usize) -> Option<&Span> {
+        self.map.lookup_of::<O>(addr, thread_id)
     }
 
-    /// As [`Heap::span_of_token`], for a live object.
+    /// As [`Heap::span_of_thread`], for a live object.
     ///
     /// # Safety
     /// `addr` is the address of a live object of this heap.
     #[inline(always)]
-    pub unsafe fn span_of_live(&self, addr: Addr, token: usize) -> Option<&Span> {
+    pub unsafe fn span_of_live(&self, addr: Addr, thread_id: usize) -> Option<&Span> {
         // SAFETY: the caller's promise.
-        unsafe { self.map.lookup_live_of::<O>(addr, token) }
+        unsafe { self.map.lookup_live_of::<O>(addr, thread_id) }
     }
 
     /// Where the page map, the bits of pages and the accounts lie: for a reader in another process. Takes the heap's lock.
-    pub fn places(&self) -> (MapPlaces, PagePlaces, AccountPlaces) {
-        (self.map.places(), self.state.lock().pages.places(), self.vm.accounts().places())
+    pub fn offsets(&self) -> (MapOffsets, PageOffsets, AccountOffsets) {
+        (self.map.offsets(), self.state.lock().pages.offsets(), self.vm.accounts().offsets())
     }
 
-    /// Where the writers lie, and the address of the turns of the heap's lock: as for [`Heap::places`].
-    pub fn movement_places(&self) -> (WriterPlaces, u64) {
-        (self.books.places(Client::MOVED), self.state.turns_place())
+    /// Where the writers lie, and the address of the turns of the heap's lock: as for [`Heap::slots`].
+    pub fn movement_offsets(&self) -> (WriterOffsets, u64) {
+        (self.stats.offsets(Client::MOVED), self.state.turns_place())
     }
 
     /// Whether the calling thread holds the heap's lock or that of the books.
     pub fn is_held_by_this_thread(&self) -> bool {
-        self.state.is_mine() || self.books.is_held_by_this_thread()
+        self.state.is_mine() || self.stats.is_held_by_this_thread()
     }
 
     /// Takes the heap's lock for a fork.
@@ -219,7 +219,7 @@ impl<O: Os> Heap<O> {
     }
 
     fn boot_in(&self, writer: &Writer, window: Window) -> Result<(), OsError> {
-        let mut entry = Entry::new();
+        let mut delta = Delta::new();
         if u32::try_from(window.size / PAGE_SIZE).is_err() {
             // A record counts pages in 32 bits.
             return Err(OsError::OutOfMemory);
@@ -227,8 +227,8 @@ impl<O: Os> Heap<O> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         state.growth.init(window);
-        let arrays = state.pages.init(&mut state.records.with(&self.vm, &mut entry), window.base, window.size);
-        self.books.post(writer, &entry);
+        let arrays = state.pages.init(&mut state.records.with(&self.vm, &mut delta), window.base, window.size);
+        self.stats.post(writer, &delta);
         // The map comes last, because from then on addresses are looked up.
         let result = arrays.map_err(|_| OsError::OutOfMemory).and_then(|()| self.map.init(&self.vm, window));
         if result.is_err() {
@@ -254,14 +254,14 @@ impl<O: Os> Heap<O> {
         what: Use,
         may_grow: bool,
     ) -> Option<(&Span, Fresh)> {
-        let mut entry = Entry::new();
+        let mut delta = Delta::new();
         let mut guard = self.state.lock();
         if !may_grow && guard.pages.find_run(pages, Pages((align / PAGE_SIZE).max(1))).is_none() {
             return None;
         }
-        let span = self.take_locked(&mut guard, pages, align, what, &mut entry);
-        if !entry.is_empty() {
-            self.books.post(writer, &entry);
+        let span = self.take_locked(&mut guard, pages, align, what, &mut delta);
+        if !delta.is_empty() {
+            self.stats.post(writer, &delta);
         }
         let state = &mut *guard;
         let question = state.density.question(&state.pages, what, span.as_ref().map(|(span, _)| *span));
@@ -279,18 +279,18 @@ impl<O: Os> Heap<O> {
         pages: Pages,
         align: usize,
         what: Use,
-        entry: &mut Entry,
+        delta: &mut Delta,
     ) -> Option<(&Span, Fresh)> {
-        let record = self.take_record(state, entry)?;
-        let taken = self.take_pages(state, pages, align, entry);
+        let record = self.take_record(state, delta)?;
+        let taken = self.take_pages(state, pages, align, delta);
         let Some((base, released, fresh)) = taken else {
             // SAFETY: the record was taken above and nobody has seen it.
             unsafe { state.spans.free(record) };
             return None;
         };
-        self.move_accounts(pages, released, what, entry);
-        move_in_use(pages, what, entry);
-        record_in_use(1, entry);
+        self.move_accounts(pages, released, what, delta);
+        move_in_use(pages, what, delta);
+        record_in_use(1, delta);
         // SAFETY: the record and the pages were taken above.
         Some((unsafe { self.install(record, base, pages, what, released == pages) }, fresh))
     }
@@ -312,23 +312,23 @@ impl<O: Os> Heap<O> {
     }
 
     /// A record for a span. Where the system has no memory for more, free pages of the heap become records.
-    fn take_record(&self, state: &mut State, entry: &mut Entry) -> Option<NonNull<Span>> {
+    fn take_record(&self, state: &mut State, delta: &mut Delta) -> Option<NonNull<Span>> {
         self.state.assert_held();
-        if let Ok(record) = state.spans.alloc(&self.vm, entry) {
+        if let Ok(record) = state.spans.alloc(&self.vm, delta) {
             return Some(record);
         }
         let pages = Pages(1);
         let base = state.pages.find_run(pages, Pages(1))?;
-        let released = self.make_used(state, base, pages, entry).ok()?;
+        let released = self.make_used(state, base, pages, delta).ok()?;
         state.pages.take_run(base, pages);
         let (accounts, free) = (self.vm.accounts(), pages.bytes() - released.bytes());
-        accounts.transfer(Account::HeapReleased, Account::SpanSys, released.bytes(), entry);
-        accounts.transfer(Account::HeapFree, Account::SpanSys, free, entry);
-        entry.add(Total::Released, -(released.bytes() as isize));
-        entry.add(Total::Committed, -(free as isize));
-        entry.add(Total::SpanFree, pages.bytes() as isize);
+        accounts.transfer(Account::HeapReleased, Account::SpanSys, released.bytes(), delta);
+        accounts.transfer(Account::HeapFree, Account::SpanSys, free, delta);
+        delta.add(Total::Released, -(released.bytes() as isize));
+        delta.add(Total::Committed, -(free as isize));
+        delta.add(Total::SpanFree, pages.bytes() as isize);
         state.spans.feed(base, pages.bytes());
-        state.spans.alloc(&self.vm, entry).ok()
+        state.spans.alloc(&self.vm, delta).ok()
     }
 
     /// Finds pages, growing the heap if need be, makes them Ready and takes them. Returns the first byte, how many of the
@@ -338,19 +338,19 @@ impl<O: Os> Heap<O> {
         state: &mut State,
         pages: Pages,
         align: usize,
-        entry: &mut Entry,
+        delta: &mut Delta,
     ) -> Option<(Addr, Pages, Fresh)> {
         let align = Pages((align / PAGE_SIZE).max(1));
         let base = match state.pages.find_run(pages, align) {
             Some(base) => base,
             None => {
                 let room = pages.0.checked_add(align.0 - 1)?;
-                self.grow(state, Pages(room), entry).ok()?;
+                self.grow(state, Pages(room), delta).ok()?;
                 state.pages.find_run(pages, align)?
             }
         };
         let fresh = Fresh::of(state, base, pages);
-        let released = self.make_used(state, base, pages, entry).ok()?;
+        let released = self.make_used(state, base, pages, delta).ok()?;
         state.pages.take_run(base, pages);
         Some((base, released, fresh))
     }
@@ -359,7 +359,7 @@ impl<O: Os> Heap<O> {
     ///
     /// The system knows physical pages only: where those are larger than a page, the ones at both ends
     /// become Ready as a whole, and what of them is not wanted is free and no longer released.
-    fn make_used(&self, state: &mut State, base: Addr, pages: Pages, entry: &mut Entry) -> Result<Pages, OsError> {
+    fn make_used(&self, state: &mut State, base: Addr, pages: Pages, delta: &mut Delta) -> Result<Pages, OsError> {
         self.state.assert_held();
         let released = state.pages.released_in(base, pages);
         if released.0 == 0 {
@@ -370,27 +370,27 @@ impl<O: Os> Heap<O> {
         let whole = Pages(base.plus(pages.bytes()).align_up(physical.max(PAGE_SIZE)).since(start) / PAGE_SIZE);
         let prepared = if whole == pages { released } else { state.pages.released_in(start, whole) };
         // SAFETY: the pages are the heap's, and exactly the released ones are Prepared.
-        unsafe { self.vm.used(start, whole.bytes(), prepared.bytes(), entry) }?;
+        unsafe { self.vm.used(start, whole.bytes(), prepared.bytes(), delta) }?;
         if whole != pages {
             // What is wanted itself is taken now, and no longer released by that.
             state.pages.clear_released(start, whole);
         }
         let more = prepared.bytes() - released.bytes();
         if more > 0 {
-            self.vm.accounts().transfer(Account::HeapReleased, Account::HeapFree, more, entry);
-            entry.add(Total::Committed, more as isize);
-            entry.add(Total::Released, -(more as isize));
+            self.vm.accounts().transfer(Account::HeapReleased, Account::HeapFree, more, delta);
+            delta.add(Total::Committed, more as isize);
+            delta.add(Total::Released, -(more as isize));
         }
         Ok(released)
     }
 
     /// The accounts of pages that come into use, of which `released` were released.
-    fn move_accounts(&self, pages: Pages, released: Pages, what: Use, entry: &mut Entry) {
+    fn move_accounts(&self, pages: Pages, released: Pages, what: Use, delta: &mut Delta) {
         let accounts = self.vm.accounts();
-        accounts.transfer(Account::HeapReleased, what.account(), released.bytes(), entry);
-        accounts.transfer(Account::HeapFree, what.account(), pages.bytes() - released.bytes(), entry);
-        entry.add(Total::Committed, released.bytes() as isize);
-        entry.add(Total::Released, -(released.bytes() as isize));
+        accounts.transfer(Account::HeapReleased, what.account(), released.bytes(), delta);
+        accounts.transfer(Account::HeapFree, what.account(), pages.bytes() - released.bytes(), delta);
+        delta.add(Total::Committed, released.bytes() as isize);
+        delta.add(Total::Released, -(released.bytes() as isize));
     }
 
     /// Takes a span back.
@@ -407,7 +407,7 @@ impl<O: Os> Heap<O> {
     /// # Safety
     /// As for [`Heap::give_back`].
     unsafe fn give_back_with(&self, writer: &Writer, moved: Option<&Moved>, span: &Span, what: Use) {
-        let mut entry = Entry::new();
+        let mut delta = Delta::new();
         let (base, pages) = (span.base(), span.pages());
         let mut guard = self.state.lock();
         // SAFETY: the pages are the span's, so the map has entries for them.
@@ -418,51 +418,51 @@ impl<O: Os> Heap<O> {
         moved.into_iter().for_each(|moved| self.vm.accounts().settle(moved));
         // SAFETY: the record came from these records, by the caller's promise.
         unsafe { guard.spans.free(NonNull::from(span)) };
-        self.vm.accounts().transfer(what.account(), Account::HeapFree, pages.bytes(), &mut entry);
-        move_out_of_use(pages, what, &mut entry);
-        record_in_use(-1, &mut entry);
-        self.books.post(writer, &entry);
+        self.vm.accounts().transfer(what.account(), Account::HeapFree, pages.bytes(), &mut delta);
+        move_out_of_use(pages, what, &mut delta);
+        record_in_use(-1, &mut delta);
+        self.stats.post(writer, &delta);
     }
 }
 
-/// Adds to `entry` that pages come into use.
-fn move_in_use(pages: Pages, what: Use, entry: &mut Entry) {
+/// Adds to `delta` that pages come into use.
+fn move_in_use(pages: Pages, what: Use, delta: &mut Delta) {
     let bytes = pages.bytes() as isize;
     match what {
         Use::Small(class) => {
-            entry.add(Total::InHeap, bytes);
-            entry.class(class, ClassEntry { span_bytes: bytes, places: class.objects() as isize });
+            delta.add(Total::InHeap, bytes);
+            delta.class(class, ClassDelta { span_bytes: bytes, slots: class.objects() as isize });
         }
         Use::Large => {
-            entry.add(Total::InHeap, bytes);
-            entry.add(Total::LargeAllocBytes, bytes);
-            entry.add(Total::LargeAllocs, 1);
+            delta.add(Total::InHeap, bytes);
+            delta.add(Total::LargeAllocBytes, bytes);
+            delta.add(Total::LargeAllocs, 1);
         }
         Use::Manual(_) => {}
     }
 }
 
-/// Adds to `entry` that pages go out of use.
-fn move_out_of_use(pages: Pages, what: Use, entry: &mut Entry) {
+/// Adds to `delta` that pages go out of use.
+fn move_out_of_use(pages: Pages, what: Use, delta: &mut Delta) {
     let bytes = pages.bytes() as isize;
     match what {
         Use::Small(class) => {
-            entry.add(Total::InHeap, -bytes);
-            entry.class(class, ClassEntry { span_bytes: -bytes, places: -(class.objects() as isize) });
+            delta.add(Total::InHeap, -bytes);
+            delta.class(class, ClassDelta { span_bytes: -bytes, slots: -(class.objects() as isize) });
         }
         Use::Large => {
-            entry.add(Total::InHeap, -bytes);
-            entry.add(Total::LargeFreeBytes, bytes);
-            entry.add(Total::LargeFrees, 1);
+            delta.add(Total::InHeap, -bytes);
+            delta.add(Total::LargeFreeBytes, bytes);
+            delta.add(Total::LargeFrees, 1);
         }
         Use::Manual(_) => {}
     }
 }
 
 /// Accounts for records that begin (1) or cease (-1) to stand for a span.
-fn record_in_use(n: isize, entry: &mut Entry) {
-    entry.add(Total::SpanInUse, n * size_of::<Span>() as isize);
-    entry.add(Total::SpanFree, -n * size_of::<Span>() as isize);
+fn record_in_use(n: isize, delta: &mut Delta) {
+    delta.add(Total::SpanInUse, n * size_of::<Span>() as isize);
+    delta.add(Total::SpanFree, -n * size_of::<Span>() as isize);
 }
 
 /// How many pages of a span have an entry in the page map.

@@ -1,9 +1,9 @@
 //! Giving free pages back to the system.
 
 use super::Heap;
-use crate::account::{Account, Entry, Total, Writer};
 use crate::os::Os;
 use crate::page::{Release, ReleaseShape};
+use crate::stats::{Account, Delta, Total, Writer};
 use crate::units::{KIB, MIB, PAGE_SIZE, Pages};
 
 /// How many bytes of free pages stay backed by memory when a thread ends, however few are in use.
@@ -40,7 +40,7 @@ impl<O: Os> Heap<O> {
             let (base, pages) = match guard.pages.take_for_release(shape) {
                 Release::Run(base, pages) => (base, pages),
                 Release::Again => continue,
-                Release::Nothing => break,
+                Release::EmptyCache => break,
             };
             guard.releasing.0 += pages.0;
             let advised = guard.density.forget();
@@ -48,19 +48,19 @@ impl<O: Os> Heap<O> {
             // SAFETY: the pages are free, Ready, and taken out of everybody's reach.
             let result = unsafe { self.vm.unused(base, pages.bytes()) };
             self.forget_advice(advised, base, pages);
-            let mut entry = Entry::new();
+            let mut delta = Delta::new();
             let mut guard = self.state.lock();
             guard.releasing.0 -= pages.0;
             let Ok(unsettled) = result else {
                 guard.pages.free(base, pages);
                 break;
             };
-            self.vm.settle(unsettled, &mut entry);
-            self.vm.accounts().transfer(Account::HeapFree, Account::HeapReleased, pages.bytes(), &mut entry);
-            entry.add(Total::Committed, -(pages.bytes() as isize));
-            entry.add(Total::Released, pages.bytes() as isize);
+            self.vm.settle(unsettled, &mut delta);
+            self.vm.accounts().transfer(Account::HeapFree, Account::HeapReleased, pages.bytes(), &mut delta);
+            delta.add(Total::Committed, -(pages.bytes() as isize));
+            delta.add(Total::Released, pages.bytes() as isize);
             guard.pages.give_back_released(base, pages);
-            self.books.post(writer, &entry);
+            self.stats.post(writer, &delta);
             done.0 += pages.0;
         }
         done

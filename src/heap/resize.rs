@@ -1,12 +1,12 @@
 //! Large objects that grow or shrink where they are, or move by their pages.
 
-use super::furnish::ASKED_FROM;
+use super::remap::ASKED_FROM;
 use super::{Client, Heap, State, Use, mapped, move_in_use};
 use core::sync::atomic::Ordering;
 
-use crate::account::{Account, Entry, Total, Writer};
 use crate::os::{Os, OsError};
 use crate::span::{Kind, Span};
+use crate::stats::{Account, Delta, Total, Writer};
 use crate::units::{Addr, Pages};
 
 /// How many moves by pages a process may make. Each can leave the system with two mappings more, of which
@@ -31,13 +31,13 @@ impl<O: Os> Heap<O> {
         if more >= ASKED_FROM && !self.vm.os().would_give(more) {
             return false;
         }
-        let mut entry = Entry::new();
+        let mut delta = Delta::new();
         let mut guard = self.state.lock();
         let old = span.pages().bytes();
-        let taken = self.take_behind(&mut guard, span, pages, &mut entry);
+        let taken = self.take_behind(&mut guard, span, pages, &mut delta);
         // The heap may have grown, also in vain.
-        if !entry.is_empty() {
-            self.books.post(client.writer(), &entry);
+        if !delta.is_empty() {
+            self.stats.post(client.writer(), &delta);
         }
         let grown = guard.density.take_grown();
         drop(guard);
@@ -49,28 +49,28 @@ impl<O: Os> Heap<O> {
 
     /// Takes the pages behind a large object's span, so that it has `pages` pages, if they are free or the heap can grow
     /// there.
-    fn take_behind(&self, state: &mut State, span: &Span, pages: Pages, entry: &mut Entry) -> bool {
+    fn take_behind(&self, state: &mut State, span: &Span, pages: Pages, delta: &mut Delta) -> bool {
         self.state.assert_held();
         let (behind, more) = (span.base().plus(span.pages().bytes()), Pages(pages.0 - span.pages().0));
-        if !state.pages.all_free(behind, more) && !self.grow_behind(state, behind, more, entry) {
+        if !state.pages.all_free(behind, more) && !self.grow_behind(state, behind, more, delta) {
             return false;
         }
-        let Ok(released) = self.make_used(state, behind, more, entry) else {
+        let Ok(released) = self.make_used(state, behind, more, delta) else {
             return false;
         };
         state.pages.take_run(behind, more);
-        self.grown(span, pages, released, entry);
+        self.grown(span, pages, released, delta);
         true
     }
 
     /// Notes that a large object's span has grown to `pages` pages in place: by pages that are the caller's, of which
     /// `released` were released.
-    pub(super) fn grown(&self, span: &Span, pages: Pages, released: Pages, entry: &mut Entry) {
+    pub(super) fn grown(&self, span: &Span, pages: Pages, released: Pages, delta: &mut Delta) {
         let more = Pages(pages.0 - span.pages().0);
-        self.move_accounts(more, released, Use::Large, entry);
-        move_in_use(more, Use::Large, entry);
+        self.move_accounts(more, released, Use::Large, delta);
+        move_in_use(more, Use::Large, delta);
         // The object is the same one: only its bytes grow.
-        entry.add(Total::LargeAllocs, -1);
+        delta.add(Total::LargeAllocs, -1);
         self.remap(span, pages);
     }
 
@@ -79,14 +79,14 @@ impl<O: Os> Heap<O> {
     /// The caller owns the live large object and needs nothing of the rest.
     pub fn shrink(&self, writer: &Writer, span: &Span, pages: Pages) {
         let less = Pages(span.pages().0 - pages.0);
-        let mut entry = Entry::new();
+        let mut delta = Delta::new();
         let mut guard = self.state.lock();
         self.remap(span, pages);
         guard.pages.free(span.base().plus(pages.bytes()), less);
-        self.vm.accounts().transfer(Account::HeapInUse, Account::HeapFree, less.bytes(), &mut entry);
-        entry.add(Total::InHeap, -(less.bytes() as isize));
-        entry.add(Total::LargeFreeBytes, less.bytes() as isize);
-        self.books.post(writer, &entry);
+        self.vm.accounts().transfer(Account::HeapInUse, Account::HeapFree, less.bytes(), &mut delta);
+        delta.add(Total::InHeap, -(less.bytes() as isize));
+        delta.add(Total::LargeFreeBytes, less.bytes() as isize);
+        self.stats.post(writer, &delta);
     }
 
     /// Changes the span's pages and, where they differ, the page map's entries. The pages between are the caller's.
@@ -95,9 +95,9 @@ impl<O: Os> Heap<O> {
         let (old, new) = (mapped(span.pages()), mapped(pages));
         span.set_pages(pages);
         let (low, high) = (Pages(old.0.min(new.0)), Pages(old.0.max(new.0)));
-        let entry = if new.0 > old.0 { Some(span) } else { None };
+        let delta = if new.0 > old.0 { Some(span) } else { None };
         // SAFETY: the pages between are, or were until now, the span's.
-        unsafe { self.map.set(first.plus(low), Pages(high.0 - low.0), entry) };
+        unsafe { self.map.set(first.plus(low), Pages(high.0 - low.0), delta) };
     }
 
     /// Moves the physical pages of one large object's span under another. Refused after some thousands, because each may

@@ -1,9 +1,9 @@
 //! Spans that are stacks.
 
 use super::{Heap, Use};
-use crate::account::{Entry, Writer};
 use crate::os::Os;
 use crate::span::{Kind, Span};
+use crate::stats::{Delta, Writer};
 use crate::units::Pages;
 
 /// What a stack's span is wanted for.
@@ -13,12 +13,12 @@ impl<O: Os> Heap<O> {
     /// Takes a span for a stack. `None`: no memory, or the lock was not to be had for `nanos` nanoseconds. The caller owns
     /// the writer.
     pub fn take_stack(&self, writer: &Writer, pages: Pages, align: usize, nanos: Option<u64>) -> Option<&Span> {
-        let mut entry = Entry::new();
+        let mut delta = Delta::new();
         let mut guard = self.state.lock_within(nanos)?;
-        let span = self.take_locked(&mut guard, pages, align, STACK, &mut entry);
+        let span = self.take_locked(&mut guard, pages, align, STACK, &mut delta);
         // The heap may have grown, also in vain.
-        if !entry.is_empty() {
-            self.books.post(writer, &entry);
+        if !delta.is_empty() {
+            self.stats.post(writer, &delta);
         }
         let grown = guard.density.take_grown();
         drop(guard);

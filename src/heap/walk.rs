@@ -1,12 +1,12 @@
 //! Adding everything up a second way: by walking the pages.
 
 use super::{Heap, State, account_of};
-use crate::account::{ACCOUNTS, Account};
 use crate::lock::{Guard, Rank, Waits};
 use crate::os::Os;
 use crate::page::CHUNK_BYTES;
 use crate::size_class::CLASSES;
 use crate::span::{Changed, Kind, Span};
+use crate::stats::{ACCOUNTS, Account};
 use crate::units::PAGE_SIZE;
 
 /// What a walk over every span finds. Bytes, but for counts.
@@ -19,7 +19,7 @@ pub struct Walked {
     /// Objects of small spans that were returned by their owner and neither posted nor counted by its cache, by class.
     pub unposted_frees: [u64; CLASSES],
     /// Places for objects in small spans, by class.
-    pub places: [u64; CLASSES],
+    pub slots: [u64; CLASSES],
     /// Of these, those that were never used and those on their span's list of free objects, counted one by one.
     pub vacant: [u64; CLASSES],
     /// Bytes of large objects.
@@ -35,29 +35,29 @@ pub struct Walked {
 }
 
 /// The page heap, held still.
-pub struct Still<'a, O: Os> {
+pub struct Stopped<'a, O: Os> {
     heap: &'a Heap<O>,
     state: Guard<'a, O, State>,
 }
 
 impl<O: Os> Heap<O> {
     /// Takes the heap's lock, so that no span is taken or given back until the result is dropped.
-    pub fn hold_still(&self) -> Still<'_, O> {
-        Still { heap: self, state: self.state.lock() }
+    pub fn stop_all(&self) -> Stopped<'_, O> {
+        Stopped { heap: self, state: self.state.lock() }
     }
 
     /// Calls `f` with how threads waited for each lock of the heap and the books.
     pub fn each_wait(&self, mut f: impl FnMut(Rank, Waits)) {
         f(Rank::Heap, self.state.waits());
-        f(Rank::Books, self.books.waits());
+        f(Rank::Books, self.stats.waits());
     }
 }
 
-impl<O: Os> Still<'_, O> {
+impl<O: Os> Stopped<'_, O> {
     /// Walks every page of the heap. With `objects`, which needs that no thread allocates or frees, objects are
     /// counted too; without, those counts are zero.
     pub fn walk(&self, objects: bool) -> Walked {
-        let mut w = Walked { records: self.state.spans.in_use(), ..Walked::nothing() };
+        let mut w = Walked { records: self.state.spans.in_use(), ..Walked::empty() };
         self.each_span(|span| w.add(span, objects));
         let (free, released) = self.state.pages.count();
         w.accounts[Account::HeapFree as usize] = free.bytes() + self.state.releasing.bytes();
@@ -73,7 +73,7 @@ impl<O: Os> Still<'_, O> {
                 at = at.align_down(CHUNK_BYTES).plus(CHUNK_BYTES);
                 continue;
             }
-            match self.heap.span_of(at).filter(|span| !span.is_nothing()) {
+            match self.heap.span_of(at).filter(|span| !span.is_dummy()) {
                 Some(span) => {
                     f(span);
                     at = span.base().plus(span.pages().bytes());
@@ -91,12 +91,12 @@ impl<O: Os> Still<'_, O> {
 
 impl Walked {
     /// What is found where nothing is walked.
-    pub const fn nothing() -> Walked {
+    pub const fn empty() -> Walked {
         Walked {
             accounts: [0; ACCOUNTS],
             class_bytes: [0; CLASSES],
             unposted_frees: [0; CLASSES],
-            places: [0; CLASSES],
+            slots: [0; CLASSES],
             vacant: [0; CLASSES],
             large_bytes: 0,
             large_objects: 0,
@@ -124,7 +124,7 @@ impl Walked {
             if objects {
                 // The owner's part of the record: nobody else writes it now, by the caller's promise.
                 self.unposted_frees[class] += u64::from(span.uncounted());
-                self.places[class] += u64::from(span.objects());
+                self.slots[class] += u64::from(span.objects());
                 let free = self.counted(span.count_free());
                 self.vacant[class] += u64::from(span.objects().wrapping_sub(span.carved.get())) + free;
             }

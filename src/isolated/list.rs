@@ -4,16 +4,16 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::Inner;
-use crate::boot::Kernel;
+use crate::boot::Allocator;
 use crate::local;
 use crate::lock::{Fork, Mutex, Rank, hold_row, let_go_row};
-use crate::os::{Enclosure, Linux};
+use crate::os::{Linux, RangeOs};
 
 /// Every live heap. The links are protected by the lock; they are atomics because a fork holds that without a guard.
 static HEAPS: List = List { lock: Mutex::new(Rank::Heaps, ()), first: AtomicPtr::new(null_mut()) };
 
 struct List {
-    lock: Mutex<Enclosure, ()>,
+    lock: Mutex<RangeOs, ()>,
     first: AtomicPtr<Inner>,
 }
 
@@ -77,7 +77,7 @@ fn each<'a>() -> impl Iterator<Item = &'a Inner> {
 }
 
 /// Lists every heap on the ledger page of the process's kernel, once that has started. Once.
-pub fn list_on_ledger(home: &'static Kernel<Linux>) {
+pub fn list_on_stats_page(home: &'static Allocator<Linux>) {
     static DONE: AtomicBool = AtomicBool::new(false);
     if DONE.load(Ordering::Relaxed) || DONE.swap(true, Ordering::Relaxed) {
         return;

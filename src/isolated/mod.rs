@@ -1,7 +1,7 @@
 //! Isolated heaps: allocators beside the process's own, each in one range of addresses, dropped whole.
 //!
 //! A [`Heap`] is a kernel of its own, with its arenas, spans, one cache, accounts and books, on an
-//! [`Enclosure`]. The kernel itself lies at the head of the enclosure's range. Programs make one through `global`,
+//! [`RangeOs`]. The kernel itself lies at the head of the enclosure's range. Programs make one through `global`,
 //! which also says here when the process forks.
 //!
 //! One lock for each heap, [`Rank::Isolated`], is taken by every call, so any thread may call. It comes before all
@@ -18,22 +18,22 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::{NonNull, null, null_mut};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::account::{Account, Answer, Entry};
 use crate::api;
-use crate::boot::Kernel;
+use crate::boot::Allocator;
 use crate::cache::Cache;
 use crate::central::Central;
-use crate::ledger::What;
 use crate::local::InHeap;
 use crate::lock::{Mutex, Rank, stand_back};
 use crate::mem_stats::{Balance, MemStats};
-use crate::os::{Enclosure, Extent, Linux, OsError};
+use crate::os::{Extent, Linux, OsError, RangeOs};
 use crate::page::CHUNK_BYTES;
+use crate::stats::{Account, Answer, Delta};
+use crate::stats_page::MappingKind;
 use crate::system_stack;
 use crate::units::{Addr, GIB, MIB, align_down, checked_align_up};
 
 use list::Links;
-pub use list::{after_fork, before_fork, is_held_by_this_thread, list_on_ledger};
+pub use list::{after_fork, before_fork, is_held_by_this_thread, list_on_stats_page};
 
 /// How much the pages of objects may take, if nobody says: a thousand heaps fit into half of an address space.
 const WINDOW: usize = 64 * GIB;
@@ -50,11 +50,11 @@ unsafe impl Send for Owned {}
 
 /// A heap, at the head of its extent.
 struct Inner {
-    owned: Mutex<Enclosure, Owned>,
+    owned: Mutex<RangeOs, Owned>,
     links: Links,
     /// On whose ledger page the heap is listed: the process's kernel. Set once; null: it is not.
-    home: AtomicPtr<Kernel<Linux>>,
-    kernel: Kernel<Enclosure>,
+    home: AtomicPtr<Allocator<Linux>>,
+    allocator: Allocator<RangeOs>,
 }
 
 impl Inner {
@@ -63,17 +63,17 @@ impl Inner {
             owned: Mutex::new(Rank::Isolated, Owned(null())),
             links: Links::new(),
             home: AtomicPtr::new(null_mut()),
-            kernel: Kernel::new(Enclosure::new()),
+            allocator: Allocator::new(RangeOs::new()),
         }
     }
 }
 
 impl Inner {
     /// Lists the heap on the ledger page of the process's kernel, which has started, unless it is listed.
-    fn list_on(&self, home: &'static Kernel<Linux>) {
+    fn list_on(&self, home: &'static Allocator<Linux>) {
         if self.home.swap(core::ptr::from_ref(home).cast_mut(), Ordering::Relaxed).is_null() {
-            let extent = self.kernel.os().extent();
-            home.ledger().note(home.os(), extent.base(), extent.size(), What::Isolated);
+            let extent = self.allocator.os().extent();
+            home.stats_page().note(home.os(), extent.base(), extent.size(), MappingKind::Isolated);
         }
     }
 }
@@ -108,8 +108,8 @@ impl Heap {
     /// A heap whose objects take at most `limit` bytes of pages, rounded up to 4 MiB. Without a limit, a heap as large
     /// as the address space has room for, up to 64 GiB. As much is checked as of the process's own, `like`. `global` makes the
     /// process ready for it.
-    pub(crate) fn make(limit: Option<usize>, like: &'static Kernel<Linux>) -> Result<Heap, OsError> {
-        stand_back::<Enclosure>();
+    pub(crate) fn make(limit: Option<usize>, like: &'static Allocator<Linux>) -> Result<Heap, OsError> {
+        stand_back::<RangeOs>();
         let extent = match limit {
             Some(limit) => {
                 let window = checked_align_up(limit.max(1), CHUNK_BYTES).ok_or(OsError::OutOfMemory)?;
@@ -147,7 +147,7 @@ impl Heap {
     ///
     /// # Safety
     /// The extent is fresh and the caller's, and is the heap's where there is one.
-    unsafe fn found(extent: Extent, like: &'static Kernel<Linux>) -> Result<Heap, OsError> {
+    unsafe fn found(extent: Extent, like: &'static Allocator<Linux>) -> Result<Heap, OsError> {
         let place = extent.base().ptr::<Inner>();
         let inner = NonNull::new(place).ok_or(OsError::OutOfMemory)?;
         // SAFETY: the head is Ready, ours, as large as an `Inner`, and aligned to a physical page. A copy of a new
@@ -156,16 +156,16 @@ impl Heap {
             place.cast::<MaybeUninit<u8>>().copy_from_nonoverlapping(NEW.as_ptr(), NEW.len());
             inner.as_ref()
         };
-        let kernel = &heap.kernel;
-        kernel.os().enclose(extent);
-        kernel.check_like(like);
+        let allocator = &heap.allocator;
+        allocator.os().enclose(extent);
+        allocator.check_like(like);
         // SAFETY: the kernel stays until everything in the extent goes.
-        let cache = unsafe { kernel.adopt() }?;
+        let cache = unsafe { allocator.adopt() }?;
         // The head is memory from the system like any other.
-        let (page_heap, mut entry) = (kernel.caches().central().heap(), Entry::new());
-        page_heap.vm().accounts().mapped(Account::OtherSys, extent.head(), &mut entry);
-        page_heap.vm().accounts().became_ready(extent.head(), &mut entry);
-        page_heap.books().post(cache.writer(), &entry);
+        let (page_heap, mut delta) = (allocator.caches().central().heap(), Delta::new());
+        page_heap.vm().accounts().mapped(Account::OtherSys, extent.head(), &mut delta);
+        page_heap.vm().accounts().became_ready(extent.head(), &mut delta);
+        page_heap.stats().post(cache.writer(), &delta);
         heap.owned.lock().0 = cache;
         // SAFETY: it is new, and stays until it is dropped.
         unsafe { list::add(inner) };
@@ -182,18 +182,18 @@ impl Heap {
 
     /// Runs `f` with the heap's kernel and its cache, under its lock.
     #[inline]
-    fn with<R>(&self, f: impl FnOnce(&Kernel<Enclosure>, &Cache) -> R) -> R {
-        stand_back::<Enclosure>();
+    fn with<R>(&self, f: impl FnOnce(&Allocator<RangeOs>, &Cache) -> R) -> R {
+        stand_back::<RangeOs>();
         let inner = self.inner();
         let _in_heap = InHeap::begin();
         let owned = inner.owned.lock();
         // SAFETY: set when the heap was made, and ours under the lock.
-        f(&inner.kernel, unsafe { &*owned.0 })
+        f(&inner.allocator, unsafe { &*owned.0 })
     }
 
     #[inline]
-    fn within<R>(&self, f: impl FnOnce(&Central<Enclosure>, &Cache) -> R) -> R {
-        self.with(|kernel, cache| f(kernel.caches().central(), cache))
+    fn within<R>(&self, f: impl FnOnce(&Central<RangeOs>, &Cache) -> R) -> R {
+        self.with(|allocator, cache| f(allocator.caches().central(), cache))
     }
 
     /// Allocates `size` bytes aligned to 16. Null: no memory. Zero bytes are an object too.
@@ -250,20 +250,20 @@ impl Heap {
 
     /// Whether an address lies in the range that is this heap's, object or not.
     pub fn contains<T>(&self, p: *const T) -> bool {
-        let extent = self.inner().kernel.os().extent();
+        let extent = self.inner().allocator.os().extent();
         p.addr().wrapping_sub(extent.base().0) < extent.size()
     }
 
     /// The range that is this heap's: its first address, and how many bytes of address space it is.
     pub fn range(&self) -> (Addr, usize) {
-        let extent = self.inner().kernel.os().extent();
+        let extent = self.inner().allocator.os().extent();
         (extent.base(), extent.size())
     }
 
     /// The heap's statistics, as [`mem_stats`](crate::global::mem_stats) gives the process's. Takes the heap's lock.
     /// `None`: this build keeps no books.
     pub fn mem_stats(&self, out: &mut MemStats) -> Option<Answer> {
-        system_stack::run(|| self.with(|kernel, cache| kernel.mem_stats(Some(cache), out)))
+        system_stack::run(|| self.with(|allocator, cache| allocator.mem_stats(Some(cache), out)))
     }
 
     /// Checks every identity of the heap's books. Takes the heap's lock. `None`: this build keeps no books. What it returns
@@ -279,7 +279,7 @@ impl Heap {
     }
 
     fn balance(&self) -> Option<Balance> {
-        self.with(|kernel, cache| kernel.crossfoot(Some(cache)))
+        self.with(|allocator, cache| allocator.crossfoot(Some(cache)))
     }
 
     /// The heap as a pointer, for a face that is not Rust. It lives until [`Heap::from_raw`] is dropped.
@@ -299,14 +299,14 @@ impl Heap {
 
 impl Drop for Heap {
     fn drop(&mut self) {
-        stand_back::<Enclosure>();
+        stand_back::<RangeOs>();
         let inner = self.inner();
-        let extent = inner.kernel.os().extent();
+        let extent = inner.allocator.os().extent();
         // SAFETY: it was added when it was made.
         unsafe { list::remove(inner) };
         // SAFETY: it is null or the process's kernel, which stays.
         if let Some(home) = unsafe { inner.home.load(Ordering::Relaxed).as_ref() } {
-            home.ledger().forget(home.os(), extent.base(), extent.size());
+            home.stats_page().forget(home.os(), extent.base(), extent.size());
         }
         // SAFETY: nobody uses the heap any more, and nobody finds it in the list.
         unsafe { extent.give_back() };

@@ -18,21 +18,21 @@ pub const LEVELS: usize = 7;
 
 /// How long a fork inside the allocator waits for other threads' locks in all, in nanoseconds: one of them may wait for
 /// a lock that this thread holds, and then waits for ever.
-const PATIENCE: u64 = 10_000_000;
+const WAIT_NANOS: u64 = 10_000_000;
 
 /// How long somebody stands back for forks at the most, in nanoseconds: a signal handler may have come while its thread
 /// held what the fork waits for.
 const STAND_BACK: u64 = 50_000_000;
 
 /// How often a fork looks at a lock before it yields.
-const LOOKS: usize = 100;
+const POLLS: usize = 100;
 
 /// A fork of the calling thread, from before it until after it.
 pub struct Fork {
     mark: usize,
     inside: bool,
     /// How often it looked at a lock that it waits for.
-    looks: Cell<usize>,
+    polls: Cell<usize>,
     /// When a fork inside the allocator began to wait; 0: it did not.
     since: Cell<u64>,
     given_up: Cell<bool>,
@@ -44,9 +44,9 @@ impl Fork {
     pub fn new(level: usize, inside: bool, alone: bool) -> Fork {
         debug_assert!((1..=LEVELS).contains(&level));
         Fork {
-            mark: local::token() | level,
+            mark: local::thread_id() | level,
             inside,
-            looks: Cell::new(0),
+            polls: Cell::new(0),
             since: Cell::new(0),
             given_up: Cell::new(inside && alone),
         }
@@ -87,9 +87,9 @@ impl Fork {
         if self.given_up.get() {
             return false;
         }
-        let looks = self.looks.get().wrapping_add(1);
-        self.looks.set(looks);
-        if !looks.is_multiple_of(LOOKS) {
+        let polls = self.polls.get().wrapping_add(1);
+        self.polls.set(polls);
+        if !polls.is_multiple_of(POLLS) {
             core::hint::spin_loop();
             return true;
         }
@@ -101,7 +101,7 @@ impl Fork {
         if self.since.get() == 0 {
             self.since.set(now);
         }
-        let goes_on = now.saturating_sub(self.since.get()) < PATIENCE && (now != 0 || looks < LOOKS * 20_000);
+        let goes_on = now.saturating_sub(self.since.get()) < WAIT_NANOS && (now != 0 || polls < POLLS * 20_000);
         self.given_up.set(!goes_on);
         goes_on
     }
@@ -150,6 +150,6 @@ fn wait_for_forks<P: Platform>() {
     if local::is_forking() {
         return;
     }
-    let mut patience = super::patience::patience::<P>(STAND_BACK);
-    while PENDING.load(Ordering::Relaxed) != 0 && patience() {}
+    let mut backoff = super::backoff::backoff::<P>(STAND_BACK);
+    while PENDING.load(Ordering::Relaxed) != 0 && backoff() {}
 }

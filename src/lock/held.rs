@@ -130,13 +130,13 @@ impl Default for HeldLocks {
 /// A note that this thread holds a lock; dropping it strikes the note out. It cannot leave the
 /// thread.
 #[must_use = "the note is struck out when this is dropped"]
-pub struct Token {
+pub struct HeldGuard {
     rank: Rank,
     address: usize,
     thread_bound: PhantomData<*const ()>,
 }
 
-impl Drop for Token {
+impl Drop for HeldGuard {
     fn drop(&mut self) {
         release(self.rank, self.address);
     }
@@ -154,9 +154,9 @@ pub const fn known(rank: Rank) -> Known {
 /// Notes that this thread holds, or waits for, the lock at `address`; fatal where the order does not
 /// allow it. Called before waiting, so that what would be a deadlock is a message.
 #[inline]
-pub fn acquire(rank: Known, address: usize) -> Token {
+pub fn acquire(rank: Known, address: usize) -> HeldGuard {
     obey(|held| held.acquire(rank, address));
-    Token { rank, address, thread_bound: PhantomData }
+    HeldGuard { rank, address, thread_bound: PhantomData }
 }
 
 /// Notes that this thread holds the lock at `address` until [`release`], in a line with others; fatal

@@ -8,7 +8,7 @@ pub const CHECKED: bool = false;
 
 /// Takes the place of a note; zero bytes. It cannot leave the thread, as in checked builds.
 #[must_use = "in checked builds the note is struck out when this is dropped"]
-pub struct Token {
+pub struct HeldGuard {
     thread_bound: PhantomData<*const ()>,
 }
 
@@ -24,8 +24,8 @@ pub const fn known(_rank: Rank) -> Known {
 
 /// Nothing.
 #[inline(always)]
-pub fn acquire(_rank: Known, _address: usize) -> Token {
-    Token { thread_bound: PhantomData }
+pub fn acquire(_rank: Known, _address: usize) -> HeldGuard {
+    HeldGuard { thread_bound: PhantomData }
 }
 
 /// Nothing.

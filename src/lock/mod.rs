@@ -13,7 +13,8 @@
 //! while each lock it holds comes before it, so no circle of threads waits for each other. A release
 //! build carries nothing of the checker, and a new mutex is as zero as what it protects.
 
-mod apart;
+mod backoff;
+mod cache_padded;
 mod draw;
 mod fork;
 #[cfg(debug_assertions)]
@@ -22,17 +23,16 @@ pub mod held;
 #[path = "held_off.rs"]
 pub mod held;
 mod mutex;
-mod patience;
 mod rank;
 mod row;
 #[cfg(debug_assertions)]
 mod violation;
 
-pub use apart::Apart;
+pub use backoff::backoff;
+pub use cache_padded::CachePadded;
 pub use draw::{dot, mermaid, reasons, table};
 pub use fork::{Fork, has_abandoned, none_pending, set_pending, stand_back};
 pub use mutex::{Guard, Mutex, RankGuard, Waits, acquire_rank};
-pub use patience::patience;
 pub use rank::{COUNT, EVALUATED, Edge, ORDER, Order, Rank, Ranks};
 pub use row::{hold_row, let_go_row};
 #[cfg(debug_assertions)]

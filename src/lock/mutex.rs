@@ -3,9 +3,9 @@
 //! Its word names the thread that holds it, so that a fork, the end of the process and a thread about to wait can tell
 //! their own locks from those of others. That costs no store: the word is written either way.
 
+use super::backoff::backoff;
 use super::fork::{ABANDONED, Fork, note_abandoned};
-use super::held::{self, Known, Token};
-use super::patience::patience;
+use super::held::{self, HeldGuard, Known};
 use super::rank::Rank;
 use crate::local;
 use crate::os::Platform;
@@ -60,7 +60,7 @@ unsafe impl<P: Platform, T: Send> Sync for Mutex<P, T> {}
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct Guard<'a, P: Platform, T> {
     // Fields are dropped in this order: the note is struck out while the lock is still held.
-    _token: Token,
+    _held: HeldGuard,
     inner: Held<'a, P, T>,
 }
 
@@ -91,25 +91,25 @@ impl<P: Platform, T> Mutex<P, T> {
     /// Takes the lock; waits for whoever has it.
     #[inline]
     pub fn lock(&self) -> Guard<'_, P, T> {
-        let token = held::acquire(self.rank, self.address());
-        Guard { _token: token, inner: self.take() }
+        let held = held::acquire(self.rank, self.address());
+        Guard { _held: held, inner: self.take() }
     }
 
     /// Takes the lock if nobody has it. The order holds for it as well: a lock that is tried out of
     /// order today is waited for out of order tomorrow.
     #[inline]
     pub fn try_lock(&self) -> Option<Guard<'_, P, T>> {
-        let token = held::acquire(self.rank, self.address());
-        self.try_take().map(|inner| Guard { _token: token, inner })
+        let held = held::acquire(self.rank, self.address());
+        self.try_take().map(|inner| Guard { _held: held, inner })
     }
 
-    /// Takes the lock, for which it waits as long as `patience` says, asked after each look, that it should go on.
+    /// Takes the lock, for which it waits as long as `backoff` says, asked after each look, that it should go on.
     /// The order holds as for [`Mutex::lock`]. Waiting that ends without the lock is not counted.
     #[inline]
-    pub fn lock_while(&self, patience: impl FnMut() -> bool) -> Option<Guard<'_, P, T>> {
+    pub fn lock_while(&self, backoff: impl FnMut() -> bool) -> Option<Guard<'_, P, T>> {
         match self.try_lock() {
             Some(guard) => Some(guard),
-            None => self.wait_while(patience),
+            None => self.wait_while(backoff),
         }
     }
 
@@ -117,21 +117,21 @@ impl<P: Platform, T> Mutex<P, T> {
     #[inline]
     pub fn lock_within(&self, nanos: Option<u64>) -> Option<Guard<'_, P, T>> {
         match nanos {
-            Some(nanos) => self.lock_while(patience::<P>(nanos)),
+            Some(nanos) => self.lock_while(backoff::<P>(nanos)),
             None => Some(self.lock()),
         }
     }
 
     #[cold]
-    fn wait_while(&self, mut patience: impl FnMut() -> bool) -> Option<Guard<'_, P, T>> {
-        let token = held::acquire(self.rank, self.address());
+    fn wait_while(&self, mut backoff: impl FnMut() -> bool) -> Option<Guard<'_, P, T>> {
+        let held = held::acquire(self.rank, self.address());
         let start = P::now();
-        while patience() {
+        while backoff() {
             if !self.is_locked()
                 && let Some(inner) = self.try_take()
             {
                 self.count(start);
-                return Some(Guard { _token: token, inner });
+                return Some(Guard { _held: held, inner });
             }
         }
         None
@@ -158,7 +158,7 @@ impl<P: Platform, T> Mutex<P, T> {
 
     /// Whether the calling thread holds the lock, by whatever it is that it interrupted or by a fork of its own.
     pub fn is_mine(&self) -> bool {
-        Fork::is_of(self.holder.load(Ordering::Relaxed), local::token())
+        Fork::is_of(self.holder.load(Ordering::Relaxed), local::thread_id())
     }
 
     /// Where the value is that the lock protects, whoever holds it.
@@ -205,7 +205,7 @@ impl<P: Platform, T> Mutex<P, T> {
 
     #[inline(always)]
     fn try_take(&self) -> Option<Held<'_, P, T>> {
-        self.take_as(local::token()).then(|| Held(self))
+        self.take_as(local::thread_id()).then(|| Held(self))
     }
 
     /// Takes the lock for whoever `holder` stands for, if it is free.
@@ -248,7 +248,7 @@ impl<P: Platform, T> Mutex<P, T> {
             if holder == FREE && self.take_as(fork.mark()) {
                 return self.count(start);
             }
-            if holder == ABANDONED || Fork::is_of(holder, local::token()) || !fork.waits::<P>() {
+            if holder == ABANDONED || Fork::is_of(holder, local::thread_id()) || !fork.waits::<P>() {
                 return;
             }
         }
@@ -263,7 +263,7 @@ impl<P: Platform, T> Mutex<P, T> {
         let holder = self.holder.load(Ordering::Relaxed);
         if holder == fork.mark() {
             self.let_go();
-        } else if child && holder != FREE && !Fork::is_of(holder, local::token()) {
+        } else if child && holder != FREE && !Fork::is_of(holder, local::thread_id()) {
             self.holder.store(ABANDONED, Ordering::Relaxed);
             note_abandoned();
         }
@@ -276,7 +276,7 @@ impl<P: Platform, T> Mutex<P, T> {
         let start = P::now();
         let inner = loop {
             // Each time: a handler may have forked while this waited, and this be the child.
-            self.refuse_endless();
+            self.abort_endless();
             if let Some(inner) = self.spin() {
                 break inner;
             }
@@ -288,14 +288,14 @@ impl<P: Platform, T> Mutex<P, T> {
     }
 
     /// Ends the process with a line where a wait for the lock would have no end.
-    fn refuse_endless(&self) {
+    fn abort_endless(&self) {
         let holder = self.holder.load(Ordering::Relaxed);
         if holder == ABANDONED {
             report::fatal(format_args!(
                 "crossfoot: this process was forked by a signal handler inside the allocator, beside other threads"
             ));
         }
-        if !Fork::is_of(holder, local::token()) {
+        if !Fork::is_of(holder, local::thread_id()) {
             return;
         }
         if Fork::is_mark(holder) {
@@ -355,12 +355,12 @@ impl<P: Platform, T> DerefMut for Guard<'_, P, T> {
 /// A critical section that has a rank and no mutex, until it is dropped; nothing in release builds.
 #[must_use = "the section ends when the guard is dropped"]
 pub struct RankGuard {
-    _token: Token,
+    _held: HeldGuard,
 }
 
 /// Begins a critical section of this rank on this thread. A thread is in one section of a rank at a
 /// time.
 #[inline]
 pub fn acquire_rank(rank: Rank) -> RankGuard {
-    RankGuard { _token: held::acquire(held::known(rank), 0) }
+    RankGuard { _held: held::acquire(held::known(rank), 0) }
 }

@@ -12,12 +12,12 @@ mod stats;
 
 pub use stats::{BySize, MemStats};
 
-use crate::account::{Account, Answer, Failures, Snapshot, Total, Totals};
 use crate::cache::Cache;
-use crate::heap::{Client, Still, Walked};
+use crate::heap::{Client, Stopped, Walked};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 use crate::span::Span;
+use crate::stats::{Account, Answer, Failures, Snapshot, Total, Totals};
 use crate::thread::Caches;
 use stats::Found;
 
@@ -44,7 +44,7 @@ pub struct Balance {
 
 impl Balance {
     /// Ends the process where the walk came to a list of free objects that was changed. The caller holds no lock.
-    pub fn refuse_changed(&self) {
+    pub fn abort_if_changed(&self) {
         if let Some(changed) = self.walked.changed {
             changed.abort();
         }
@@ -63,20 +63,20 @@ impl Balance {
 #[inline(never)]
 pub fn snapshot<O: Os>(caches: &Caches<O>, out: &mut Snapshot) -> Answer {
     let heap = caches.central().heap();
-    heap.books().read(heap.vm().os(), out)
+    heap.stats().read(heap.vm().os(), out)
 }
 
 /// The totals of one consistent snapshot.
 pub fn totals<O: Os>(caches: &Caches<O>, out: &mut Totals) -> Answer {
     let heap = caches.central().heap();
-    heap.books().read_totals(heap.vm().os(), out)
+    heap.stats().read_totals(heap.vm().os(), out)
 }
 
 /// The statistics of one consistent snapshot.
 pub fn stats<O: Os>(caches: &Caches<O>, out: &mut MemStats) -> Answer {
-    let mut books = Snapshot::new();
-    let answer = snapshot(caches, &mut books);
-    out.fill(&books);
+    let mut taken = Snapshot::new();
+    let answer = snapshot(caches, &mut taken);
+    out.fill(&taken);
     answer
 }
 
@@ -89,21 +89,21 @@ pub fn stats<O: Os>(caches: &Caches<O>, out: &mut MemStats) -> Answer {
 pub unsafe fn read_slow<O: Os>(caches: &Caches<O>) -> Option<(MemStats, MemStats)> {
     caches.each(|cache| cache.post_all(caches.central()));
     let heap = caches.central().heap();
-    let mut reader = heap.books().reader();
+    let mut reader = heap.stats().reader();
     let closed = reader.close(heap.vm().os());
-    let pool = caches.hold_still();
-    let still = heap.hold_still();
+    let pool = caches.stop_all();
+    let stopped = heap.stop_all();
     let mut snapshot = Snapshot::new();
     let complete = closed && reader.read(heap.vm().os(), &mut snapshot).is_complete();
     let (mut fast, mut slow) = (MemStats::new(), MemStats::new());
     let mut changed = None;
     if complete {
         fast.fill(&snapshot);
-        let found = find(caches, walk(caches, &still, closed, true));
+        let found = find(caches, walk(caches, &stopped, closed, true));
         changed = found.walked.changed;
         slow.fill_slowly(heap.vm().accounts(), &found, &snapshot);
     }
-    drop((still, pool));
+    drop((stopped, pool));
     reader.open();
     drop(reader);
     if let Some(changed) = changed {
@@ -115,13 +115,13 @@ pub unsafe fn read_slow<O: Os>(caches: &Caches<O>) -> Option<(MemStats, MemStats
 /// Looks into every cache, where nobody allocates or frees.
 fn find<O: Os>(caches: &Caches<O>, walked: Walked) -> Found {
     let zero = [0; CLASSES];
-    let mut found = Found { walked, caches: 0, allocs: zero, in_hand: zero, arrived: zero };
+    let mut found = Found { walked, caches: 0, allocs: zero, cached: zero, arrived: zero };
     caches.each(|cache| {
         found.caches += 1;
         for class in Class::all() {
             let i = class.index();
             found.allocs[i] += cache.allocs(class) as u64;
-            found.in_hand[i] += found.walked.counted(cache.in_hand(class)) as u64;
+            found.cached[i] += found.walked.counted(cache.cached(class)) as u64;
         }
         let arrived = &mut found.arrived;
         let counted =
@@ -133,14 +133,14 @@ fn find<O: Os>(caches: &Caches<O>, walked: Walked) -> Found {
 
 /// The walk, together with what is in the caches' hands. Nothing, where the books are not `closed`: a thread may be
 /// making a span this moment.
-fn walk<O: Os>(caches: &Caches<O>, still: &Still<'_, O>, closed: bool, objects: bool) -> Walked {
+fn walk<O: Os>(caches: &Caches<O>, stopped: &Stopped<'_, O>, closed: bool, objects: bool) -> Walked {
     if !closed {
-        return Walked::nothing();
+        return Walked::empty();
     }
-    let mut walked = still.walk(objects);
+    let mut walked = stopped.walk(objects);
     let mut add = |client: &Client| {
         // SAFETY: the books are closed and the heap's lock is held.
-        let (pages, records) = unsafe { client.in_hand() };
+        let (pages, records) = unsafe { client.local_pages() };
         walked.accounts[Account::HeapFree as usize] += pages.bytes();
         walked.records -= records;
     };
@@ -149,7 +149,7 @@ fn walk<O: Os>(caches: &Caches<O>, still: &Still<'_, O>, closed: bool, objects: 
 }
 
 /// Checks every identity. Objects are compared too where no other thread has a cache; the caller asks
-/// [`Balance::refuse_changed`] then.
+/// [`Balance::abort_if_changed`] then.
 ///
 /// `cache` is the calling thread's, if it has one.
 pub fn crossfoot<O: Os>(caches: &Caches<O>, cache: Option<&Cache>) -> Balance {
@@ -173,16 +173,16 @@ unsafe fn crossfoot_if<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: 
         cache.post_all(caches.central());
     }
     let heap = caches.central().heap();
-    let mut reader = heap.books().reader();
+    let mut reader = heap.stats().reader();
     let still_writers = reader.close(heap.vm().os());
-    let pool = caches.hold_still();
-    let still = heap.hold_still();
+    let pool = caches.stop_all();
+    let stopped = heap.stop_all();
     let mut snapshot = Snapshot::new();
     let answer = reader.read(heap.vm().os(), &mut snapshot);
     let complete = answer.is_complete() && still_writers;
     let alone = caches.made() - pool.idle() <= usize::from(cache.is_some());
     let objects = complete && (quiet || alone);
-    let mut walked = walk(caches, &still, still_writers, objects);
+    let mut walked = walk(caches, &stopped, still_writers, objects);
     let mut failures = Failures::default();
     snapshot.check(&mut failures);
     if complete {
@@ -194,7 +194,7 @@ unsafe fn crossfoot_if<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: 
             walked = found.walked;
         }
     }
-    failures.require(still.is_valid(), "page summaries = page bitmaps", None, 0, 1);
+    failures.require(stopped.is_valid(), "page summaries = page bitmaps", None, 0, 1);
     if complete {
         let made = (caches.made() * size_of::<Cache>()) as i64;
         failures.equal("caches made = caches in use", made, snapshot.total(Total::CacheInUse));
@@ -209,10 +209,10 @@ unsafe fn crossfoot_if<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: 
 pub fn crossfoot_at_once<O: Os>(caches: &Caches<O>, interrupted: bool) -> Balance {
     let heap = caches.central().heap();
     let mut snapshot = Snapshot::new();
-    let answer = heap.books().read_at_end(heap.vm().os(), &mut snapshot);
+    let answer = heap.stats().read_at_end(heap.vm().os(), &mut snapshot);
     let mut failures = Failures::default();
     snapshot.check(&mut failures);
-    let walked = Walked::nothing();
+    let walked = Walked::empty();
     Balance { snapshot, answer, complete: false, interrupted, walked, failures, caches: caches.made() }
 }
 
@@ -262,9 +262,9 @@ fn compare_objects(found: &Found, snapshot: &Snapshot, failures: &mut Failures) 
         // Wrapping: figures that do not add up are reported.
         let back = c.frees.wrapping_add(c.received).wrapping_add(freed) as i64;
         let live = (found.allocs[i] as i64).wrapping_sub(back);
-        let seen = (walked.places[i] - walked.vacant[i] - found.in_hand[i]) as i64;
+        let seen = (walked.slots[i] - walked.vacant[i] - found.cached[i]) as i64;
         failures.require(live == seen, "allocations - frees = objects found", Some(i), live, seen);
-        let (free, vacant) = ((walked.vacant[i] + found.in_hand[i]) as i64, c.vacant + freed as i64);
+        let (free, vacant) = ((walked.vacant[i] + found.cached[i]) as i64, c.vacant + freed as i64);
         failures.require(free == vacant, "free objects found = vacant", Some(i), free, vacant);
         let (sum, global) = (found.allocs[i] as i64, c.allocs as i64);
         failures.require(sum == global, "allocations of all caches = allocations", Some(i), sum, global);

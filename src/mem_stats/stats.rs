@@ -1,8 +1,8 @@
 //! The figures of Go's `runtime.MemStats` that mean something here.
 
-use crate::account::{Account, Accounts, Snapshot, Total};
 use crate::heap::Walked;
 use crate::size_class::{CLASSES, Class};
+use crate::stats::{Account, Accounts, Snapshot, Total};
 
 /// Allocations of one size class. Go's `BySize`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,27 +96,27 @@ impl MemStats {
     }
 
     /// Fills in what the consistent statistics say.
-    pub(super) fn fill(&mut self, books: &Snapshot) {
+    pub(super) fn fill(&mut self, taken: &Snapshot) {
         *self = MemStats::new();
-        self.fill_accounts(|account| books.account(account) as u64);
-        self.sys = books.total(Total::TotalMapped) as u64;
-        self.mspan_inuse = books.total(Total::SpanInUse) as u64;
-        self.mcache_inuse = books.total(Total::CacheInUse) as u64;
-        for (class, c) in books.classes() {
+        self.fill_accounts(|account| taken.account(account) as u64);
+        self.sys = taken.total(Total::TotalMapped) as u64;
+        self.mspan_inuse = taken.total(Total::SpanInUse) as u64;
+        self.mcache_inuse = taken.total(Total::CacheInUse) as u64;
+        for (class, c) in taken.classes() {
             let by_size = BySize { size: class.size() as u64, mallocs: c.allocs, frees: c.frees + c.received };
             self.add_class(class, by_size, c.live() as u64);
             self.in_transit = self.in_transit.wrapping_add(c.in_transit() as u64);
         }
-        let (allocs, frees) = (books.total(Total::LargeAllocs) as u64, books.total(Total::LargeFrees) as u64);
+        let (allocs, frees) = (taken.total(Total::LargeAllocs) as u64, taken.total(Total::LargeFrees) as u64);
         self.mallocs += allocs;
         self.frees += frees;
-        self.total_alloc += books.total(Total::LargeAllocBytes) as u64;
-        self.add_objects(allocs.wrapping_sub(frees), books.large_bytes() as u64);
+        self.total_alloc += taken.total(Total::LargeAllocBytes) as u64;
+        self.add_objects(allocs.wrapping_sub(frees), taken.large_bytes() as u64);
     }
 
     /// Fills in the same from the other side: the low-level accounts, the caches' own counters, and what the walk
     /// found. Only what cumulative figures say of large objects has no other side.
-    pub(super) fn fill_slowly(&mut self, accounts: &Accounts, found: &Found, books: &Snapshot) {
+    pub(super) fn fill_slowly(&mut self, accounts: &Accounts, found: &Found, taken: &Snapshot) {
         *self = MemStats::new();
         let walked = &found.walked;
         self.fill_accounts(|account| accounts.get(account) as u64);
@@ -130,7 +130,7 @@ impl MemStats {
         self.mcache_inuse = found.caches as u64 * size_of::<crate::cache::Cache>() as u64;
         for class in Class::all() {
             let i = class.index();
-            let live = walked.places[i].wrapping_sub(walked.vacant[i]).wrapping_sub(found.in_hand[i]);
+            let live = walked.slots[i].wrapping_sub(walked.vacant[i]).wrapping_sub(found.cached[i]);
             let by_size = BySize {
                 size: class.size() as u64,
                 mallocs: found.allocs[i],
@@ -139,10 +139,10 @@ impl MemStats {
             self.add_class(class, by_size, live);
             self.in_transit += found.arrived[i];
         }
-        let freed = books.total(Total::LargeFrees) as u64;
+        let freed = taken.total(Total::LargeFrees) as u64;
         self.mallocs += walked.large_objects as u64 + freed;
         self.frees += freed;
-        self.total_alloc += walked.large_bytes as u64 + books.total(Total::LargeFreeBytes) as u64;
+        self.total_alloc += walked.large_bytes as u64 + taken.total(Total::LargeFreeBytes) as u64;
         self.add_objects(walked.large_objects as u64, walked.large_bytes as u64);
     }
 
@@ -186,7 +186,7 @@ pub(super) struct Found {
     /// Objects that caches have handed out since they were made, by class.
     pub(super) allocs: [u64; CLASSES],
     /// Free objects in the caches' hands.
-    pub(super) in_hand: [u64; CLASSES],
+    pub(super) cached: [u64; CLASSES],
     /// Objects in the caches' inboxes.
     pub(super) arrived: [u64; CLASSES],
 }

@@ -4,8 +4,8 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use super::persistent::{Charge, Persistent};
-use crate::account::Entry;
 use crate::os::{Os, OsError};
+use crate::stats::Delta;
 use crate::units::Addr;
 use crate::vm::Vm;
 
@@ -41,7 +41,7 @@ impl<T, C: Charge> Fixed<T, C> {
     }
 
     /// Memory for a record. Its content is unspecified.
-    pub fn alloc<O: Os>(&mut self, vm: &Vm<O>, entry: &mut Entry) -> Result<NonNull<T>, OsError> {
+    pub fn alloc<O: Os>(&mut self, vm: &Vm<O>, delta: &mut Delta) -> Result<NonNull<T>, OsError> {
         let record = match NonNull::new(self.free) {
             Some(free) => {
                 // SAFETY: listed records are free, so this one's memory holds a `Free`.
@@ -49,7 +49,7 @@ impl<T, C: Charge> Fixed<T, C> {
                 free.cast()
             }
             None => {
-                let at = self.source.alloc(vm, size_of::<T>(), align_of::<T>(), entry)?;
+                let at = self.source.alloc(vm, size_of::<T>(), align_of::<T>(), delta)?;
                 NonNull::new(at.ptr::<T>()).ok_or(OsError::OutOfMemory)?
             }
         };

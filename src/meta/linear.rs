@@ -1,8 +1,8 @@
 //! One reserved range whose parts become Ready as they are needed.
 
-use crate::account::{Account, Entry};
-use crate::ledger::What;
 use crate::os::{Os, OsError};
+use crate::stats::{Account, Delta};
+use crate::stats_page::MappingKind;
 use crate::units::{Addr, MIB, align_up};
 use crate::vm::Vm;
 
@@ -38,7 +38,7 @@ impl Linear {
 
     /// Reserves `size` bytes, rounded up to physical pages. Called once.
     pub fn reserve<O: Os>(&mut self, vm: &Vm<O>, size: usize) -> Result<Addr, OsError> {
-        vm.reserve(None, align_up(size.max(1), vm.os().physical_page_size()), What::Tables)
+        vm.reserve(None, align_up(size.max(1), vm.os().physical_page_size()), MappingKind::Tables)
     }
 
     /// Makes `[addr, addr + size)` Ready, rounded outward to physical pages; what is Ready stays as it
@@ -51,13 +51,13 @@ impl Linear {
         vm: &Vm<O>,
         addr: Addr,
         size: usize,
-        entry: &mut Entry,
+        delta: &mut Delta,
     ) -> Result<(), OsError> {
         if let Some(part) = self.stuck {
             let size = part.end.since(part.start);
             // SAFETY: the part is Prepared and ours.
-            unsafe { vm.used(part.start, size, size, entry) }?;
-            vm.accounts().mapped(self.account, size, entry);
+            unsafe { vm.used(part.start, size, size, delta) }?;
+            vm.accounts().mapped(self.account, size, delta);
             self.stuck = None;
             self.note(part);
         }
@@ -72,7 +72,7 @@ impl Linear {
                 _ => {
                     let end = next.map_or(want.end, |p| p.start.min(want.end));
                     // SAFETY: the gap is Reserved and ours: inside the range, outside all Ready parts.
-                    unsafe { self.open(vm, from, end, entry) }?;
+                    unsafe { self.open(vm, from, end, delta) }?;
                     from = end;
                 }
             }
@@ -84,26 +84,26 @@ impl Linear {
     ///
     /// # Safety
     /// The gap is Reserved and ours.
-    unsafe fn open<O: Os>(&mut self, vm: &Vm<O>, start: Addr, end: Addr, entry: &mut Entry) -> Result<(), OsError> {
+    unsafe fn open<O: Os>(&mut self, vm: &Vm<O>, start: Addr, end: Addr, delta: &mut Delta) -> Result<(), OsError> {
         if self.ready.is_full() {
             let pairs = self.ready.iter().zip(self.ready.iter().skip(1));
             let gaps = pairs.map(|(a, b)| Part { start: a.end, end: b.start });
             if let Some(gap) = gaps.min_by_key(|gap| gap.end.since(gap.start)) {
                 // SAFETY: the gap between two Ready parts is Reserved and ours.
-                unsafe { self.map_part(vm, gap, entry) }?;
+                unsafe { self.map_part(vm, gap, delta) }?;
                 if gap.start <= start && end <= gap.end {
                     return Ok(());
                 }
             }
         }
         // SAFETY: the caller's promise; the gap closed above was another one.
-        match unsafe { self.map_part(vm, Part { start, end }, entry) } {
+        match unsafe { self.map_part(vm, Part { start, end }, delta) } {
             // The system may allow no border inside a mapping (`vm.max_map_count`): then the part begins where the one
             // below ends, or ends where the one above begins.
             Err(OsError::OutOfMemory) if self.stuck.is_none() => {
                 let part = self.widened(start, end).ok_or(OsError::OutOfMemory)?;
                 // SAFETY: Reserved and ours, as far as the next Ready part.
-                unsafe { self.map_part(vm, part, entry) }
+                unsafe { self.map_part(vm, part, delta) }
             }
             done => done,
         }
@@ -121,15 +121,15 @@ impl Linear {
     ///
     /// # Safety
     /// The part is Reserved and ours.
-    unsafe fn map_part<O: Os>(&mut self, vm: &Vm<O>, part: Part, entry: &mut Entry) -> Result<(), OsError> {
+    unsafe fn map_part<O: Os>(&mut self, vm: &Vm<O>, part: Part, delta: &mut Delta) -> Result<(), OsError> {
         let size = part.end.since(part.start);
         // SAFETY: the caller's promise; the range is Prepared after `map`.
         unsafe {
-            vm.map(part.start, size, self.account, entry)?;
-            if let Err(e) = vm.used(part.start, size, size, entry) {
+            vm.map(part.start, size, self.account, delta)?;
+            if let Err(e) = vm.used(part.start, size, size, delta) {
                 // Prepared is no state to be left in: nobody would know of it.
-                if vm.fault(part.start, size, 0, self.account, entry).is_err() {
-                    vm.accounts().unmapped(self.account, size, entry);
+                if vm.fault(part.start, size, 0, self.account, delta).is_err() {
+                    vm.accounts().unmapped(self.account, size, delta);
                     self.stuck = Some(part);
                 }
                 return Err(e);

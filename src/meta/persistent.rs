@@ -2,8 +2,8 @@
 
 use core::marker::PhantomData;
 
-use crate::account::{Account, Entry, Total};
 use crate::os::{Os, OsError};
+use crate::stats::{Account, Delta, Total};
 use crate::units::{Addr, KIB, align_up};
 use crate::vm::Vm;
 
@@ -47,7 +47,7 @@ impl<C: Charge> Persistent<C> {
     /// `size` zero bytes aligned to `align`, a power of two of at most a physical page.
     ///
     /// What is left of the old chunk is given up when a request does not fit it.
-    pub fn alloc<O: Os>(&mut self, vm: &Vm<O>, size: usize, align: usize, entry: &mut Entry) -> Result<Addr, OsError> {
+    pub fn alloc<O: Os>(&mut self, vm: &Vm<O>, size: usize, align: usize, delta: &mut Delta) -> Result<Addr, OsError> {
         let at = self.next.align_up(align);
         let fits = at.0.checked_add(size).is_some_and(|end| end <= self.end.0);
         if self.next == Addr::NULL || !fits {
@@ -55,13 +55,13 @@ impl<C: Charge> Persistent<C> {
             let least = align_up(size.max(CHUNK), page);
             let wanted = least.max(align_up(self.chunks / SHARE, page));
             // Where memory is short, the least will do.
-            let (start, chunk) = match vm.alloc(wanted, C::ACCOUNT, entry) {
+            let (start, chunk) = match vm.alloc(wanted, C::ACCOUNT, delta) {
                 Ok(start) => (start, wanted),
-                Err(_) if wanted > least => (vm.alloc(least, C::ACCOUNT, entry)?, least),
+                Err(_) if wanted > least => (vm.alloc(least, C::ACCOUNT, delta)?, least),
                 Err(e) => return Err(e),
             };
             self.chunks += chunk;
-            entry.add(C::FREE, chunk as isize);
+            delta.add(C::FREE, chunk as isize);
             self.next = start.plus(size);
             self.end = start.plus(chunk);
             return Ok(start);

@@ -5,7 +5,7 @@
 #[repr(u8)]
 pub enum Aggregate {
     /// One consistent snapshot, and how it was taken. Takes the books' lock.
-    Books,
+    ConsistentStats,
     /// How many caches there are.
     Caches,
     /// How threads waited for locks.
@@ -33,7 +33,7 @@ impl Aggregates {
     /// All that there are.
     pub const ALL: Aggregates = Aggregates((1 << (Aggregate::Process as u64 + 1)) - 1);
     /// Those that are read without a lock, in a time that does not depend on the heap.
-    pub const FREE: Aggregates = Aggregates::ALL.without(Aggregate::Books).without(Aggregate::Chunks);
+    pub const FREE: Aggregates = Aggregates::ALL.without(Aggregate::ConsistentStats).without(Aggregate::Chunks);
 
     /// This set and one more.
     pub const fn with(self, aggregate: Aggregate) -> Aggregates {

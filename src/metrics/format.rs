@@ -2,10 +2,10 @@
 
 use super::reading::{LOCKS, Reading, WORDS};
 use super::table::TABLE;
-use crate::account::{ACCOUNTS, Account};
-use crate::ledger::{Format, layout};
 use crate::os::{CALL_NAMES, CALLS};
 use crate::size_class::{CLASSES, Class};
+use crate::stats::{ACCOUNTS, Account};
+use crate::stats_page::{Format, layout};
 
 /// What the words of a reading mean, for those who read them in another process: which metrics, size classes, locks, system
 /// calls and accounts there are.

@@ -38,18 +38,17 @@
 
 mod aggregates;
 mod format;
-mod kept;
 mod labels;
 mod notes;
 mod openmetrics;
 mod reading;
 mod report;
 mod sample;
+mod seq_lock;
 mod table;
 
 pub use aggregates::{Aggregate, Aggregates};
 pub use format::FORMAT;
-pub use kept::Kept;
 pub use labels::Labels;
 pub use notes::{IDENTITIES, NOTES};
 pub use openmetrics::write_openmetrics;
@@ -57,4 +56,5 @@ pub use reading::{LOCKS, OS_WORDS, OsFigures, Peaks, Reading, WORDS};
 pub use report::{Heading, Verdict, write, write_headed, write_json, write_table};
 pub(crate) use sample::wanted;
 pub use sample::{Histogram, Memory, Sample, Value, Vector, plain};
+pub use seq_lock::SeqLock;
 pub use table::{Kind, Metric, TABLE};

@@ -1,11 +1,11 @@
 //! What metrics are computed from.
 
 use super::aggregates::{Aggregate, Aggregates};
-use crate::account::{Account, Answer, ClassTotals, Snapshot};
 use crate::heap::{CHUNK_BOUNDS, Chunks};
 use crate::lock::{Rank, Waits};
 use crate::os::{CALLS, Made};
 use crate::size_class::Class;
+use crate::stats::{Account, Answer, ClassTotals, Snapshot};
 
 /// The ranks of which a kernel has locks. What it lacks has no figures.
 pub const LOCKS: [Rank; 12] = [
@@ -254,10 +254,10 @@ impl Reading {
         self.taken_at = match answer {
             Answer::Complete => self.read_at,
             Answer::Stale { nanos } => self.read_at.saturating_sub(nanos),
-            Answer::Nothing => return,
+            Answer::EmptyCache => return,
         };
         self.small = Small::of(&self.snapshot);
-        self.note(Aggregate::Books);
+        self.note(Aggregate::ConsistentStats);
     }
 
     /// Notes how threads waited for a lock of this rank.

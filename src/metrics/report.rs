@@ -5,10 +5,10 @@ use core::fmt::{self, Display, Write};
 use super::openmetrics::write_openmetrics;
 use super::reading::Reading;
 use super::table::{Kind, Metric, TABLE};
-use crate::account::Failures;
 use crate::mem_stats::Balance;
 use crate::options::Format;
 use crate::size_class::CLASSES;
+use crate::stats::Failures;
 
 /// What is known of the identities of the books.
 #[derive(Clone, Copy, Debug)]

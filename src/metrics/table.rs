@@ -9,10 +9,10 @@ use super::aggregates::Aggregate;
 use super::labels::{CHUNK_PAGES, Labels, SIZES};
 use super::reading::{OsFigures, Reading, freed, unused_bytes};
 use super::sample::plain;
-use crate::account::{Account, ClassTotals, Total};
-use crate::ledger::layout;
 use crate::size_class::{CLASSES, Class};
 use crate::span::Span;
+use crate::stats::{Account, ClassTotals, Total};
+use crate::stats_page::layout;
 
 /// What kind of value a metric has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -343,45 +343,45 @@ metrics! {
         { number |r| r.caches as i64 - r.idle as i64 }
     CacheMadeCaches "/cache/made:caches", Caches counter, "Caches made since the start; threads that come later adopt them.",
         { number |r| r.caches as i64 }
-    GcHeapAllocsBySizeBytes "/gc/heap/allocs-by-size:bytes", Books counter, "Objects allocated, by the size of their class or in whole pages.",
+    GcHeapAllocsBySizeBytes "/gc/heap/allocs-by-size:bytes", ConsistentStats counter, "Objects allocated, by the size of their class or in whole pages.",
         { histogram Sizes, |r| r.small.alloc_bytes + r.snapshot.total(Total::LargeAllocBytes), by_size |c, _class| c.allocs as i64, large |r| r.snapshot.total(Total::LargeAllocs) }
-    GcHeapAllocsBytes "/gc/heap/allocs:bytes", Books counter, "Cumulative bytes of objects allocated, by the size of their class or in whole pages.",
+    GcHeapAllocsBytes "/gc/heap/allocs:bytes", ConsistentStats counter, "Cumulative bytes of objects allocated, by the size of their class or in whole pages.",
         { number |r| r.small.alloc_bytes + r.snapshot.total(Total::LargeAllocBytes) }
-    GcHeapAllocsObjects "/gc/heap/allocs:objects", Books counter, "Cumulative number of objects allocated.",
+    GcHeapAllocsObjects "/gc/heap/allocs:objects", ConsistentStats counter, "Cumulative number of objects allocated.",
         { number |r| r.small.allocs + r.snapshot.total(Total::LargeAllocs) }
-    GcHeapFreesBySizeBytes "/gc/heap/frees-by-size:bytes", Books counter, "Objects freed, by the size of their class or in whole pages, those in transit not yet counted.",
+    GcHeapFreesBySizeBytes "/gc/heap/frees-by-size:bytes", ConsistentStats counter, "Objects freed, by the size of their class or in whole pages, those in transit not yet counted.",
         { histogram Sizes, |r| r.small.free_bytes + r.snapshot.total(Total::LargeFreeBytes), by_size |c, _class| freed(c), large |r| r.snapshot.total(Total::LargeFrees) }
-    GcHeapFreesBytes "/gc/heap/frees:bytes", Books counter, "Cumulative bytes of objects freed, those in transit not yet counted.",
+    GcHeapFreesBytes "/gc/heap/frees:bytes", ConsistentStats counter, "Cumulative bytes of objects freed, those in transit not yet counted.",
         { number |r| r.small.free_bytes + r.snapshot.total(Total::LargeFreeBytes) }
-    GcHeapFreesObjects "/gc/heap/frees:objects", Books counter, "Cumulative number of objects freed, those in transit not yet counted.",
+    GcHeapFreesObjects "/gc/heap/frees:objects", ConsistentStats counter, "Cumulative number of objects freed, those in transit not yet counted.",
         { number |r| r.small.frees + r.snapshot.total(Total::LargeFrees) }
-    GcHeapObjectsObjects "/gc/heap/objects:objects", Books gauge, "Objects that are live or in transit.",
+    GcHeapObjectsObjects "/gc/heap/objects:objects", ConsistentStats gauge, "Objects that are live or in transit.",
         { number |r| r.small.live + large_objects(r) }
     HeapChunksTakenPages "/heap/chunks/taken:pages", Chunks gauge, "Chunks of 4 MiB of the heap by how many of their 512 pages are taken.",
         { histogram ChunkPages, |r| r.chunks.taken as i64, each |r, i| r.chunks.counts[i] as i64 }
-    HeapFreeBySizeObjects "/heap/free-by-size:objects", Books gauge, "Places for objects, in spans of each class, that no object has.",
+    HeapFreeBySizeObjects "/heap/free-by-size:objects", ConsistentStats gauge, "Places for objects, in spans of each class, that no object has.",
         { vector Size by_size |c, _class| c.vacant }
-    HeapInTransitBySizeObjects "/heap/in-transit-by-size:objects", Books gauge, "Objects of each class freed by a thread that does not own their span, and not home yet.",
+    HeapInTransitBySizeObjects "/heap/in-transit-by-size:objects", ConsistentStats gauge, "Objects of each class freed by a thread that does not own their span, and not home yet.",
         { vector Size by_size |c, _class| c.in_transit() }
-    HeapInTransitBytes "/heap/in-transit:bytes", Books gauge, "Bytes of objects freed by a thread that does not own their span, and not home yet.",
+    HeapInTransitBytes "/heap/in-transit:bytes", ConsistentStats gauge, "Bytes of objects freed by a thread that does not own their span, and not home yet.",
         { number |r| r.small.in_transit_bytes }
-    HeapInTransitObjects "/heap/in-transit:objects", Books gauge, "Objects freed by a thread that does not own their span, and not home yet.",
+    HeapInTransitObjects "/heap/in-transit:objects", ConsistentStats gauge, "Objects freed by a thread that does not own their span, and not home yet.",
         { number |r| r.small.in_transit }
-    HeapLargeAllocsObjects "/heap/large/allocs:objects", Books counter, "Cumulative number of large objects allocated.",
+    HeapLargeAllocsObjects "/heap/large/allocs:objects", ConsistentStats counter, "Cumulative number of large objects allocated.",
         { number |r| r.snapshot.total(Total::LargeAllocs) }
-    HeapLargeFreesObjects "/heap/large/frees:objects", Books counter, "Cumulative number of large objects freed.",
+    HeapLargeFreesObjects "/heap/large/frees:objects", ConsistentStats counter, "Cumulative number of large objects freed.",
         { number |r| r.snapshot.total(Total::LargeFrees) }
-    HeapLargeLiveBytes "/heap/large/live:bytes", Books gauge, "Bytes of large objects, in whole pages.",
+    HeapLargeLiveBytes "/heap/large/live:bytes", ConsistentStats gauge, "Bytes of large objects, in whole pages.",
         { number |r| r.snapshot.large_bytes() }
-    HeapLargeLiveObjects "/heap/large/live:objects", Books gauge, "Large objects that are live.",
+    HeapLargeLiveObjects "/heap/large/live:objects", ConsistentStats gauge, "Large objects that are live.",
         { number |r| large_objects(r) }
-    HeapLiveBySizeObjects "/heap/live-by-size:objects", Books gauge, "Objects of each class that are live or in transit.",
+    HeapLiveBySizeObjects "/heap/live-by-size:objects", ConsistentStats gauge, "Objects of each class that are live or in transit.",
         { vector Size by_size |c, _class| c.live() }
-    HeapSpansBySizeBytes "/heap/spans-by-size:bytes", Books gauge, "Bytes of the spans of each class.",
+    HeapSpansBySizeBytes "/heap/spans-by-size:bytes", ConsistentStats gauge, "Bytes of the spans of each class.",
         { vector Size by_size |c, _class| c.span_bytes }
-    HeapSpansSpans "/heap/spans:spans", Books gauge, "Spans of every kind.",
+    HeapSpansSpans "/heap/spans:spans", ConsistentStats gauge, "Spans of every kind.",
         { number |r| r.snapshot.total(Total::SpanInUse) / size_of::<Span>() as i64 }
-    HeapUnusedBySizeBytes "/heap/unused-by-size:bytes", Books gauge, "Bytes of the spans of each class that no object uses.",
+    HeapUnusedBySizeBytes "/heap/unused-by-size:bytes", ConsistentStats gauge, "Bytes of the spans of each class that no object uses.",
         { vector Size by_size |c, class| unused_bytes(c, class) }
     LockContendedByRankAcquisitions "/lock/contended-by-rank:acquisitions", Locks counter, "Acquisitions of a lock of each rank that another thread held.",
         { vector Rank each |r, i| r.locks[i].contended as i64 }
@@ -391,35 +391,35 @@ metrics! {
         { vector Rank each |r, i| r.locks[i].nanos as i64 }
     LockWaitNanoseconds "/lock/wait:nanoseconds", Locks counter, "Time that threads waited for locks.",
         { number |r| r.locks.iter().map(|waits| waits.nanos as i64).sum() }
-    MemoryClassesHeapFreeBytes "/memory/classes/heap/free:bytes", Books gauge, "Free pages that are backed by physical memory.",
+    MemoryClassesHeapFreeBytes "/memory/classes/heap/free:bytes", ConsistentStats gauge, "Free pages that are backed by physical memory.",
         { number |r| r.account(Account::HeapFree) }
-    MemoryClassesHeapObjectsBytes "/memory/classes/heap/objects:bytes", Books gauge, "Bytes of objects that are live or in transit.",
+    MemoryClassesHeapObjectsBytes "/memory/classes/heap/objects:bytes", ConsistentStats gauge, "Bytes of objects that are live or in transit.",
         { number |r| r.small.live_bytes + r.snapshot.large_bytes() }
-    MemoryClassesHeapReleasedBytes "/memory/classes/heap/released:bytes", Books gauge, "Free pages whose physical memory is with the system.",
+    MemoryClassesHeapReleasedBytes "/memory/classes/heap/released:bytes", ConsistentStats gauge, "Free pages whose physical memory is with the system.",
         { number |r| r.account(Account::HeapReleased) }
-    MemoryClassesHeapStacksBytes "/memory/classes/heap/stacks:bytes", Books gauge, "Pages of spans that are stacks.",
+    MemoryClassesHeapStacksBytes "/memory/classes/heap/stacks:bytes", ConsistentStats gauge, "Pages of spans that are stacks.",
         { number |r| r.account(Account::InStacks) }
-    MemoryClassesHeapUnusedBytes "/memory/classes/heap/unused:bytes", Books gauge, "Bytes of spans for objects that no object uses.",
+    MemoryClassesHeapUnusedBytes "/memory/classes/heap/unused:bytes", ConsistentStats gauge, "Bytes of spans for objects that no object uses.",
         { number |r| r.small.unused }
-    MemoryClassesMetadataLedgerBytes "/memory/classes/metadata/ledger:bytes", Books gauge, "The ledger page, which other processes may read.",
+    MemoryClassesMetadataLedgerBytes "/memory/classes/metadata/ledger:bytes", ConsistentStats gauge, "The ledger page, which other processes may read.",
         { number |r| r.account(Account::LedgerSys) }
-    MemoryClassesMetadataMcacheFreeBytes "/memory/classes/metadata/mcache/free:bytes", Books gauge, "Memory obtained for caches and not used by one.",
+    MemoryClassesMetadataMcacheFreeBytes "/memory/classes/metadata/mcache/free:bytes", ConsistentStats gauge, "Memory obtained for caches and not used by one.",
         { number |r| r.snapshot.total(Total::CacheFree) }
-    MemoryClassesMetadataMcacheInuseBytes "/memory/classes/metadata/mcache/inuse:bytes", Books gauge, "Memory of caches.",
+    MemoryClassesMetadataMcacheInuseBytes "/memory/classes/metadata/mcache/inuse:bytes", ConsistentStats gauge, "Memory of caches.",
         { number |r| r.snapshot.total(Total::CacheInUse) }
-    MemoryClassesMetadataMspanFreeBytes "/memory/classes/metadata/mspan/free:bytes", Books gauge, "Memory obtained for span records and not used by one.",
+    MemoryClassesMetadataMspanFreeBytes "/memory/classes/metadata/mspan/free:bytes", ConsistentStats gauge, "Memory obtained for span records and not used by one.",
         { number |r| r.snapshot.total(Total::SpanFree) }
-    MemoryClassesMetadataMspanInuseBytes "/memory/classes/metadata/mspan/inuse:bytes", Books gauge, "Memory of span records.",
+    MemoryClassesMetadataMspanInuseBytes "/memory/classes/metadata/mspan/inuse:bytes", ConsistentStats gauge, "Memory of span records.",
         { number |r| r.snapshot.total(Total::SpanInUse) }
-    MemoryClassesMetadataOtherBytes "/memory/classes/metadata/other:bytes", Books gauge, "Memory of page bitmaps, summaries, work buffers and object bitmaps.",
+    MemoryClassesMetadataOtherBytes "/memory/classes/metadata/other:bytes", ConsistentStats gauge, "Memory of page bitmaps, summaries, work buffers and object bitmaps.",
         { number |r| r.account(Account::OtherSys) + r.account(Account::InWorkBufs) + r.account(Account::InBitmaps) }
-    MemoryClassesTotalBytes "/memory/classes/total:bytes", Books gauge, "Everything obtained from the system and not given back.",
+    MemoryClassesTotalBytes "/memory/classes/total:bytes", ConsistentStats gauge, "Everything obtained from the system and not given back.",
         { number |r| r.snapshot.total(Total::TotalMapped) }
     MemoryPeakReadyBytes "/memory/peak/ready:bytes", Peaks gauge, "The most that /memory/ready:bytes ever was.",
         { number |r| r.peaks.ready as i64 }
     MemoryPeakTotalBytes "/memory/peak/total:bytes", Peaks gauge, "The most that /memory/classes/total:bytes ever was.",
         { number |r| r.peaks.total as i64 }
-    MemoryReadyBytes "/memory/ready:bytes", Books gauge, "Of the total, what is in state Ready: all but released pages.",
+    MemoryReadyBytes "/memory/ready:bytes", ConsistentStats gauge, "Of the total, what is in state Ready: all but released pages.",
         { number |r| r.snapshot.total(Total::MappedReady) }
     OsAgeNanoseconds "/os/age:nanoseconds", System gauge, "How long ago an audit read the other figures of the system.",
         { number |r| r.age(r.os.taken_at) }
@@ -441,9 +441,9 @@ metrics! {
         { maybe |r| r.os.swapped }
     ProcessIdPid "/process/id:pid", Process gauge, "The process that the figures are of.",
         { number |r| r.pid as i64 }
-    StatsAgeNanoseconds "/stats/age:nanoseconds", Books gauge, "How old the snapshot is that the figures are of.",
+    StatsAgeNanoseconds "/stats/age:nanoseconds", ConsistentStats gauge, "How old the snapshot is that the figures are of.",
         { number |r| r.age(r.taken_at) }
-    StatsStaleReads "/stats/stale:reads", Books counter, "Snapshots that were answered with an earlier one.",
+    StatsStaleReads "/stats/stale:reads", ConsistentStats counter, "Snapshots that were answered with an earlier one.",
         { number |r| r.stale as i64 }
     SystemCallsFailedCalls "/system-calls/failed:calls", Calls counter, "Of the system calls made, those that failed.",
         { vector Call each |r, i| r.calls[i].failed as i64 }

@@ -24,11 +24,11 @@
 
 mod calls;
 #[cfg(target_os = "linux")]
-mod enclosure;
-#[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 mod process;
+#[cfg(target_os = "linux")]
+mod range;
 mod region;
 #[cfg(target_os = "linux")]
 pub mod shared;
@@ -37,11 +37,11 @@ pub mod sim;
 
 pub use calls::{CALL_NAMES, CALLS, Call, Made};
 #[cfg(target_os = "linux")]
-pub use enclosure::{Enclosure, Extent};
-#[cfg(target_os = "linux")]
 pub use linux::Linux;
 #[cfg(target_os = "linux")]
-pub use process::{Process, Run, Runs, Where};
+pub use process::{Backing, Process, Run, Runs};
+#[cfg(target_os = "linux")]
+pub use range::{Extent, RangeOs};
 pub use region::Region;
 
 use crate::units::Addr;

@@ -63,7 +63,7 @@ struct Region {
 
 /// Where a page is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Where {
+pub enum Backing {
     /// In memory.
     Resident,
     /// In swap.
@@ -78,7 +78,7 @@ pub struct Run {
     /// The first byte behind it.
     pub end: usize,
     /// Where they are.
-    pub at: Where,
+    pub at: Backing,
 }
 
 /// Runs of pages, by ascending address.
@@ -202,7 +202,7 @@ impl Process {
             return Err(error(Errno::from_raw_os_error(-found as i32)));
         }
         for region in regions.iter().take(found as usize) {
-            let at = if region.categories & IS_PRESENT != 0 { Where::Resident } else { Where::Swapped };
+            let at = if region.categories & IS_PRESENT != 0 { Backing::Resident } else { Backing::Swapped };
             if region.categories & IS_ZERO == 0 {
                 let _ = out.push(Run { start: region.start as usize, end: region.end as usize, at });
             }
@@ -224,8 +224,8 @@ impl Process {
                 let word = word.try_into().map_or(0, u64::from_ne_bytes);
                 let place = match word & (WORD_PRESENT | WORD_SWAPPED) {
                     0 => None,
-                    WORD_SWAPPED => Some(Where::Swapped),
-                    _ => Some(Where::Resident),
+                    WORD_SWAPPED => Some(Backing::Swapped),
+                    _ => Some(Backing::Resident),
                 };
                 if let Some(place) = place
                     && !extend(out, at, at + self.page, place)
@@ -282,7 +282,7 @@ impl Process {
 const NOT_A_TERMINAL: i32 = 25;
 
 /// Adds `[start, end)` to the last run if it belongs to it, else as another one. `false`: there is no room.
-fn extend(out: &mut Runs, start: usize, end: usize, at: Where) -> bool {
+fn extend(out: &mut Runs, start: usize, end: usize, at: Backing) -> bool {
     match out.last_mut() {
         Some(last) if last.end == start && last.at == at => {
             last.end = end;

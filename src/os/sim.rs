@@ -206,7 +206,7 @@ impl Sim {
     }
 
     /// From now on [`Os::fence_all`](super::Os::fence_all) is refused, as by a filter of system calls.
-    pub fn refuse_fence(&self) {
+    pub fn fail_fence(&self) {
         self.fence_refused.store(true, Ordering::Release);
     }
 

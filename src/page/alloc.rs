@@ -23,7 +23,7 @@ const _: () = assert!(CHUNK_BYTES == 1 << CHUNK_SHIFT);
 /// lie side by side from `head` on, the others as if chunk 0 lay at `rest`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct PagePlaces {
+pub struct PageOffsets {
     /// The address of the first chunk's first page.
     pub base: u64,
     /// Pages of a chunk.
@@ -84,11 +84,11 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
     }
 
     /// Where the bits of pages lie: for a reader in another process. The caller holds the page heap's lock.
-    pub fn places(&self) -> PagePlaces {
-        let ((head, rest, in_head), (taken, resident)) = (self.tree.chunks.places(), Chunk::PLACES);
+    pub fn offsets(&self) -> PageOffsets {
+        let ((head, rest, in_head), (taken, resident)) = (self.tree.chunks.offsets(), Chunk::OFFSETS);
         let words = [self.base.0, CHUNK_PAGES, size_of::<Chunk>(), head.0, rest.0, in_head, taken, resident];
         let [base, chunk_pages, chunk_size, head, rest, in_head, taken, resident] = words.map(|word| word as u64);
-        PagePlaces { base, chunk_pages, chunk_size, head, rest, in_head, taken, resident }
+        PageOffsets { base, chunk_pages, chunk_size, head, rest, in_head, taken, resident }
     }
 
     /// Adds `size` bytes from `addr`, both multiples of [`CHUNK_BYTES`], to the heap: free

@@ -35,7 +35,7 @@ unsafe impl Record for Chunk {}
 
 impl Chunk {
     /// Where [`Chunk::taken`] and the bits of resident pages lie, in bytes from the first one.
-    pub(super) const PLACES: (usize, usize) =
+    pub(super) const OFFSETS: (usize, usize) =
         (core::mem::offset_of!(Chunk, taken), core::mem::offset_of!(Chunk, resident));
 
     /// The free runs.

@@ -40,7 +40,7 @@ mod tests;
 
 use crate::units::{Addr, Pages};
 
-pub use alloc::{PageAlloc, PagePlaces};
+pub use alloc::{PageAlloc, PageOffsets};
 pub use cache::{CACHE_PAGES, PageCache};
 pub use chunk::CHUNK_PAGES;
 pub use release::Release;

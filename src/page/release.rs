@@ -26,7 +26,7 @@ pub enum Release {
     /// Nothing so far, and the caller may ask again after letting others have the lock.
     Again,
     /// Nothing that could be released is left.
-    Nothing,
+    EmptyCache,
 }
 
 /// The chunks that may have something to release: one bit each, and over every 64 words
@@ -164,7 +164,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         debug_assert!(want.unit.0.is_power_of_two() && want.unit.0 <= 64);
         for _ in 0..VISITS {
             let Some(c) = self.release.last() else {
-                return Release::Nothing;
+                return Release::EmptyCache;
             };
             if let Some((i, n)) = self.tree.chunk(c).last_releasable(want) {
                 let page = c << CHUNK_LOG | i;

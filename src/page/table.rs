@@ -92,7 +92,7 @@ impl<T: Record> Table<T> {
 
     /// Where it lies: the address of entry 0, where that would lie if all stood beside those behind the head, and how many
     /// stand in the head.
-    pub(super) fn places(&self) -> (Addr, Addr, usize) {
+    pub(super) fn offsets(&self) -> (Addr, Addr, usize) {
         (self.head, self.rest, self.first)
     }
 

@@ -48,7 +48,7 @@ enum Scan {
     /// The run begins in one node and ends in another; it begins at this page.
     Across(usize),
     /// No run is long enough.
-    Nothing,
+    EmptyCache,
 }
 
 impl Scan {
@@ -58,7 +58,7 @@ impl Scan {
         match *self {
             Scan::Within(i) => Some(i),
             Scan::Across(page) => Some(page >> log),
-            Scan::Nothing => None,
+            Scan::EmptyCache => None,
         }
     }
 }
@@ -312,7 +312,7 @@ impl<const LEVELS: usize> Tree<LEVELS> {
             let node = match scan {
                 Scan::Within(i) => i,
                 Scan::Across(page) => return Some(self.spot(page, lowest)),
-                Scan::Nothing => return None,
+                Scan::EmptyCache => return None,
             };
             if level == Self::LEAF {
                 break node;
@@ -465,5 +465,5 @@ fn scan_nodes(entries: &[Summary], at: usize, log: u32, n: usize) -> (Scan, Opti
         }
         run = if start == whole { run + whole } else { summary.end() };
     }
-    (Scan::Nothing, first)
+    (Scan::EmptyCache, first)
 }

@@ -32,23 +32,23 @@ impl LiveBits {
         self.words[0].store(next.expose_provenance() as u64, Ordering::Relaxed);
     }
 
-    fn place(&self, index: usize) -> Option<(&AtomicU64, u64)> {
+    fn list_state(&self, index: usize) -> Option<(&AtomicU64, u64)> {
         Some((self.words.get(index / WORD)?, 1 << (index % WORD)))
     }
 
     /// Whether the object is live.
     fn is_set(&self, index: usize) -> bool {
-        self.place(index).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+        self.list_state(index).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
     }
 
     /// Makes a free object live. `false`: it is live already.
     fn set(&self, index: usize) -> bool {
-        self.place(index).is_some_and(|(word, bit)| word.fetch_or(bit, Ordering::Relaxed) & bit == 0)
+        self.list_state(index).is_some_and(|(word, bit)| word.fetch_or(bit, Ordering::Relaxed) & bit == 0)
     }
 
     /// Makes a live object free. `false`: it is free already.
     fn clear(&self, index: usize) -> bool {
-        self.place(index).is_some_and(|(word, bit)| word.fetch_and(!bit, Ordering::Relaxed) & bit != 0)
+        self.list_state(index).is_some_and(|(word, bit)| word.fetch_and(!bit, Ordering::Relaxed) & bit != 0)
     }
 }
 
@@ -85,12 +85,12 @@ impl super::Span {
     }
 
     /// Makes the object at `addr` live. `false`: it is known to be live already.
-    pub fn begin(&self, addr: Addr) -> bool {
+    pub fn mark_allocated(&self, addr: Addr) -> bool {
         self.live().is_none_or(|bits| bits.set(self.index_of(addr)))
     }
 
     /// Makes the object at `addr` free, for one of all that try. `false`: it is known to be free already.
-    pub fn cease(&self, addr: Addr) -> bool {
+    pub fn mark_freed(&self, addr: Addr) -> bool {
         self.live().is_none_or(|bits| bits.clear(self.index_of(addr)))
     }
 }

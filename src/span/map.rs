@@ -13,11 +13,11 @@ use crate::vm::Vm;
 
 /// How far a span's record lies from the map's first entry. Zero, which sparse memory reads as, is the
 /// first entries themselves, which are the record of no span, so that a lookup need not ask whether it found something.
-type Entry = AtomicUsize;
+type Delta = AtomicUsize;
 
 /// Entries that are the record of no span instead of standing for pages: they stay zero. The pages that they would stand
 /// for may be asked for like any other.
-const HEAD: usize = size_of::<Span>() / size_of::<Entry>();
+const HEAD: usize = size_of::<Span>() / size_of::<Delta>();
 
 /// [`MIN_ALIGN`]-sized granules of a page, as a power of two.
 const GRANULE_SHIFT: u32 = PAGE_SHIFT - MIN_ALIGN.trailing_zeros();
@@ -30,7 +30,7 @@ const AHEAD_SHARE: usize = 64;
 /// from the first entry, or zero.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct MapPlaces {
+pub struct MapOffsets {
     /// The address of the first entry.
     pub entries: u64,
     /// The number of the page that it stands for.
@@ -46,7 +46,7 @@ pub struct MapPlaces {
 /// heap's.
 pub struct PageMap {
     /// The first entry. Written once, by `boot`.
-    entries: Cell<*const Entry>,
+    entries: Cell<*const Delta>,
     /// The page that the first entry stands for, or would. Written once, by `boot`.
     first: Cell<usize>,
     /// How many granules the map covers. Zero until `boot`, so that every lookup before finds nothing. It grows before a
@@ -89,12 +89,12 @@ impl PageMap {
         let len = end.wrapping_sub(first);
         // One physical page more, so that rounding outward stays inside.
         let physical = vm.os().physical_page_size();
-        let size = align_up(len * size_of::<Entry>(), physical) + physical;
+        let size = align_up(len * size_of::<Delta>(), physical) + physical;
         self.first.set(first);
         self.length.set(len);
         self.covered.set(0);
-        if let Some(place) = vm.os().sparse_place() {
-            self.entries.set(place.ptr());
+        if let Some(list_state) = vm.os().sparse_place() {
+            self.entries.set(list_state.ptr());
             match self.extend(vm, window.base.page().0.wrapping_sub(first) + 1) {
                 // Somebody has the place.
                 Err(OsError::Taken) => {}
@@ -111,10 +111,10 @@ impl PageMap {
     /// heap's lock, or is `boot`.
     fn extend<O: Os>(&self, vm: &Vm<O>, entries: usize) -> Result<(), OsError> {
         let (covered, physical) = (self.covered.get(), vm.os().physical_page_size());
-        let wanted = align_up(entries * size_of::<Entry>(), physical);
+        let wanted = align_up(entries * size_of::<Delta>(), physical);
         let at = Addr::of(self.entries.get()).plus(covered);
         // Some more, so that it is seldom done; where there is no memory for that, what is needed.
-        let ahead = AHEAD.min(self.length.get() * size_of::<Entry>() / AHEAD_SHARE);
+        let ahead = AHEAD.min(self.length.get() * size_of::<Delta>() / AHEAD_SHARE);
         let more = align_up(wanted + ahead, physical);
         let end = vm.sparse_map_at(at, more - covered).map(|()| more).or_else(|e| match e {
             OsError::OutOfMemory => vm.sparse_map_at(at, wanted - covered).map(|()| wanted),
@@ -127,13 +127,13 @@ impl PageMap {
     /// Says that the map is readable up to `end`, in bytes.
     fn cover(&self, end: usize) {
         self.covered.set(end);
-        let entries = (end / size_of::<Entry>()).min(self.length.get());
+        let entries = (end / size_of::<Delta>()).min(self.length.get());
         // Last, for whoever looks up what is no object meanwhile.
         fence(Ordering::Release);
         self.granules.set(entries << GRANULE_SHIFT);
     }
 
-    /// The span of `addr`: [`Span::is_nothing`] where no span is. `None` where `addr` is not aligned to
+    /// The span of `addr`: [`Span::is_dummy`] where no span is. `None` where `addr` is not aligned to
     /// [`MIN_ALIGN`] or beyond the map. Any address may be asked for.
     ///
     /// The low bits are rotated to the top, so that one comparison sees both.
@@ -147,16 +147,16 @@ impl PageMap {
         Some(unsafe { self.record(self.distance(granule >> GRANULE_SHIFT)) })
     }
 
-    /// As [`PageMap::lookup`], if the span's token is `token`, of a thread that runs. `None`: it is another, or the
+    /// As [`PageMap::lookup`], if the span's token is `thread_id`, of a thread that runs. `None`: it is another, or the
     /// lookup finds none.
     #[inline(always)]
-    pub fn lookup_of<O: Os>(&self, addr: Addr, token: usize) -> Option<&Span> {
+    pub fn lookup_of<O: Os>(&self, addr: Addr, thread_id: usize) -> Option<&Span> {
         let granule = self.distance_from_first::<O>(addr).rotate_right(MIN_ALIGN.trailing_zeros());
         if granule >= self.granules.get() {
             return None;
         }
         // SAFETY: the index is inside the map.
-        unsafe { self.with_token(granule >> GRANULE_SHIFT, token) }
+        unsafe { self.with_thread_id(granule >> GRANULE_SHIFT, thread_id) }
     }
 
     /// As [`PageMap::lookup_of`], for an address of a live object: the map has it.
@@ -164,9 +164,9 @@ impl PageMap {
     /// # Safety
     /// `addr` is the address of a live object.
     #[inline(always)]
-    pub unsafe fn lookup_live_of<O: Os>(&self, addr: Addr, token: usize) -> Option<&Span> {
+    pub unsafe fn lookup_live_of<O: Os>(&self, addr: Addr, thread_id: usize) -> Option<&Span> {
         // SAFETY: the pages of objects are inside the map.
-        unsafe { self.with_token(self.distance_from_first::<O>(addr) >> PAGE_SHIFT, token) }
+        unsafe { self.with_thread_id(self.distance_from_first::<O>(addr) >> PAGE_SHIFT, thread_id) }
     }
 
     /// How far `addr` lies from the page that the first entry stands for.
@@ -200,16 +200,16 @@ impl PageMap {
         }
     }
 
-    /// The record of an entry, if its token is `token`.
+    /// The record of an entry, if its token is `thread_id`.
     ///
     /// # Safety
     /// The index is inside the map.
     #[inline(always)]
-    unsafe fn with_token(&self, index: usize, token: usize) -> Option<&Span> {
+    unsafe fn with_thread_id(&self, index: usize, thread_id: usize) -> Option<&Span> {
         // SAFETY: the index is inside the map. A record's first word is its token.
         unsafe {
             let distance = self.distance(index);
-            let same = arch::is_word(self.entries.get().cast(), distance, token);
+            let same = arch::is_word(self.entries.get().cast(), distance, thread_id);
             same.then(|| self.record(distance))
         }
     }
@@ -220,25 +220,25 @@ impl PageMap {
     pub fn grow<O: Os>(&self, vm: &Vm<O>, start: Addr, size: usize) -> Result<(), OsError> {
         // The arena as a whole, since a reader in another process looks at all of it.
         let end = start.plus(size).align_up(ARENA_SIZE).page().0.wrapping_sub(self.first.get()).min(self.length.get());
-        if end * size_of::<Entry>() > self.covered.get() {
+        if end * size_of::<Delta>() > self.covered.get() {
             self.extend(vm, end)?;
         }
         let from = self.entry(start.page());
-        let bytes = (size / PAGE_SIZE) * size_of::<Entry>();
+        let bytes = (size / PAGE_SIZE) * size_of::<Delta>();
         // SAFETY: the entries of pages of the window lie inside the sparse range.
         unsafe { vm.sparse_map_ready(Addr::of(from), bytes) }
     }
 
     /// Where the map lies: for a reader in another process. After `boot`.
-    pub fn places(&self) -> MapPlaces {
-        MapPlaces {
+    pub fn offsets(&self) -> MapOffsets {
+        MapOffsets {
             entries: Addr::of(self.entries.get()).0 as u64,
             first: self.first.get() as u64,
             length: self.length.get() as u64,
         }
     }
 
-    fn entry(&self, page: PageNumber) -> *const Entry {
+    fn entry(&self, page: PageNumber) -> *const Delta {
         let index = page.0.wrapping_sub(self.first.get());
         debug_assert!(index >= HEAD && index < self.granules.get() >> GRANULE_SHIFT);
         self.entries.get().wrapping_add(index)

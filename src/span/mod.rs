@@ -20,5 +20,5 @@ pub use batch::{Batch, Link};
 pub use links::{Changed, Followed};
 pub use list::SpanList;
 pub use live::LiveBits;
-pub use map::{MapPlaces, PageMap};
-pub use record::{Kind, NO_TOKEN, Object, Place, Span, SpanPlaces};
+pub use map::{MapOffsets, PageMap};
+pub use record::{Kind, ListState, NO_THREAD, Object, Span, SpanOffsets};

@@ -12,7 +12,7 @@ use crate::size_class::Class;
 use crate::units::{Addr, Pages};
 
 /// The token of no thread: of a span that no cache owns, and of memory that is no span's.
-pub const NO_TOKEN: usize = 0;
+pub const NO_THREAD: usize = 0;
 /// Added to a token, which is a multiple of eight: the span is full, so that its first free is not taken for any other.
 const FULL: usize = 2;
 
@@ -72,7 +72,7 @@ impl Kind {
 
 /// Which list a span of small objects stands in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum ListState {
     /// None: it is the one its cache allocates from.
     Current,
     /// A list of spans with free objects.
@@ -90,10 +90,10 @@ pub enum Place {
 /// All-zero bytes are the record that stands for no span: of a kind that is dead, at no address, nobody's.
 #[repr(C, align(128))]
 pub struct Span {
-    /// The token of the thread that frees into the span on the fast path: the one that has the owner. [`NO_TOKEN`]
+    /// The token of the thread that frees into the span on the fast path: the one that has the owner. [`NO_THREAD`]
     /// where no cache owns it; changed by a mark where every free has to be looked at. Written by the owner, or under
     /// the lock of the class's central list; read by anyone.
-    token: AtomicUsize,
+    thread_id: AtomicUsize,
     /// The cache that owns the span, or null, as for spans without small objects. Written under the lock of the class's
     /// central list, read by anyone.
     owner: AtomicPtr<()>,
@@ -137,13 +137,13 @@ pub struct Own {
     /// back without a free of the owner (came home, never handed out).
     pub accounted: Cell<u32>,
     /// Which list of its owner the span stands in.
-    pub place: Cell<Place>,
+    pub list_state: Cell<ListState>,
     /// The list's links.
     pub(super) next: Cell<*mut Span>,
     pub(super) prev: Cell<*mut Span>,
 }
 
-const _: () = assert!(offset_of!(Span, token) == 0, "the fast path compares a record's first word");
+const _: () = assert!(offset_of!(Span, thread_id) == 0, "the fast path compares a record's first word");
 const _: () = assert!(offset_of!(Span, owner) < 16, "a free record keeps its first two words: nobody's");
 const _: () = assert!(offset_of!(Span, own) == 64, "what all read fills one line");
 const _: () = assert!(crate::size_class::MAX_OBJECTS <= u16::MAX as usize, "a number of objects fits 16 bits");
@@ -171,7 +171,7 @@ impl Span {
             None => (0, 1),
         };
         Span {
-            token: AtomicUsize::new(NO_TOKEN),
+            thread_id: AtomicUsize::new(NO_THREAD),
             owner: AtomicPtr::new(null_mut()),
             base: Cell::new(base),
             reciprocal: Cell::new(class.map_or(0, Class::reciprocal)),
@@ -189,7 +189,7 @@ impl Span {
                 all: Cell::new(0),
                 carved: Cell::new(0),
                 accounted: Cell::new(0),
-                place: Cell::new(Place::Current),
+                list_state: Cell::new(ListState::Current),
                 next: Cell::new(null_mut()),
                 prev: Cell::new(null_mut()),
             },
@@ -198,7 +198,7 @@ impl Span {
 
     /// Whether this record stands for no span.
     #[inline]
-    pub fn is_nothing(&self) -> bool {
+    pub fn is_dummy(&self) -> bool {
         self.base() == Addr::NULL
     }
 
@@ -208,23 +208,23 @@ impl Span {
         self.owner.load(Ordering::Relaxed)
     }
 
-    /// Gives the span an owner, whose thread frees with `token`. The caller holds the lock of the class's central list
+    /// Gives the span an owner, whose thread frees with `thread_id`. The caller holds the lock of the class's central list
     /// or made the span.
-    pub fn set_owner(&self, owner: *mut (), token: usize) {
-        self.token.store(token, Ordering::Relaxed);
+    pub fn set_owner(&self, owner: *mut (), thread_id: usize) {
+        self.thread_id.store(thread_id, Ordering::Relaxed);
         self.owner.store(owner, Ordering::Release);
     }
 
     /// Takes the owner away. The caller holds the lock of the class's central list.
     pub fn disown(&self) {
-        self.set_owner(null_mut(), NO_TOKEN);
+        self.set_owner(null_mut(), NO_THREAD);
     }
 
     /// Says whether the span is full, so that the owner's next free has to be looked at. Owner only.
     #[inline(always)]
     pub fn mark_full(&self, full: bool) {
-        let token = self.token.load(Ordering::Relaxed);
-        self.token.store(if full { token | FULL } else { token & !FULL }, Ordering::Relaxed);
+        let thread_id = self.thread_id.load(Ordering::Relaxed);
+        self.thread_id.store(if full { thread_id | FULL } else { thread_id & !FULL }, Ordering::Relaxed);
     }
 
     /// What the span is used for.
@@ -244,7 +244,7 @@ impl Span {
     pub fn end(&self) {
         self.kind.store(Kind::Dead as u8, Ordering::Relaxed);
         // A stale pointer into the span finds no owner, so no thread takes it for its own.
-        self.token.store(NO_TOKEN, Ordering::Relaxed);
+        self.thread_id.store(NO_THREAD, Ordering::Relaxed);
         self.owner.store(null_mut(), Ordering::Relaxed);
     }
 
@@ -353,7 +353,7 @@ impl Span {
 /// Where a record's parts lie, in bytes from its first one: for a reader in another process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct SpanPlaces {
+pub struct SpanOffsets {
     /// Bytes of a record.
     pub size: u64,
     /// The address of the span, eight bytes.
@@ -384,7 +384,7 @@ pub struct SpanPlaces {
 
 impl Span {
     /// Where its parts lie.
-    pub const PLACES: SpanPlaces = SpanPlaces {
+    pub const OFFSETS: SpanOffsets = SpanOffsets {
         size: size_of::<Span>() as u64,
         base: offset_of!(Span, base) as u64,
         pages: offset_of!(Span, pages) as u64,

@@ -84,7 +84,7 @@ impl Span {
     /// frees that were not counted, which the caller counts. Ends the process where one of them is no object. Owner only.
     #[inline(always)]
     pub fn take_back(&self) -> (u32, u32) {
-        let freed = self.carved.get().wrapping_sub(self.refuse_interior());
+        let freed = self.carved.get().wrapping_sub(self.count_or_abort());
         let uncounted = freed.wrapping_sub(self.accounted.replace(0));
         self.free.set(core::ptr::null_mut());
         self.out.set(self.all.get());
@@ -94,12 +94,12 @@ impl Span {
     /// Ends the process where a free by the owner was of an address inside an object, or of one that was free. Returns
     /// how many objects are out. Owner only.
     #[inline(always)]
-    pub fn refuse_interior(&self) -> u32 {
+    pub fn count_or_abort(&self) -> u32 {
         let out = self.out.get();
         let count = self.count_of(out);
         let distances = out.wrapping_sub(u64::from(count).wrapping_mul(self.base().0 as u64));
         if count > self.carved.get() || distances > MOST_DISTANCE as u64 || !self.is_multiple(distances) {
-            self.tell_interior();
+            self.abort_interior();
         }
         count
     }
@@ -114,7 +114,7 @@ impl Span {
     /// Names the address, which stands on the span's list unless the list was overwritten.
     #[cold]
     #[inline(never)]
-    fn tell_interior(&self) -> ! {
+    fn abort_interior(&self) -> ! {
         let mut free = self.free.get();
         for _ in 0..self.objects() {
             if !self.is_inside(Addr::of(free)) {

@@ -14,12 +14,12 @@ use core::cell::Cell;
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
-use crate::account::{Account, Entry, Total, Writer};
 use crate::cache::Cache;
 use crate::central::Central;
 use crate::lock::{Fork, Guard, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::meta::{Charge, Persistent};
 use crate::os::{Os, OsError};
+use crate::stats::{Account, Delta, Total, Writer};
 use crate::units::Addr;
 use owners::Owners;
 
@@ -42,12 +42,12 @@ struct Pool {
 unsafe impl Send for Pool {}
 
 /// The pool of caches and the cache of those that have none, held still.
-pub struct StillPool<'a, O: Os> {
+pub struct StoppedPool<'a, O: Os> {
     pool: Guard<'a, O, Pool>,
     _shared: Guard<'a, O, Cache>,
 }
 
-impl<O: Os> StillPool<'_, O> {
+impl<O: Os> StoppedPool<'_, O> {
     /// How many caches belong to no thread.
     pub fn idle(&self) -> usize {
         let mut n = 0;
@@ -76,7 +76,7 @@ pub struct Caches<O: Os> {
     /// The cache of those that have none. It allocates nothing and owns no span.
     shared: Mutex<O, Cache>,
     /// Whether every thread was outside its cache's hand when a fork took the locks. Written by the thread that forks.
-    hands_rest: AtomicBool,
+    leaves_rest: AtomicBool,
 }
 
 impl<O: Os> Caches<O> {
@@ -93,7 +93,7 @@ impl<O: Os> Caches<O> {
             idle: AtomicUsize::new(0),
             left: AtomicUsize::new(0),
             shared: Mutex::new(Rank::Shared, Cache::new()),
-            hands_rest: AtomicBool::new(false),
+            leaves_rest: AtomicBool::new(false),
         }
     }
 
@@ -110,11 +110,11 @@ impl<O: Os> Caches<O> {
     /// The kernel stays where it is from now on.
     pub unsafe fn boot(&self, first: bool) -> Result<(), OsError> {
         let shared = self.shared.lock();
-        let books = self.central.heap().books();
+        let stats = self.central.heap().stats();
         if first {
             // SAFETY: the shared cache lives in the kernel, which stays; this is the first call.
-            unsafe { books.register(shared.writer(), shared.tallies()) };
-            books.register_fence(self.central.heap().vm().os());
+            unsafe { stats.register(shared.writer(), shared.tallies()) };
+            stats.register_fence(self.central.heap().vm().os());
         }
         self.central.heap().boot(shared.writer())
     }
@@ -147,11 +147,11 @@ impl<O: Os> Caches<O> {
             return Ok(cache);
         }
         let vm = self.central.heap().vm();
-        let books = self.central.heap().books();
-        let mut entry = Entry::new();
-        let memory = pool.memory.alloc(vm, size_of::<Cache>(), align_of::<Cache>(), &mut entry)?;
-        entry.add(Total::CacheInUse, size_of::<Cache>() as isize);
-        entry.add(Total::CacheFree, -(size_of::<Cache>() as isize));
+        let stats = self.central.heap().stats();
+        let mut delta = Delta::new();
+        let memory = pool.memory.alloc(vm, size_of::<Cache>(), align_of::<Cache>(), &mut delta)?;
+        delta.add(Total::CacheInUse, size_of::<Cache>() as isize);
+        delta.add(Total::CacheFree, -(size_of::<Cache>() as isize));
         let new = memory.ptr::<Cache>();
         // SAFETY: fresh persistent memory reads as zero and is ours; it is never unmapped.
         let cache = unsafe {
@@ -159,8 +159,8 @@ impl<O: Os> Caches<O> {
             &*new
         };
         // SAFETY: the cache is never unmapped, and registered here only.
-        unsafe { books.register(cache.writer(), cache.tallies()) };
-        books.post(cache.writer(), &entry);
+        unsafe { stats.register(cache.writer(), cache.tallies()) };
+        stats.post(cache.writer(), &delta);
         // Under the lock there is one writer. Release: whoever finds the cache finds it initialised.
         cache.next.store(self.all.load(Ordering::Relaxed), Ordering::Relaxed);
         self.all.store(new, Ordering::Release);
@@ -201,12 +201,12 @@ impl<O: Os> Caches<O> {
     /// `cache` is the calling thread's, if it has one.
     pub fn hold_for_fork(&self, fork: &Fork, cache: Option<&Cache>, stacks: impl FnOnce()) {
         let (heap, is_own) = (self.central.heap(), self.own_writers(cache));
-        heap.books().hold_for_fork(heap.vm().os(), fork, is_own);
+        heap.stats().hold_for_fork(heap.vm().os(), fork, is_own);
         hold_row([&self.pool], fork);
         hold_row([&self.shared], fork);
         self.central.hold_for_fork(fork, stacks);
         // Inside the allocator, the thread may be moving pages of its hand itself.
-        self.hands_rest.store(!fork.is_inside() && self.hands_rest(), Ordering::Relaxed);
+        self.leaves_rest.store(!fork.is_inside() && self.leaves_rest(), Ordering::Relaxed);
     }
 
     /// Says which writers the calling thread uses, whose cache it is: that of those that have none too, if the thread
@@ -229,9 +229,9 @@ impl<O: Os> Caches<O> {
     ///
     /// A thread that came in before the fence is seen inside; one that comes after it finds the door closed and waits
     /// for the lock. Without a fence that reaches every thread, nothing is said.
-    fn hands_rest(&self) -> bool {
+    fn leaves_rest(&self) -> bool {
         let heap = self.central.heap();
-        heap.vm().os().fence_all() && heap.books().writers_inside() == 0
+        heap.vm().os().fence_all() && heap.stats().writers_inside() == 0
     }
 
     /// Releases what [`Caches::hold_for_fork`] took, in the parent or in the child.
@@ -249,12 +249,12 @@ impl<O: Os> Caches<O> {
             self.central.release_after_fork(fork, child);
             let_go_row([&self.shared], fork, child);
             let_go_row([&self.pool], fork, child);
-            heap.books().release_after_fork(heap.vm().os(), fork, self.own_writers(cache), child);
+            heap.stats().release_after_fork(heap.vm().os(), fork, self.own_writers(cache), child);
         }
-        if child && self.hands_rest.load(Ordering::Relaxed) {
+        if child && self.leaves_rest.load(Ordering::Relaxed) {
             // What threads held that are not there any more. Their spans stay with their caches: a thread may have
             // been anywhere in its fast paths, which leave no sign.
-            self.each(|cache| heap.empty_hand(cache.client()));
+            self.each(|cache| heap.empty_local(cache.client()));
         }
         if child {
             let (idle, made) = self.idle_and_made();
@@ -307,8 +307,8 @@ impl<O: Os> Caches<O> {
     }
 
     /// Keeps caches from being made and adopted, and those without one from freeing, until the result is dropped.
-    pub fn hold_still(&self) -> StillPool<'_, O> {
+    pub fn stop_all(&self) -> StoppedPool<'_, O> {
         let pool = self.pool.lock();
-        StillPool { pool, _shared: self.shared.lock() }
+        StoppedPool { pool, _shared: self.shared.lock() }
     }
 }

@@ -15,11 +15,11 @@
 //! Every range of addresses that comes from the system, and goes back, is listed on the ledger page, Reserved ones and
 //! those below the accounts too.
 
-use crate::account::{Account, Accounts, Entry};
-use crate::ledger::{Format, Ledger, What};
-use crate::lock::{Apart, Rank, held};
-use crate::options::StatsPage;
+use crate::lock::{CachePadded, Rank, held};
+use crate::options::StatsPageOption;
 use crate::os::{Os, OsError};
+use crate::stats::{Account, Accounts, Delta};
+use crate::stats_page::{Format, MappingKind, StatsPage};
 use crate::units::Addr;
 
 /// How often an aligned reservation is tried again after another thread took what was trimmed.
@@ -36,27 +36,27 @@ pub struct Vm<O: Os> {
     os: O,
     accounts: Accounts,
     /// Apart, because slow paths read when they look at it again, and the accounts change.
-    ledger: Apart<Ledger<O>>,
+    stats_page: CachePadded<StatsPage<O>>,
 }
 
 /// What memory in an account of the allocator's own records is for.
-fn use_of(account: Account) -> What {
+fn use_of(account: Account) -> MappingKind {
     match account {
-        Account::SpanSys => What::Spans,
-        Account::CacheSys => What::Caches,
-        Account::StacksSys => What::Stacks,
-        Account::ProfileBucketsSys => What::Profile,
-        Account::TraceSys => What::Trace,
-        Account::LedgerSys => What::Ledger,
-        Account::OtherSys => What::Tables,
-        _ => What::Heap,
+        Account::SpanSys => MappingKind::Spans,
+        Account::CacheSys => MappingKind::Caches,
+        Account::StacksSys => MappingKind::Stacks,
+        Account::ProfileBucketsSys => MappingKind::Profile,
+        Account::TraceSys => MappingKind::Trace,
+        Account::LedgerSys => MappingKind::StatsPage,
+        Account::OtherSys => MappingKind::Tables,
+        _ => MappingKind::Heap,
     }
 }
 
 impl<O: Os> Vm<O> {
     /// A system whose accounts are empty.
     pub const fn new(os: O) -> Vm<O> {
-        Vm { os, accounts: Accounts::new(), ledger: Apart::new(Ledger::new()) }
+        Vm { os, accounts: Accounts::new(), stats_page: CachePadded::new(StatsPage::new()) }
     }
 
     /// The system, for what changes no state.
@@ -71,35 +71,35 @@ impl<O: Os> Vm<O> {
 
     /// The ledger page.
     #[inline(always)]
-    pub fn ledger(&self) -> &Ledger<O> {
-        &self.ledger
+    pub fn stats_page(&self) -> &StatsPage<O> {
+        &self.stats_page
     }
 
-    /// Makes the ledger page, if the system gives one. It is accounted for by [`Vm::account_ledger`].
-    pub fn open_ledger(&self, format: Format, wanted: StatsPage) {
-        self.ledger.open(&self.os, format, wanted);
+    /// Makes the ledger page, if the system gives one. It is accounted for by [`Vm::account_stats_page`].
+    pub fn open_stats_page(&self, format: Format, wanted: StatsPageOption) {
+        self.stats_page.open(&self.os, format, wanted);
     }
 
     /// Accounts for the ledger page, which was made before the books were.
-    pub fn account_ledger(&self, entry: &mut Entry) {
-        let size = self.ledger.size(&self.os);
-        self.accounts.mapped(Account::LedgerSys, size, entry);
-        self.accounts.became_ready(size, entry);
+    pub fn account_stats_page(&self, delta: &mut Delta) {
+        let size = self.stats_page.size(&self.os);
+        self.accounts.mapped(Account::LedgerSys, size, delta);
+        self.accounts.became_ready(size, delta);
     }
 
     /// In the child of a fork, which may have got no page: accounts for that.
-    pub fn settle_ledger(&self, entry: &mut Entry) {
-        let lost = self.accounts.get(Account::LedgerSys) - self.ledger.size(&self.os);
+    pub fn settle_stats_page(&self, delta: &mut Delta) {
+        let lost = self.accounts.get(Account::LedgerSys) - self.stats_page.size(&self.os);
         if lost > 0 {
-            self.accounts.ceased_ready(lost, entry);
-            self.accounts.unmapped(Account::LedgerSys, lost, entry);
+            self.accounts.no_longer_ready(lost, delta);
+            self.accounts.unmapped(Account::LedgerSys, lost, delta);
         }
     }
 
     /// None → Reserved. No account: reserved address space is not memory.
-    pub fn reserve(&self, at: Option<Addr>, size: usize, what: What) -> Result<Addr, OsError> {
+    pub fn reserve(&self, at: Option<Addr>, size: usize, what: MappingKind) -> Result<Addr, OsError> {
         let addr = self.os.reserve(at, size)?;
-        self.ledger.note(&self.os, addr, size, what);
+        self.stats_page.note(&self.os, addr, size, what);
         Ok(addr)
     }
 
@@ -107,16 +107,16 @@ impl<O: Os> Vm<O> {
     ///
     /// # Safety
     /// A range that ends at `at` is the caller's.
-    pub unsafe fn reserve_behind(&self, at: Addr, size: usize, what: What) -> Result<(), OsError> {
+    pub unsafe fn reserve_behind(&self, at: Addr, size: usize, what: MappingKind) -> Result<(), OsError> {
         // SAFETY: the caller's promise is the verb's.
         unsafe { self.os.reserve_behind(at, size) }?;
-        self.ledger.note(&self.os, at, size, what);
+        self.stats_page.note(&self.os, at, size, what);
         Ok(())
     }
 
     /// None → Reserved, aligned to `align` (a power of two): reserves more, to find a place, gives it up and reserves
     /// the aligned part of it. Where another thread takes that in between it tries again, a bounded number of times.
-    pub fn reserve_aligned(&self, size: usize, align: usize, what: What) -> Result<Addr, OsError> {
+    pub fn reserve_aligned(&self, size: usize, align: usize, what: MappingKind) -> Result<Addr, OsError> {
         let first = self.reserve(None, size, what)?;
         if first.is_aligned(align) {
             return Ok(first);
@@ -140,7 +140,7 @@ impl<O: Os> Vm<O> {
 
     /// Reserved → None without an account: address space that was reserved and not wanted.
     pub fn give_up_reserved(&self, addr: Addr, size: usize) {
-        self.ledger.forget(&self.os, addr, size);
+        self.stats_page.forget(&self.os, addr, size);
         // SAFETY: the range was reserved by the caller and never mapped, so nothing is in it.
         let _ = unsafe { self.os.free(addr, size) };
     }
@@ -148,14 +148,14 @@ impl<O: Os> Vm<O> {
     /// None → sparse, below the accounts: for the page map only.
     pub fn sparse_map(&self, size: usize) -> Result<Addr, OsError> {
         let addr = self.os.sparse(size)?;
-        self.ledger.note(&self.os, addr, size, What::PageMap);
+        self.stats_page.note(&self.os, addr, size, MappingKind::PageMap);
         Ok(addr)
     }
 
     /// As [`Vm::sparse_map`], exactly at `at`.
     pub fn sparse_map_at(&self, at: Addr, size: usize) -> Result<(), OsError> {
         self.os.sparse_at(at, size)?;
-        self.ledger.note(&self.os, at, size, What::PageMap);
+        self.stats_page.note(&self.os, at, size, MappingKind::PageMap);
         Ok(())
     }
 
@@ -172,10 +172,10 @@ impl<O: Os> Vm<O> {
     ///
     /// # Safety
     /// The range is Reserved and the caller's.
-    pub unsafe fn map(&self, addr: Addr, size: usize, account: Account, entry: &mut Entry) -> Result<(), OsError> {
+    pub unsafe fn map(&self, addr: Addr, size: usize, account: Account, delta: &mut Delta) -> Result<(), OsError> {
         // SAFETY: the caller's promise is the verb's.
         unsafe { self.os.map(addr, size) }?;
-        self.accounts.mapped(account, size, entry);
+        self.accounts.mapped(account, size, delta);
         Ok(())
     }
 
@@ -183,11 +183,11 @@ impl<O: Os> Vm<O> {
     ///
     /// # Safety
     /// The range is Prepared or Ready and the caller's.
-    pub unsafe fn used(&self, addr: Addr, size: usize, prepared: usize, entry: &mut Entry) -> Result<(), OsError> {
+    pub unsafe fn used(&self, addr: Addr, size: usize, prepared: usize, delta: &mut Delta) -> Result<(), OsError> {
         debug_assert!(prepared <= size);
         // SAFETY: the caller's promise is the verb's.
         unsafe { self.os.used(addr, size) }?;
-        self.accounts.became_ready(prepared, entry);
+        self.accounts.became_ready(prepared, delta);
         Ok(())
     }
 
@@ -204,8 +204,8 @@ impl<O: Os> Vm<O> {
     }
 
     /// Accounts for a call of [`Vm::unused`].
-    pub fn settle(&self, done: Unsettled, entry: &mut Entry) {
-        self.accounts.ceased_ready(done.size, entry);
+    pub fn settle(&self, done: Unsettled, delta: &mut Delta) {
+        self.accounts.no_longer_ready(done.size, delta);
     }
 
     /// Ready or Prepared → Reserved, out of `account`; `ready` bytes of the range were Ready. For
@@ -219,12 +219,12 @@ impl<O: Os> Vm<O> {
         size: usize,
         ready: usize,
         account: Account,
-        entry: &mut Entry,
+        delta: &mut Delta,
     ) -> Result<(), OsError> {
         // SAFETY: the caller's promise is the verb's.
         unsafe { self.os.fault(addr, size) }?;
-        self.accounts.ceased_ready(ready, entry);
-        self.accounts.unmapped(account, size, entry);
+        self.accounts.no_longer_ready(ready, delta);
+        self.accounts.unmapped(account, size, delta);
         Ok(())
     }
 
@@ -238,17 +238,17 @@ impl<O: Os> Vm<O> {
         size: usize,
         ready: usize,
         account: Account,
-        entry: &mut Entry,
+        delta: &mut Delta,
     ) -> Result<(), OsError> {
         // Struck out first: once the range is free, another thread may get it and list it.
-        self.ledger.forget(&self.os, addr, size);
+        self.stats_page.forget(&self.os, addr, size);
         // SAFETY: the caller's promise is the verb's.
         if let Err(e) = unsafe { self.os.free(addr, size) } {
-            self.ledger.note(&self.os, addr, size, use_of(account));
+            self.stats_page.note(&self.os, addr, size, use_of(account));
             return Err(e);
         }
-        self.accounts.ceased_ready(ready, entry);
-        self.accounts.unmapped(account, size, entry);
+        self.accounts.no_longer_ready(ready, delta);
+        self.accounts.unmapped(account, size, delta);
         Ok(())
     }
 
@@ -304,18 +304,18 @@ impl<O: Os> Vm<O> {
 
     /// Accounts for a range of `account` that [`Vm::move_pages`] lost. It is not listed any more, so that whatever the
     /// system puts there is not taken for ours.
-    pub fn lose(&self, addr: Addr, size: usize, account: Account, entry: &mut Entry) {
-        self.ledger.forget(&self.os, addr, size);
-        self.accounts.ceased_ready(size, entry);
-        self.accounts.unmapped(account, size, entry);
+    pub fn lose(&self, addr: Addr, size: usize, account: Account, delta: &mut Delta) {
+        self.stats_page.forget(&self.os, addr, size);
+        self.accounts.no_longer_ready(size, delta);
+        self.accounts.unmapped(account, size, delta);
     }
 
     /// None → Ready, into `account`.
-    pub fn alloc(&self, size: usize, account: Account, entry: &mut Entry) -> Result<Addr, OsError> {
+    pub fn alloc(&self, size: usize, account: Account, delta: &mut Delta) -> Result<Addr, OsError> {
         let addr = self.os.alloc(size)?;
-        self.ledger.note(&self.os, addr, size, use_of(account));
-        self.accounts.mapped(account, size, entry);
-        self.accounts.became_ready(size, entry);
+        self.stats_page.note(&self.os, addr, size, use_of(account));
+        self.accounts.mapped(account, size, delta);
+        self.accounts.became_ready(size, delta);
         Ok(addr)
     }
 }

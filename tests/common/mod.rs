@@ -42,10 +42,10 @@ pub fn artifacts() -> &'static Artifacts {
     })
 }
 
-/// The release build of a home under `tests/homes`, a workspace of its own. Returns the folder of its programs.
+/// The release build of a home under `tests/targets`, a workspace of its own. Returns the folder of its programs.
 pub fn home(name: &str) -> PathBuf {
     let target = format!("home-{name}");
-    build(&target, &root().join("tests/homes").join(name), &[], "");
+    build(&target, &root().join("tests/targets").join(name), &[], "");
     scratch().join(target).join("release")
 }
 
@@ -55,15 +55,15 @@ pub fn checked_home(name: &str) -> PathBuf {
     let config = ["opt-level=0", "debug-assertions=true", "overflow-checks=true", "lto=false"];
     let arguments: Vec<String> = config.iter().map(|line| format!("--config=profile.release.{line}")).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    build(&target, &root().join("tests/homes").join(name), &arguments, "");
+    build(&target, &root().join("tests/targets").join(name), &arguments, "");
     scratch().join(target).join("release")
 }
 
-/// The model of many threads, `tests/homes/scaling`, built so that it sees every access to memory.
+/// The model of many threads, `tests/targets/scaling`, built so that it sees every access to memory.
 pub fn scaling() -> PathBuf {
     // Named, so that neither build scripts nor macros get the flags.
     const TARGET: &str = "x86_64-unknown-linux-gnu";
-    let folder = root().join("tests/homes/scaling");
+    let folder = root().join("tests/targets/scaling");
     let flags = std::fs::read_to_string(folder.join("flags.txt")).expect("the flags lie beside it");
     let flags: Vec<&str> = flags.split_whitespace().collect();
     build("home-scaling", &folder, &["--target", TARGET], &flags.join(" "));

@@ -153,7 +153,7 @@ fn a_fence_needs_its_registration() {
     let sim = Sim::new();
     assert!(line_of(|| assert!(sim.fence_all())).contains("no fence registered"));
     assert!(sim.register_fence() && sim.fence_all());
-    sim.refuse_fence();
+    sim.fail_fence();
     assert!(!sim.fence_all(), "a filter was installed");
     let sim = Sim::new().without_fence();
     assert!(!sim.register_fence());

@@ -96,9 +96,9 @@ fn golden(bless: bool) -> Result<()> {
 fn check() -> Result<()> {
     done(cargo(root(), &["fmt", "--all", "--check"]))?;
     done(cargo(root(), &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    for home in homes()? {
-        done(cargo(&home, &["fmt", "--check"]))?;
-        done(homely(cargo(&home, &["clippy", "--", "-D", "warnings"])))?;
+    for target in targets()? {
+        done(cargo(&target, &["fmt", "--check"]))?;
+        done(homely(cargo(&target, &["clippy", "--", "-D", "warnings"])))?;
     }
     let mut documentation = cargo(root(), &["doc", "--workspace", "--no-deps"]);
     documentation.env("RUSTDOCFLAGS", "-Dwarnings");
@@ -106,19 +106,19 @@ fn check() -> Result<()> {
     done(cargo(root(), &["test", "--workspace"]))
 }
 
-/// The homes under `tests/homes` that are workspaces of their own.
-fn homes() -> Result<Vec<PathBuf>> {
-    let folder = root().join("tests/homes");
+/// The homes under `tests/targets` that are workspaces of their own.
+fn targets() -> Result<Vec<PathBuf>> {
+    let folder = root().join("tests/targets");
     let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
-    let mut homes: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    homes.retain(|home| home.join("Cargo.toml").is_file());
-    homes.sort();
-    Ok(homes)
+    let mut targets: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    targets.retain(|target| target.join("Cargo.toml").is_file());
+    targets.sort();
+    Ok(targets)
 }
 
 /// Homes share one folder for what is built, away from their sources.
 fn homely(mut command: Command) -> Command {
-    command.env("CARGO_TARGET_DIR", root().join("target/homes"));
+    command.env("CARGO_TARGET_DIR", root().join("target/targets"));
     command
 }
 

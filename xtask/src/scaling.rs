@@ -1,4 +1,4 @@
-//! The kernel with many threads, on paper: builds the model in `tests/homes/scaling` so that it sees every access to
+//! The kernel with many threads, on paper: builds the model in `tests/targets/scaling` so that it sees every access to
 //! memory, and runs it.
 
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ pub struct Wanted {
 /// Builds the model. Returns its program.
 fn build(folder: &Path) -> Result<PathBuf> {
     let target = root().join("target/scaling");
-    let flags = std::fs::read_to_string(folder.join("flags.txt")).context("tests/homes/scaling/flags.txt")?;
+    let flags = std::fs::read_to_string(folder.join("flags.txt")).context("tests/targets/scaling/flags.txt")?;
     let mut command = cargo(folder, &["build", "--release", "--locked", "--target", TARGET]);
     command.arg("--target-dir").arg(&target);
     command.env_remove("CARGO_ENCODED_RUSTFLAGS");
@@ -49,7 +49,7 @@ fn build(folder: &Path) -> Result<PathBuf> {
 /// Runs the model and prints its tables, or writes them.
 pub fn run(wanted: &Wanted) -> Result<()> {
     ensure!(!wanted.write || wanted.only.is_none() && wanted.threads.is_none(), "the document has all of it");
-    let program = build(&root().join("tests/homes/scaling"))?;
+    let program = build(&root().join("tests/targets/scaling"))?;
     let mut model = std::process::Command::new(program);
     model.args(wanted.only.iter().flat_map(|name| ["--only", name]));
     model.args(wanted.threads.iter().flat_map(|threads| ["--threads", threads]));

@@ -50,7 +50,7 @@ impl Mode {
 /// The heavy fence has no place in the shipped files that are compiled here.
 const HEAVY: Spot = Spot { file: "books.rs", line: 0, column: 0 };
 
-/// The reader's fence, as `Books` makes it. Says whether the system did.
+/// The reader's fence, as `ConsistentStats` makes it. Says whether the system did.
 pub fn heavy() -> bool {
     let world = world();
     let (kind, ordering) = (Kind::HeavyFence, Ordering::SeqCst);

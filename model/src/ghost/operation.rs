@@ -13,7 +13,7 @@ use crate::sites::{self, Kind, Site, Spot, Weaker};
 /// What an atomic holds.
 pub(crate) trait Word: Copy {
     /// What a thread that is dead reads.
-    const NOTHING: Self;
+    const EMPTY_CACHE: Self;
     /// For whoever reads the trace.
     fn show(self) -> isize;
     /// What is read of a store of one's own that was held back.
@@ -23,7 +23,7 @@ pub(crate) trait Word: Copy {
 macro_rules! word {
     ($($name:ty),*) => { $(
         impl Word for $name {
-            const NOTHING: Self = 0;
+            const EMPTY_CACHE: Self = 0;
 
             fn show(self) -> isize {
                 self as isize
@@ -39,7 +39,7 @@ macro_rules! word {
 word!(usize, i64);
 
 impl<T> Word for *mut T {
-    const NOTHING: Self = core::ptr::null_mut();
+    const EMPTY_CACHE: Self = core::ptr::null_mut();
 
     fn show(self) -> isize {
         self.addr() as isize
@@ -161,7 +161,7 @@ pub(crate) fn load<V: Word>(
     ordering: Ordering,
     run: impl FnOnce(Ordering) -> V,
 ) -> V {
-    let Some((world, me)) = actor() else { return V::NOTHING };
+    let Some((world, me)) = actor() else { return V::EMPTY_CACHE };
     if let Some(delayed) = me.delayed.get() {
         if delayed.late.cell.cast() == address {
             return V::held_back(delayed.late.value);

@@ -33,12 +33,12 @@ struct Meeting {
     gate: Turn,
     /// Orders what the thread did before it stopped running with a heavy fence that skips it, and that one with what
     /// it does after.
-    kernel: real::AtomicUsize,
+    allocator: real::AtomicUsize,
 }
 
 impl Meeting {
     fn new() -> Rc<Meeting> {
-        Rc::new(Meeting { gate: Turn::new(), kernel: real::AtomicUsize::new(0) })
+        Rc::new(Meeting { gate: Turn::new(), allocator: real::AtomicUsize::new(0) })
     }
 }
 
@@ -212,7 +212,7 @@ impl World {
     pub(super) fn leave(&self, me: &Thread) {
         self.settle(me);
         if let Some(meeting) = &me.meeting {
-            meeting.kernel.fetch_add(1, Ordering::Release);
+            meeting.allocator.fetch_add(1, Ordering::Release);
             self.answer(me);
         }
         me.running.set(false);
@@ -221,7 +221,7 @@ impl World {
     pub(super) fn come_back(&self, me: &Thread) {
         me.running.set(true);
         if let Some(meeting) = &me.meeting {
-            meeting.kernel.fetch_add(1, Ordering::Acquire);
+            meeting.allocator.fetch_add(1, Ordering::Acquire);
         }
     }
 
@@ -235,7 +235,7 @@ impl World {
         let meeting = thread.meeting.as_ref().expect("`ghost::begin` was told how many threads come");
         meeting.gate.touch();
         while !thread.running.get() {
-            meeting.kernel.fetch_add(1, Ordering::AcqRel);
+            meeting.allocator.fetch_add(1, Ordering::AcqRel);
             if !thread.running.get() {
                 return;
             }

@@ -1,10 +1,10 @@
-//! Readers one after another, as `Books::read` has them: one that arrives while another reads takes that one's
+//! Readers one after another, as `ConsistentStats::read` has them: one that arrives while another reads takes that one's
 //! result if the cut was made after it arrived, and finds everything in it that happened before.
 
 use std::rc::Rc;
 
 use super::{Room, both};
-use crate::account::writer::Scope;
+use crate::stats::writer::Scope;
 use crate::check::Scenario;
 use crate::ghost::{self, Flag, Lock, Mode};
 
@@ -24,15 +24,15 @@ struct Reading {
     said: i64,
 }
 
-struct Books {
+struct ConsistentStats {
     room: Rc<Room<1, 1, 1>>,
     reading: Lock<Reading>,
 }
 
-impl Books {
-    fn open(mode: Mode, threads: usize) -> Rc<Books> {
+impl ConsistentStats {
+    fn open(mode: Mode, threads: usize) -> Rc<ConsistentStats> {
         let room = Room::open(mode, threads);
-        Rc::new(Books { room, reading: Lock::new(Reading::default()) })
+        Rc::new(ConsistentStats { room, reading: Lock::new(Reading::default()) })
     }
 
     fn read(&self) -> i64 {
@@ -47,38 +47,38 @@ impl Books {
 }
 
 fn own_entry(mode: Mode, _: usize) {
-    let books = Books::open(mode, 2);
+    let stats = ConsistentStats::open(mode, 2);
     let mut other = {
-        let books = Rc::clone(&books);
+        let stats = Rc::clone(&stats);
         ghost::spawn(move || {
-            books.room.post_class(0, 0, 1);
-            assert!(books.read() == 1, "one's own entry is missing");
+            stats.room.post_class(0, 0, 1);
+            assert!(stats.read() == 1, "one's own entry is missing");
         })
     };
-    let first = books.read();
-    assert!(first <= books.read());
+    let first = stats.read();
+    assert!(first <= stats.read());
     other.join();
-    assert_eq!(books.read(), 1);
+    assert_eq!(stats.read(), 1);
 }
 
 fn anothers_entry(mode: Mode, _: usize) {
-    let books = Books::open(mode, 3);
+    let stats = ConsistentStats::open(mode, 3);
     let said = Rc::new(Flag::new());
     let mut writer = {
-        let (books, said) = (Rc::clone(&books), Rc::clone(&said));
+        let (stats, said) = (Rc::clone(&stats), Rc::clone(&said));
         ghost::spawn(move || {
-            books.room.post_class(0, 0, 1);
+            stats.room.post_class(0, 0, 1);
             said.say();
         })
     };
     let mut reader = {
-        let books = Rc::clone(&books);
+        let stats = Rc::clone(&stats);
         ghost::spawn(move || {
             let told = said.is_said();
-            assert!(books.read() == 1 || !told, "what the reader knew of is missing");
+            assert!(stats.read() == 1 || !told, "what the reader knew of is missing");
         })
     };
-    books.read();
+    stats.read();
     writer.join();
     reader.join();
 }

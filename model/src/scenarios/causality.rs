@@ -10,16 +10,16 @@ use crate::ghost::{self, Flag, Mode};
 /// How something is posted.
 #[derive(Clone, Copy)]
 enum How {
-    Entry,
+    Delta,
     Class,
     Counter,
 }
 
 /// How the two post.
 const HOW: [[How; 2]; 5] = [
-    [How::Entry, How::Entry],
-    [How::Entry, How::Class],
-    [How::Class, How::Entry],
+    [How::Delta, How::Delta],
+    [How::Delta, How::Class],
+    [How::Class, How::Delta],
     [How::Class, How::Counter],
     [How::Counter, How::Class],
 ];
@@ -42,7 +42,7 @@ type Two = Room<1, 2, 2>;
 
 fn post(room: &Two, writer: usize, how: How) {
     match how {
-        How::Entry => room.post(writer, [1], Some((writer, 1))),
+        How::Delta => room.post(writer, [1], Some((writer, 1))),
         How::Class => room.post_class(writer, writer, 1),
         How::Counter => room.send(writer, writer, 1),
     }

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::{Room, both};
-use crate::account::writer::{Count, Sums};
+use crate::stats::writer::{Count, Sums};
 use crate::check::Scenario;
 use crate::ghost::{self, Flag, Mode};
 

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::{Room, both, sent};
-use crate::account::writer::{Scope, Sums};
+use crate::stats::writer::{Scope, Sums};
 use crate::check::Scenario;
 use crate::ghost::{self, Mode};
 

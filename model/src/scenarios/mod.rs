@@ -4,16 +4,16 @@ pub mod arrivals;
 pub mod causality;
 pub mod counts;
 pub mod cuts;
-pub mod door;
+pub mod gate;
 pub mod forks;
 pub mod published;
 pub mod remote;
 
 use std::rc::Rc;
 
-use crate::account::cut::{Cut, Section};
-use crate::account::tally::{Tallies, Tally};
-use crate::account::writer::{Count, Scope, Sums, Writer};
+use crate::stats::cut::{Cut, Section};
+use crate::stats::tally::{Tallies, Tally};
+use crate::stats::writer::{Count, Scope, Sums, Writer};
 use crate::check::Scenario;
 use crate::ghost::{self, Mode};
 
@@ -126,7 +126,7 @@ fn both(name: &'static str, preemptions: Option<usize>, cases: usize, run: fn(Mo
 pub fn all() -> Vec<Scenario> {
     let rooms = [
         cuts::short_scenarios(),
-        door::scenarios(),
+        gate::scenarios(),
         arrivals::scenarios(),
         published::scenarios(),
         counts::scenarios(),

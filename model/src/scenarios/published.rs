@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use super::both;
-use crate::account::published::Published;
-use crate::account::writer::{COUNTS, Sums};
+use crate::stats::published::Published;
+use crate::stats::writer::{COUNTS, Sums};
 use crate::check::Scenario;
 use crate::ghost::{self, Mode};
 

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use loom::cell::UnsafeCell;
 
 use super::{Room, both, sent};
-use crate::account::writer::Count;
-use crate::cache::inbox::{Arrived, Inbox, Look, Owner, Ways, forward};
+use crate::stats::writer::Count;
+use crate::cache::inbox::{Arrived, Inbox, Validate, Owner, Route, forward};
 use crate::check::Scenario;
 use crate::ghost::{self, Lock, Mode};
 use crate::span::{Batch, Link};
@@ -109,7 +109,7 @@ fn receive(batch: &Batch<Object>) -> usize {
 /// Nobody but the protocol writes to the objects of a model, so each look finds what was sent.
 struct Trusting;
 
-impl Look<Object> for Trusting {
+impl Validate<Object> for Trusting {
     type Span = ();
     type Changed = core::convert::Infallible;
 
@@ -215,7 +215,7 @@ fn looking(mode: Mode, _: usize) {
 const NOBODY: usize = 2;
 
 /// A span of one object, two caches, and the lock of the central list.
-struct Kernel {
+struct Allocator {
     inboxes: [Inbox<Object>; 2],
     /// Stored under the lock; loaded without it, by whoever frees.
     owner: AtomicUsize,
@@ -226,19 +226,19 @@ struct Kernel {
 }
 
 /// The ways home as a cache, or a thread without one, sees them.
-struct Home<'a> {
-    kernel: &'a Kernel,
+struct ToOwner<'a> {
+    allocator: &'a Allocator,
     cache: usize,
     looked: Cell<bool>,
 }
 
-impl Kernel {
+impl Allocator {
     /// The first cache is open and owns the span.
-    fn open(mode: Mode) -> Rc<Kernel> {
+    fn open(mode: Mode) -> Rc<Allocator> {
         ghost::begin(mode, 3);
         let inboxes = [Inbox::new(), Inbox::new()];
         inboxes[0].open();
-        Rc::new(Kernel {
+        Rc::new(Allocator {
             inboxes,
             owner: AtomicUsize::new(0),
             central: Lock::new(()),
@@ -247,8 +247,8 @@ impl Kernel {
         })
     }
 
-    fn home(&self, cache: usize) -> Home<'_> {
-        Home { kernel: self, cache, looked: Cell::new(false) }
+    fn home(&self, cache: usize) -> ToOwner<'_> {
+        ToOwner { allocator: self, cache, looked: Cell::new(false) }
     }
 
     /// Sends the object home, as a thread that owns nothing.
@@ -292,26 +292,26 @@ impl Kernel {
     }
 }
 
-impl<'a> Ways<'a, Object> for Home<'a> {
+impl<'a> Route<'a, Object> for ToOwner<'a> {
     fn owner(&self) -> Owner<'a, Object> {
         if self.looked.replace(true) {
             // Or loom would find the same owner for ever.
             loom::thread::yield_now();
         }
-        match self.kernel.owner.load(Ordering::Relaxed) {
+        match self.allocator.owner.load(Ordering::Relaxed) {
             NOBODY => Owner::Nobody,
             cache if cache == self.cache => Owner::Own,
-            cache => Owner::Other(&self.kernel.inboxes[cache]),
+            cache => Owner::Other(&self.allocator.inboxes[cache]),
         }
     }
 
     fn receive(&self, batch: &Batch<Object>) {
-        set(&self.kernel.returned, get(&self.kernel.returned) + receive(batch));
+        set(&self.allocator.returned, get(&self.allocator.returned) + receive(batch));
     }
 
     fn free_unowned(&self, batch: &Batch<Object>) -> bool {
-        let _central = self.kernel.central.lock();
-        let is_unowned = self.kernel.owner.load(Ordering::Relaxed) == NOBODY;
+        let _central = self.allocator.central.lock();
+        let is_unowned = self.allocator.owner.load(Ordering::Relaxed) == NOBODY;
         if is_unowned {
             self.receive(batch);
         }
@@ -320,43 +320,43 @@ impl<'a> Ways<'a, Object> for Home<'a> {
 }
 
 fn span_adopted(mode: Mode, _: usize) {
-    let kernel = Kernel::open(mode);
-    kernel.inboxes[1].open();
+    let allocator = Allocator::open(mode);
+    allocator.inboxes[1].open();
     let mut threads = [
         {
-            let kernel = Rc::clone(&kernel);
-            ghost::spawn(move || kernel.free())
+            let allocator = Rc::clone(&allocator);
+            ghost::spawn(move || allocator.free())
         },
         {
-            let kernel = Rc::clone(&kernel);
-            ghost::spawn(move || kernel.end(0))
+            let allocator = Rc::clone(&allocator);
+            ghost::spawn(move || allocator.end(0))
         },
     ];
-    kernel.adopt(1);
+    allocator.adopt(1);
     threads.iter_mut().for_each(ghost::Handle::join);
-    kernel.take(1);
-    assert_eq!(kernel.returned(), 1, "the object did not come home once");
+    allocator.take(1);
+    assert_eq!(allocator.returned(), 1, "the object did not come home once");
 }
 
 /// The cache of the thread that ended opens again, for another thread, which may or may not get the span.
 fn cache_adopted(mode: Mode, _: usize) {
-    let kernel = Kernel::open(mode);
+    let allocator = Allocator::open(mode);
     let mut threads = [
         {
-            let kernel = Rc::clone(&kernel);
-            ghost::spawn(move || kernel.end(0))
+            let allocator = Rc::clone(&allocator);
+            ghost::spawn(move || allocator.end(0))
         },
         {
-            let kernel = Rc::clone(&kernel);
-            ghost::spawn(move || kernel.free())
+            let allocator = Rc::clone(&allocator);
+            ghost::spawn(move || allocator.free())
         },
     ];
     threads[0].join();
-    kernel.inboxes[0].open();
-    kernel.adopt(0);
+    allocator.inboxes[0].open();
+    allocator.adopt(0);
     threads[1].join();
-    kernel.take(0);
-    assert_eq!(kernel.returned(), 1, "the object did not come home once");
+    allocator.take(0);
+    assert_eq!(allocator.returned(), 1, "the object did not come home once");
 }
 
 /// The sender posts before it sends, and the owner after it received: in no cut is more received than sent.

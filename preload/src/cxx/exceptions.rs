@@ -4,7 +4,7 @@ use core::arch::naked_asm;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::{null, null_mut};
 
-use kernel::{arch, report};
+use crossfoot::{arch, report};
 
 /// C++ libraries of which a program may load one after this object was loaded.
 const LIBRARIES: [&CStr; 2] = [c"libstdc++.so.6", c"libc++.so.1"];

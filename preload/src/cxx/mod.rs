@@ -13,7 +13,7 @@ use core::arch::naked_asm;
 use core::ffi::c_void;
 use core::ptr::{null, null_mut};
 
-use kernel::{arch, global};
+use crossfoot::{arch, global};
 
 use crate::names;
 use exceptions::{catching, find, thrower};

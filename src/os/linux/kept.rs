@@ -27,20 +27,20 @@ const SIG_SETMASK: usize = SIG_UNBLOCK + 1;
 /// `POLLOUT` of `poll.h`.
 const POLLOUT: u32 = 4;
 /// How long a write waits for a reader of a descriptor that does not block, in milliseconds.
-const PATIENCE: usize = 1_000;
+const WAIT_MILLIS: usize = 1_000;
 
 /// A descriptor of this process's own, which the program does not know of and may close. The file's identity is kept
 /// too, so that another file under the same number is not taken for it.
-pub(super) struct Kept {
+pub(super) struct KeptFile {
     fd: AtomicI32,
     device: AtomicU64,
     inode: AtomicU64,
 }
 
 /// The copy of standard error.
-static STDERR: Kept = Kept::new();
+static STDERR: KeptFile = KeptFile::new();
 /// The file of the exit report.
-pub(super) static REPORT: Kept = Kept::new();
+pub(super) static REPORT: KeptFile = KeptFile::new();
 
 /// Borrows a descriptor that may be closed.
 fn borrow(fd: i32) -> BorrowedFd<'static> {
@@ -48,9 +48,9 @@ fn borrow(fd: i32) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(fd) }
 }
 
-impl Kept {
-    const fn new() -> Kept {
-        Kept { fd: AtomicI32::new(NONE), device: AtomicU64::new(0), inode: AtomicU64::new(0) }
+impl KeptFile {
+    const fn new() -> KeptFile {
+        KeptFile { fd: AtomicI32::new(NONE), device: AtomicU64::new(0), inode: AtomicU64::new(0) }
     }
 
     /// Keeps a copy of `file`, unless one is kept.
@@ -174,5 +174,5 @@ fn can_write_soon(fd: BorrowedFd<'_>) -> bool {
     // `struct pollfd`: the descriptor, what is waited for, what came.
     let mut poll = [fd.as_raw_fd() as u32, POLLOUT];
     // SAFETY: the call reads and writes this frame's two words.
-    unsafe { arch::syscall3(arch::SYS_POLL, poll.as_mut_ptr().expose_provenance(), 1, PATIENCE) == 1 }
+    unsafe { arch::syscall3(arch::SYS_POLL, poll.as_mut_ptr().expose_provenance(), 1, WAIT_MILLIS) == 1 }
 }

@@ -47,7 +47,7 @@ pub enum Verb {
     MovePages,
     /// [`Os::register_fence`](crate::os::Os::register_fence); cannot fail.
     RegisterFence,
-    /// [`Os::fence_all`](crate::os::Os::fence_all); fails after [`Sim::refuse_fence`](super::Sim::refuse_fence) only.
+    /// [`Os::fence_all`](crate::os::Os::fence_all); fails after [`Sim::fail_fence`](super::Sim::fail_fence) only.
     FenceAll,
     /// [`Os::print`](crate::os::Os::print); cannot fail.
     Print,

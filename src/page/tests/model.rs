@@ -320,7 +320,7 @@ impl<const LEVELS: usize> Both<LEVELS> {
             match self.world.heap.take_for_release(want) {
                 Release::Run(addr, pages) => break Some((self.world.page(addr), pages.0)),
                 Release::Again => {}
-                Release::Nothing => break None,
+                Release::EmptyCache => break None,
             }
         };
         // The highest unit that is free and has memory is the last of the run.
@@ -396,7 +396,7 @@ impl<const LEVELS: usize> Both<LEVELS> {
                     self.world.heap.give_back_released(addr, pages);
                 }
                 Release::Again => {}
-                Release::Nothing => break,
+                Release::EmptyCache => break,
             }
         }
         self.world.check();

@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(700);
 /// The longest step of the build.
 const BUILDING: Duration = Duration::from_secs(900);
 
-/// A test: its folder below `testcases/kernel`, its name, and whether it is part of a quick run.
+/// A test: its folder below `testcases/allocator`, its name, and whether it is part of a quick run.
 const TESTS: [(&str, &str, bool); 11] = [
     ("mem/mem", "mem02", true),
     ("mem/mtest05", "mmstress", false),

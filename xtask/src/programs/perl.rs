@@ -26,7 +26,7 @@ pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
     let sides = yard.sides("tests")?;
     let files = files(&source.join("t"), quick)?;
     for side in &sides {
-        furnish(side, &source, &perl)?;
+        remap_free_pages(side, &source, &perl)?;
     }
     compare(&sides, &files, &[], &mut findings, unit)?;
     // Starting the interpreter with the library of the tests makes 5,000.
@@ -52,7 +52,7 @@ fn files(tests: &Path, quick: bool) -> Result<Vec<String>> {
 
 /// Lays the folders out as in a source tree that was built: the tests in `t`, with the interpreter beside them, and
 /// the library in `lib`.
-fn furnish(side: &Side, source: &Path, perl: &Path) -> Result<()> {
+fn remap_free_pages(side: &Side, source: &Path, perl: &Path) -> Result<()> {
     let (tests, library) = (side.folder.join("t"), side.folder.join("lib"));
     let limit = Duration::from_secs(120);
     let base = side.folder.join("furnish");

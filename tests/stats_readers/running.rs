@@ -1,0 +1,99 @@
+//! Processes that these tests start.
+
+#![allow(dead_code, reason = "each test binary uses a part of this")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use crate::common::{artifacts, installed, root, run, scratch, text};
+
+/// A program of these tests, compiled once for each process that runs tests.
+fn compiled(name: &str) -> Option<PathBuf> {
+    static COMPILED: Mutex<BTreeMap<String, Option<PathBuf>>> = Mutex::new(BTreeMap::new());
+    let compile = || {
+        let compiler = installed("gcc")?;
+        let out = scratch().join(format!("ledger-{name}"));
+        let mut command = Command::new(compiler);
+        command.args(["-O1", "-pthread", "-fno-builtin-malloc", "-o"]).arg(&out);
+        let output = run(command.arg(root().join(format!("tests/stats_readers/{name}.c"))));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        Some(out)
+    };
+    let mut known = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    known.entry(name.to_owned()).or_insert_with(compile).clone()
+}
+
+/// The program that does what its arguments say.
+pub fn program() -> Option<PathBuf> {
+    compiled("program")
+}
+
+/// The program for what can happen to the page's files.
+pub fn carrier() -> Option<PathBuf> {
+    compiled("carrier")
+}
+
+/// A process that is killed in the end.
+pub struct Running {
+    /// The process.
+    pub child: Child,
+    says: BufReader<ChildStdout>,
+}
+
+impl Running {
+    /// Starts a command, whose output is read line by line.
+    pub fn start(mut command: Command) -> Running {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().expect("it can be started");
+        let says = BufReader::new(child.stdout.take().expect("it is piped"));
+        Running { child, says }
+    }
+
+    /// The program of these tests on Crossfoot, doing this.
+    pub fn doing(what: &[&str]) -> Option<Running> {
+        let mut command = Command::new(program()?);
+        command.args(what).env_clear().env("LD_PRELOAD", &artifacts().so);
+        Some(Running::start(command))
+    }
+
+    /// The other program on Crossfoot, with these options, doing this.
+    pub fn carrying(options: &str, what: &[&str]) -> Option<Running> {
+        let mut command = Command::new(carrier()?);
+        command.args(what).env_clear().env("LD_PRELOAD", &artifacts().so).env("CROSSFOOT", options);
+        Some(Running::start(command))
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    /// The next line that it prints, without its end.
+    pub fn says(&mut self) -> String {
+        let mut line = String::new();
+        self.says.read_line(&mut line).expect("it prints");
+        line.trim_end().to_owned()
+    }
+
+    /// The number behind the word that it prints next.
+    pub fn number(&mut self, word: &str) -> i32 {
+        let line = self.says();
+        let number = line.strip_prefix(word).unwrap_or_else(|| panic!("'{line}' instead of '{word} …'"));
+        number.trim().parse().expect("a number")
+    }
+
+    /// Ends it, and waits for that.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,169 @@
+//! The homes beside the preloaded object: a static program without libc, a std program with the crate as its
+//! global allocator, a static C program and C++ programs on the archive. Each is built as a user would build it.
+
+mod common;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use common::{Artifacts, artifacts, home, installed, run, scratch, text};
+use object::Object;
+
+fn assert_success(output: &Output) {
+    assert!(output.status.success(), "{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
+}
+
+/// The number after `word` in a program's output.
+fn number(output: &str, word: &str) -> u64 {
+    let line = output.lines().find_map(|line| line.strip_prefix(word)).unwrap_or_else(|| panic!("no {word}: {output}"));
+    line.trim().parse().unwrap_or_else(|e| panic!("{word}: {line}: {e}"))
+}
+
+/// The exit report that a program was told to write.
+fn report(path: &Path) -> serde_json::Value {
+    let json = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&json).unwrap_or_else(|e| panic!("{e}: {json}"))
+}
+
+fn options(report: &Path) -> String {
+    format!("check:on,exit_format:json,exit_report:{}", report.display())
+}
+
+#[test]
+fn a_static_program_without_libc_balances() {
+    let program = home("static-nolibc").join("static-nolibc");
+    let headers = std::fs::read(&program).expect("the program was built");
+    let file = object::File::parse(&*headers).expect("an ELF file");
+    assert_eq!(Object::kind(&file), object::ObjectKind::Executable, "not relocatable");
+    assert!(Object::imports(&file).expect("a symbol table").next().is_none(), "nothing comes from a library");
+    let output = run(Command::new(program).env_remove("CROSSFOOT"));
+    assert_success(&output);
+    assert_eq!(text(&output.stdout), "balanced\n");
+}
+
+#[test]
+fn a_rust_program_with_eight_threads_balances() {
+    let path = scratch().join("rust-global.json");
+    let _ = std::fs::remove_file(&path);
+    let output = run(Command::new(home("rust-global").join("rust-global")).env("CROSSFOOT", options(&path)));
+    assert_success(&output);
+    let out = text(&output.stdout);
+    // 8 threads, 15 rounds, 2,000 entries of a key and a value each.
+    let objects = number(&out, "objects ");
+    assert_eq!(objects, 8 * 15 * 2_000 * 2);
+    assert!(number(&out, "allocations ") >= objects, "{out}");
+    assert!(out.ends_with("balanced\n"), "{out}");
+    let report = report(&path);
+    assert_eq!(report["crossfoot"], "balanced");
+    assert!(report["/gc/heap/allocs:objects"].as_u64() >= Some(objects), "{report:#}");
+}
+
+#[test]
+fn a_static_c_program_on_the_archive_balances() {
+    let Some(gcc) = installed("gcc") else { return };
+    let Artifacts { a, .. } = artifacts();
+    let (program, path) = (scratch().join("c-static"), scratch().join("c-static.json"));
+    let _ = std::fs::remove_file(&path);
+    let source = common::root().join("tests/targets/c-static/main.c");
+    let mut compile = Command::new(gcc);
+    // The compiler knows `malloc` and would drop calls whose result nobody needs.
+    compile.args(["-static", "-O2", "-Wall", "-fno-builtin", "-pthread", "-o"]).arg(&program).arg(source).arg(a);
+    assert_success(&run(&mut compile));
+    let output = run(Command::new(program).env("CROSSFOOT", options(&path)));
+    assert_success(&output);
+    assert_eq!(text(&output.stdout), "sound\n");
+    let report = report(&path);
+    assert_eq!(report["crossfoot"], "balanced");
+    // 20,000 by `malloc`, and the few after them.
+    assert!(report["/gc/heap/allocs:objects"].as_u64() >= Some(20_004), "{report:#}");
+}
+
+/// Compiles a C++ program of `tests/targets/cxx` with `arguments` behind its source. `None`: there is no compiler,
+/// which was said aloud.
+fn cxx(source: &str, out: &str, arguments: &[&OsStr]) -> Option<PathBuf> {
+    let compiler = installed("g++")?;
+    let out = scratch().join(out);
+    let mut compile = Command::new(compiler);
+    // The compiler may drop an allocation that nobody looks at.
+    compile.args(["-std=c++17", "-O1", "-Wall", "-Wextra", "-Wno-sized-deallocation", "-fno-builtin", "-pthread"]);
+    compile.arg("-o").arg(&out).arg(common::root().join("tests/targets/cxx").join(source)).args(arguments);
+    let output = run(&mut compile);
+    assert_success(&output);
+    assert_eq!(text(&output.stderr), "", "the compiler and the linker are content");
+    Some(out)
+}
+
+/// Runs a C++ program in three ways: under the shared object, with the archive, static with the archive.
+fn in_three_ways(name: &str, archive: &[&str], check: impl Fn(&str, &str)) {
+    let Artifacts { a, so, .. } = artifacts();
+    let source = format!("{name}.cc");
+    let program = |way: &str, arguments: &[&str]| {
+        let mut arguments: Vec<_> = arguments.iter().map(OsStr::new).collect();
+        if way != "preloaded" {
+            arguments.extend(archive.iter().map(OsStr::new));
+            arguments.push(a.as_os_str());
+        }
+        cxx(&source, &format!("cxx-{name}-{way}"), &arguments)
+    };
+    for (way, arguments) in [("preloaded", &[][..]), ("linked", &[]), ("static", &["-static"])] {
+        let Some(program) = program(way, arguments) else { return };
+        let path = scratch().join(format!("cxx-{name}-{way}.json"));
+        let _ = std::fs::remove_file(&path);
+        let mut command = Command::new("timeout");
+        command.args(["60", "env"]).arg(format!("CROSSFOOT={}", options(&path)));
+        if way == "preloaded" {
+            command.arg(format!("LD_PRELOAD={}", so.display()));
+        }
+        let output = run(command.arg(program));
+        assert!(output.status.success(), "{way}: {}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
+        assert_eq!(report(&path)["crossfoot"], "balanced", "{way}");
+        check(way, &text(&output.stdout));
+    }
+}
+
+#[test]
+fn every_operator_of_cxx_does_what_the_standard_says() {
+    in_three_ways("main", &[], |way, out| {
+        assert!(out.lines().all(|line| line.starts_with("right ")), "{way}: {out}");
+        assert_eq!(out.lines().count(), 23, "{way}: {out}");
+    });
+}
+
+#[test]
+fn operators_that_a_program_replaces_serve_those_it_does_not() {
+    // Its own come first, where the linker is told that two are no error.
+    in_three_ways("replaced", &["-Wl,-z,muldefs"], |way, out| {
+        assert_eq!(out, "made 5, freed 5, null\n", "{way}");
+    });
+}
+
+#[test]
+fn a_cxx_library_that_is_loaded_late_is_found_to_throw() {
+    let (Some(gcc), Some(loaded)) =
+        (installed("gcc"), cxx("loaded.cc", "loaded.so", &["-shared", "-fPIC"].map(OsStr::new)))
+    else {
+        return;
+    };
+    let loader = scratch().join("cxx-loader");
+    let source = common::root().join("tests/targets/cxx/loader.c");
+    assert_success(&run(Command::new(gcc).arg("-o").arg(&loader).arg(source)));
+    let mut command = Command::new("timeout");
+    command.args(["60", "env"]).arg(format!("LD_PRELOAD={}", artifacts().so.display())).arg(loader).arg(loaded);
+    let output = run(&mut command);
+    assert_success(&output);
+    assert_eq!(text(&output.stdout), "bad_alloc\n");
+}
+
+#[test]
+fn where_nobody_can_throw_new_ends_with_a_line() {
+    use std::os::unix::process::ExitStatusExt;
+    let Some(gcc) = installed("gcc") else { return };
+    let program = scratch().join("cxx-alone");
+    let source = common::root().join("tests/targets/cxx/alone.c");
+    assert_success(&run(Command::new(gcc).arg("-o").arg(&program).arg(source)));
+    let output = run(Command::new(program).env("LD_PRELOAD", &artifacts().so).env_remove("CROSSFOOT"));
+    assert_eq!(output.status.signal(), Some(6), "{}", output.status);
+    assert_eq!(text(&output.stdout), "an object\n");
+    assert_eq!(text(&output.stderr), "crossfoot: operator new(4611686018427387903): out of memory\n");
+}
