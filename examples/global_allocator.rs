@@ -30,10 +30,10 @@ fn main() {
     let strings: usize = made.iter().flat_map(BTreeMap::values).map(Vec::len).sum();
 
     let mut stats = MemStats::new();
-    crossfoot::global::mem_stats(&mut stats);
+    crossfoot::process::mem_stats(&mut stats);
     println!("{strings} strings are alive, {} objects in all, {} KiB", stats.heap_objects, stats.heap_alloc >> 10);
     drop(made);
-    crossfoot::global::mem_stats(&mut stats);
+    crossfoot::process::mem_stats(&mut stats);
     println!("{} objects were allocated, {} freed so far", stats.mallocs, stats.frees);
     println!("the books {}", if A.crossfoot() { "balance" } else { "do not balance" });
 }

@@ -14,7 +14,7 @@ static A: crossfoot::Crossfoot = crossfoot::Crossfoot::new();
 /// One line: where the bytes are that were obtained from the system.
 fn line(phase: &str) {
     let mut stats = MemStats::new();
-    let complete = crossfoot::global::mem_stats(&mut stats).is_some_and(|answer| answer.is_complete());
+    let complete = crossfoot::process::mem_stats(&mut stats).is_some_and(|answer| answer.is_complete());
     let kib = |bytes: u64| bytes >> 10;
     let unused = stats.heap_inuse - stats.heap_alloc;
     let records = stats.sys - stats.heap_sys;
@@ -50,7 +50,7 @@ fn main() {
     line("nothing");
 
     let mut stats = MemStats::new();
-    crossfoot::global::mem_stats(&mut stats);
+    crossfoot::process::mem_stats(&mut stats);
     println!("\nsizes of which the most objects were allocated:");
     let mut sizes: Vec<_> = stats.by_size.iter().filter(|by| by.mallocs > 0).collect();
     sizes.sort_by_key(|by| std::cmp::Reverse(by.mallocs));

@@ -1,7 +1,7 @@
 //! The order of start-up, and what happens around a fork.
 //!
 //! A [`Allocator`] is everything: one system, its heap, its caches, its books. The faces bind one to
-//! the process (`global`); tests make as many as they like.
+//! the process (`process`); tests make as many as they like.
 //!
 //! Start-up happens in the first allocation, under the boot lock: books, then page heap, then the
 //! caller's cache. It reads no environment; the face does and hands the options in.

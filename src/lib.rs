@@ -25,9 +25,6 @@ pub mod boot;
 pub mod cache;
 pub mod central;
 pub mod config;
-#[cfg(target_os = "linux")]
-#[deny(missing_debug_implementations)]
-pub mod global;
 pub mod heap;
 #[cfg(target_os = "linux")]
 #[deny(missing_debug_implementations)]
@@ -43,6 +40,9 @@ pub mod metrics;
 pub mod options;
 pub mod os;
 pub mod page;
+#[cfg(target_os = "linux")]
+#[deny(missing_debug_implementations)]
+pub mod process;
 pub mod report;
 pub mod size_class;
 pub mod span;
@@ -56,9 +56,9 @@ pub mod units;
 pub mod vm;
 
 #[cfg(target_os = "linux")]
-pub use global::Crossfoot;
-#[cfg(target_os = "linux")]
 pub use isolated::Heap;
+#[cfg(target_os = "linux")]
+pub use process::Crossfoot;
 
 /// Defines the panic handler of a face without std: a panic is a bug of the allocator; say where, and end the
 /// process.

@@ -1,6 +1,6 @@
 //! Stacks: guarded memory for whoever runs something on it, from the page heap and back to it.
 //!
-//! `global` takes system stacks here and hands stacks to programs. Sizes are powers of two; below each stack lies a guard,
+//! `process` takes system stacks here and hands stacks to programs. Sizes are powers of two; below each stack lies a guard,
 //! a page at least, which faults at a touch. A stack is a span in manual use, guard and all, so the books have it in
 //! `in_stacks`, whether somebody uses it or not.
 //!

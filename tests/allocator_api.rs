@@ -123,7 +123,7 @@ fn collections_in_the_process() {
     collections(Crossfoot, |p| !heap.contains(p));
     // What the process's books say of this thread's objects.
     let mut stats = MemStats::new();
-    assert!(crossfoot::global::mem_stats(&mut stats).is_some_and(|answer| answer.is_complete()));
+    assert!(crossfoot::process::mem_stats(&mut stats).is_some_and(|answer| answer.is_complete()));
     assert!(stats.mallocs > 5_000 && stats.frees > 5_000, "{} {}", stats.mallocs, stats.frees);
     assert_eq!(live(&heap), (0, 0));
 }

@@ -2,8 +2,8 @@
 //! the metrics from then on.
 
 use crossfoot::audit::{Audit, Cause};
-use crossfoot::global;
 use crossfoot::metrics::{Sample, Value};
+use crossfoot::process;
 
 #[global_allocator]
 static ALLOCATOR: crossfoot::Crossfoot = crossfoot::Crossfoot::new();
@@ -12,7 +12,7 @@ static ALLOCATOR: crossfoot::Crossfoot = crossfoot::Crossfoot::new();
 fn still() -> Audit {
     let until = std::time::Instant::now() + std::time::Duration::from_secs(180);
     while std::time::Instant::now() < until {
-        let audit = global::audit().expect("there is /proc, and a ledger page");
+        let audit = process::audit().expect("there is /proc, and a ledger page");
         if audit.moved == 0 {
             return audit;
         }
@@ -23,7 +23,7 @@ fn still() -> Audit {
 
 fn number(name: &str) -> Option<u64> {
     let mut samples = [Sample::new(name)];
-    global::metrics::read(&mut samples);
+    process::metrics::read(&mut samples);
     match samples[0].value() {
         Value::Uint64(number) => Some(number),
         _ => None,
@@ -38,7 +38,7 @@ fn a_process_knows_where_its_memory_is() {
     let (touched, untouched) = (vec![1_u8; 3 << 20], Vec::<u8>::with_capacity(64 << 20));
     let gone: Vec<Vec<u8>> = (0..20_000).map(|_| vec![1; 300]).collect();
     drop(gone);
-    let stack = global::stack::take(64 << 10).expect("memory");
+    let stack = process::stack::take(64 << 10).expect("memory");
     // SAFETY: the stack is this test's.
     unsafe { stack.base().write_bytes(1, stack.size()) };
     let heap = crossfoot::Heap::new().expect("address space");
@@ -60,7 +60,7 @@ fn a_process_knows_where_its_memory_is() {
 
     // The stack goes back to the pool, and from there to the heap; the isolated heap to the system.
     drop((stack, heap));
-    global::release_free();
+    process::release_free();
     let after = still();
     assert!(after.is_balanced(), "{after:#?}");
     assert_eq!(after.causes.get(Cause::Isolated).bytes, 0, "{after:#?}");

@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crossfoot::Heap;
-use crossfoot::global;
 use crossfoot::mem_stats::MemStats;
+use crossfoot::process;
 use crossfoot::stats::Total;
 use crossfoot::system_stack;
 use crossfoot::units::{GIB, KIB, MIB};
@@ -99,7 +99,7 @@ fn a_reading_borrows_a_stack_and_gives_it_back() {
         system_stack::bounds().filter(|_| system_stack::is_on()).expect("on a stack of its own")
     });
     // The process's kernel is not started for it, and nothing is left.
-    assert!(!global::ALLOCATOR.is_ready());
+    assert!(!process::ALLOCATOR.is_ready());
     assert_eq!(mapped(&(bounds.0.0..bounds.1.0)), (0, 0));
     assert_eq!((status("VmSize"), mappings().len()), (size, count));
 }

@@ -28,7 +28,7 @@ const FLOORS: &[&[&str]] = &[
     &["sysmon"],
     &["boot"],
     &["isolated"],
-    &["global"],
+    &["process"],
 ];
 
 /// Which room may name another one on its own floor, and why that is no knot.

@@ -8,10 +8,10 @@ use std::hint::black_box;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossfoot::global::{self, metrics};
 use crossfoot::mem_stats::MemStats;
 use crossfoot::metrics::{Aggregate, Aggregates, Reading, Sample, TABLE, Value};
 use crossfoot::os::Linux;
+use crossfoot::process::{self, metrics};
 use crossfoot::stats::{Answer, Snapshot};
 use identities::Of;
 
@@ -90,8 +90,8 @@ fn second_reading() {
     assert_eq!(metrics::read(&mut samples), Some(Answer::Complete));
     assert_eq!(metrics::read(&mut samples), Some(Answer::Complete));
     copy(&samples, &mut first);
-    global::ALLOCATOR.set_double_check(false);
-    assert_eq!(global::mem_stats(&mut stats), Some(Answer::Complete));
+    process::ALLOCATOR.set_double_check(false);
+    assert_eq!(process::mem_stats(&mut stats), Some(Answer::Complete));
     assert_eq!(metrics::read(&mut samples), Some(Answer::Complete));
     copy(&samples, &mut second);
     assert_eq!(first, second);
@@ -118,18 +118,18 @@ fn reading_twice_around_mem_stats_on_the_system_stack() {
 }
 
 fn around_mem_stats() {
-    global::ALLOCATOR.set_double_check(false);
+    process::ALLOCATOR.set_double_check(false);
     let moved = ["/system-calls/made:calls", "/stats/age:nanoseconds"];
     let mut samples: Vec<Sample<'static>> =
         metrics::all().iter().filter(|metric| !moved.contains(&metric.name())).map(|m| Sample::new(m.name())).collect();
     let (mut first, mut second) = (Vec::with_capacity(4096), Vec::with_capacity(4096));
     let mut stats = Box::new(MemStats::new());
     assert_eq!(metrics::read(&mut samples), Some(Answer::Complete));
-    let answers = global::on_system_stack(|| {
-        let mut metrics = global::ALLOCATOR.metrics(None, Linux::pid).expect("the process has allocated");
+    let answers = process::on_system_stack(|| {
+        let mut metrics = process::ALLOCATOR.metrics(None, Linux::pid).expect("the process has allocated");
         let before = metrics.read_locked(&mut samples);
         copy(&samples, &mut first);
-        let between = global::mem_stats(&mut stats);
+        let between = process::mem_stats(&mut stats);
         let after = metrics.read_locked(&mut samples);
         copy(&samples, &mut second);
         (before, between, after)
@@ -248,7 +248,7 @@ fn reading_everything_costs_little_more_than_a_snapshot() {
         start.elapsed().as_nanos() as u64
     };
     for _ in 0..2_000 {
-        bare.push(time(&mut || assert!(global::read(&mut snapshot).is_some())));
+        bare.push(time(&mut || assert!(process::read(&mut snapshot).is_some())));
         whole.push(time(&mut || assert!(metrics::read(&mut samples).is_some())));
     }
     let median = |times: &mut Vec<u64>| {
@@ -269,7 +269,7 @@ fn reading_everything_costs_little_more_than_a_snapshot() {
 fn what_is_free_of_locks_is_filled_without_one() {
     let _alone = alone();
     let mut reading = Reading::new();
-    let answer = global::ALLOCATOR.fill_reading(Aggregates::FREE, Linux::pid, &mut reading);
+    let answer = process::ALLOCATOR.fill_reading(Aggregates::FREE, Linux::pid, &mut reading);
     assert_eq!(answer, Some(Answer::Complete));
     assert!(
         reading.has(Aggregate::Peaks) && !reading.has(Aggregate::ConsistentStats) && !reading.has(Aggregate::Chunks)

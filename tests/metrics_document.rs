@@ -18,14 +18,14 @@ of memory those are missing that speak of a garbage collector (`/gc/heap/live:by
 
 ## Where they come from
 
-- **In Rust**: `crossfoot::global::metrics::{all, read}`, with samples by name. **In C**: `crossfoot-metrics.h`.
+- **In Rust**: `crossfoot::process::metrics::{all, read}`, with samples by name. **In C**: `crossfoot-metrics.h`.
 - **At exit**: `exit_report` and `exit_format`, or `crossfoot run --report PATH --format table|json|openmetrics`.
 
 `read` computes what its samples need, and no more: all figures of the books from one consistent snapshot, for which no
 thread that allocates is stopped or waited for. It allocates only when it first sees a sample that is a vector or a
 histogram, and calls the system for nothing but the time, its process number where that is asked for, and the snapshot's
 `membarrier`. What only the system knows comes from the last audit, with its age. It takes the metrics lock, for which it
-waits while another thread reads metrics, so a signal handler may not call it; `global::last` is for those.
+waits while another thread reads metrics, so a signal handler may not call it; `process::last` is for those.
 
 A value is a *number*, a *vector* (a number for each label: the size of a class, the rank of a lock, the name of a system
 call), or a *histogram* (how many there are in each group, and the sum of all). What is not known is absent: it is left out

@@ -293,7 +293,7 @@ fn isolated_heaps_are_listed() {
     let new = || crossfoot::Heap::new().expect("address space");
     // One before the process's own heap has started, one after.
     let first = new();
-    let object = crossfoot::global::allocate(100);
+    let object = crossfoot::process::allocate(100);
     let second = new();
     let page = Attached::of(std::process::id() as i32);
     let is_listed = |(base, size): (crossfoot::units::Addr, usize)| {
@@ -307,8 +307,8 @@ fn isolated_heaps_are_listed() {
         assert!(!is_listed(range));
     }
     // SAFETY: allocated above.
-    unsafe { crossfoot::global::free(object) };
-    crossfoot::global::retire_cache();
+    unsafe { crossfoot::process::free(object) };
+    crossfoot::process::retire_cache();
 }
 
 /// Readings from outside, as fast as they can be had, beside threads that allocate.

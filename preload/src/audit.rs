@@ -3,8 +3,8 @@
 use core::ffi::{c_char, c_int};
 
 use crossfoot::audit::{Audit, Cause};
-use crossfoot::global;
 use crossfoot::os::OsError;
+use crossfoot::process;
 
 /// `ENOMEM`, `EEXIST` and `ENOSYS` of `errno.h`.
 const ENOMEM: c_int = 12;
@@ -55,7 +55,7 @@ fn words(audit: &Audit) -> [u64; WORDS] {
 /// `size` bytes from `out` can be written, and `capacity` elements of `causes`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn crossfoot_audit(out: *mut u64, size: usize, causes: *mut Amount, capacity: usize) -> c_int {
-    let audit = match global::audit() {
+    let audit = match process::audit() {
         Ok(audit) => audit,
         Err(OsError::OutOfMemory | OsError::Lost) => return ENOMEM,
         Err(OsError::Taken) => return EEXIST,

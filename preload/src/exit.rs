@@ -3,12 +3,12 @@
 use core::arch::global_asm;
 use core::ffi::c_int;
 
-use crossfoot::global;
 use crossfoot::os::Linux;
+use crossfoot::process;
 
 #[unsafe(link_section = ".text.startup")]
 extern "C" fn fini() {
-    global::at_exit_of_any();
+    process::at_exit_of_any();
 }
 
 /// Runs when the process starts. A program may close standard error before it allocates, or exit without allocating.
@@ -18,7 +18,7 @@ static INIT: extern "C" fn() = init;
 
 #[unsafe(link_section = ".text.startup")]
 extern "C" fn init() {
-    global::at_start_of_any();
+    process::at_start_of_any();
 }
 
 /// The loader runs this after the program's own destructors.
@@ -30,7 +30,7 @@ static FINI: extern "C" fn() = fini;
 /// those, and by nobody else.
 #[unsafe(no_mangle)]
 pub extern "C" fn crossfoot_claim_report(pid: c_int) -> c_int {
-    c_int::from(global::claim_report(pid))
+    c_int::from(process::claim_report(pid))
 }
 
 // `_exit` and `_Exit`, in the shared object alone: `build.rs` exports this function by those names. In the archive they
@@ -50,6 +50,6 @@ global_asm!(
 /// Ends the process, without the program's own exit handlers. The libc's own calls do not come here: its `exit`, a child of
 /// `posix_spawn` that finds no program.
 extern "C" fn exit_at_once(status: c_int) -> ! {
-    global::at_immediate_exit();
+    process::at_immediate_exit();
     Linux::exit(status)
 }

@@ -8,7 +8,7 @@ use core::ptr::null_mut;
 
 use crossfoot::arch;
 use crossfoot::config::{MAX_ALIGN, MAX_REQUEST, MIN_ALIGN};
-use crossfoot::global;
+use crossfoot::process;
 use crossfoot::size_class::Class;
 use crossfoot::units::Pages;
 
@@ -40,17 +40,17 @@ fn real_size(size: usize, align: usize) -> Option<usize> {
 pub extern "C" fn mallocx(size: usize, flags: c_int) -> *mut c_void {
     let align = align_of(flags);
     if flags & ZERO == 0 {
-        return global::allocate_aligned(size, align).cast();
+        return process::allocate_aligned(size, align).cast();
     }
     // Memory that is known to be zero is not written again, which only this function knows.
     let (p, zero) = if align <= MIN_ALIGN {
-        (keeping_errno(|| global::allocate_zeroed(size)), size)
+        (keeping_errno(|| process::allocate_zeroed(size)), size)
     } else {
-        (global::allocate_aligned(size, align), 0)
+        (process::allocate_aligned(size, align), 0)
     };
     if !p.is_null() {
         // SAFETY: a fresh object, written as far as it may be used: a later `rallocx` zeroes only what is behind.
-        unsafe { p.add(zero).write_bytes(0, global::usable_size(p) - zero) };
+        unsafe { p.add(zero).write_bytes(0, process::usable_size(p) - zero) };
     }
     p.cast()
 }
@@ -83,20 +83,20 @@ pub unsafe extern "C" fn rallocx(p: *mut c_void, size: usize, flags: c_int) -> *
     let size = real_size(size, align).unwrap_or(size);
     // SAFETY: the caller's promise; of two objects, the new one is no other's, and both have the bytes copied.
     unsafe {
-        let old = global::usable_size(p.cast());
+        let old = process::usable_size(p.cast());
         let new: *mut u8 = if p.addr() & (align - 1) == 0 && align <= MAX_ALIGN {
             // It keeps the alignment where it stays, and gets it where it moves.
-            keeping_errno(|| global::reallocate(p.cast(), size.max(1), align))
+            keeping_errno(|| process::reallocate(p.cast(), size.max(1), align))
         } else {
-            let new = global::allocate_aligned(size, align);
+            let new = process::allocate_aligned(size, align);
             if !new.is_null() {
                 new.copy_from_nonoverlapping(p.cast(), old.min(size));
-                global::free(p.cast());
+                process::free(p.cast());
             }
             new
         };
         if !new.is_null() && flags & ZERO != 0 {
-            let now = global::usable_size(new);
+            let now = process::usable_size(new);
             new.add(old.min(now)).write_bytes(0, now.saturating_sub(old));
         }
         new.cast()
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn rallocx(p: *mut c_void, size: usize, flags: c_int) -> *
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xallocx(p: *mut c_void, _size: usize, _extra: usize, _flags: c_int) -> usize {
     // SAFETY: the caller's promise.
-    unsafe { global::usable_size(p.cast()) }
+    unsafe { process::usable_size(p.cast()) }
 }
 
 /// jemalloc's `sallocx`: how many bytes the object has.
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn xallocx(p: *mut c_void, _size: usize, _extra: usize, _f
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sallocx(p: *const c_void, _flags: c_int) -> usize {
     // SAFETY: the caller's promise.
-    unsafe { global::usable_size(p.cast_mut().cast()) }
+    unsafe { process::usable_size(p.cast_mut().cast()) }
 }
 
 /// jemalloc's `dallocx`: frees.
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn sallocx(p: *const c_void, _flags: c_int) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dallocx(p: *mut c_void, _flags: c_int) {
     // SAFETY: the caller's promise.
-    unsafe { global::free(p.cast()) }
+    unsafe { process::free(p.cast()) }
 }
 
 /// jemalloc's `sdallocx`: frees an object of which the caller knows the size.
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn dallocx(p: *mut c_void, _flags: c_int) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sdallocx(p: *mut c_void, size: usize, flags: c_int) {
     // SAFETY: the caller's promise.
-    unsafe { global::free_sized(p.cast(), size, align_of(flags), "sdallocx") }
+    unsafe { process::free_sized(p.cast(), size, align_of(flags), "sdallocx") }
 }
 
 /// jemalloc's `nallocx`: how many bytes an object of `size` bytes would have; 0 where there can be none.
@@ -156,7 +156,7 @@ pub extern "C" fn nallocx(size: usize, flags: c_int) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn malloc_size(p: *const c_void) -> usize {
     // SAFETY: the caller's promise.
-    unsafe { global::usable_size(p.cast_mut().cast()) }
+    unsafe { process::usable_size(p.cast_mut().cast()) }
 }
 
 /// macOS's `malloc_good_size`: how many bytes an object of `size` bytes would have; `size` where there can be none.
@@ -178,7 +178,7 @@ pub unsafe extern "C" fn reallocarr(p: *mut c_void, count: usize, size: usize) -
     unsafe {
         let old = place.read_unaligned();
         let new = if bytes == 0 {
-            global::free(old);
+            process::free(old);
             null_mut()
         } else {
             let new = if old.is_null() { mallocx(bytes, 0).cast() } else { rallocx(old.cast(), bytes, 0).cast::<u8>() };
@@ -204,7 +204,7 @@ pub unsafe extern "C" fn freezero(p: *mut c_void, size: usize) {
     // SAFETY: the caller's promise.
     unsafe {
         erase(p.cast(), size);
-        global::free(p.cast());
+        process::free(p.cast());
     }
 }
 
@@ -233,14 +233,14 @@ pub unsafe extern "C" fn recallocarray(p: *mut c_void, old: usize, new: usize, s
     let Some(old_bytes) = old.checked_mul(size) else { return fail(EINVAL) };
     // SAFETY: the caller's promise; of two objects, the new one is no other's, and both have the bytes copied.
     unsafe {
-        if old_bytes > global::usable_size(p.cast()) {
+        if old_bytes > process::usable_size(p.cast()) {
             return fail(EINVAL);
         }
-        let moved = global::allocate_zeroed(bytes);
+        let moved = process::allocate_zeroed(bytes);
         if !moved.is_null() {
             moved.copy_from_nonoverlapping(p.cast(), old_bytes.min(bytes));
             erase(p.cast(), old_bytes);
-            global::free(p.cast());
+            process::free(p.cast());
         }
         moved.cast()
     }

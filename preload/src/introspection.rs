@@ -7,8 +7,8 @@ use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 
 use crossfoot::arch;
-use crossfoot::global;
 use crossfoot::os::Os;
+use crossfoot::process;
 use crossfoot::report::Line;
 use crossfoot::size_class::{CLASSES, Class};
 use crossfoot::stats::{Account, Snapshot, Total};
@@ -51,8 +51,8 @@ struct Figures {
 /// Runs `f` on the system stack, of which a snapshot needs some KiB, after what others freed for this thread was taken
 /// in: on that stack nothing is freed.
 fn on_system_stack<R>(f: impl FnOnce() -> R) -> R {
-    global::exchange();
-    global::on_system_stack(f)
+    process::exchange();
+    process::on_system_stack(f)
 }
 
 impl Figures {
@@ -63,7 +63,7 @@ impl Figures {
     fn read_in_place() -> Figures {
         let mut books = Snapshot::new();
         // Without an answer, before the first allocation, all figures are zero.
-        let _ = global::read_posted(&mut books);
+        let _ = process::read_posted(&mut books);
         let bytes = |n: i64| usize::try_from(n).unwrap_or(0);
         let account = |account| bytes(books.account(account));
         let (used, free) = (account(Account::HeapInUse), account(Account::HeapFree));
@@ -137,7 +137,7 @@ fn print_stats() {
         figures.large,
         figures.large_bytes,
     );
-    global::ALLOCATOR.os().print(text.bytes());
+    process::ALLOCATOR.os().print(text.bytes());
 }
 
 /// Writes to a `FILE` of the libc's.
@@ -214,7 +214,7 @@ fn system(out: &mut Stream, figures: &Figures) -> fmt::Result {
 /// else 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(pad: usize) -> c_int {
-    c_int::from(global::release_free_above(pad))
+    c_int::from(process::release_free_above(pad))
 }
 
 /// Parameters of [`mallopt`], from `malloc.h`.

@@ -11,7 +11,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-use crossfoot::{arch, global};
+use crossfoot::{arch, process};
 
 /// `RTLD_DEEPBIND` of glibc's `dlfcn.h`.
 const DEEPBIND: c_int = 8;
@@ -60,7 +60,7 @@ struct Plan {
 /// Returns the next `dlopen` after this object's and the mode to call it with. Null if there is none: `dlerror` then
 /// says so.
 extern "C" fn plan(mode: c_int) -> Plan {
-    let clear = mode & DEEPBIND != 0 && !global::keeps_deepbind();
+    let clear = mode & DEEPBIND != 0 && !process::keeps_deepbind();
     let mode = if clear { mode & !DEEPBIND } else { mode };
     Plan { real: real(), mode: mode as usize }
 }

@@ -4,8 +4,8 @@ use core::ffi::{CStr, c_char, c_int};
 use core::fmt::{self, Write};
 use core::ptr::null;
 
-use crossfoot::global::metrics;
 use crossfoot::metrics::{Aggregate, Aggregates, Kind, Metric, Reading, plain};
+use crossfoot::process::metrics;
 use crossfoot::stats::Answer;
 
 /// `CROSSFOOT_ABSENT`.

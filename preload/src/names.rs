@@ -3,8 +3,8 @@
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
-use crossfoot::global;
 use crossfoot::os::Os;
+use crossfoot::process;
 use crossfoot::units::checked_align_up;
 
 /// `EINVAL` of `errno.h`.
@@ -15,7 +15,7 @@ pub const ENOMEM: c_int = 12;
 /// C's `malloc`: `size` bytes aligned to 16, or null with `ENOMEM`. Zero bytes are an object too.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc(size: usize) -> *mut c_void {
-    global::allocate(size).cast()
+    process::allocate(size).cast()
 }
 
 /// C's `free`.
@@ -25,7 +25,7 @@ pub extern "C" fn malloc(size: usize) -> *mut c_void {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free(p: *mut c_void) {
     // SAFETY: the caller's promise.
-    unsafe { global::free(p.cast()) }
+    unsafe { process::free(p.cast()) }
 }
 
 /// C23's `free_sized`.
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn free(p: *mut c_void) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_sized(p: *mut c_void, size: usize) {
     // SAFETY: the caller's promise.
-    unsafe { global::free_sized(p.cast(), size, 0, "free_sized") }
+    unsafe { process::free_sized(p.cast(), size, 0, "free_sized") }
 }
 
 /// C23's `free_aligned_sized`.
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn free_sized(p: *mut c_void, size: usize) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_aligned_sized(p: *mut c_void, align: usize, size: usize) {
     // SAFETY: the caller's promise.
-    unsafe { global::free_sized(p.cast(), size, align, "free_aligned_sized") }
+    unsafe { process::free_sized(p.cast(), size, align, "free_aligned_sized") }
 }
 
 /// SunOS's `cfree`: [`free`].
@@ -55,14 +55,14 @@ pub unsafe extern "C" fn free_aligned_sized(p: *mut c_void, align: usize, size: 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cfree(p: *mut c_void) {
     // SAFETY: the caller's promise.
-    unsafe { global::free(p.cast()) }
+    unsafe { process::free(p.cast()) }
 }
 
 /// C's `calloc`: `count * size` zero bytes, or null with `ENOMEM`, also where the product overflows.
 #[unsafe(no_mangle)]
 pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
     match count.checked_mul(size) {
-        Some(bytes) => global::allocate_zeroed(bytes).cast(),
+        Some(bytes) => process::allocate_zeroed(bytes).cast(),
         None => fail(ENOMEM),
     }
 }
@@ -74,15 +74,15 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn realloc(p: *mut c_void, size: usize) -> *mut c_void {
     if p.is_null() {
-        return global::allocate(size).cast();
+        return process::allocate(size).cast();
     }
     // SAFETY: the caller's promise.
     unsafe {
         if size == 0 {
-            global::free(p.cast());
+            process::free(p.cast());
             return null_mut();
         }
-        global::reallocate(p.cast(), size, 1).cast()
+        process::reallocate(p.cast(), size, 1).cast()
     }
 }
 
@@ -158,22 +158,22 @@ pub unsafe extern "C" fn reallocarray(p: *mut c_void, count: usize, size: usize)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn malloc_usable_size(p: *mut c_void) -> usize {
     // SAFETY: the caller's promise.
-    unsafe { global::usable_size(p.cast()) }
+    unsafe { process::usable_size(p.cast()) }
 }
 
 fn physical_page() -> usize {
-    global::ALLOCATOR.os().physical_page_size()
+    process::ALLOCATOR.os().physical_page_size()
 }
 
 /// `size` bytes aligned to `align`, a power of two, or null with `ENOMEM`.
 pub fn aligned(align: usize, size: usize) -> *mut c_void {
-    let p = global::allocate_aligned(size, align);
+    let p = process::allocate_aligned(size, align);
     if p.is_null() { fail(ENOMEM) } else { p.cast() }
 }
 
 /// Sets `errno`; null.
 #[cold]
 pub fn fail(errno: c_int) -> *mut c_void {
-    global::set_errno(errno);
+    process::set_errno(errno);
     null_mut()
 }

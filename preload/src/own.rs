@@ -2,7 +2,7 @@
 
 use core::ffi::{CStr, c_char, c_int};
 
-use crossfoot::global;
+use crossfoot::process;
 use crossfoot::report;
 
 /// The version, with its null byte.
@@ -21,13 +21,13 @@ pub extern "C" fn crossfoot_version() -> *const c_char {
 /// us when they end, such as those of a raw `clone`. A thread that allocates afterwards gets another cache.
 #[unsafe(no_mangle)]
 pub extern "C" fn crossfoot_retire_thread() {
-    global::retire_cache();
+    process::retire_cache();
 }
 
 /// Checks every identity of the books: 1 if all hold, else 0, and each that fails is a line on standard error.
 #[unsafe(no_mangle)]
 pub extern "C" fn crossfoot_balanced() -> c_int {
-    global::crossfoot_with(|balance| {
+    process::crossfoot_with(|balance| {
         // Before the first allocation there is nothing that could be wrong.
         let Some(balance) = balance else { return 1 };
         balance.failures.describe(|what| report::line(format_args!("crossfoot: unbalanced: {what}")));

@@ -1,7 +1,7 @@
 //! Isolated heaps: allocators beside the process's own, each in one range of addresses, dropped whole.
 //!
 //! A [`Heap`] is a kernel of its own, with its arenas, spans, one cache, accounts and books, on an
-//! [`RangeOs`]. The kernel itself lies at the head of the enclosure's range. Programs make one through `global`,
+//! [`RangeOs`]. The kernel itself lies at the head of the enclosure's range. Programs make one through `process`,
 //! which also says here when the process forks.
 //!
 //! One lock for each heap, [`Rank::Isolated`], is taken by every call, so any thread may call. It comes before all
@@ -106,7 +106,7 @@ unsafe impl Sync for Heap {}
 
 impl Heap {
     /// A heap whose objects take at most `limit` bytes of pages, rounded up to 4 MiB. Without a limit, a heap as large
-    /// as the address space has room for, up to 64 GiB. As much is checked as of the process's own, `like`. `global` makes the
+    /// as the address space has room for, up to 64 GiB. As much is checked as of the process's own, `like`. `process` makes the
     /// process ready for it.
     pub(crate) fn make(limit: Option<usize>, like: &'static Allocator<Linux>) -> Result<Heap, OsError> {
         stand_back::<RangeOs>();
@@ -260,7 +260,7 @@ impl Heap {
         (extent.base(), extent.size())
     }
 
-    /// The heap's statistics, as [`mem_stats`](crate::global::mem_stats) gives the process's. Takes the heap's lock.
+    /// The heap's statistics, as [`mem_stats`](crate::process::mem_stats) gives the process's. Takes the heap's lock.
     /// `None`: this build keeps no books.
     pub fn mem_stats(&self, out: &mut MemStats) -> Option<Answer> {
         system_stack::run(|| self.with(|allocator, cache| allocator.mem_stats(Some(cache), out)))
@@ -273,7 +273,7 @@ impl Heap {
     }
 
     /// As [`Heap::crossfoot`], and hands what it found to `f`, which runs on the thread's system stack: see
-    /// [`on_system_stack`](crate::global::on_system_stack).
+    /// [`on_system_stack`](crate::process::on_system_stack).
     pub fn crossfoot_with<R>(&self, f: impl FnOnce(Option<&Balance>) -> R) -> R {
         system_stack::run(|| f(self.balance().as_ref()))
     }

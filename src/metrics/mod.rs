@@ -18,7 +18,7 @@
 //!     Sample::new("/no/such:metric"),
 //! ];
 //! let kept = Box::new(17);
-//! crossfoot::global::metrics::read(&mut samples);
+//! crossfoot::process::metrics::read(&mut samples);
 //! assert!(samples[0].value().number().is_some_and(|bytes| bytes > 0));
 //! let Value::Vector(live) = samples[1].value() else { panic!("it has a number for each size") };
 //! assert!(live.values.iter().sum::<u64>() > 0);
@@ -27,7 +27,7 @@
 //! # }
 //! ```
 //!
-//! **Who calls it.** `boot` fills readings; `global` and the C face read for the process; the command writes what it
+//! **Who calls it.** `boot` fills readings; `process` and the C face read for the process; the command writes what it
 //! finds of another one.
 //!
 //! **What it may not do.** Nothing is computed but sums. Nothing here takes a lock, calls the system or allocates, but

@@ -13,13 +13,13 @@ use core::arch::naked_asm;
 use core::ffi::c_void;
 use core::ptr::{null, null_mut};
 
-use crossfoot::{arch, global};
+use crossfoot::{arch, process};
 
 use crate::names;
 use exceptions::{catching, find, thrower};
 
 extern "C" fn allocate(size: usize) -> *mut c_void {
-    global::allocate(size).cast()
+    process::allocate(size).cast()
 }
 
 extern "C" fn allocate_aligned(size: usize, align: usize) -> *mut c_void {
@@ -38,17 +38,17 @@ extern "C" fn handler(align: usize) -> *const c_void {
 
 extern "C" fn release(p: *mut c_void) {
     // SAFETY: `operator delete` is for live objects and null, by C++'s rules.
-    unsafe { global::free(p.cast()) }
+    unsafe { process::free(p.cast()) }
 }
 
 extern "C" fn release_sized(p: *mut c_void, size: usize) {
     // SAFETY: as above; the size is the one that was asked for.
-    unsafe { global::free_sized(p.cast(), size, 0, "operator delete") }
+    unsafe { process::free_sized(p.cast(), size, 0, "operator delete") }
 }
 
 extern "C" fn release_aligned(p: *mut c_void, size: usize, align: usize) {
     // SAFETY: as above.
-    unsafe { global::free_sized(p.cast(), size, align, "operator delete") }
+    unsafe { process::free_sized(p.cast(), size, align, "operator delete") }
 }
 
 /// Takes (size, alignment). Calls the new-handler and tries again, as long as there is one and no memory. Returns

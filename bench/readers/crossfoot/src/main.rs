@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use crossfoot::account::{Answer, Snapshot, Totals};
-use crossfoot::global;
+use crossfoot::process;
 use crossfoot::mem_stats::MemStats;
 use readers::cost::{self, Cost, Deed, Plan};
 use readers::session::{self, Method, Session, Task, measure};
@@ -46,8 +46,8 @@ fn cost(plan: &Plan) -> Result<Cost> {
     let mut snapshot = Box::new(Snapshot::new());
     let mut totals = Totals::new();
     let mut deeds = vec![
-        Deed::new("read", move || complete(global::read(&mut snapshot))),
-        Deed::new("read_totals", move || complete(global::read_totals(&mut totals))),
+        Deed::new("read", move || complete(process::read(&mut snapshot))),
+        Deed::new("read_totals", move || complete(process::read_totals(&mut totals))),
         Deed::new("wakes only", || true),
     ];
     if register_fence().is_ok() {
@@ -67,13 +67,13 @@ fn table(task: &Task) -> Result<Session> {
     let mut last = Box::new(Snapshot::new());
     let mut stats = Box::new(MemStats::new());
     let mut totals = Totals::new();
-    ensure!(complete(global::read_totals(&mut totals)), "no totals");
+    ensure!(complete(process::read_totals(&mut totals)), "no totals");
     let mut methods = vec![
-        Method::new("read_totals", move || complete(black_box(global::read_totals(&mut totals)))),
-        Method::new("read", move || complete(black_box(global::read(&mut snapshot)))),
-        Method::new("mem_stats", move || complete(black_box(global::mem_stats(&mut stats)))),
+        Method::new("read_totals", move || complete(black_box(process::read_totals(&mut totals)))),
+        Method::new("read", move || complete(black_box(process::read(&mut snapshot)))),
+        Method::new("mem_stats", move || complete(black_box(process::mem_stats(&mut stats)))),
         // Never complete: what it gives is what somebody else read last.
-        Method::new("last", move || matches!(black_box(global::last(&mut last)), Some(Answer::Stale { .. }))),
+        Method::new("last", move || matches!(black_box(process::last(&mut last)), Some(Answer::Stale { .. }))),
     ];
     let fence = register_fence();
     if fence.is_ok() {
@@ -81,7 +81,7 @@ fn table(task: &Task) -> Result<Session> {
     }
     // What `last` gives must be there before its first turn.
     let settle = || {
-        global::read(&mut Box::new(Snapshot::new()));
+        process::read(&mut Box::new(Snapshot::new()));
     };
     let mut session = measure(task, env!("CARGO_PKG_VERSION").to_owned(), &mut methods, settle);
     if let Err(error) = fence {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crossfoot::global::metrics;
+use crossfoot::process::metrics;
 use crossfoot::metrics::Sample;
 
 #[global_allocator]

@@ -12,7 +12,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crossfoot::stats::Totals;
-use crossfoot::global::{self, on_system_stack};
+use crossfoot::process::{self, on_system_stack};
 use crossfoot::mem_stats::MemStats;
 use origin::{program, thread};
 
@@ -105,10 +105,10 @@ fn read_in_little(low: usize) -> bool {
     let left = used.as_ptr().addr() - low;
     let read = on_system_stack(|| {
         let mut stats = MemStats::new();
-        global::mem_stats(&mut stats).is_some_and(|answer| answer.is_complete()) && stats.mallocs > 0
+        process::mem_stats(&mut stats).is_some_and(|answer| answer.is_complete()) && stats.mallocs > 0
     });
     let mut totals = Totals::new();
-    let read = read && global::read_totals(&mut totals).is_some();
+    let read = read && process::read_totals(&mut totals).is_some();
     left <= SMALL / 4 && read && A.crossfoot() && core::hint::black_box(&used).iter().all(|&byte| byte == 1)
 }
 

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossfoot::stats::Snapshot;
-use crossfoot::global::{self, on_system_stack, stack};
+use crossfoot::process::{self, on_system_stack, stack};
 use crossfoot::system_stack;
 use crossfoot::units::KIB;
 
@@ -49,7 +49,7 @@ extern "C" fn handler(_: i32) {
         SEEN.store(here().0, Ordering::Relaxed);
         ON.store(system_stack::is_on(), Ordering::Relaxed);
         let mut snapshot = Snapshot::new();
-        assert!(global::read(&mut snapshot).is_some() && global::last(&mut snapshot).is_some());
+        assert!(process::read(&mut snapshot).is_some() && process::last(&mut snapshot).is_some());
     });
 }
 
@@ -94,7 +94,7 @@ pub fn fork_beside() {
                 let stacks = [stack::take(KIB << (i % 9)), stack::take(64 * KIB)];
                 assert!(stacks.iter().all(Result::is_ok));
                 if i.is_multiple_of(64) {
-                    global::release_free();
+                    process::release_free();
                 }
                 on_system_stack(|| black_box(0));
             }
@@ -107,7 +107,7 @@ pub fn fork_beside() {
         if child == 0 {
             let good = (0..20).all(|i| stack::take((8 * KIB) << (i % 4)).is_ok());
             read_everything();
-            global::release_free();
+            process::release_free();
             // SAFETY: it ends the child.
             unsafe { _exit(if good && crate::A.crossfoot() { 0 } else { 1 }) };
         }

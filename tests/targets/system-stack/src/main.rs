@@ -8,7 +8,7 @@ use std::ffi::c_void;
 use std::hint::black_box;
 
 use crossfoot::stats::{Account, Snapshot, Totals};
-use crossfoot::global::{self, on_system_stack, stack};
+use crossfoot::process::{self, on_system_stack, stack};
 use crossfoot::mem_stats::MemStats;
 use crossfoot::system_stack;
 use crossfoot::units::{Addr, KIB};
@@ -31,7 +31,7 @@ fn here() -> Addr {
 
 /// What the books have as stacks.
 fn in_stacks() -> i64 {
-    global::crossfoot_with(|balance| {
+    process::crossfoot_with(|balance| {
         let balance = balance.expect("there are books");
         assert!(balance.failures.is_empty() && balance.complete);
         balance.snapshot.account(Account::InStacks)
@@ -41,10 +41,10 @@ fn in_stacks() -> i64 {
 /// Everything that reads. Each runs on the system stack, or did.
 fn read_everything() {
     let (mut stats, mut totals, mut snapshot) = (MemStats::new(), Totals::new(), Snapshot::new());
-    assert!(global::read(&mut snapshot).is_some() && global::read_posted(&mut snapshot).is_some());
-    assert!(global::read_totals(&mut totals).is_some() && global::mem_stats(&mut stats).is_some());
-    assert!(global::last(&mut snapshot).is_some());
-    assert!(A.crossfoot() && global::crossfoot().is_some_and(|balance| balance.failures.is_empty()));
+    assert!(process::read(&mut snapshot).is_some() && process::read_posted(&mut snapshot).is_some());
+    assert!(process::read_totals(&mut totals).is_some() && process::mem_stats(&mut stats).is_some());
+    assert!(process::last(&mut snapshot).is_some());
+    assert!(A.crossfoot() && process::crossfoot().is_some_and(|balance| balance.failures.is_empty()));
 }
 
 /// Finds `inner` in a backtrace, and `outer` behind it.
@@ -107,7 +107,7 @@ fn high_water() {
     assert!(heap.crossfoot().is_some());
     let mut stats = MemStats::new();
     heap.mem_stats(&mut stats);
-    global::at_exit();
+    process::at_exit();
     // SAFETY: as above.
     let untouched = (0..end.since(base)).take_while(|&i| unsafe { *base.ptr::<u8>().add(i) } == PAINT).count();
     println!("used {} of {}", system_stack::SIZE - untouched, system_stack::SIZE);
@@ -128,12 +128,12 @@ fn without_a_cache() {
         assert!(crossfoot::local::cache::<u8>().is_null());
     });
     thread.join().expect("a thread");
-    let listed = global::ALLOCATOR.stacks().listed();
+    let listed = process::ALLOCATOR.stacks().listed();
     assert_eq!(listed, (1, system_stack::SIZE));
     // One of the pool's.
     assert_eq!(in_stacks() - before, (system_stack::SIZE + 8 * KIB) as i64);
-    global::release_free();
-    assert_eq!((in_stacks(), global::ALLOCATOR.stacks().listed()), (before, (0, 0)));
+    process::release_free();
+    assert_eq!((in_stacks(), process::ALLOCATOR.stacks().listed()), (before, (0, 0)));
 }
 
 /// A thread's stack stays with its cache, and goes to the next thread with it.
@@ -176,7 +176,7 @@ fn taken() {
     })
     .join()
     .expect("a thread");
-    global::release_free();
+    process::release_free();
     assert_eq!(in_stacks(), before);
 }
 

@@ -2,7 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 
-use crossfoot::global::{self, on_system_stack, stack};
+use crossfoot::process::{self, on_system_stack, stack};
 
 use crate::A;
 
@@ -11,22 +11,22 @@ pub fn run(case: &str) {
     let layout = Layout::new::<[u64; 4]>();
     // SAFETY: a layout that is not empty; the object is live.
     let p = unsafe { A.alloc(layout) };
-    let large = global::allocate(1 << 20);
+    let large = process::allocate(1 << 20);
     let kept = stack::take(1).expect("memory");
     println!("{p:p} {large:p} {:p}", kept.base());
     // SAFETY: as above.
     on_system_stack(|| unsafe {
         match case {
-            "malloc" => drop(global::allocate(10)),
-            "malloc-large" => drop(global::allocate(100_000)),
-            "calloc" => drop(global::allocate_zeroed(10)),
-            "memalign" => drop(global::allocate_aligned(10, 64)),
+            "malloc" => drop(process::allocate(10)),
+            "malloc-large" => drop(process::allocate(100_000)),
+            "calloc" => drop(process::allocate_zeroed(10)),
+            "memalign" => drop(process::allocate_aligned(10, 64)),
             "rust" => drop(A.alloc(layout)),
-            "free" => global::free(p),
-            "free-large" => global::free(large),
-            "free-sized" => global::free_sized(p, 32, 16, "free_sized"),
+            "free" => process::free(p),
+            "free-large" => process::free(large),
+            "free-sized" => process::free_sized(p, 32, 16, "free_sized"),
             "dealloc" => A.dealloc(p, layout),
-            "realloc" => drop(global::reallocate(p, 100, 16)),
+            "realloc" => drop(process::reallocate(p, 100, 16)),
             "stack" => drop(stack::take(1)),
             "drop-stack" => drop(kept),
             _ => panic!("no such case: {case}"),

@@ -19,7 +19,7 @@ const WAIT_NANOS: u64 = 10_000_000;
 /// A stack: memory of a power of two bytes, with a guard below that faults at a touch. Given back when it is dropped.
 ///
 /// ```
-/// let stack = crossfoot::global::stack::take(100_000).expect("memory");
+/// let stack = crossfoot::process::stack::take(100_000).expect("memory");
 /// assert_eq!(stack.size(), 128 << 10);
 /// assert_eq!(stack.top() as usize - stack.base() as usize, stack.size());
 /// ```
