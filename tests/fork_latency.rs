@@ -1,0 +1,59 @@
+//! How long a fork takes beside threads that allocate and threads that read statistics all the time: not much longer than
+//! the same program's fork with glibc's allocator.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{artifacts, installed, root, run, scratch, text};
+
+/// How much longer the slowest fork may take than glibc's, in microseconds.
+const LONGER: u64 = 50_000;
+/// How often both are measured at most: other programs of the machine take part of its time.
+const ROUNDS: usize = 3;
+/// How many forks are measured each time.
+const FORKS: &str = "20";
+
+/// `tests/fork_latency/program.c`, compiled. Returns `None` if there is no compiler, which was said aloud.
+fn program() -> Option<PathBuf> {
+    let (compiler, program) = (installed("gcc")?, scratch().join("fork-latency-program"));
+    let mut command = Command::new(compiler);
+    command.args(["-O1", "-Wall", "-pthread", "-fno-builtin", "-o"]).arg(&program);
+    command.arg("-I").arg(root().join("preload/include")).arg(root().join("tests/fork_latency/program.c"));
+    let output = run(command.arg("-ldl"));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    Some(program)
+}
+
+/// Returns how long the slowest fork of a run took, in microseconds.
+fn slowest(program: &Path, readers: &str, on_crossfoot: bool) -> u64 {
+    let mut command = Command::new("timeout");
+    command.args(["120", "env", "-u", "LD_PRELOAD"]).env_remove("CROSSFOOT");
+    if on_crossfoot {
+        command.arg(format!("LD_PRELOAD={}", artifacts().so.display()));
+    }
+    command.arg(program).args([FORKS, readers]);
+    let output = run(&mut command);
+    assert!(output.status.success(), "{readers}: {} {}", output.status, text(&output.stderr));
+    text(&output.stdout).trim().parse().expect("a number")
+}
+
+/// One test, because two of these at a time measure each other.
+#[test]
+fn a_fork_beside_readers_of_statistics_takes_little_longer_than_with_glibc() {
+    let Some(program) = program() else { return };
+    let (mut ours, mut glibc) = ([u64::MAX; 2], u64::MAX);
+    for _ in 0..ROUNDS {
+        glibc = glibc.min(slowest(&program, "mallinfo", false));
+        for (ours, readers) in ours.iter_mut().zip(["snapshot", "mallinfo"]) {
+            *ours = (*ours).min(slowest(&program, readers, true));
+        }
+        if ours.iter().all(|&ours| ours <= glibc + LONGER) {
+            return;
+        }
+    }
+    panic!(
+        "the slowest of {FORKS} forks took {ours:?} us beside readers of snapshots and mallinfo2, {glibc} with glibc"
+    );
+}
