@@ -40,7 +40,7 @@ impl<O: Os> Heap<O> {
             let (base, pages) = match guard.pages.take_for_release(shape) {
                 Release::Run(base, pages) => (base, pages),
                 Release::Again => continue,
-                Release::EmptyCache => break,
+                Release::Nothing => break,
             };
             guard.releasing.0 += pages.0;
             let advised = guard.density.forget();

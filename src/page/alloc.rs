@@ -1,56 +1,56 @@
-//! The page allocator's door: grow, take, give back.
+//! [`PageAlloc`]: grow, take pages, give pages back.
 
 use super::chunk::{CHUNK_LOG, CHUNK_PAGES, Chunk};
 use super::release::ReleaseIndex;
 use super::summary::Summary;
-use super::table::Ground;
-use super::tree::{Spot, Tree};
+use super::table::TableSpace;
+use super::tree::{FoundRun, Tree};
 use super::{Backing, CHUNK_BYTES, GrowError, NoAddressSpace};
 use crate::bits::WORD;
 use crate::units::{Addr, PAGE_SHIFT, PAGE_SIZE, Pages};
 
-/// Binary logarithm of the bytes of a chunk.
+/// Binary logarithm of [`CHUNK_BYTES`].
 const CHUNK_SHIFT: u32 = CHUNK_LOG + PAGE_SHIFT;
-/// What a window's base is aligned to, so that a page's place in the window is aligned
-/// as its address is, as far as the heap asks: the arena of the wide form.
+/// The alignment of a window's base: an arena in the wide form, a chunk in the flat form. A page number is
+/// therefore aligned as the page's address is, up to this alignment.
 const WINDOW_ALIGN: usize = if usize::BITS == 64 { 64 << 20 } else { CHUNK_BYTES };
-/// No page.
-const NOWHERE: usize = usize::MAX;
+/// The value of [`PageAlloc::lowest`] if no page is free.
+const NO_PAGE: usize = usize::MAX;
 
 const _: () = assert!(CHUNK_BYTES == 1 << CHUNK_SHIFT);
 
-/// Where the bits of pages lie: a table of chunks, each with two bits for each of its pages. The chunks up to `in_head`
-/// lie side by side from `head` on, the others as if chunk 0 lay at `rest`.
+/// Where another process finds the bits of pages: a table of chunks. The bits of the first `in_head` chunks
+/// lie at `head + chunk_size * c`, the others at `rest + chunk_size * c`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct PageOffsets {
-    /// The address of the first chunk's first page.
+    /// The address of the first page of chunk 0.
     pub base: u64,
     /// Pages of a chunk.
     pub chunk_pages: u64,
     /// Bytes of a chunk's bits.
     pub chunk_size: u64,
-    /// Where the bits of chunk 0 are.
+    /// The base of the first `in_head` chunks' bits.
     pub head: u64,
-    /// Where they would be beside those of the chunks from `in_head` on.
+    /// The base of the other chunks' bits.
     pub rest: u64,
-    /// How many chunks have their bits in the head.
+    /// How many chunks have their bits at `head`.
     pub in_head: u64,
-    /// In a chunk: the bits of the pages that are taken.
+    /// The offset, in a chunk's bits, of the bits of taken pages.
     pub taken: u64,
-    /// In a chunk: the bits of the pages that are not released.
+    /// The offset, in a chunk's bits, of the bits of resident pages, which are those that are not released.
     pub resident: u64,
 }
 
-/// Which pages of a window of addresses are free, and how much of that is released.
+/// The free pages of a window of addresses, and which of them are released.
 ///
-/// Protected by the page heap's lock, every field and every method.
+/// The page heap's lock protects every field and every method.
 pub struct PageAlloc<const LEVELS: usize> {
     pub(super) tree: Tree<LEVELS>,
     pub(super) release: ReleaseIndex,
     /// The window's first address.
     base: Addr,
-    /// One more than [`PageAlloc::lowest`], so that zero is what a new allocator has.
+    /// [`PageAlloc::lowest`] plus one, so that a zeroed allocator has no free page.
     after_lowest: usize,
 }
 
@@ -61,29 +61,29 @@ impl<const LEVELS: usize> Default for PageAlloc<LEVELS> {
 }
 
 impl<const LEVELS: usize> PageAlloc<LEVELS> {
-    /// An allocator with an empty window: nothing can be grown before
-    /// [`PageAlloc::init`].
+    /// Returns an allocator with an empty window. [`PageAlloc::init`] must be called before it can grow.
     pub const fn new() -> Self {
         PageAlloc { tree: Tree::empty(), release: ReleaseIndex::empty(), base: Addr::NULL, after_lowest: 0 }
     }
 
-    /// Makes `[base, base + size)` the window in which the heap may grow, `base` aligned
-    /// to 64 MiB (4 MiB on 32-bit), `size` in bytes and rounded up to whole chunks:
-    /// `usize::MAX` from 0 is the whole address space. Reserves address space for the
-    /// tables. Once, before anything else.
+    /// Sets the window in which the heap may grow to `[base, base + size)`, and reserves address space for
+    /// the tables. Called once, before anything else. `base` is aligned to 64 MiB (4 MiB on 32-bit). `size`
+    /// is in bytes and is rounded up to whole chunks; base 0 and size `usize::MAX` cover the whole address
+    /// space.
     pub fn init<B: Backing>(&mut self, backing: &mut B, base: Addr, size: usize) -> Result<(), NoAddressSpace> {
         debug_assert!(base.is_aligned(WINDOW_ALIGN), "page: window base {base:?} misaligned");
         debug_assert!(self.tree.pages() == 0, "page: window set twice");
         let chunks = size.div_ceil(CHUNK_BYTES);
         let need = Tree::<LEVELS>::need(chunks).and_then(|need| need.and(ReleaseIndex::need(chunks)));
-        let mut ground = need.and_then(|need| Ground::reserve(backing, need)).ok_or(NoAddressSpace)?;
-        let tree = Tree::cut(&mut ground, chunks).ok_or(NoAddressSpace)?;
-        let release = ReleaseIndex::cut(&mut ground, chunks).ok_or(NoAddressSpace)?;
+        let mut space = need.and_then(|need| TableSpace::reserve(backing, need)).ok_or(NoAddressSpace)?;
+        let tree = Tree::cut(&mut space, chunks).ok_or(NoAddressSpace)?;
+        let release = ReleaseIndex::cut(&mut space, chunks).ok_or(NoAddressSpace)?;
         *self = PageAlloc { tree, release, base, after_lowest: 0 };
         Ok(())
     }
 
-    /// Where the bits of pages lie: for a reader in another process. The caller holds the page heap's lock.
+    /// Returns where the bits of pages lie, for a reader in another process. The caller holds the page heap's
+    /// lock.
     pub fn offsets(&self) -> PageOffsets {
         let ((head, rest, in_head), (taken, resident)) = (self.tree.chunks.offsets(), Chunk::OFFSETS);
         let words = [self.base.0, CHUNK_PAGES, size_of::<Chunk>(), head.0, rest.0, in_head, taken, resident];
@@ -91,8 +91,8 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         PageOffsets { base, chunk_pages, chunk_size, head, rest, in_head, taken, resident }
     }
 
-    /// Adds `size` bytes from `addr`, both multiples of [`CHUNK_BYTES`], to the heap: free
-    /// and released. On an error the heap is as it was, and the call may be repeated.
+    /// Adds `size` bytes from `addr` on to the heap, free and released. Both are multiples of
+    /// [`CHUNK_BYTES`]. If it returns an error, the heap is unchanged and the call may be repeated.
     pub fn grow<B: Backing>(&mut self, backing: &mut B, addr: Addr, size: usize) -> Result<(), GrowError<B::Error>> {
         let Some(page) = self.range(addr, Pages(size >> PAGE_SHIFT)) else {
             return Err(GrowError::Range);
@@ -102,16 +102,16 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         }
         let first = page >> CHUNK_LOG;
         let chunks = first..first + (size >> CHUNK_SHIFT);
-        // Marks are of use to grown chunks only, so those that were made room for before
-        // a failure stay unseen.
+        // If a later step fails, these words stay ready, and no search reads them: their chunks are not
+        // grown.
         self.release.grow(backing, &chunks).map_err(GrowError::Backing)?;
         self.tree.grow(backing, chunks)?;
         self.set_lowest(self.lowest().min(page));
         Ok(())
     }
 
-    /// Takes the lowest run of `pages` free pages. Gives its address and how many of the
-    /// pages were released, and now are not.
+    /// Takes the lowest run of `pages` free pages. Returns its address and how many of the pages were
+    /// released. Taken pages count as resident.
     #[inline]
     #[must_use = "pages that are taken must be given back"]
     pub fn alloc(&mut self, pages: Pages) -> Option<(Addr, Pages)> {
@@ -120,8 +120,8 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         Some((self.addr(page), Pages(released)))
     }
 
-    /// Takes a run of `pages` free pages that begins at a multiple of `align` pages, a
-    /// power of two. Gives its address and how many of the pages were released.
+    /// Takes a run of `pages` free pages that begins at a multiple of `align` pages, a power of two. Returns
+    /// its address and how many of the pages were released.
     #[must_use = "pages that are taken must be given back"]
     pub fn alloc_aligned(&mut self, pages: Pages, align: Pages) -> Option<(Addr, Pages)> {
         let addr = self.find_run(pages, align)?;
@@ -129,8 +129,8 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         Some((addr, Pages(self.take(page, pages.0))))
     }
 
-    /// Takes exactly the `pages` pages from `addr`, any address, if all of them are free
-    /// pages of the heap. Gives how many were released.
+    /// Takes exactly the `pages` pages from `addr` on and returns how many were released. Returns `None` if
+    /// one of them is not a free page of the heap. `addr` may be any address.
     #[must_use = "pages that are taken must be given back"]
     pub fn alloc_range_at(&mut self, addr: Addr, pages: Pages) -> Option<Pages> {
         if !self.all_free(addr, pages) {
@@ -140,12 +140,11 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         Some(Pages(self.take(page, pages.0)))
     }
 
-    /// Gives back pages that were taken here, in parts or as a whole. They are free and
-    /// not released.
+    /// Gives back taken pages, all of a run or a part. They become free and stay resident.
     #[inline]
     pub fn free(&mut self, addr: Addr, pages: Pages) {
         let Some(page) = self.grown_range(addr, pages) else {
-            debug_assert!(false, "page: freed what is not the heap's, at {addr:?}");
+            debug_assert!(false, "page: free of pages outside of the heap, at {addr:?}");
             return;
         };
         for (c, i, n) in pieces(page, pages.0) {
@@ -155,24 +154,24 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         self.refresh_freed(page, pages.0);
     }
 
-    /// Whether the page at `addr` is a free page of the heap.
+    /// Returns whether the page at `addr` is a free page of the heap.
     pub fn is_free(&self, addr: Addr) -> bool {
         self.grown_range(addr.align_down(PAGE_SIZE), Pages(1))
             .is_some_and(|page| !self.tree.chunk(page >> CHUNK_LOG).taken().get(page & (CHUNK_PAGES - 1)))
     }
 
-    /// Whether the page at `addr` is a page of the heap that is taken: allocated, in a
-    /// page cache, or on its way to being released.
+    /// Returns whether the page at `addr` is a taken page of the heap: allocated, in a page cache, or being
+    /// released.
     pub fn is_allocated(&self, addr: Addr) -> bool {
         self.is_grown(addr) && !self.is_free(addr)
     }
 
-    /// Whether the page at `addr` is a page of the heap.
+    /// Returns whether the page at `addr` is a page of the heap.
     pub fn is_grown(&self, addr: Addr) -> bool {
         self.grown_range(addr.align_down(PAGE_SIZE), Pages(1)).is_some()
     }
 
-    /// Counts the free pages that are not released, and the released ones, bit by bit.
+    /// Counts the free resident pages and the free released pages, bit by bit.
     pub fn count(&self) -> (Pages, Pages) {
         let (mut free, mut released) = (0, 0);
         let mut from = 0;
@@ -185,8 +184,8 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         (Pages(free), Pages(released))
     }
 
-    /// Whether every summary is what the bits make it, no free page lies below where a
-    /// search begins, and what may be released is marked. Costs time for every chunk.
+    /// Returns whether every summary matches the bits, no free page lies where searches skip it, and
+    /// every chunk with pages to release is marked. It visits every chunk.
     pub fn is_valid(&self) -> bool {
         if !self.tree.is_valid() {
             return false;
@@ -195,16 +194,16 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
             .tree
             .next_chunk(0, Summary::has_free)
             .and_then(|c| Some(c << CHUNK_LOG | self.tree.chunk(c).taken().find_zeros(1, 0)?.start));
-        if lowest.unwrap_or(NOWHERE) < self.lowest() {
+        if lowest.unwrap_or(NO_PAGE) < self.lowest() {
             return false;
         }
-        if self.lowest() != NOWHERE && !self.tree.is_grown(self.lowest() >> CHUNK_LOG) {
+        if self.lowest() != NO_PAGE && !self.tree.is_grown(self.lowest() >> CHUNK_LOG) {
             return false;
         }
         let mut from = 0;
         while let Some(c) = self.tree.next_chunk(from, Summary::has_free) {
-            // A run of 127 pages holds a physical page of any size; less may have been
-            // found to be too little.
+            // A run of 127 pages contains an aligned run of 64, the largest unit. A search with a larger unit
+            // may have unmarked a chunk that has shorter runs.
             let large = super::ReleaseShape { at_most: Pages(WORD), unit: Pages(WORD), huge: Pages(0) };
             if self.tree.chunk(c).last_releasable(large).is_some() && !self.release.is_marked(c) {
                 return false;
@@ -214,8 +213,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         true
     }
 
-    /// No free page lies below this one, and its chunk is grown; or [`NOWHERE`] where
-    /// no page is free.
+    /// Returns the page below which no page is free, in a grown chunk, or [`NO_PAGE`] if no page is free.
     #[inline]
     fn lowest(&self) -> usize {
         self.after_lowest.wrapping_sub(1)
@@ -226,23 +224,23 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         self.after_lowest = page.wrapping_add(1);
     }
 
-    /// The address of `page`.
+    /// Returns the address of `page`.
     #[inline]
     pub(super) fn addr(&self, page: usize) -> Addr {
         self.base.plus(page << PAGE_SHIFT)
     }
 
-    /// The number of the page at `addr`, if that many pages from there lie in the window.
+    /// Returns the number of the page at `addr`, if `pages` pages from there on lie in the window.
     #[inline]
     fn range(&self, addr: Addr, pages: Pages) -> Option<usize> {
         debug_assert!(addr.is_aligned(PAGE_SIZE));
-        // Below the base this wraps to a number that is in no window.
+        // Below the base this wraps to a number above every window.
         let page = addr.0.wrapping_sub(self.base.0) >> PAGE_SHIFT;
         let room = self.tree.pages().checked_sub(page)?;
         (pages.0 != 0 && pages.0 <= room).then_some(page)
     }
 
-    /// As [`PageAlloc::range`], if all the pages are the heap's.
+    /// Returns what [`PageAlloc::range`] returns, if all the pages are the heap's.
     #[inline]
     pub(super) fn grown_range(&self, addr: Addr, pages: Pages) -> Option<usize> {
         let page = self.range(addr, pages)?;
@@ -250,35 +248,35 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         self.tree.all_grown(page >> CHUNK_LOG, last >> CHUNK_LOG).then_some(page)
     }
 
-    /// The number of the first page at or above `addr`, wherever that is.
+    /// Returns the number of the first page at or above `addr`. It may lie outside the window.
     pub(super) fn page_at_or_above(&self, addr: Addr) -> usize {
         addr.0.saturating_sub(self.base.0).div_ceil(PAGE_SIZE)
     }
 
-    /// The lowest run of `n` free pages. Moves the place where searches begin.
+    /// Returns the lowest run of `n` free pages. Updates [`PageAlloc::lowest`].
     #[inline]
     pub(super) fn find(&mut self, n: usize) -> Option<usize> {
-        if n == 0 || self.lowest() == NOWHERE {
+        if n == 0 || self.lowest() == NO_PAGE {
             return None;
         }
         if let Some(page) = self.find_near(n) {
             return Some(page);
         }
         match self.tree.find(n, self.lowest()) {
-            Some(Spot { page, lowest }) => {
+            Some(FoundRun { page, lowest }) => {
                 self.set_lowest(self.lowest().max(lowest));
                 Some(page)
             }
             None => {
                 if n == 1 {
-                    self.set_lowest(NOWHERE);
+                    self.set_lowest(NO_PAGE);
                 }
                 None
             }
         }
     }
 
-    /// The lowest run of `n` free pages, if it lies in the chunk where searches begin.
+    /// Returns the lowest run of `n` free pages, if it lies in the chunk where searches begin.
     #[inline]
     fn find_near(&mut self, n: usize) -> Option<usize> {
         let (c, from) = (self.lowest() >> CHUNK_LOG, self.lowest() & (CHUNK_PAGES - 1));
@@ -292,7 +290,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         Some(base + zeros.start)
     }
 
-    /// Takes `n` pages from `page` up, all free. Says how many were released.
+    /// Takes `n` pages from `page` up, all free. Returns how many were released.
     #[inline]
     pub(super) fn take(&mut self, page: usize, n: usize) -> usize {
         let released = pieces(page, n).map(|(c, i, n)| self.tree.chunk_mut(c).take(i, n)).sum();
@@ -301,8 +299,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         released
     }
 
-    /// Makes the summaries and the place where searches begin follow `n` pages that
-    /// became free.
+    /// Updates the summaries and [`PageAlloc::lowest`] after `n` pages from `page` up became free.
     #[inline]
     pub(super) fn refresh_freed(&mut self, page: usize, n: usize) {
         let last = page + n - 1;
@@ -310,8 +307,9 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         self.set_lowest(self.lowest().min(page));
     }
 
-    /// Takes all free pages of the aligned block of 64 that holds the lowest run of `n`, if one does. Gives
-    /// the block's first page, the pages taken, and those of them that were released.
+    /// Takes all free pages of the aligned block of 64 that holds the lowest run of `n` free pages. Returns
+    /// the block's first page, the taken pages, and which of them were released. Returns `None` if the run
+    /// crosses two blocks.
     pub(super) fn take_block(&mut self, n: usize) -> Option<(usize, u64, u64)> {
         let page = self.find(n)?;
         let block = page & !(WORD - 1);
@@ -322,7 +320,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         let (pages, released) = self.tree.chunk_mut(c).take_block(i);
         self.tree.refresh(c, c, Summary::FULL);
         if self.lowest() >= block {
-            // The block's last page, not the one after it, whose chunk may not be grown.
+            // The block's last page, not the next one, whose chunk may not be grown.
             self.set_lowest(self.lowest().max(block + WORD - 1));
         }
         Some((block, pages, released))
@@ -331,7 +329,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
     /// Gives back `pages` of the block of 64 at `addr`, of which `released` are released.
     pub(super) fn free_block(&mut self, addr: Addr, pages: u64, released: u64) {
         let Some(page) = self.grown_range(addr, Pages(WORD)) else {
-            debug_assert!(false, "page: flushed what is not the heap's, at {addr:?}");
+            debug_assert!(false, "page: flush of pages outside of the heap, at {addr:?}");
             return;
         };
         let c = page >> CHUNK_LOG;
@@ -344,8 +342,8 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
     }
 }
 
-/// The parts of a run of pages that lie in one chunk each: the chunk, the first page's
-/// place in it, and how many pages.
+/// Splits a run of pages at chunk borders. Yields the chunk, the index of the first page in it, and the
+/// number of pages.
 #[inline]
 pub(super) fn pieces(page: usize, n: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     let end = page + n;

@@ -1,4 +1,4 @@
-//! The bits of one chunk: which of its pages are taken, and which have memory.
+//! The bits of one chunk: which of its pages are taken, and which are resident.
 
 use super::ReleaseShape;
 use super::summary::Summary;
@@ -15,48 +15,47 @@ const _: () = assert!(size_of::<Chunk>() == 128, "two cache lines per chunk");
 
 /// Two bits for each page.
 ///
-/// Residence is kept, not its opposite, so that zeroed memory is what a fresh chunk
-/// needs: all free, all released. Growing the heap then touches no chunk, and a large
-/// heap that is barely used has bitmaps that are barely there.
+/// The second bit says resident rather than released, so that zeroed memory is a fresh chunk: all free, all
+/// released. Growing the heap therefore touches no chunk, and the bitmaps of a large heap with few used pages
+/// take little memory.
 ///
-/// A taken page is resident: taking clears the released state, and only free pages
-/// are released.
+/// A taken page is resident: taking a page sets its resident bit, and only free pages are released.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub(super) struct Chunk {
-    /// Taken: by a span, by a page cache, or by somebody who releases it.
+    /// Set for a page that a span or a page cache has, or that is being released.
     taken: PageBits,
-    /// Not released.
+    /// Set for a page that is not released.
     resident: PageBits,
 }
 
-// SAFETY: two arrays of words; zeros are a fresh chunk.
+// SAFETY: two arrays of words, for which zero is a valid value.
 unsafe impl Record for Chunk {}
 
 impl Chunk {
-    /// Where [`Chunk::taken`] and the bits of resident pages lie, in bytes from the first one.
+    /// The offsets of `taken` and `resident` in bytes.
     pub(super) const OFFSETS: (usize, usize) =
         (core::mem::offset_of!(Chunk, taken), core::mem::offset_of!(Chunk, resident));
 
-    /// The free runs.
+    /// Returns the free runs.
     #[inline]
     pub(super) fn summary(&self) -> Summary {
         let runs = self.taken.zero_runs();
         Summary::new(runs.start, runs.max, runs.end)
     }
 
-    /// Which pages are taken.
+    /// Returns the bits of taken pages.
     #[inline]
     pub(super) fn taken(&self) -> &PageBits {
         &self.taken
     }
 
-    /// Takes `n` pages from `i` up, all free. Says how many were released.
+    /// Takes `n` pages from `i` up, all free. Returns how many were released.
     #[inline]
     pub(super) fn take(&mut self, i: usize, n: usize) -> usize {
         debug_assert_eq!(self.taken.count_range(i, n), 0, "page: taken twice");
         if n == BITS {
-            // Of objects of gigabytes, nearly all chunks are taken as a whole.
+            // Fast case for objects of gigabytes, which take nearly all of their chunks whole.
             let released = self.released_in(i, n);
             *self = Chunk { taken: PageBits::FULL, resident: PageBits::FULL };
             return released;
@@ -87,13 +86,13 @@ impl Chunk {
         self.resident.clear_range(i, n);
     }
 
-    /// Marks `n` pages from `i` up not released.
+    /// Marks `n` pages from `i` up resident.
     #[inline]
     pub(super) fn clear_released(&mut self, i: usize, n: usize) {
         self.resident.set_range(i, n);
     }
 
-    /// How many of the `n` pages from `i` up are released.
+    /// Returns how many of the `n` pages from `i` up are released.
     #[inline]
     pub(super) fn released_in(&self, i: usize, n: usize) -> usize {
         if n == BITS && self.resident.is_all(0) {
@@ -105,8 +104,8 @@ impl Chunk {
         n - self.resident.count_range(i, n)
     }
 
-    /// Takes every free page of the block of 64 that holds page `i`. Gives the pages
-    /// taken and, among them, those that were released.
+    /// Takes every free page of the block of 64 that holds page `i`. Returns the taken pages and those of
+    /// them that were released.
     #[inline]
     pub(super) fn take_block(&mut self, i: usize) -> (u64, u64) {
         let pages = !self.taken.block(i);
@@ -116,8 +115,8 @@ impl Chunk {
         (pages, released)
     }
 
-    /// Gives back `pages` of the block of 64 that holds page `i`, all taken, of which
-    /// `released` were released before they were taken and not used since.
+    /// Gives back `pages` of the block of 64 that holds page `i`, all taken. `released` of them were released
+    /// before they were taken and have not been used since.
     #[inline]
     pub(super) fn free_block(&mut self, i: usize, pages: u64, released: u64) {
         debug_assert_eq!(self.taken.block(i) & pages, pages, "page: freed while free");
@@ -126,14 +125,14 @@ impl Chunk {
         self.resident.clear_in_block(i, released);
     }
 
-    /// The free pages that have memory, as zeros among ones.
+    /// Returns the free resident pages, as zeros among ones.
     #[inline]
     fn unreleased(&self) -> PageBits {
         self.taken.zip(&self.resident, |taken, resident| taken | !resident)
     }
 
-    /// The lowest run of free pages with memory at or above `from`: where it begins and
-    /// how many pages it has, at most `at_most`.
+    /// Returns the start and the length of the lowest run of free resident pages at or above `from`, of at
+    /// most `at_most`.
     pub(super) fn first_unreleased(&self, from: usize, at_most: usize) -> Option<(usize, usize)> {
         let bits = self.unreleased();
         let start = bits.find_zeros(1, from)?.start;
@@ -144,8 +143,7 @@ impl Chunk {
         Some((start, n))
     }
 
-    /// The highest run of free pages with memory that `want` lets be released: where it
-    /// begins and how many pages it has.
+    /// Returns the start and the length of the highest run of free resident pages that fits `want`.
     pub(super) fn last_releasable(&self, want: ReleaseShape) -> Option<(usize, usize)> {
         let unit = want.unit.0;
         let mut bits = self.unreleased();
@@ -154,8 +152,8 @@ impl Chunk {
         let end = low + n;
         let most = (want.at_most.0 & !(unit - 1)).max(unit);
         let mut start = end - n.min(most);
-        // A huge page that is free as a whole goes whole: giving back a part of it
-        // would split it and leave the rest in small pages.
+        // A wholly free huge page is released whole. Releasing a part would split it and leave the rest in
+        // small pages.
         let huge = want.huge.0;
         if huge > unit && huge <= BITS && start.next_multiple_of(huge) <= end {
             let below = start & !(huge - 1);
@@ -166,14 +164,14 @@ impl Chunk {
         Some((start, end - start))
     }
 
-    /// How many pages are free with memory, and how many free and released.
+    /// Returns how many pages are free and resident, and how many are free and released.
     pub(super) fn count(&self) -> (usize, usize) {
         let resident = self.unreleased().count();
         let taken = self.taken.count();
         (BITS - resident, resident - taken)
     }
 
-    /// Whether every taken page is resident.
+    /// Returns whether every taken page is resident.
     pub(super) fn is_valid(&self) -> bool {
         self.taken.zip(&self.resident, |taken, resident| taken & !resident) == PageBits::EMPTY
     }

@@ -1,20 +1,19 @@
-//! Where in the root a search for so many pages may begin.
+//! Where in the root a search for `n` pages may begin.
 //!
-//! The root of a large window is long, and most of it may be full, or not there at all
-//! where arenas lie far apart. What earlier searches passed over is remembered by length,
-//! so that it is passed over at once.
+//! The root of a large window is long. Most of it may be full, or not grown where arenas lie far apart. The
+//! hints record by run length which entries earlier searches skipped, so that later searches skip them at
+//! once.
 
-/// Up to this length each length has a class of its own; above, four classes share a
-/// power of two.
+/// Each length up to this one has a class of its own. Above it, each power of two is divided into four
+/// classes.
 const EXACT: usize = 64;
 const EXACT_LOG: usize = EXACT.ilog2() as usize;
-/// Binary logarithm of the longest run that is told apart from longer ones: what a window holds at most.
+/// Binary logarithm of the longest length that has a class: the pages of the largest window.
 const LONGEST_LOG: usize = if usize::BITS == 64 { 34 } else { 19 };
 const CLASSES: usize = EXACT + 4 * (LONGEST_LOG - EXACT_LOG);
 
-/// For each class of lengths, the entry of the root below which no run of that length or
-/// longer begins. It may be too low, and is never too high. It never falls from one class
-/// to the next longer one.
+/// `below[class(n)]` is the root entry below which no run of `n` pages or more begins. It may be too low and
+/// is never too high. It never falls from one class to the next.
 pub(super) struct Hints {
     below: [u32; CLASSES],
 }
@@ -24,13 +23,13 @@ impl Hints {
         Hints { below: [0; CLASSES] }
     }
 
-    /// No run of `n` pages or more begins below this entry. `n` is not 0.
+    /// Returns the entry below which no run of `n` pages or more begins. `n` is not 0.
     #[inline]
     pub(super) fn begin(&self, n: usize) -> usize {
         self.below[class(n)] as usize
     }
 
-    /// Takes note that no run of `n` pages or more begins below `entry`.
+    /// Records that no run of `n` pages or more begins below `entry`.
     #[inline]
     pub(super) fn raise(&mut self, n: usize, entry: usize) {
         let c = class(n);
@@ -43,7 +42,7 @@ impl Hints {
         }
     }
 
-    /// Takes note that a run of `n` pages may begin at `entry`.
+    /// Records that a run of `n` pages may begin at `entry`.
     #[inline]
     pub(super) fn lower(&mut self, n: usize, entry: usize) {
         if n == 0 {
@@ -57,13 +56,13 @@ impl Hints {
         }
     }
 
-    /// Whether no hint falls from one class to the next.
+    /// Returns whether the hints never fall from one class to the next.
     pub(super) fn is_valid(&self) -> bool {
         self.below.is_sorted()
     }
 }
 
-/// The class of the longest length that is at most `n`, which is not 0.
+/// Returns the class with the longest lengths that are at most `n`, which is not 0.
 #[inline]
 const fn class(n: usize) -> usize {
     debug_assert!(n != 0);
@@ -75,7 +74,7 @@ const fn class(n: usize) -> usize {
     if class < CLASSES { class } else { CLASSES - 1 }
 }
 
-/// The shortest length of a class.
+/// Returns the shortest length of a class.
 #[inline]
 const fn length(class: usize) -> usize {
     if class < EXACT {
@@ -85,9 +84,9 @@ const fn length(class: usize) -> usize {
     (4 + above % 4) << (EXACT_LOG + above / 4 - 2)
 }
 
-/// The longest length of which searches keep a note, at most `n`, which is not 0.
+/// Returns the shortest length of the class of `n`, which is not 0. Searches record their result for it.
 #[inline]
-pub(super) const fn noted(n: usize) -> usize {
+pub(super) const fn class_start(n: usize) -> usize {
     length(class(n))
 }
 

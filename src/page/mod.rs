@@ -1,28 +1,24 @@
-//! The page allocator: which pages of the heap are free, and where the first run of
-//! enough of them is.
+//! The page allocator: it knows which pages of the heap are free and finds the lowest run of `n` free pages.
 //!
-//! **What it is.** Two bits for each page, taken and resident, in chunks of 512 pages
-//! (4 MiB), and over the chunks a tree of summaries (the free run at the start, the
-//! longest, the one at the end) that finds the lowest run of any length in a few cache
-//! lines. After the Go runtime's page allocator (mpagealloc.go, mpallocbits.go,
-//! mpagecache.go). Five levels cover 2^47 bytes; with one level the root is the chunks'
-//! level, the flat form for 32-bit.
+//! **What it is.** Each page has two bits, taken and resident. They are kept in chunks of 512 pages (4 MiB).
+//! A tree of summaries lies over the chunks. A summary holds three lengths in pages: the free run at the
+//! start, the longest free run, the free run at the end. A search reads a few cache lines. The design follows
+//! the page allocator of the Go runtime (mpagealloc.go, mpallocbits.go, mpagecache.go). Five levels cover
+//! 2^47 bytes. With one level, the flat form for 32-bit address spaces, the root holds the chunks' summaries.
 //!
-//! **Who calls it.** The page heap, which owns one [`PageAlloc`] and gives every cache some
-//! of [`PageCache`]; the scavenger, through the page heap. Memory for the tables comes from
-//! a [`Backing`] that the page heap hands in.
+//! **Who calls it.** The page heap. It owns one [`PageAlloc`] and gives each thread's cache a few
+//! [`PageCache`]s. The page heap also implements [`Backing`], which provides the memory of the tables.
 //!
-//! **What it may not do.** It takes no lock: the page heap's lock is held around every
-//! call on a [`PageAlloc`]; a [`PageCache`] belongs to one cache, and only
-//! [`PageCache::flush`] needs that lock. It allocates nothing but through `Backing`, and
-//! only in `init` and `grow`; makes no system call itself. Its stack is small and bounded:
-//! nothing recurses but [`PageAlloc::is_valid`], once per level. It never touches the pages
-//! that it manages.
+//! **What it may not do.** It takes no lock. The caller holds the page heap's lock around every call on a
+//! [`PageAlloc`]. A [`PageCache`] belongs to one thread's cache; only [`PageCache::flush`] and
+//! [`PageCache::give_back`] need the lock. It makes no system call. It takes memory only through `Backing`,
+//! in `init` and `grow`. Its stack is bounded: only [`PageAlloc::is_valid`] recurses, once per level. It
+//! never touches the pages that it manages.
 //!
-//! **Invariants.** A summary is what the bits below it make it. No free page lies below
-//! the place where a search begins. A taken page is resident. A table entry is read only
-//! if it was made ready; the marks in the summaries above it say so. [`PageAlloc::is_valid`]
-//! checks all but the last.
+//! **Invariants.** A summary equals the merge of the bits below it. No free page lies below the address where
+//! a search begins. A taken page is resident. Only table entries that were made ready are read; the `GROWN`
+//! bits of the summaries above an entry say that it is. [`PageAlloc::is_valid`] checks all of these but the
+//! last.
 
 mod alloc;
 mod cache;
@@ -53,26 +49,24 @@ pub type FlatPageAlloc = PageAlloc<1>;
 /// Bytes of a chunk. The heap grows by multiples of it.
 pub const CHUNK_BYTES: usize = Pages(CHUNK_PAGES).bytes();
 
-/// Where the memory of the tables comes from.
+/// Provides the memory of the tables.
 ///
 /// # Safety
 ///
-/// - `reserve` gives an address, aligned to 64, of a range that nobody else uses from
-///   then on, or `None`.
-/// - Once `ready` has returned `Ok` for a part of such a range, every byte of the part
-///   can be read and written, for as long as the [`PageAlloc`] that asked is used. Bytes
-///   that no earlier successful call covered are zero, or were made so; the others keep
-///   their value.
+/// - `reserve` returns an address aligned to 64. From then on nothing else uses the range.
+/// - Once `ready` has returned `Ok` for a part of the range, every byte of the part can be read and written
+///   for as long as the [`PageAlloc`] is used. Bytes that no earlier successful call covered are zero. The
+///   others keep their values.
 pub unsafe trait Backing {
-    /// Why no memory could be had.
+    /// Says why no memory was available.
     type Error;
 
-    /// Reserves `bytes` of address space. Called once, in [`PageAlloc::init`].
+    /// Reserves `bytes` of address space, or returns `None`. Called once, in [`PageAlloc::init`].
     fn reserve(&mut self, bytes: usize) -> Option<Addr>;
 
-    /// Makes `bytes` from `addr`, a part of the reserved range, readable and writable.
-    /// Neither needs to be a multiple of anything. Parts that are ready already stay as
-    /// they are. Called only in [`PageAlloc::grow`].
+    /// Makes the `bytes` from `addr` on, a part of the reserved range, readable and writable. `addr` and
+    /// `bytes` need no alignment. Bytes that are ready already keep their values. Called only in
+    /// [`PageAlloc::grow`].
     fn ready(&mut self, addr: Addr, bytes: usize) -> Result<(), Self::Error>;
 }
 
@@ -80,25 +74,23 @@ pub unsafe trait Backing {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NoAddressSpace;
 
-/// Why the heap did not grow. It is as it was.
+/// Says why the heap did not grow. The heap is unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GrowError<E> {
-    /// The range is empty, not of whole chunks, not in the window, or in part the heap's
-    /// already.
+    /// The range is empty, is not a whole number of chunks, lies outside the window, or overlaps the heap.
     Range,
-    /// Memory for the tables could not be had.
+    /// `Backing` provided no memory for the tables.
     Backing(E),
 }
 
-/// Which free pages may be released together.
+/// Which free pages [`PageAlloc::take_for_release`] may take together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReleaseShape {
-    /// At most so many pages; a run that would split a huge page may be longer.
+    /// The maximum length. A run that would split a huge page may be longer.
     pub at_most: Pages,
-    /// The physical page, or 1 where that is smaller than a page: a power of two, at
-    /// most 64. A run begins and ends at a multiple of it.
+    /// The physical page, or 1 if it is smaller than a page. A power of two, at most 64. A run begins and
+    /// ends at a multiple of it.
     pub unit: Pages,
-    /// The huge page, or 0 where there are none. One that is free as a whole is not
-    /// released in part.
+    /// The huge page, or 0 if there are none. A huge page that is wholly free is released as a whole.
     pub huge: Pages,
 }

@@ -1,44 +1,45 @@
-//! Which free pages have memory that can be given back to the operating system.
+//! Finds the free resident pages that the page heap can release to the OS.
 //!
-//! The release itself is a slow system call and happens without the page heap's lock:
-//! a run is taken, released, and put back as released.
+//! The release is a slow system call, made without the page heap's lock. The page heap takes a run here, lets
+//! the lock go, releases the run, and gives it back as released with the lock held again.
 
 use super::alloc::PageAlloc;
 use super::chunk::CHUNK_LOG;
 use super::summary::Summary;
-use super::table::{Ground, Need, Table};
+use super::table::{Need, Table, TableSpace};
 use super::{Backing, ReleaseShape};
 use crate::units::{Addr, Pages};
 use core::ops::Range;
 
 /// Binary logarithm of the bits of a word.
 const WORD_LOG: u32 = 6;
-/// How many words, and how many of the words over them, stand in the head of the tables.
+/// How many entries of each of the two tables lie at the start of the reserved range.
 const FIRST: usize = 8;
-/// How many chunks one search looks at before it lets others have the lock.
+/// How many chunks one search visits before it returns [`Release::Again`], so that other threads can get the
+/// lock.
 const VISITS: usize = 64;
 
-/// What [`PageAlloc::take_for_release`] came to.
+/// The result of [`PageAlloc::take_for_release`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Release {
-    /// This run is the caller's until it is given back.
+    /// The caller owns this run until it gives it back.
     Run(Addr, Pages),
-    /// Nothing so far, and the caller may ask again after letting others have the lock.
+    /// Nothing was found so far. The caller may call again after it has let the lock go.
     Again,
-    /// Nothing that could be released is left.
-    EmptyCache,
+    /// No pages are left to release.
+    Nothing,
 }
 
-/// The chunks that may have something to release: one bit each, and over every 64 words
-/// of such bits one word that says which of them are not zero.
+/// The chunks that may have pages to release: one bit each, and a second level with one bit for each word
+/// that is not zero.
 ///
-/// A chunk of which pages are freed is marked; one in which a search finds nothing loses
-/// the mark. So a search costs a bounded time per chunk freed into, however large the heap.
+/// Freeing pages of a chunk marks it. A search that finds nothing in it removes the mark. So searches visit
+/// each chunk at most once per free, and their cost does not grow with the heap.
 pub(super) struct ReleaseIndex {
     words: Table<u64>,
     tops: Table<u64>,
-    /// The readable entries of `tops`. A word of `words` is readable if a chunk of its
-    /// 64 was grown.
+    /// The readable entries of `tops` are `first..end`. A word of `words` is readable if one of its 64 chunks
+    /// was grown.
     first: usize,
     end: usize,
     /// No chunk at or above this one is marked.
@@ -50,29 +51,29 @@ impl ReleaseIndex {
         ReleaseIndex { words: Table::empty(), tops: Table::empty(), first: 0, end: 0, above: 0 }
     }
 
-    /// The words and the tops for a window of `chunks` chunks.
+    /// Returns the lengths of `words` and `tops` for a window of `chunks` chunks.
     fn lengths(chunks: usize) -> (usize, usize) {
         let words = chunks.div_ceil(1 << WORD_LOG);
         (words, words.div_ceil(1 << WORD_LOG))
     }
 
-    /// What the tables for a window of `chunks` chunks need.
+    /// Returns the bytes that the tables need for a window of `chunks` chunks.
     pub(super) fn need(chunks: usize) -> Option<Need> {
         let (words, tops) = Self::lengths(chunks);
         Table::<u64>::need(words, FIRST)?.and(Table::<u64>::need(tops, FIRST))
     }
 
-    /// Cuts the tables for a window of `chunks` chunks.
-    pub(super) fn cut(ground: &mut Ground, chunks: usize) -> Option<ReleaseIndex> {
+    /// Cuts the tables for a window of `chunks` chunks from `space`.
+    pub(super) fn cut(space: &mut TableSpace, chunks: usize) -> Option<ReleaseIndex> {
         let (words, tops) = Self::lengths(chunks);
         Some(ReleaseIndex {
-            words: Table::cut(ground, words, FIRST)?,
-            tops: Table::cut(ground, tops, FIRST)?,
+            words: Table::cut(space, words, FIRST)?,
+            tops: Table::cut(space, tops, FIRST)?,
             ..ReleaseIndex::empty()
         })
     }
 
-    /// Makes room for the marks of `chunks`, a range in the window that is not empty.
+    /// Makes the bits of `chunks` ready. The range is not empty and lies in the window.
     pub(super) fn grow<B: Backing>(&mut self, backing: &mut B, chunks: &Range<usize>) -> Result<(), B::Error> {
         let (lo, hi) = (chunks.start >> WORD_LOG, (chunks.end - 1) >> WORD_LOG);
         self.words.ready(backing, lo..hi + 1)?;
@@ -93,8 +94,8 @@ impl ReleaseIndex {
     pub(super) fn mark(&mut self, c: usize) {
         let bit = 1 << (c & 63);
         let w = c >> WORD_LOG;
-        // SAFETY: the callers in this room pass grown chunks only; `PageAlloc::grow` calls
-        // `grow` before it lets a chunk be seen as grown.
+        // SAFETY: the callers in this module pass grown chunks only, and `PageAlloc::grow` calls `grow`
+        // before it marks a chunk as grown.
         let word = unsafe { self.words.get_mut(w) };
         if *word & bit != 0 {
             return;
@@ -106,11 +107,11 @@ impl ReleaseIndex {
         self.above = self.above.max(c + 1);
     }
 
-    /// Takes the mark from chunk `c`, which has one.
+    /// Removes the mark of chunk `c`, which has one.
     #[inline]
     fn unmark(&mut self, c: usize) {
         let w = c >> WORD_LOG;
-        // SAFETY: a chunk that has a mark is grown.
+        // SAFETY: a marked chunk is grown.
         let word = unsafe { self.words.get_mut(w) };
         *word &= !(1 << (c & 63));
         if *word == 0 {
@@ -120,14 +121,14 @@ impl ReleaseIndex {
         }
     }
 
-    /// Whether chunk `c`, which is grown, is marked.
+    /// Returns whether chunk `c`, which is grown, is marked.
     pub(super) fn is_marked(&self, c: usize) -> bool {
         // SAFETY: as in `mark`.
         let word = unsafe { *self.words.get(c >> WORD_LOG) };
         word >> (c & 63) & 1 != 0 && c < self.above
     }
 
-    /// The highest marked chunk.
+    /// Returns the highest marked chunk.
     fn last(&mut self) -> Option<usize> {
         if self.first == self.end {
             return None;
@@ -139,8 +140,8 @@ impl ReleaseIndex {
             let top = unsafe { *self.tops.get(t) };
             if top != 0 {
                 let w = t << WORD_LOG | top.ilog2() as usize;
-                // SAFETY: a bit of `tops` stands for a word with a mark, so one of its
-                // chunks is grown.
+                // SAFETY: a set bit of `tops` stands for a word with a marked chunk, and a marked chunk is
+                // grown.
                 let word = unsafe { *self.words.get(w) };
                 debug_assert!(word != 0);
                 let c = w << WORD_LOG | word.checked_ilog2()? as usize;
@@ -154,17 +155,17 @@ impl ReleaseIndex {
 }
 
 impl<const LEVELS: usize> PageAlloc<LEVELS> {
-    /// Takes the highest run of free pages with memory that `want` lets be released.
+    /// Takes the highest run of free resident pages that fits `want`.
     ///
-    /// The caller holds the page heap's lock, lets it go to release the run, and with the
-    /// lock held calls [`PageAlloc::give_back_released`], or [`PageAlloc::free`] where the
-    /// release failed. Until then the run counts as allocated.
+    /// The caller holds the page heap's lock. It lets the lock go, releases the run, takes the lock again and
+    /// calls [`PageAlloc::give_back_released`], or [`PageAlloc::free`] if the release failed. Until then the
+    /// run counts as taken.
     #[must_use = "pages that are taken must be given back"]
     pub fn take_for_release(&mut self, want: ReleaseShape) -> Release {
         debug_assert!(want.unit.0.is_power_of_two() && want.unit.0 <= 64);
         for _ in 0..VISITS {
             let Some(c) = self.release.last() else {
-                return Release::EmptyCache;
+                return Release::Nothing;
             };
             if let Some((i, n)) = self.tree.chunk(c).last_releasable(want) {
                 let page = c << CHUNK_LOG | i;
@@ -177,11 +178,11 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         Release::Again
     }
 
-    /// Gives back a run from [`PageAlloc::take_for_release`] whose memory went back to the
-    /// operating system: free and released. The caller holds the page heap's lock.
+    /// Gives back a run from [`PageAlloc::take_for_release`] that was released to the OS. It becomes free and
+    /// released. The caller holds the page heap's lock.
     pub fn give_back_released(&mut self, addr: Addr, pages: Pages) {
         let Some(page) = self.grown_range(addr, pages) else {
-            debug_assert!(false, "page: given back what is not the heap's, at {addr:?}");
+            debug_assert!(false, "page: give-back of pages outside of the heap, at {addr:?}");
             return;
         };
         for (c, i, n) in super::alloc::pieces(page, pages.0) {
@@ -195,7 +196,7 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
     /// Marks free pages released. The caller holds the page heap's lock.
     pub fn set_released(&mut self, addr: Addr, pages: Pages) {
         let Some(page) = self.grown_range(addr, pages) else {
-            debug_assert!(false, "page: released what is not the heap's, at {addr:?}");
+            debug_assert!(false, "page: release of pages outside of the heap, at {addr:?}");
             return;
         };
         for (c, i, n) in super::alloc::pieces(page, pages.0) {
@@ -203,10 +204,10 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         }
     }
 
-    /// Marks pages as not released. The caller holds the page heap's lock.
+    /// Marks pages resident. The caller holds the page heap's lock.
     pub fn clear_released(&mut self, addr: Addr, pages: Pages) {
         let Some(page) = self.grown_range(addr, pages) else {
-            debug_assert!(false, "page: made resident what is not the heap's, at {addr:?}");
+            debug_assert!(false, "page: pages outside of the heap marked resident, at {addr:?}");
             return;
         };
         for (c, i, n) in super::alloc::pieces(page, pages.0) {
@@ -215,8 +216,8 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         }
     }
 
-    /// How many of these pages are released; none where they are not the heap's. The
-    /// caller holds the page heap's lock.
+    /// Returns how many of the pages are released, or 0 if they are not the heap's. The caller holds the page
+    /// heap's lock.
     pub fn released_in(&self, addr: Addr, pages: Pages) -> Pages {
         let Some(page) = self.grown_range(addr, pages) else {
             return Pages(0);
@@ -225,9 +226,9 @@ impl<const LEVELS: usize> PageAlloc<LEVELS> {
         Pages(released)
     }
 
-    /// The lowest run of free pages with memory at or above `from`, of at most `at_most`
-    /// pages and within one chunk. Takes nothing. Going through the heap this way costs
-    /// time for every chunk with a free page. The caller holds the page heap's lock.
+    /// Returns the lowest run of free resident pages at or above `from`, of at most `at_most` pages and
+    /// within one chunk. Takes nothing. A walk over the heap by this function visits every chunk with a free
+    /// page. The caller holds the page heap's lock.
     pub fn next_unreleased(&self, from: Addr, at_most: Pages) -> Option<(Addr, Pages)> {
         let mut page = self.page_at_or_above(from);
         while let Some(c) = self.tree.next_chunk(page >> CHUNK_LOG, Summary::has_free) {

@@ -1,34 +1,33 @@
-//! Tables in memory that somebody else provides.
+//! Arrays in memory that a [`Backing`] provides.
 
 use super::Backing;
 use crate::units::Addr;
 use core::marker::PhantomData;
 use core::ops::Range;
 
-/// What every table and its first entries are aligned to: a cache line.
+/// The alignment of every table and of its first entries: a cache line.
 const ALIGN: usize = 64;
 
-/// What may stand in a [`Table`].
+/// A type that a [`Table`] may hold.
 ///
 /// # Safety
 ///
 /// Zeroed memory, suitably aligned, is a valid value, and the type has no drop glue.
 pub(super) unsafe trait Record: Copy {}
 
-// SAFETY: zero is a `u64`.
+// SAFETY: a zeroed `u64` is a valid `u64`.
 unsafe impl Record for u64 {}
 
-/// A reserved range of addresses from which tables are cut. The first entries of all of
-/// them lie side by side at its start: a small heap, which has no others, needs one page
-/// of memory for them and not one for each table.
-pub(super) struct Ground {
-    /// Where the next table's first entries go.
+/// A reserved range of addresses from which tables are cut. The first entries of all tables lie side by side
+/// at its start, so that a small heap needs one page of memory for all tables and not one for each.
+pub(super) struct TableSpace {
+    /// The address for the next table's first entries.
     head: Addr,
-    /// Where its others go.
+    /// The address for the next table's other entries.
     rest: Addr,
 }
 
-/// How many bytes of a [`Ground`] tables take.
+/// The bytes that tables take of a [`TableSpace`].
 #[derive(Clone, Copy)]
 pub(super) struct Need {
     pub(super) head: usize,
@@ -36,67 +35,67 @@ pub(super) struct Need {
 }
 
 impl Need {
-    /// What both need, if that is a number of bytes.
+    /// Returns the sum of both, or `None` if it overflows.
     pub(super) fn and(self, other: Option<Need>) -> Option<Need> {
         let other = other?;
         Some(Need { head: self.head.checked_add(other.head)?, rest: self.rest.checked_add(other.rest)? })
     }
 }
 
-impl Ground {
-    /// Reserves what tables need.
-    pub(super) fn reserve<B: Backing>(backing: &mut B, need: Need) -> Option<Ground> {
+impl TableSpace {
+    /// Reserves `need` bytes.
+    pub(super) fn reserve<B: Backing>(backing: &mut B, need: Need) -> Option<TableSpace> {
         let head = backing.reserve(need.head.checked_add(need.rest)?)?;
-        Some(Ground { head, rest: head.plus(need.head) })
+        Some(TableSpace { head, rest: head.plus(need.head) })
     }
 }
 
-/// An array in a reserved range of addresses of which only some parts are readable.
+/// An array in a reserved range of addresses. Only some parts of it are readable.
 ///
-/// The table is the only way to its memory: a shared reference to an entry borrows
-/// the table, a mutable one borrows it mutably.
+/// All access goes through the table: a shared reference to an entry borrows the table, a mutable one borrows
+/// it mutably.
 pub(super) struct Table<T> {
-    /// The entry 0, which is followed by `first - 1` others.
+    /// The address of entry 0, followed by `first - 1` others.
     head: Addr,
-    /// Where the entry 0 would lie if the others stood before the entry `first`.
+    /// Entry `i >= first` lies at `rest + i * size_of::<T>()`.
     rest: Addr,
-    /// How many entries stand in the head.
+    /// How many entries lie at `head`.
     first: usize,
     len: usize,
     entries: PhantomData<T>,
 }
 
 impl<T: Record> Table<T> {
-    /// A table without entries.
+    /// Returns a table without entries.
     pub(super) const fn empty() -> Table<T> {
         Table { head: Addr::NULL, rest: Addr::NULL, first: 0, len: 0, entries: PhantomData }
     }
 
-    /// What a table of `len` entries needs, the first `first` of them in the head.
+    /// Returns the bytes that a table of `len` entries needs, with its first `first` entries at the head.
     pub(super) fn need(len: usize, first: usize) -> Option<Need> {
         let first = first.min(len);
         let bytes = |n: usize| n.checked_mul(size_of::<T>())?.checked_next_multiple_of(ALIGN);
         Some(Need { head: bytes(first)?, rest: bytes(len - first)? })
     }
 
-    /// Cuts what [`Table::need`] says from `ground`; no entry is readable yet.
-    pub(super) fn cut(ground: &mut Ground, len: usize, first: usize) -> Option<Table<T>> {
+    /// Cuts the bytes of [`Table::need`] from `space`. No entry is readable yet.
+    pub(super) fn cut(space: &mut TableSpace, len: usize, first: usize) -> Option<Table<T>> {
         let need = Self::need(len, first)?;
         let first = first.min(len);
-        let (head, rest) = (ground.head, ground.rest);
+        let (head, rest) = (space.head, space.rest);
         debug_assert!(head.is_aligned(align_of::<T>()) && rest.is_aligned(align_of::<T>()));
-        ground.head = head.plus(need.head);
-        ground.rest = rest.plus(need.rest);
+        space.head = head.plus(need.head);
+        space.rest = rest.plus(need.rest);
         Some(Table { head, rest: Addr(rest.0.wrapping_sub(first * size_of::<T>())), first, len, entries: PhantomData })
     }
 
-    /// Where it lies: the address of entry 0, where that would lie if all stood beside those behind the head, and how many
-    /// stand in the head.
+    /// Returns the base of the first entries, the base of the others, and how many entries belong to the
+    /// first base.
     pub(super) fn offsets(&self) -> (Addr, Addr, usize) {
         (self.head, self.rest, self.first)
     }
 
-    /// Makes the entries `range` readable and writable; those that were not are zero.
+    /// Makes the entries of `range` readable and writable. Entries that were not ready become zero.
     pub(super) fn ready<B: Backing>(&self, backing: &mut B, range: Range<usize>) -> Result<(), B::Error> {
         debug_assert!(range.end <= self.len);
         for part in [range.start..range.end.min(self.first), range.start.max(self.first)..range.end] {
@@ -113,7 +112,7 @@ impl<T: Record> Table<T> {
         Addr(base.0.wrapping_add(i * size_of::<T>()))
     }
 
-    /// The entry `i`.
+    /// Returns entry `i`.
     ///
     /// # Safety
     ///
@@ -121,13 +120,13 @@ impl<T: Record> Table<T> {
     #[inline]
     pub(super) unsafe fn get(&self, i: usize) -> &T {
         debug_assert!(i < self.len);
-        // SAFETY: by the caller's word the entry was made ready, so by the contract of
-        // `Backing` it is memory of this table alone, aligned, and began as zeros, which
-        // `Record` makes a value; the result borrows the table.
+        // SAFETY: the caller promises that the entry was made ready. By the contract of `Backing` it is then
+        // memory of this table alone, aligned and initially zero, which `Record` makes a valid value. The
+        // result borrows the table.
         unsafe { &*self.at(i).ptr::<T>() }
     }
 
-    /// The entry `i`, to change it.
+    /// Returns entry `i`, mutably.
     ///
     /// # Safety
     ///
@@ -135,12 +134,11 @@ impl<T: Record> Table<T> {
     #[inline]
     pub(super) unsafe fn get_mut(&mut self, i: usize) -> &mut T {
         debug_assert!(i < self.len);
-        // SAFETY: as in `get`; the table is borrowed mutably, so no other reference to an
-        // entry lives.
+        // SAFETY: as in `get`. The table is borrowed mutably, so no other reference to an entry exists.
         unsafe { &mut *self.at(i).ptr::<T>() }
     }
 
-    /// The `N` entries from `i` up, in the head or none of them.
+    /// Returns the `N` entries from `i` up. Either all of them lie at the head or none does.
     ///
     /// # Safety
     ///
@@ -148,11 +146,11 @@ impl<T: Record> Table<T> {
     #[inline]
     pub(super) unsafe fn block<const N: usize>(&self, i: usize) -> &[T; N] {
         debug_assert!(i + N <= self.len && (i + N <= self.first || i >= self.first));
-        // SAFETY: as in `get`, for each entry; they lie side by side, all in the head or none.
+        // SAFETY: as in `get`, for each entry. They lie side by side: all at the head, or none.
         unsafe { &*self.at(i).ptr::<[T; N]>() }
     }
 
-    /// The entries `range`, of a table that has none in the head.
+    /// Returns the entries of `range`. The table has no entries at the head.
     ///
     /// # Safety
     ///
@@ -163,7 +161,7 @@ impl<T: Record> Table<T> {
         if range.is_empty() {
             return &[];
         }
-        // SAFETY: as in `get`, for each entry; they lie side by side.
+        // SAFETY: as in `get`, for each entry. They lie side by side.
         unsafe { core::slice::from_raw_parts(self.at(range.start).ptr::<T>(), range.len()) }
     }
 }

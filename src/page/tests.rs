@@ -1,4 +1,4 @@
-//! Tests of the page allocator, and the memory they run it on.
+//! Tests of the page allocator, and the memory that they run it on.
 
 use super::{Backing, CHUNK_BYTES, PageAlloc, Pages};
 use crate::units::{Addr, PAGE_SIZE, align_down, align_up};
@@ -9,10 +9,10 @@ mod model;
 mod rows;
 mod small;
 
-/// The physical page that the backing rounds to.
+/// The physical page to which the backing rounds.
 const PHYSICAL: usize = 4096;
 
-/// Tables that fault where they are touched before they are ready.
+/// Tables that fault if they are touched before they are ready.
 #[derive(Default)]
 struct Mapped {
     reservations: Vec<(Addr, usize)>,
@@ -25,15 +25,15 @@ struct Mapped {
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 struct OutOfMemory;
 
-// SAFETY: each reservation is a mapping of its own, unmapped only with the whole
-// backing; `ready` opens whole pages of it, which are zero when first touched.
+// SAFETY: each reservation is a mapping of its own, unmapped only with the whole backing. `ready` opens whole
+// pages of it, which are zero when first touched.
 unsafe impl Backing for Mapped {
     type Error = OutOfMemory;
 
     fn reserve(&mut self, bytes: usize) -> Option<Addr> {
         let bytes = align_up(bytes.max(1), PHYSICAL);
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
-        // SAFETY: a new mapping at an address that the system chooses.
+        // SAFETY: a new mapping at an address that Linux chooses.
         let at = unsafe { mmap_anonymous(core::ptr::null_mut(), bytes, ProtFlags::empty(), flags).ok()? };
         self.reservations.push((Addr::of(at), bytes));
         Some(Addr::of(at))
@@ -51,7 +51,7 @@ unsafe impl Backing for Mapped {
         assert!(self.reservations.iter().any(inside), "ready outside of every reservation");
         let (lo, hi) = (align_down(addr.0, PHYSICAL), align_up(addr.0 + bytes, PHYSICAL));
         let open = MprotectFlags::READ | MprotectFlags::WRITE;
-        // SAFETY: a part of a mapping of ours.
+        // SAFETY: a part of one of this backing's mappings.
         unsafe { mprotect(Addr(lo).ptr(), hi - lo, open) }.map_err(|_| OutOfMemory)
     }
 }
@@ -59,8 +59,8 @@ unsafe impl Backing for Mapped {
 impl Drop for Mapped {
     fn drop(&mut self) {
         for &(at, bytes) in &self.reservations {
-            // SAFETY: a mapping of ours; the `World` that used it is gone.
-            unsafe { munmap(at.ptr(), bytes) }.expect("munmap of a mapping of ours");
+            // SAFETY: one of this backing's mappings. The `World` that used it is gone.
+            unsafe { munmap(at.ptr(), bytes) }.expect("munmap");
         }
     }
 }
@@ -72,11 +72,11 @@ struct World<const LEVELS: usize> {
     base: Addr,
 }
 
-/// An address in user space like the ones that the system gives. The tests are for a 64-bit host.
+/// An address in user space like those that Linux gives. The tests are for a 64-bit host.
 const BASE: Addr = Addr(0xc0_0000_0000);
 
 impl<const LEVELS: usize> World<LEVELS> {
-    /// A window of `size` bytes, nothing grown.
+    /// Returns a window of `size` bytes without grown chunks.
     fn new(base: Addr, size: usize) -> Self {
         let mut heap = PageAlloc::new();
         let mut backing = Mapped::default();
@@ -84,7 +84,7 @@ impl<const LEVELS: usize> World<LEVELS> {
         World { heap, backing, base }
     }
 
-    /// A window of `window` chunks, of which those listed are grown.
+    /// Returns a window of `window` chunks, of which those listed are grown.
     fn with_chunks(window: usize, grown: &[usize]) -> Self {
         let mut world = Self::new(BASE, window * CHUNK_BYTES);
         for &c in grown {
@@ -98,12 +98,12 @@ impl<const LEVELS: usize> World<LEVELS> {
         self.heap.grow(&mut self.backing, at, n * CHUNK_BYTES).expect("growth");
     }
 
-    /// The address of page `i` of chunk `c`.
+    /// Returns the address of page `i` of chunk `c`.
     fn at(&self, c: usize, i: usize) -> Addr {
         self.base.plus(c * CHUNK_BYTES + i * PAGE_SIZE)
     }
 
-    /// The page number in the window of `addr`.
+    /// Returns the page number of `addr` in the window.
     fn page(&self, addr: Addr) -> usize {
         addr.since(self.base) / PAGE_SIZE
     }

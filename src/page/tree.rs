@@ -1,14 +1,14 @@
-//! Chunks and the tree of summaries over them.
+//! The chunks and the tree of summaries over them.
 //!
-//! Level 0 is the root, an array as long as the window asks for; each further level
-//! has eight children per node, and the nodes of the last level are the chunks. With
-//! one level the root is the chunks' level, and a search goes through it in a line.
+//! Level 0 is the root, an array as long as the window needs. Every node of a higher level has eight
+//! children, and the nodes of the last level are the chunks. With one level, the root holds the chunks'
+//! summaries and a search scans it.
 //!
-//! Pages have the number they have within the window: page 0 is at its base.
+//! Pages are numbered from the window's base.
 //!
-//! Which entries can be read: those of the root from `first` to `end`; the children
-//! of every node that is marked grown; the bits of every chunk so marked. [`Tree::grow`]
-//! makes them ready before it marks anything, and nothing is ever unmarked.
+//! Readable entries are: `first..end` of the root, the children of every node marked grown, and the bits of
+//! every chunk marked grown. [`Tree::grow`] makes entries ready before it marks a node. No mark is ever
+//! removed.
 
 use super::chunk::{CHUNK_LOG, Chunk};
 use super::hints::{self, Hints};
@@ -24,41 +24,41 @@ pub(super) const FAN: usize = 1 << FAN_LOG;
 // SAFETY: zero is `Summary::NONE`.
 unsafe impl Record for Summary {}
 
-/// The first of some free pages, as far as a search came to know it.
+/// A lower bound of the first free page, as a search refines it.
 #[derive(Clone, Copy)]
 enum Free {
-    /// This page; no free page lies below it.
+    /// This page is free. No free page lies below it.
     Page(usize),
-    /// A page of the node `.1` of level `.0`; no free page lies below the node.
+    /// Node `.1` of level `.0` has a free page. No free page lies below the node.
     Node(usize, usize),
 }
 
-/// What a search found.
-pub(super) struct Spot {
+/// The run that a search found.
+pub(super) struct FoundRun {
     /// The first page of the run.
     pub(super) page: usize,
-    /// No free page lies below this one, whose chunk is grown; or 0.
+    /// No free page lies below this page, whose chunk is grown; or 0.
     pub(super) lowest: usize,
 }
 
-/// What going through the entries of one block came to.
+/// The result of a scan over one block of entries.
 enum Scan {
     /// The run lies within this node.
     Within(usize),
-    /// The run begins in one node and ends in another; it begins at this page.
+    /// The run begins in one node and ends in another. It begins at this page.
     Across(usize),
     /// No run is long enough.
-    EmptyCache,
+    NotFound,
 }
 
 impl Scan {
-    /// The node in which the run begins, nodes being of `1 << log` pages.
+    /// Returns the node in which the run begins. Nodes have `1 << log` pages.
     #[inline]
     fn begin(&self, log: u32) -> Option<usize> {
         match *self {
             Scan::Within(i) => Some(i),
             Scan::Across(page) => Some(page >> log),
-            Scan::EmptyCache => None,
+            Scan::NotFound => None,
         }
     }
 }
@@ -69,7 +69,7 @@ pub(super) struct Tree<const LEVELS: usize> {
     pub(super) chunks: Table<Chunk>,
     /// Chunks in the window.
     pub(super) limit: usize,
-    /// The readable entries of the root.
+    /// The readable entries of the root are `first..end`.
     first: usize,
     end: usize,
     hints: Hints,
@@ -78,7 +78,7 @@ pub(super) struct Tree<const LEVELS: usize> {
 impl<const LEVELS: usize> Tree<LEVELS> {
     const LEAF: usize = {
         assert!(LEVELS >= 1, "page: a tree needs a level");
-        assert!(Self::log_pages(0) <= MAX_LOG_PAGES, "page: the nodes of the root are too large for a summary");
+        assert!(Self::log_pages(0) <= MAX_LOG_PAGES, "page: a node of the root does not fit a summary");
         LEVELS - 1
     };
 
@@ -93,26 +93,26 @@ impl<const LEVELS: usize> Tree<LEVELS> {
         }
     }
 
-    /// Binary logarithm of the chunks of a node of `level`.
+    /// Returns the binary logarithm of the chunks of a node of `level`.
     #[inline]
     pub(super) const fn log_chunks(level: usize) -> u32 {
         (LEVELS - 1 - level) as u32 * FAN_LOG
     }
 
-    /// Binary logarithm of the pages of a node of `level`.
+    /// Returns the binary logarithm of the pages of a node of `level`.
     #[inline]
     const fn log_pages(level: usize) -> u32 {
         CHUNK_LOG + Self::log_chunks(level)
     }
 
-    /// Pages in the window.
+    /// Returns the number of pages in the window.
     #[inline]
     pub(super) fn pages(&self) -> usize {
         self.limit << CHUNK_LOG
     }
 
-    /// Adds `chunks`, none of which is grown: free and released. On an error nothing is
-    /// different, except that parts of the tables may have become ready.
+    /// Adds `chunks`, none of which is grown, free and released. If it returns an error, the tree is
+    /// unchanged, but some table entries may have become ready.
     pub(super) fn grow<B: Backing>(
         &mut self,
         backing: &mut B,
@@ -133,7 +133,7 @@ impl<const LEVELS: usize> Tree<LEVELS> {
             self.levels[0].ready(backing, self.end..end).map_err(GrowError::Backing)?;
         }
         for level in 1..LEVELS {
-            // Whole blocks of siblings: a parent is made from all of them.
+            // Whole blocks of siblings, since `merge` reads all children of a node.
             let log = Self::log_chunks(level);
             let lo = (chunks.start >> log) & !(FAN - 1);
             let hi = ((chunks.end - 1) >> log | (FAN - 1)) + 1;
@@ -149,33 +149,33 @@ impl<const LEVELS: usize> Tree<LEVELS> {
         Ok(())
     }
 
-    /// The readable entries of the root once `chunks` are grown.
+    /// Returns the readable entries of the root once `chunks` are grown.
     fn root_with(&self, chunks: &Range<usize>) -> (usize, usize) {
         let log = Self::log_chunks(0);
         let (lo, hi) = (chunks.start >> log, ((chunks.end - 1) >> log) + 1);
         if self.first == self.end { (lo, hi) } else { (self.first.min(lo), self.end.max(hi)) }
     }
 
-    /// The summary of node `i` of `level`, which is in the root's readable part or has a
+    /// Returns the summary of node `i` of `level`. The node is in the readable part of the root or has a
     /// grown parent.
     #[inline]
     fn at(&self, level: usize, i: usize) -> Summary {
-        // SAFETY: every caller in this file has `i` from below a grown parent, or from
-        // `first..end` for the root; `grow` made those ready before it let them be seen.
+        // SAFETY: every caller in this file has `i` from below a grown parent, or from `first..end` for the
+        // root. `grow` made those entries ready before it marked the parent.
         unsafe { *self.levels[level].get(i) }
     }
 
-    /// Changes what [`Tree::at`] reads.
+    /// Sets the summary that [`Tree::at`] reads.
     #[inline]
     fn set(&mut self, level: usize, i: usize, summary: Summary) {
-        // SAFETY: as in `at`; `grow` itself comes here only after everything was made ready.
+        // SAFETY: as in `at`. `grow` calls this only after it has made everything ready.
         unsafe { *self.levels[level].get_mut(i) = summary }
     }
 
-    /// The children of node `parent` of `level - 1`, which is grown.
+    /// Returns the children of node `parent` of `level - 1`, which is grown.
     #[inline]
     fn children(&self, level: usize, parent: usize) -> &[Summary; FAN] {
-        // SAFETY: as in `at`; blocks of siblings are made ready as a whole.
+        // SAFETY: as in `at`. Blocks of siblings are made ready as a whole.
         unsafe { self.levels[level].block(parent << FAN_LOG) }
     }
 
@@ -185,7 +185,7 @@ impl<const LEVELS: usize> Tree<LEVELS> {
         unsafe { self.levels[0].slice(self.first..self.end) }
     }
 
-    /// Whether chunk `c`, any number, is grown.
+    /// Returns whether chunk `c` is grown. `c` may be any number.
     #[inline]
     pub(super) fn is_grown(&self, c: usize) -> bool {
         let top = c >> Self::log_chunks(0);
@@ -195,29 +195,30 @@ impl<const LEVELS: usize> Tree<LEVELS> {
         (0..LEVELS).all(|level| self.at(level, c >> Self::log_chunks(level)).is_grown())
     }
 
-    /// Whether all of the chunks `first` to `last` are grown. Neighbours below one node share the nodes above.
+    /// Returns whether all of the chunks `first` to `last` are grown. It checks the ancestors once for each
+    /// block of siblings.
     pub(super) fn all_grown(&self, first: usize, last: usize) -> bool {
-        let is_below_another = |c: usize| c == first || c & (FAN - 1) == 0 || Self::LEAF == 0;
-        (first..=last).all(|c| if is_below_another(c) { self.is_grown(c) } else { self.leaf(c).is_grown() })
+        let is_first_below = |c: usize| c == first || c & (FAN - 1) == 0 || Self::LEAF == 0;
+        (first..=last).all(|c| if is_first_below(c) { self.is_grown(c) } else { self.leaf(c).is_grown() })
     }
 
-    /// The summary of chunk `c`, which is grown.
+    /// Returns the summary of chunk `c`, which is grown.
     #[inline]
     pub(super) fn leaf(&self, c: usize) -> Summary {
         self.at(Self::LEAF, c)
     }
 
-    /// The bits of chunk `c`, which is grown.
+    /// Returns the bits of chunk `c`, which is grown.
     #[inline]
     pub(super) fn chunk(&self, c: usize) -> &Chunk {
         debug_assert!(self.is_grown(c));
-        // SAFETY: the callers in this room have `c` from a search or from `is_grown`; `grow`
-        // made the bits of a chunk ready before it marked it.
+        // SAFETY: the callers in this module have `c` from a search or checked `is_grown`. `grow` made the
+        // bits of a chunk ready before it marked the chunk.
         unsafe { self.chunks.get(c) }
     }
 
-    /// The bits of chunk `c`, which is grown, to change them. [`Tree::refresh`] follows
-    /// when pages are taken or freed.
+    /// Returns the bits of chunk `c`, which is grown, mutably. After pages were taken or freed, the caller
+    /// calls [`Tree::refresh`].
     #[inline]
     pub(super) fn chunk_mut(&mut self, c: usize) -> &mut Chunk {
         debug_assert!(self.is_grown(c));
@@ -225,8 +226,8 @@ impl<const LEVELS: usize> Tree<LEVELS> {
         unsafe { self.chunks.get_mut(c) }
     }
 
-    /// Makes the summaries follow the bits of the chunks `first` to `last`, where all
-    /// chunks between those two have become `between`.
+    /// Recomputes the summaries of the chunks `first` and `last` from their bits, sets those between to
+    /// `between`, and updates the nodes above.
     #[inline]
     pub(super) fn refresh(&mut self, first: usize, last: usize, between: Summary) {
         let new = self.chunk(first).summary();
@@ -246,8 +247,7 @@ impl<const LEVELS: usize> Tree<LEVELS> {
         self.refresh_parents(first, last, between.has_free());
     }
 
-    /// Makes the nodes above the chunks `lo` to `hi` follow their children; `freed` says
-    /// that pages became free.
+    /// Recomputes the nodes above the chunks `lo` to `hi`. `freed` is true if pages became free.
     #[inline]
     fn refresh_parents(&mut self, mut lo: usize, mut hi: usize, freed: bool) {
         for level in (0..Self::LEAF).rev() {
@@ -271,10 +271,10 @@ impl<const LEVELS: usize> Tree<LEVELS> {
         }
     }
 
-    /// Takes note of the runs that the entries `lo` to `hi` of the root now are part of.
+    /// Lowers the hints for the free runs that touch the entries `lo` to `hi` of the root.
     fn lower_hints(&mut self, lo: usize, hi: usize) {
         let whole = 1 << Self::log_pages(0);
-        // The run that reaches the first of them may begin in another one.
+        // The run that reaches entry `lo` may begin in an earlier one.
         let mut from = lo;
         while from > self.first && self.at(0, from - 1).end() != 0 {
             from -= 1;
@@ -297,22 +297,22 @@ impl<const LEVELS: usize> Tree<LEVELS> {
                 begin = i;
             }
         }
-        // And the run that leaves the last of them may end anywhere.
+        // The run that leaves entry `hi` may end anywhere.
         if run != 0 && hi + 1 < self.end {
             let more = self.at(0, hi + 1).start();
             self.hints.lower(if more == whole { usize::MAX } else { run + more }, begin);
         }
     }
 
-    /// The lowest run of `n` free pages. No free page lies below `from`.
-    pub(super) fn find(&mut self, n: usize, from: usize) -> Option<Spot> {
+    /// Returns the lowest run of `n` free pages. No free page lies below `from`.
+    pub(super) fn find(&mut self, n: usize, from: usize) -> Option<FoundRun> {
         let (mut scan, mut lowest) = self.scan_root(n, from);
         let mut level = 0;
         let node = loop {
             let node = match scan {
                 Scan::Within(i) => i,
-                Scan::Across(page) => return Some(self.spot(page, lowest)),
-                Scan::EmptyCache => return None,
+                Scan::Across(page) => return Some(self.found_run(page, lowest)),
+                Scan::NotFound => return None,
             };
             if level == Self::LEAF {
                 break node;
@@ -321,8 +321,7 @@ impl<const LEVELS: usize> Tree<LEVELS> {
             let first;
             let at = node << FAN_LOG;
             (scan, first) = scan_nodes(self.children(level, node), at, Self::log_pages(level), n);
-            // Only what lies in the node known as the first with a free page can say more
-            // about where that page is.
+            // Only the children of the first node with a free page can refine the lower bound.
             if let Some(Free::Node(l, i)) = lowest
                 && (l, i) == (level - 1, node)
             {
@@ -336,19 +335,19 @@ impl<const LEVELS: usize> Tree<LEVELS> {
         {
             lowest = Some(Free::Page(base + zeros.first_zero));
         }
-        Some(self.spot(base + zeros.start, lowest))
+        Some(self.found_run(base + zeros.start, lowest))
     }
 
-    /// Goes through the root for `n` pages, from where earlier searches say. Gives also
-    /// the first entry with a free page, unless some that may have one were passed over.
+    /// Scans the root for `n` pages, from the entry that the hints allow. Also returns the first entry with a
+    /// free page, unless the scan skipped entries that may have one.
     fn scan_root(&mut self, n: usize, from: usize) -> (Scan, Option<Free>) {
         let log = Self::log_pages(0);
         let lowest = self.hints.begin(1).max(from >> log).max(self.first);
         let begin = self.hints.begin(n).max(lowest);
-        let noted = hints::noted(n);
-        let (mut scan, first) = self.scan_root_from(begin, noted);
-        // What is long enough for the note need not be long enough.
-        if noted < n {
+        let shortest = hints::class_start(n);
+        let (mut scan, first) = self.scan_root_from(begin, shortest);
+        // The class's shortest length may be below `n`, so a run of that length may be too short.
+        if shortest < n {
             let at = scan.begin(log).unwrap_or(self.end);
             scan = self.scan_root_from(at, n).0;
         }
@@ -356,7 +355,7 @@ impl<const LEVELS: usize> Tree<LEVELS> {
         (scan, first)
     }
 
-    /// Goes through the root from entry `at` for `n` pages, and takes note of it.
+    /// Scans the root from entry `at` for `n` pages, and raises the hint.
     fn scan_root_from(&mut self, at: usize, n: usize) -> (Scan, Option<usize>) {
         let log = Self::log_pages(0);
         let entries = self.root().get(at - self.first..).unwrap_or_default();
@@ -365,13 +364,14 @@ impl<const LEVELS: usize> Tree<LEVELS> {
         (scan, first)
     }
 
-    /// The run that begins at `page`, and in which chunk the first free page is.
+    /// Returns the run that begins at `page`, with the first free page or its chunk's first page as the lower
+    /// bound.
     #[inline]
-    fn spot(&self, page: usize, lowest: Option<Free>) -> Spot {
+    fn found_run(&self, page: usize, lowest: Option<Free>) -> FoundRun {
         let lowest = match lowest {
             None => 0,
             Some(Free::Page(page)) => page,
-            // The node's first chunk may not be grown, and a search cannot begin there.
+            // The node's first chunk may not be grown, and a search must begin in a grown chunk.
             Some(Free::Node(level, mut i)) => {
                 for l in level + 1..LEVELS {
                     let free = self.children(l, i).iter().position(|s| s.has_free());
@@ -380,11 +380,11 @@ impl<const LEVELS: usize> Tree<LEVELS> {
                 i << CHUNK_LOG
             }
         };
-        Spot { page, lowest }
+        FoundRun { page, lowest }
     }
 
-    /// The first chunk at or above `c` whose summary is `wanted`; so are those of all
-    /// nodes that hold such a chunk, and of no node that is not grown.
+    /// Returns the first chunk at or above `c` whose summary is `wanted`. `wanted` is monotone: it holds for
+    /// every ancestor of such a chunk, and for no node that is not grown.
     pub(super) fn next_chunk(&self, mut c: usize, wanted: fn(Summary) -> bool) -> Option<usize> {
         c = c.max(self.first << Self::log_chunks(0));
         'node: while c >> Self::log_chunks(0) < self.end {
@@ -400,12 +400,12 @@ impl<const LEVELS: usize> Tree<LEVELS> {
         None
     }
 
-    /// Whether every summary is what the bits make it.
+    /// Returns whether every summary matches the bits and the hints are valid.
     pub(super) fn is_valid(&self) -> bool {
         (self.first..self.end).all(|i| self.node_is_valid(0, i)) && self.hints_are_valid()
     }
 
-    /// Whether no run begins where a search for its length would not look.
+    /// Returns whether every free run begins at or above the hint for its length.
     fn hints_are_valid(&self) -> bool {
         let whole = 1 << Self::log_pages(0);
         let (mut begin, mut run) = (self.first, 0);
@@ -427,7 +427,7 @@ impl<const LEVELS: usize> Tree<LEVELS> {
         self.hints.is_valid()
     }
 
-    /// Recurses once per level.
+    /// Returns whether the subtree of node `i` is valid. Recurses once per level.
     fn node_is_valid(&self, level: usize, i: usize) -> bool {
         let summary = self.at(level, i);
         if !summary.is_grown() {
@@ -442,13 +442,13 @@ impl<const LEVELS: usize> Tree<LEVELS> {
     }
 }
 
-/// Looks for a run of `n` pages in neighbouring nodes of `1 << log` pages, the first of
-/// which is number `at`. Gives also the first node with a free page, where one was seen.
+/// Looks for a run of `n` pages in the neighbouring nodes `entries` of `1 << log` pages, numbered from `at`
+/// on. Also returns the first node seen with a free page.
 #[inline]
 fn scan_nodes(entries: &[Summary], at: usize, log: u32, n: usize) -> (Scan, Option<usize>) {
     let whole = 1 << log;
     let mut first = None;
-    // Free pages at the end of what was seen.
+    // Free pages at the end of the entries seen so far.
     let mut run = 0;
     for (i, summary) in (at..).zip(entries) {
         if !summary.has_free() {
@@ -465,5 +465,5 @@ fn scan_nodes(entries: &[Summary], at: usize, log: u32, n: usize) -> (Scan, Opti
         }
         run = if start == whole { run + whole } else { summary.end() };
     }
-    (Scan::EmptyCache, first)
+    (Scan::NotFound, first)
 }

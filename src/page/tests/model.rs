@@ -1,22 +1,22 @@
-//! The page allocator against a plain model, step by step.
+//! Compares the page allocator with a plain model, step by step.
 
 use super::super::{CACHE_PAGES, CHUNK_PAGES, PageCache, Pages, Release, ReleaseShape};
 use super::World;
 use proptest::prelude::*;
 use std::vec::Vec;
 
-/// What the model knows of a page that was grown.
+/// The model's state of a grown page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Page {
     taken: bool,
     resident: bool,
 }
 
-/// One page after another, those of all chunks that the steps name.
+/// The pages of all chunks that the steps use, one after another.
 struct Model {
     /// `None` is a page that was never grown.
     pages: Vec<Option<Page>>,
-    /// Where in the window each chunk that the steps name lies, in order.
+    /// The chunk numbers in the window that the steps use, sorted.
     places: Vec<usize>,
     /// Runs that the test holds: first page and length.
     held: Vec<(usize, usize)>,
@@ -27,12 +27,12 @@ impl Model {
         Model { pages: std::vec![None; places.len() * CHUNK_PAGES], places, held: Vec::new() }
     }
 
-    /// The number in the window of the page that the steps call `index`.
+    /// Returns the page number in the window of the page with index `index` in the model.
     fn real(&self, index: usize) -> usize {
         self.places[index / CHUNK_PAGES] * CHUNK_PAGES + index % CHUNK_PAGES
     }
 
-    /// What `real` makes `page` from.
+    /// The inverse of `real`.
     fn index(&self, page: usize) -> Option<usize> {
         let place = self.places.binary_search(&(page / CHUNK_PAGES)).ok()?;
         Some(place * CHUNK_PAGES + page % CHUNK_PAGES)
@@ -43,9 +43,9 @@ impl Model {
         self.range(chunk * CHUNK_PAGES, n * CHUNK_PAGES).fill(Some(fresh));
     }
 
-    /// The `n` pages from `page`, which are all in chunks that the steps name.
+    /// Returns the `n` pages from `page` on, all in chunks that the steps use.
     fn range(&mut self, page: usize, n: usize) -> &mut [Option<Page>] {
-        let index = self.index(page).expect("a page of a chunk that the steps name");
+        let index = self.index(page).expect("a page of a chunk that the steps use");
         &mut self.pages[index..index + n]
     }
 
@@ -57,7 +57,7 @@ impl Model {
         self.get(page).is_some_and(|p| !p.taken)
     }
 
-    /// All maximal runs of pages that are `wanted`.
+    /// Returns all maximal runs of pages that are `wanted`.
     fn runs(&self, wanted: impl Fn(&Page) -> bool) -> Vec<(usize, usize)> {
         let mut runs: Vec<(usize, usize)> = Vec::new();
         for (chunk, &place) in self.places.iter().enumerate() {
@@ -79,11 +79,11 @@ impl Model {
         self.runs(|p| !p.taken).iter().find(|r| r.1 >= n).map(|r| r.0)
     }
 
-    /// Takes the pages; gives how many were released.
+    /// Takes the pages and returns how many were released.
     fn take(&mut self, page: usize, n: usize) -> usize {
         let mut released = 0;
         for p in self.range(page, n).iter_mut().flatten() {
-            assert!(!p.taken, "handed out twice");
+            assert!(!p.taken, "taken twice");
             released += !p.resident as usize;
             *p = Page { taken: true, resident: true };
         }
@@ -174,7 +174,7 @@ struct Both<const LEVELS: usize> {
 }
 
 impl<const LEVELS: usize> Both<LEVELS> {
-    /// A window of `window` chunks; steps name chunks by their place in `places`.
+    /// Returns a window of `window` chunks. Steps refer to chunks by their index in `places`.
     fn new(window: usize, places: Vec<usize>) -> Self {
         Both { world: World::with_chunks(window, &[]), model: Model::new(places) }
     }
@@ -234,13 +234,13 @@ impl<const LEVELS: usize> Both<LEVELS> {
     fn took(&mut self, got: Option<(crate::units::Addr, Pages)>, n: usize) {
         let Some((addr, released)) = got else { return };
         let page = self.world.page(addr);
-        assert_eq!(self.model.take(page, n), released.0, "released pages among the taken");
+        assert_eq!(self.model.take(page, n), released.0, "released pages of the run");
         self.model.held.push((page, n));
         assert!(self.world.heap.is_allocated(addr) && !self.world.heap.is_free(addr));
     }
 
     fn alloc_aligned(&mut self, n: usize, align: usize) {
-        // The window's base is aligned to more than any of this.
+        // The window's base is aligned to more than any of these.
         let enough = self.model.first_fit(n + align - 1).map(|p| p.next_multiple_of(align));
         let lucky = self.model.first_fit(n).filter(|p| p % align == 0);
         let got = self.world.heap.alloc_aligned(Pages(n), Pages(align));
@@ -306,7 +306,7 @@ impl<const LEVELS: usize> Both<LEVELS> {
     fn while_hidden(&mut self, hidden: &[usize]) {
         if let Some((addr, _)) = self.world.heap.alloc(Pages(1)) {
             let page = self.world.page(addr);
-            assert!(!hidden.contains(&page), "a page of a cache was handed out");
+            assert!(!hidden.contains(&page), "a page of a cache was taken");
             self.model.take(page, 1);
             self.world.heap.free(addr, Pages(1));
             self.model.free(page, 1, false);
@@ -320,16 +320,16 @@ impl<const LEVELS: usize> Both<LEVELS> {
             match self.world.heap.take_for_release(want) {
                 Release::Run(addr, pages) => break Some((self.world.page(addr), pages.0)),
                 Release::Again => {}
-                Release::EmptyCache => break None,
+                Release::Nothing => break None,
             }
         };
-        // The highest unit that is free and has memory is the last of the run.
+        // The run ends with the highest free resident unit.
         let units =
             |page: usize| (page..page + unit).all(|p| self.model.get(p).is_some_and(|p| !p.taken && p.resident));
         let all = (0..self.model.pages.len()).rev().map(|index| self.model.real(index));
         let highest = all.filter(|p| p % unit == 0).find(|&p| units(p));
-        // A search with a larger unit may have passed over a chunk for good, and the steps
-        // change the unit as no machine does; what must hold is that a run is a good one.
+        // A search with a larger unit may have unmarked a chunk for good, and the steps change the unit,
+        // which no heap does. So the test only checks that a found run is valid.
         let Some((page, n)) = run else { return };
         assert!(highest.is_some_and(|h| h + unit >= page + n));
         assert!(page % unit == 0 && n % unit == 0 && n > 0);
@@ -365,7 +365,7 @@ impl<const LEVELS: usize> Both<LEVELS> {
         }
     }
 
-    /// Goes through the free pages with memory, gives everything back and releases it.
+    /// Checks the walk over free resident pages, then frees everything and releases it.
     fn drain(&mut self) {
         let mut seen = Vec::new();
         let mut from = self.world.base;
@@ -381,7 +381,7 @@ impl<const LEVELS: usize> Both<LEVELS> {
             self.world.heap.free(self.world.at(0, page), Pages(n));
             self.model.free(page, n, false);
         }
-        // Each chunk is marked again, so that nothing passed over before stays.
+        // Marks each chunk again, so that no chunk skipped before stays unmarked.
         for (page, n) in self.model.runs(|p| !p.taken) {
             self.world.heap.clear_released(self.world.at(0, page), Pages(n));
         }
@@ -391,12 +391,12 @@ impl<const LEVELS: usize> Both<LEVELS> {
             match self.world.heap.take_for_release(want) {
                 Release::Run(addr, pages) => {
                     assert_eq!(pages, Pages(512));
-                    assert!(self.world.page(addr) < above, "from high addresses down");
+                    assert!(self.world.page(addr) < above, "runs come from high addresses down");
                     above = self.world.page(addr);
                     self.world.heap.give_back_released(addr, pages);
                 }
                 Release::Again => {}
-                Release::EmptyCache => break,
+                Release::Nothing => break,
             }
         }
         self.world.check();
@@ -405,7 +405,7 @@ impl<const LEVELS: usize> Both<LEVELS> {
     }
 }
 
-/// Chunks side by side, and far ones: in another child of each level.
+/// Returns chunk numbers side by side, and far ones: in another child of each level.
 fn far_places() -> Vec<usize> {
     let mut places: Vec<usize> = (4..12).collect();
     places.extend([63, 64, 65, 511, 512, 4095, 4096, 4097]);
@@ -414,7 +414,7 @@ fn far_places() -> Vec<usize> {
     places
 }
 
-/// A heap of which the chunks named are grown, and what happens to it.
+/// Runs the steps on a heap of which the chunks in `grown` are grown.
 fn runs<const LEVELS: usize>(window: usize, places: Vec<usize>, grown: &[bool], steps: &[Step]) {
     let mut both = Both::<LEVELS>::new(window, places);
     for (chunk, _) in grown.iter().enumerate().filter(|(_, grown)| **grown) {

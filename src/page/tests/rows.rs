@@ -1,4 +1,4 @@
-//! What the heap looks like before, what is asked of it, and what it looks like after.
+//! A table of tests: the heap before, the calls, the heap after.
 //!
 //! Each row runs with five levels and with one.
 
@@ -7,24 +7,23 @@ use super::World;
 use crate::units::PAGE_SIZE;
 use std::vec::Vec;
 
-/// A chunk that is grown, and the runs of pages in it that are taken: start, length.
+/// A grown chunk, and the runs of taken pages in it: start and length.
 type Chunk = (usize, &'static [(usize, usize)]);
 
-/// One call, and what it gives. A place is a chunk and a page in it.
+/// One call and its expected result. A place is a chunk and a page in it.
 #[derive(Debug)]
 enum Call {
-    /// So many pages are asked for, and found here.
+    /// Asks for this many pages; expects them at this place.
     Alloc(usize, Option<(usize, usize)>),
-    /// So many pages at a multiple of so many are asked for, and found here.
+    /// Asks for this many pages at a multiple of the second number; expects them at this place.
     Aligned(usize, usize, Option<(usize, usize)>),
-    /// The place and the number are asked for, and had or not.
+    /// Asks for this many pages at exactly this place; expects success or failure.
     At((usize, usize), usize, bool),
-    /// From this place so many pages are given back.
+    /// Gives this many pages back from this place on.
     Free((usize, usize), usize),
-    /// A block goes to a page cache, which is lost: where the block begins, how many
-    /// pages of it were free.
+    /// Fills a page cache, which is then lost. Expects this block with this many free pages.
     Cache((usize, usize), usize),
-    /// So many chunks from this one are added.
+    /// Grows the heap by this many chunks from this one on.
     Grow(usize, usize),
 }
 use Call::*;
@@ -267,7 +266,7 @@ fn call<const LEVELS: usize>(world: &mut World<LEVELS>, call: &Call) {
     }
 }
 
-/// The runs of taken pages of chunk `c`.
+/// Returns the runs of taken pages of chunk `c`.
 fn taken<const LEVELS: usize>(world: &World<LEVELS>, c: usize) -> Vec<(usize, usize)> {
     let mut runs: Vec<(usize, usize)> = Vec::new();
     for i in (0..CHUNK_PAGES).filter(|&i| world.heap.is_allocated(world.at(c, i))) {
@@ -328,7 +327,7 @@ fn runs_longer_than_a_root_entry() {
     }
     world.check();
     assert_eq!(world.heap.count(), (Pages(all), Pages(0)));
-    // A page in the middle leaves two halves, and the root entry that it is in.
+    // Taking a page in the middle splits the run in two and changes its root entry.
     world.take(at + 7 + 2 * 4096, 0, 1);
     world.check();
     assert_eq!(world.heap.alloc(Pages(all / 2 + 1)), None);

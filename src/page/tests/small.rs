@@ -1,4 +1,4 @@
-//! The parts alone: summaries, chunks, the page cache, the window.
+//! Tests of the parts: summaries, chunks, the page cache, the window.
 
 use super::super::chunk::Chunk;
 use super::super::summary::Summary;
@@ -62,7 +62,7 @@ const fn shape(at_most: usize, unit: usize, huge: usize) -> ReleaseShape {
     ReleaseShape { at_most: Pages(at_most), unit: Pages(unit), huge: Pages(huge) }
 }
 
-/// Runs `(start, length)` that are taken, runs that are released; what is asked; found.
+/// Taken runs `(start, length)`, released runs, the wanted shape, the expected run.
 type ReleaseRow =
     (&'static str, &'static [(usize, usize)], &'static [(usize, usize)], ReleaseShape, Option<(usize, usize)>);
 
@@ -139,11 +139,11 @@ fn a_page_cache_gives_and_takes() {
     assert_eq!(cache.alloc(Pages(53)), Some((p11, Pages(53))));
     assert_eq!(cache.alloc(Pages(1)), Some((p3, Pages(1))));
     assert!(cache.free(p3, Pages(1)));
-    assert_eq!(cache.alloc(Pages(2)), Some((p3, Pages(1))), "one of them had memory");
+    assert_eq!(cache.alloc(Pages(2)), Some((p3, Pages(1))), "one of them was resident");
     assert!(!cache.free(world.at(0, 64), Pages(1)), "above the block");
     assert!(!cache.free(world.at(0, 63), Pages(2)), "across the block's end");
     assert!(!cache.free(Addr(PAGE_SIZE), Pages(1)), "below the block");
-    assert!(cache.free(p0, Pages(3)), "pages that the cache did not hand out");
+    assert!(cache.free(p0, Pages(3)), "pages that were not taken from the cache");
     assert_eq!(cache.count(), (Pages(3), Pages(5)));
     cache.flush(&mut world.heap);
     world.check();
@@ -155,7 +155,7 @@ fn a_page_cache_gives_and_takes() {
 }
 
 #[test]
-fn a_page_cache_gives_exactly_these_pages() {
+fn take_at_takes_exactly_these_pages() {
     let mut world = World::<5>::with_chunks(1, &[0]);
     world.take(0, 10, 1);
     let at = |i| world.at(0, i);
@@ -179,7 +179,7 @@ fn a_page_cache_gives_exactly_these_pages() {
 }
 
 #[test]
-fn a_page_cache_that_gives_back_stays_one_of_its_block() {
+fn a_page_cache_keeps_its_block_after_give_back() {
     let mut world = World::<5>::with_chunks(1, &[0]);
     let mut cache = world.heap.allocate_to_cache(Pages(1));
     assert!(cache.make_resident(|_, _| true).1);
@@ -189,12 +189,12 @@ fn a_page_cache_that_gives_back_stays_one_of_its_block() {
     assert!(cache.is_empty() && cache.alloc(Pages(1)).is_none());
     assert_eq!(world.heap.count(), (Pages(62), Pages(448)));
     let other = world.heap.allocate_to_cache(Pages(63));
-    assert!(!other.is_same_block(&cache), "63 pages are free in the next block only");
+    assert!(!other.is_same_block(&cache), "only the next block has 63 free pages");
     let mut same = world.heap.allocate_to_cache(Pages(1));
     assert!(same.is_same_block(&cache));
     same.flush(&mut world.heap);
     assert!(cache.free(base, Pages(2)));
-    assert_eq!(cache.alloc(Pages(2)), Some((base, Pages(0))), "what is put back comes again");
+    assert_eq!(cache.alloc(Pages(2)), Some((base, Pages(0))), "freed pages are taken again");
     assert!(cache.free(base, Pages(2)));
     cache.flush(&mut world.heap);
     world.check();
@@ -232,7 +232,7 @@ fn a_page_cache_becomes_resident_run_by_run() {
 }
 
 #[test]
-fn a_page_cache_that_failed_keeps_what_is_released() {
+fn failed_make_resident_keeps_released_pages() {
     let mut world = World::<1>::with_chunks(1, &[0]);
     world.take(0, 8, 8);
     let mut cache = world.heap.allocate_to_cache(Pages(1));
@@ -265,7 +265,7 @@ fn no_page_cache_from_a_full_heap() {
 }
 
 #[test]
-fn a_look_takes_nothing() {
+fn find_run_takes_nothing() {
     let mut world = World::<5>::with_chunks(2, &[0, 1]);
     world.take(0, 0, 5);
     let before = world.heap.count();
@@ -284,12 +284,12 @@ fn a_look_takes_nothing() {
     world.heap.take_run(run, Pages(513));
     world.check();
     assert!(!world.heap.all_free(run, Pages(1)) && world.heap.is_allocated(world.at(1, 5)));
-    assert_eq!(world.heap.released_in(run, Pages(513)), Pages(0), "what is taken is resident");
+    assert_eq!(world.heap.released_in(run, Pages(513)), Pages(0), "taken pages are resident");
     assert_eq!(world.heap.count(), (Pages(0), Pages(506)));
 }
 
 #[test]
-fn nothing_comes_from_an_empty_heap() {
+fn an_empty_heap_has_no_pages() {
     let mut heap = super::super::PageAlloc::<5>::new();
     assert_eq!(heap.alloc(Pages(1)), None);
     assert_eq!(heap.alloc_aligned(Pages(1), Pages(8)), None);
@@ -301,7 +301,7 @@ fn nothing_comes_from_an_empty_heap() {
 }
 
 #[test]
-fn growth_out_of_place_is_refused() {
+fn growth_outside_the_window_fails() {
     let mut world = World::<5>::new(BASE, 8 * CHUNK_BYTES);
     world.grow(2, 2);
     let rows = [
@@ -326,8 +326,8 @@ fn growth_out_of_place_is_refused() {
     assert_eq!(world.heap.count(), (Pages(0), Pages(1024)));
 }
 
-/// Grows in far-apart places and lets each call of the backing fail once.
-fn growth_fails_whole<const LEVELS: usize>(window: usize, places: &[(usize, usize)]) {
+/// Grows at far-apart places and lets each call of the backing fail once.
+fn growth_fails_atomically<const LEVELS: usize>(window: usize, places: &[(usize, usize)]) {
     let mut world = World::<LEVELS>::new(BASE, window * CHUNK_BYTES);
     let mut grown = 0;
     for &(c, n) in places {
@@ -351,7 +351,7 @@ fn growth_fails_whole<const LEVELS: usize>(window: usize, places: &[(usize, usiz
         grown += n * CHUNK_PAGES;
         world.check();
         assert_eq!(world.heap.count(), (Pages(0), Pages(grown)));
-        // A page comes and goes, so that every table is touched here.
+        // Takes and frees a page, so that the test touches every table.
         world.take(c, 0, 1);
         world.heap.free(at, Pages(1));
         assert_eq!(world.heap.take_for_release(shape(1, 1, 0)), Release::Run(at, Pages(1)));
@@ -363,14 +363,14 @@ fn growth_fails_whole<const LEVELS: usize>(window: usize, places: &[(usize, usiz
 #[test]
 fn growth_that_fails_changes_nothing() {
     let far = [(1 << 23, 16), (1 << 24, 16), (16, 16), (0, 3), ((1 << 25) - 5000, 5000), (40, 1)];
-    growth_fails_whole::<5>(1 << 25, &far);
-    growth_fails_whole::<1>(1024, &[(512, 1), (0, 1), (1023, 1), (511, 1), (513, 500)]);
+    growth_fails_atomically::<5>(1 << 25, &far);
+    growth_fails_atomically::<1>(1024, &[(512, 1), (0, 1), (1023, 1), (511, 1), (513, 500)]);
 }
 
 #[test]
 fn siblings_become_ready_together() {
-    // A parent is made from all of its children, whichever of them were grown; and a
-    // backing with large physical pages hides a mistake in this.
+    // A parent is merged from all of its children, whichever of them were grown. A backing with large
+    // physical pages would hide a mistake here.
     let mut world = World::<5>::new(BASE, 1 << 47);
     let eight = 8 * size_of::<Summary>();
     for (c, n) in [(9, 1), (21, 6), (4095, 2), (99, 1234), (1, 7)] {
@@ -380,7 +380,7 @@ fn siblings_become_ready_together() {
             let log = 3 * (4 - level);
             let blocks = c >> log >> 3..=(c + n - 1) >> log >> 3;
             for block in blocks.start().saturating_sub(1)..=blocks.end() + 1 {
-                let at = world.heap.tree.place_of_node(level, 8 * block);
+                let at = world.heap.tree.address_of_node(level, 8 * block);
                 let ready = world.backing.calls.iter().map(|&(from, bytes)| {
                     let (lo, hi) = (from.max(at), from.plus(bytes).min(at.plus(eight)));
                     hi.0.saturating_sub(lo.0)
@@ -393,7 +393,7 @@ fn siblings_become_ready_together() {
 }
 
 #[test]
-fn tables_of_a_small_heap_stand_on_one_page() {
+fn tables_of_a_small_heap_fit_one_page() {
     let mut world = World::<5>::new(BASE, 1 << 44);
     world.grow(0, 1);
     assert!(world.heap.alloc(Pages(1)).is_some());
@@ -412,9 +412,9 @@ fn tables_of_a_small_heap_stand_on_one_page() {
 }
 
 #[test]
-fn address_space_that_cannot_be_had_is_an_error() {
+fn failed_reservation_is_an_error() {
     struct NoMemory;
-    // SAFETY: it never gives anything.
+    // SAFETY: it provides no memory.
     unsafe impl super::Backing for NoMemory {
         type Error = ();
         fn reserve(&mut self, _: usize) -> Option<Addr> {
@@ -432,7 +432,7 @@ fn address_space_that_cannot_be_had_is_an_error() {
 }
 
 #[test]
-fn the_whole_address_space_is_a_window() {
+fn the_window_may_be_the_whole_address_space() {
     let mut heap = super::super::PageAlloc::<1>::new();
     let mut backing = Mapped::default();
     let size = 1usize << 32;
@@ -449,23 +449,23 @@ fn the_whole_address_space_is_a_window() {
 
 #[test]
 fn a_fresh_heap_touches_no_bitmap() {
-    // What a chunk needs is zeros, so that a large heap costs the summaries only.
+    // A fresh chunk is zeros, so that a large heap touches the summaries only.
     let mut world = World::<5>::new(BASE, 1 << 40);
     world.grow(0, 1 << 18);
     assert!(world.backing.calls.len() <= 15, "two calls per table, one for the root");
     // The first chunks' bitmaps share a page with their summaries.
-    let beyond = world.heap.tree.place_of_chunk(64).align_up(super::PHYSICAL);
-    let bitmaps = (beyond, world.heap.tree.place_of_chunk((1 << 18) - 64).align_down(super::PHYSICAL).since(beyond));
+    let beyond = world.heap.tree.address_of_chunk(64).align_up(super::PHYSICAL);
+    let bitmaps = (beyond, world.heap.tree.address_of_chunk((1 << 18) - 64).align_down(super::PHYSICAL).since(beyond));
     assert_eq!(resident_pages(bitmaps), 0);
     assert!(world.heap.alloc_range_at(BASE.plus(128 * CHUNK_BYTES), Pages(1)).is_some());
     assert_eq!(resident_pages(bitmaps), 1);
 }
 
-/// How many physical pages of a mapping have memory.
+/// Returns how many physical pages of a mapping are resident.
 fn resident_pages((at, bytes): (Addr, usize)) -> usize {
     let mut words = std::vec![0; bytes / super::PHYSICAL * 8];
     let map = std::fs::File::open("/proc/self/pagemap").expect("a system with /proc");
     map.read_exact_at(&mut words, (at.0 / super::PHYSICAL * 8) as u64).expect("the mapping");
-    // The top bit of each little-endian word says that the page is there.
+    // The top bit of each little-endian word says that the page is present.
     words.iter().skip(7).step_by(8).filter(|&&byte| byte & 0x80 != 0).count()
 }
