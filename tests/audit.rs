@@ -6,10 +6,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use common::{artifacts, installed, run, scratch, skipped, text};
+use common::{artifacts, compile, copy_program, installed, run, scratch, skipped, text};
 use serde_json::Value;
 
 /// How long a test waits for what must come, however busy the machine is.
@@ -100,16 +99,8 @@ fn balances(found: &Value) {
 
 /// The program with 64 threads; `None`: there is no compiler.
 fn threads() -> Option<PathBuf> {
-    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let build = || {
-        let compiler = installed("gcc")?;
-        let program = scratch().join("audit-threads");
-        let source = common::root().join("tests/audit/threads.c");
-        let output = run(Command::new(compiler).args(["-O1", "-pthread", "-o"]).arg(&program).arg(source));
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        Some(program)
-    };
-    BUILT.get_or_init(build).clone()
+    let source = common::root().join("tests/audit/threads.c");
+    compile("gcc", "audit-threads", |gcc| gcc.args(["-O1", "-pthread"]).arg(source))
 }
 
 #[test]
@@ -159,13 +150,11 @@ fn a_process_that_grows_while_it_is_looked_at_is_no_failure() {
 
 #[test]
 fn a_c_program_audits_itself() {
-    let Some(compiler) = installed("gcc") else { return };
-    let program = scratch().join("audit-inside");
-    let mut command = Command::new(compiler);
-    command.args(["-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]).arg(common::root().join("preload/include"));
-    command.arg("-o").arg(&program).arg(common::root().join("tests/audit/inside.c")).arg(&artifacts().a);
-    let output = run(&mut command);
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    let program = compile("gcc", "audit-inside", |gcc| {
+        gcc.args(["-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]).arg(common::root().join("preload/include"));
+        gcc.arg(common::root().join("tests/audit/inside.c")).arg(&artifacts().a)
+    });
+    let Some(program) = program else { return };
     let output = run(Command::new(&program).env_remove("CROSSFOOT").env_remove("LD_PRELOAD"));
     assert!(output.status.success(), "{}: {}{}", output.status, text(&output.stdout), text(&output.stderr));
 }
@@ -227,7 +216,7 @@ fn a_process_of_another_user_and_one_that_is_gone() {
     let other = Running::start(Command::new("sh").args(["-c", "echo ready; exec sleep 600"]));
     // A copy that anybody may execute.
     let copy = std::env::temp_dir().join(format!("crossfoot-audit-{}", std::process::id()));
-    fs::copy(&artifacts().cli, &copy).expect("a folder for all");
+    copy_program(&artifacts().cli, &copy);
     let mut command = Command::new(setpriv);
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&copy);
     let output = run(command.args(["audit", &other.pid().to_string()]));

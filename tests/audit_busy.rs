@@ -8,9 +8,9 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use common::{artifacts, installed, run, scratch, text};
+use common::{artifacts, run, text};
 use crossfoot::audit::Offsets;
 use crossfoot::stats::Account;
 use crossfoot::stats_page::layout::{MAGIC, OFFSETS, OFFSETS_AT};
@@ -53,15 +53,8 @@ impl Running {
 }
 
 fn program() -> Option<PathBuf> {
-    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let build = || {
-        let (compiler, program) = (installed("gcc")?, scratch().join("audit-busy"));
-        let source = common::root().join("tests/audit/busy.c");
-        let output = run(Command::new(compiler).args(["-O1", "-pthread", "-o"]).arg(&program).arg(source));
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        Some(program)
-    };
-    BUILT.get_or_init(build).clone()
+    let source = common::root().join("tests/audit/busy.c");
+    common::compile("gcc", "audit-busy", |gcc| gcc.args(["-O1", "-pthread"]).arg(source))
 }
 
 /// One program at a time: together they would keep the machine busy, and each other from working.

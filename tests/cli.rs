@@ -6,12 +6,11 @@ mod refused;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use common::{artifacts, installed, run, scratch, skipped, text};
+use common::{artifacts, copy_program, installed, run, scratch, skipped, text, write_program};
 
 /// SIGKILL and SIGTERM have these numbers on every Linux.
 const SIGKILL: i32 = 9;
@@ -44,15 +43,13 @@ fn folder(test: &str) -> PathBuf {
 
 /// A C program or shared object, built by gcc in `folder`; `None`: there is no gcc, or it cannot do this.
 fn built(folder: &Path, name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
-    installed("gcc")?;
     let (file, program) = (folder.join(name).with_extension("c"), folder.join(name));
     fs::write(&file, source).unwrap();
-    let output = run(Command::new("gcc").arg(file).arg("-o").arg(&program).args(flags));
-    if !output.status.success() {
+    let compiled = common::try_compile("gcc", program.to_str()?, |gcc| gcc.arg(file).args(flags))?;
+    if compiled.is_err() {
         skipped(&format!("what 'gcc {}' needs", flags.join(" ")));
-        return None;
     }
-    Some(program)
+    compiled.ok()
 }
 
 /// What a report says, read as JSON.
@@ -279,7 +276,7 @@ fn the_shared_object_is_found_or_asked_for() {
     let bin = folder.join("bin");
     fs::create_dir_all(&bin).unwrap();
     let lonely = bin.join("crossfoot");
-    fs::copy(&artifacts().cli, &lonely).unwrap();
+    copy_program(&artifacts().cli, &lonely);
     let command = || {
         let mut command = Command::new(&lonely);
         command
@@ -315,7 +312,7 @@ fn the_shared_object_is_found_or_asked_for() {
     // A program that cargo runs from where it built it.
     let deps = bin.join("deps");
     fs::create_dir_all(&deps).unwrap();
-    fs::copy(&artifacts().cli, deps.join("crossfoot")).unwrap();
+    copy_program(&artifacts().cli, deps.join("crossfoot"));
     fs::copy(&artifacts().so, bin.join("libcrossfoot.so")).unwrap();
     let mut in_deps = Command::new(deps.join("crossfoot"));
     in_deps.args(["run", "--", "sh", "-c", "exit 5"]).env_remove("CROSSFOOT_LIB");
@@ -344,8 +341,7 @@ fn programs_that_cannot_be_executed_have_the_status_of_a_shell() {
 /// An executable file with this text.
 fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
     let file = folder.join(name);
-    fs::write(&file, text).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&file, text);
     file
 }
 

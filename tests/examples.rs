@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use common::{Artifacts, artifacts, installed, root, run, scratch, text};
+use common::{Artifacts, artifacts, builds, compile, root, run, scratch, text};
 
 /// Where the examples are built: with the profile and in the folder of this test, where `cargo test` has them already
 /// unless it was told to build a part only.
 fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let (target, release) = (scratch().parent().expect("a folder in the target folder"), !cfg!(debug_assertions));
+        let (target, release) = (builds().parent().expect("a folder in the target folder"), !cfg!(debug_assertions));
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(root()).args(["build", "--examples", "--target-dir"]).arg(target);
         cargo.args(release.then_some("--release"));
@@ -100,13 +100,10 @@ fn statistics() {
 
 /// Compiles a C program with the C face's headers. `None`: there is no C compiler, which was said aloud.
 fn compiled(source: &str, name: &str, link: &[&Path]) -> Option<PathBuf> {
-    let (gcc, out) = (installed("gcc")?, scratch().join(name));
-    let mut command = Command::new(gcc);
-    command.args(["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]);
-    command.arg(root().join("preload/include")).arg(root().join(source)).args(link).arg("-o").arg(&out);
-    let output = run(&mut command);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    Some(out)
+    compile("gcc", name, |gcc| {
+        gcc.args(["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]);
+        gcc.arg(root().join("preload/include")).arg(root().join(source)).args(link)
+    })
 }
 
 /// A program on the archive, and the same one on the shared object.

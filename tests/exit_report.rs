@@ -7,22 +7,13 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 
-use common::{artifacts, home, installed, root, run, scratch, text};
+use common::{artifacts, compile, home, installed, root, run, scratch, text};
 
 /// `tests/exit_report/program.c`, built once. `None`: there is no compiler, which was said aloud.
-fn program() -> Option<&'static Path> {
-    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let build = || {
-        let (compiler, program) = (installed("gcc")?, scratch().join("exit-report-program"));
-        let mut command = Command::new(compiler);
-        command.args(["-O1", "-Wall", "-fno-builtin", "-pthread", "-o"]).arg(&program);
-        let output = run(command.arg(root().join("tests/exit_report/program.c")));
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        Some(program)
-    };
-    PROGRAM.get_or_init(build).as_deref()
+fn program() -> Option<PathBuf> {
+    let source = root().join("tests/exit_report/program.c");
+    compile("gcc", "exit-report-program", |gcc| gcc.args(["-O1", "-Wall", "-fno-builtin", "-pthread"]).arg(source))
 }
 
 /// An empty folder for a test.
@@ -326,13 +317,13 @@ fn a_report_in_a_handler_needs_little_of_its_stack() {
 #[test]
 fn an_error_of_the_loader_is_freed_where_that_can_be_done() {
     let folder = folder("dlerror");
-    let archive = scratch().join("exit-report-archive");
     let Some(shared) = program() else { return };
-    let mut compiler = Command::new(installed("gcc").expect("it was built"));
-    compiler.args(["-O1", "-fno-builtin", "-pthread", "-o"]).arg(&archive);
-    let output = run(compiler.arg(root().join("tests/exit_report/program.c")).arg(&artifacts().a).arg("-lm"));
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    for (name, program, preload) in [("shared", shared, true), ("archive", &archive, false)] {
+    let archive = compile("gcc", "exit-report-archive", |gcc| {
+        gcc.args(["-O1", "-fno-builtin", "-pthread"]).arg(root().join("tests/exit_report/program.c"));
+        gcc.arg(&artifacts().a).arg("-lm")
+    });
+    let archive = archive.expect("a program was compiled before");
+    for (name, program, preload) in [("shared", &shared, true), ("archive", &archive, false)] {
         // The archive's program has no function of the name, which is an error of its own.
         for (i, words) in [&["dlerror", "allocate", "700"][..], &["allocate", "700"]].into_iter().enumerate() {
             let path = folder.join(format!("{name}-{i}"));

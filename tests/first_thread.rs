@@ -6,26 +6,18 @@ mod asking;
 mod common;
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 
 use asking::{crossfoot, figure, stat, until};
-use common::{artifacts, installed, root, run, scratch, text};
+use common::{artifacts, compile, root, run, text};
 
 /// `tests/first_thread/program.c`, built once. Returns `None` if there is no compiler, which was said aloud.
-fn program() -> Option<&'static Path> {
-    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let build = || {
-        let (compiler, program) = (installed("gcc")?, scratch().join("first-thread-program"));
-        let mut command = Command::new(compiler);
-        command.args(["-O1", "-Wall", "-pthread", "-fno-builtin", "-o"]).arg(&program);
-        command.arg("-I").arg(root().join("preload/include")).arg(root().join("tests/first_thread/program.c"));
-        let output = run(command.arg("-ldl"));
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        Some(program)
-    };
-    PROGRAM.get_or_init(build).as_deref()
+fn program() -> Option<PathBuf> {
+    compile("gcc", "first-thread-program", |gcc| {
+        gcc.args(["-O1", "-Wall", "-pthread", "-fno-builtin", "-I"]).arg(root().join("preload/include"));
+        gcc.arg(root().join("tests/first_thread/program.c")).arg("-ldl")
+    })
 }
 
 /// The program in this mode, on Crossfoot.

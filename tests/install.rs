@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{artifacts, installed, root, run, scratch, text};
+use common::{artifacts, builds, installed, root, run, scratch, text};
 
 fn assert_success(output: &Output) {
     assert!(output.status.success(), "{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
@@ -18,7 +18,7 @@ fn xtask(arguments: &[&OsStr]) -> Output {
     artifacts();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(root()).args(["run", "--quiet", "--package", "xtask"]);
-    cargo.arg("--target-dir").arg(scratch().join("release-build")).arg("--").args(arguments);
+    cargo.arg("--target-dir").arg(builds().join("release-build")).arg("--").args(arguments);
     // As for the release, which would be built anew with others.
     for variable in ["CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CROSSFOOT", "LD_PRELOAD"] {
         cargo.env_remove(variable);

@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{artifacts, installed, root, run, scratch, text};
+use common::{artifacts, compile, root, run, text};
 
 /// How the program ends.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -62,13 +62,8 @@ fn table() -> (Vec<String>, Vec<Row>) {
 }
 
 fn program() -> Option<PathBuf> {
-    let compiler = installed("gcc")?;
-    let out = scratch().join("links");
-    let mut command = Command::new(compiler);
-    command.args(["-O1", "-fno-builtin", "-pthread", "-w", "-o"]).arg(&out).arg(root().join("tests/links/links.c"));
-    let output = run(&mut command);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    Some(out)
+    let source = root().join("tests/links/links.c");
+    compile("gcc", "links", |gcc| gcc.args(["-O1", "-fno-builtin", "-pthread", "-w"]).arg(source))
 }
 
 fn ended(output: &Output) -> Result<End, String> {

@@ -15,7 +15,7 @@ mod threads;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{artifacts, installed, root, run, scratch, skipped, text};
+use common::{artifacts, root, run, skipped, text, unused_path};
 
 /// The metrics of a program that ended well.
 struct Report(serde_json::Value);
@@ -38,14 +38,11 @@ fn soaking() -> bool {
 /// Compiles a file of `tests/lives`. The compiler may not leave out an object that nobody looks at. `None`: there is no
 /// compiler, which was said aloud.
 fn compile(source: &str, name: &str, flags: &[&str]) -> Option<PathBuf> {
-    let compiler = installed(if source.ends_with(".cpp") { "g++" } else { "gcc" })?;
-    let out = scratch().join(format!("lives-{name}"));
-    let mut command = Command::new(compiler);
-    command.args(["-O1", "-g", "-pthread", "-fno-builtin", "-fno-allocation-dce"]);
-    command.arg("-o").arg(&out).arg(root().join("tests/lives").join(source)).args(flags);
-    let output = run(&mut command);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    Some(out)
+    let compiler = if source.ends_with(".cpp") { "g++" } else { "gcc" };
+    common::compile(compiler, &format!("lives-{name}"), |command| {
+        command.args(["-O1", "-g", "-pthread", "-fno-builtin", "-fno-allocation-dce"]);
+        command.arg(root().join("tests/lives").join(source)).args(flags)
+    })
 }
 
 /// Compiles `tests/lives/NAME.c`.
@@ -65,8 +62,7 @@ impl Life<'_> {
     /// Runs it to its end, with its books checked. Returns what it printed and its report.
     fn live(&self) -> (String, Report) {
         let name = self.program.file_name().and_then(|name| name.to_str()).expect("a name of ours");
-        let path = scratch().join(format!("{name}.json"));
-        let _ = std::fs::remove_file(&path);
+        let path = unused_path(name, "json");
         let options = format!("check:on,exit_format:json,exit_report:{}", path.display());
         let preload: Vec<String> = self.preload.iter().map(|object| object.display().to_string()).collect();
         let mut command = Command::new("timeout");

@@ -6,17 +6,14 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{artifacts, installed, root, run, scratch, text};
+use common::{artifacts, installed, root, run, text, try_compile};
 
 /// Compiles `tests/mappings/NAME.c`. `None`: there is no compiler, which was said aloud.
 fn compile(name: &str, flags: &[&str]) -> Option<PathBuf> {
-    let compiler = installed("gcc")?;
-    let out = scratch().join(format!("mappings-{name}"));
-    let mut command = Command::new(compiler);
-    command.args(["-O1", "-g", "-pthread", "-fno-builtin", "-o"]).arg(&out).args(flags);
-    let output = run(command.arg(root().join("tests/mappings").join(format!("{name}.c"))));
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    Some(out)
+    let source = root().join("tests/mappings").join(format!("{name}.c"));
+    common::compile("gcc", &format!("mappings-{name}"), |gcc| {
+        gcc.args(["-O1", "-g", "-pthread", "-fno-builtin"]).args(flags).arg(source)
+    })
 }
 
 /// Runs a program under the shared object, with `options`.
@@ -110,13 +107,11 @@ fn a_heap_base_that_cannot_be_is_told_and_ignored() {
 
 #[test]
 fn programs_with_thread_sanitizer_run_as_children() {
-    let Some(compiler) = installed("gcc") else { return };
-    let (Some(shell), out) = (installed("sh"), scratch().join("mappings-sanitized")) else { return };
-    let mut command = Command::new(compiler);
-    command.args(["-fsanitize=thread", "-O1", "-fno-builtin", "-o"]).arg(&out);
-    if !run(command.arg(root().join("tests/mappings/threads.c"))).status.success() {
-        return common::skipped("the library of ThreadSanitizer");
-    }
+    let Some(shell) = installed("sh") else { return };
+    let source = root().join("tests/mappings/threads.c");
+    let flags = ["-fsanitize=thread", "-O1", "-fno-builtin"];
+    let Some(compiled) = try_compile("gcc", "mappings-sanitized", |gcc| gcc.args(flags).arg(source)) else { return };
+    let Ok(out) = compiled else { return common::skipped("the library of ThreadSanitizer") };
     // With more random bits in addresses than its library knows, it starts nowhere.
     let plain = run(Command::new("timeout").arg("60").arg(&out));
     if !plain.status.success() {

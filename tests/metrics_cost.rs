@@ -4,9 +4,8 @@ mod common;
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 
-use common::{artifacts, installed, root, run, scratch, text};
+use common::{artifacts, compile, installed, root, run, scratch, text};
 
 /// How many instructions a reading of every metric may execute beside what a reading of one does, which is its snapshot:
 /// 57 names are found, and some 650 figures computed. 19,219 were seen, and 1.8 µs (docs/decisions/0017).
@@ -20,17 +19,10 @@ const OPTIONS: &str = "heap_base:0x1000000000,stats_page:off";
 
 /// The program on the shared object, compiled once for all tests of this process.
 fn program() -> Option<PathBuf> {
-    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let program = || {
-        let (gcc, out) = (installed("gcc")?, scratch().join("metrics-reader"));
-        let mut command = Command::new(gcc);
-        command.args(["-O1", "-Wall", "-Wextra", "-Werror", "-fno-builtin-malloc", "-I"]);
-        command.arg(root().join("preload/include")).arg(root().join("tests/metrics/reader.c"));
-        let output = run(command.arg(&artifacts().a).arg("-o").arg(&out));
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        Some(out)
-    };
-    PROGRAM.get_or_init(program).clone()
+    compile("gcc", "metrics-reader", |gcc| {
+        gcc.args(["-O1", "-Wall", "-Wextra", "-Werror", "-fno-builtin-malloc", "-I"]);
+        gcc.arg(root().join("preload/include")).arg(root().join("tests/metrics/reader.c")).arg(&artifacts().a)
+    })
 }
 
 /// Instructions of a reading.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{artifacts, installed, root, run, scratch, text};
+use common::{artifacts, builds, installed, root, run, scratch, text};
 use crossfoot::api;
 use crossfoot::metrics::{Aggregates, Kind, Metric, OsFigures, Reading, TABLE, Verdict, write};
 use crossfoot::options::Format;
@@ -20,7 +20,7 @@ use identities::Of;
 
 /// A Python that has the modules. `None`: there is none, which was said aloud.
 fn python() -> Option<PathBuf> {
-    let ours = scratch().parent()?.join("python/bin/python3");
+    let ours = builds().parent()?.join("python/bin/python3");
     let found = if ours.is_file() { ours } else { installed("python3")? };
     let has = run(Command::new(&found).args(["-c", "import prometheus_client, jsonschema"])).status.success();
     if !has {

@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{artifacts, installed, root, run, scratch, text};
+use common::{artifacts, installed, root, run, text};
 
 /// How a program ends.
 #[derive(Clone, PartialEq, Debug)]
@@ -57,15 +57,13 @@ fn folder() -> PathBuf {
     root().join("tests/misuse")
 }
 
-/// Compiles `NAME.c`.
-fn compile(compiler: &Path, name: &str) -> PathBuf {
-    let out = scratch().join(format!("misuse-{name}"));
-    // The compiler knows `malloc` and `free` well enough to leave misuse out.
-    let mut command = Command::new(compiler);
-    command.args(["-O1", "-fno-builtin", "-pthread", "-w", "-o"]).arg(&out).arg(folder().join(format!("{name}.c")));
-    let output = run(&mut command);
-    assert!(output.status.success(), "{name}: {}", text(&output.stderr));
-    out
+/// Compiles `NAME.c`. Without builtins: the compiler knows `malloc` and `free` well enough to leave misuse out.
+fn compile(name: &str) -> PathBuf {
+    let source = folder().join(format!("{name}.c"));
+    let program = common::compile("gcc", &format!("misuse-{name}"), |gcc| {
+        gcc.args(["-O1", "-fno-builtin", "-pthread", "-w"]).arg(source)
+    });
+    program.expect("gcc was found")
 }
 
 /// What a program ended with, and the address that it printed in its line as `{}`.
@@ -97,11 +95,13 @@ fn differs(program: &Path, options: &str, expected: &End) -> Option<String> {
 
 #[test]
 fn every_program_ends_as_the_table_says() {
-    let Some(compiler) = installed("gcc") else { return };
+    if installed("gcc").is_none() {
+        return;
+    }
     let rows = table();
     let differences = |rows: &[Row]| -> Vec<String> {
         let both = |row: &Row| {
-            let program = compile(&compiler, &row.program);
+            let program = compile(&row.program);
             [differs(&program, "", &row.by_default), differs(&program, "check:on", &row.checked)]
         };
         rows.iter().flat_map(both).flatten().collect()

@@ -195,13 +195,9 @@ fn reporting(arguments: &[&str], words: &[&str]) -> Option<std::process::Output>
 
 /// As [`reporting`], after commands of a shell.
 fn reporting_after(commands: &str, arguments: &[&str], words: &[&str]) -> Option<std::process::Output> {
-    let (compiler, program) = (common::installed("gcc")?, common::scratch().join("run-parent-program"));
     let source = common::root().join("tests/exit_report/program.c");
-    // Tests run beside each other: each has its own until it is there.
-    let own = program.with_extension(format!("{:?}", std::thread::current().id()));
-    let flags = ["-O1", "-fno-builtin", "-pthread", "-o"];
-    let built = run(Command::new(compiler).args(flags).arg(&own).arg(source));
-    assert!(built.status.success(), "{}", text(&built.stderr));
+    let flags = ["-O1", "-fno-builtin", "-pthread"];
+    let program = common::compile("gcc", "run-parent-program", |gcc| gcc.args(flags).arg(source))?;
     let mut command = Command::new("timeout");
     command
         .args(["--foreground", "60", "sh", "-c", &format!("{commands}; exec \"$@\""), "sh"])
@@ -209,7 +205,7 @@ fn reporting_after(commands: &str, arguments: &[&str], words: &[&str]) -> Option
         .arg("run")
         .args(arguments)
         .arg("--")
-        .arg(own)
+        .arg(program)
         .args(words);
     for variable in ["CROSSFOOT", "CROSSFOOT_LIB", "LD_PRELOAD"] {
         command.env_remove(variable);
@@ -359,7 +355,7 @@ fn every_report_has_the_same_name_of_a_program() {
     let folder = common::scratch().join("run-parent-name");
     fs::create_dir_all(&folder).expect("a folder");
     let (path, program) = (folder.join("R"), folder.join("a-name-of-more-than-15-bytes"));
-    fs::copy("/bin/sh", &program).expect("a shell");
+    common::copy_program("/bin/sh", &program);
     let program = program.to_str().expect("text");
     let (_, own) = head_of(&path, &[], &[program, "-c", "exit 0"]);
     assert_eq!(own, "a-name-of-more-");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use common::{artifacts, installed, root, run, scratch, text};
+use common::{artifacts, root, run, text};
 
 /// KiB that a program may grow by besides what it touches: spans of small objects, tables of the allocator, and a piece of
 /// 2 MiB less a page that may have been huge before.
@@ -35,12 +35,8 @@ const SPARSE: [(&str, u32, u32); 16] = [
 
 /// Compiles `tests/sparse/NAME.c`. `None`: there is no compiler, which was said aloud.
 fn compile_one(name: &str) -> Option<PathBuf> {
-    let out = scratch().join(format!("sparse-{name}"));
-    let mut command = Command::new(installed("gcc")?);
-    command.args(["-O1", "-pthread", "-fno-builtin", "-o"]).arg(&out);
-    let output = run(command.arg(root().join(format!("tests/sparse/{name}.c"))));
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    Some(out)
+    let source = root().join(format!("tests/sparse/{name}.c"));
+    common::compile("gcc", &format!("sparse-{name}"), |gcc| gcc.args(["-O1", "-pthread", "-fno-builtin"]).arg(source))
 }
 
 /// The program of sparse objects, compiled once.

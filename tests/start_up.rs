@@ -6,7 +6,6 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use object::elf;
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
@@ -34,17 +33,8 @@ fn command(program: &Path, what: &str, preload: Option<&Path>) -> Command {
 
 /// The program, compiled once for all tests of this process.
 fn compile() -> Option<PathBuf> {
-    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let program = || {
-        let compiler = installed("gcc")?;
-        let out = scratch().join("start-up");
-        let mut command = Command::new(compiler);
-        command.args(["-O1", "-pthread", "-fno-builtin-malloc", "-o"]).arg(&out);
-        let output = run(command.arg(root().join("tests/start_up/program.c")));
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        Some(out)
-    };
-    PROGRAM.get_or_init(program).clone()
+    let source = root().join("tests/start_up/program.c");
+    common::compile("gcc", "start-up", |gcc| gcc.args(["-O1", "-pthread", "-fno-builtin-malloc"]).arg(source))
 }
 
 /// KiB of pages that are the process's own.

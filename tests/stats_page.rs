@@ -106,7 +106,7 @@ fn one_that_may_not_be_traced_shows_nothing() {
     fs::create_dir_all(&folder).expect("it can be made");
     let copy = |from: &std::path::Path, name: &str| {
         let to = folder.join(name);
-        fs::copy(from, &to).expect("it can be copied");
+        common::copy_program(from, &to);
         to
     };
     let (program, so) = (copy(&carrier, "program"), copy(&artifacts().so, "libcrossfoot.so"));

@@ -139,7 +139,7 @@ fn another_user_s_is_refused_in_a_line() {
     assert_eq!(process.says(), "ready");
     // Another user may not reach the folder that the command was built in.
     let command = std::env::temp_dir().join(format!("crossfoot-other-user-{}", std::process::id()));
-    fs::copy(&artifacts().cli, &command).expect("it can be copied");
+    common::copy_program(&artifacts().cli, &command);
     let pid = process.pid().to_string();
     let others = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
     let output = run(Command::new(&setpriv).args(others).arg(&command).args(["stat", &pid]));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{artifacts, installed, root, run, scratch, text};
+use common::{artifacts, compile, root, run, text};
 
 /// What a run of the table printed: the answer of each case.
 struct Table {
@@ -43,15 +43,10 @@ impl Table {
 
 /// Compiles the table. `None`: there is no compiler, which was said aloud.
 fn program() -> Option<PathBuf> {
-    let (compiler, out) = (installed("gcc")?, scratch().join("surface"));
     let sources = ["main.c", "glibc.c", "introspection.c", "others.c", "heaps.c"]
         .map(|name| root().join("tests/surface").join(name));
-    let mut compile = Command::new(compiler);
     // The compiler knows what `malloc` and `free` do, and would not call them.
-    compile.args(["-O1", "-Wall", "-Wextra", "-fno-builtin", "-o"]).arg(&out).args(sources);
-    let output = run(&mut compile);
-    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
-    Some(out)
+    compile("gcc", "surface", |gcc| gcc.args(["-O1", "-Wall", "-Wextra", "-Werror", "-fno-builtin"]).args(sources))
 }
 
 /// Runs the table on glibc's allocator, or with an object preloaded.
@@ -190,10 +185,9 @@ fn what_glibc_lacks_is_as_it_is_defined() {
 
 #[test]
 fn trimming_gives_back_what_is_free_but_for_the_pad() {
-    let Some(compiler) = installed("gcc") else { return };
-    let (program, source) = (scratch().join("surface-trim"), root().join("tests/surface/trim.c"));
-    let output = run(Command::new(compiler).args(["-O1", "-fno-builtin", "-o"]).arg(&program).arg(source));
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    let source = root().join("tests/surface/trim.c");
+    let program = compile("gcc", "surface-trim", |gcc| gcc.args(["-O1", "-fno-builtin"]).arg(source));
+    let Some(program) = program else { return };
     let mut command = Command::new("timeout");
     command.args(["60", "env", "CROSSFOOT=check:on"]).arg(format!("LD_PRELOAD={}", artifacts().so.display()));
     let output = run(command.arg(program));

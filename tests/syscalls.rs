@@ -8,9 +8,8 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 
-use common::{artifacts, installed, root, run, scratch, skipped, text};
+use common::{artifacts, installed, root, run, scratch, skipped};
 
 /// Numbers of the calls that the document may name, and of those that a program needs for itself.
 const NUMBERS: [(&str, libc::c_long); 58] = [
@@ -116,17 +115,8 @@ fn document() -> BTreeMap<String, Row> {
 }
 
 fn program() -> Option<PathBuf> {
-    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let compile = || {
-        let compiler = installed("gcc")?;
-        let out = scratch().join("syscalls");
-        let mut command = Command::new(compiler);
-        command.args(["-O1", "-pthread", "-fno-builtin", "-o"]).arg(&out);
-        let output = run(command.arg(root().join("tests/syscalls/program.c")));
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        Some(out)
-    };
-    PROGRAM.get_or_init(compile).clone()
+    let source = root().join("tests/syscalls/program.c");
+    common::compile("gcc", "syscalls", |gcc| gcc.args(["-O1", "-pthread", "-fno-builtin"]).arg(source))
 }
 
 /// What is called in each phase. `None`: nobody may look, which was said aloud.

@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{artifacts, checked_home, home, installed, root, run, scratch, skipped, text};
+use common::{artifacts, checked_home, compile, home, installed, root, run, scratch, skipped, text, try_compile};
 
 /// The home as users ship it, and as they debug it.
 fn homes() -> [(&'static str, PathBuf); 2] {
@@ -98,13 +98,11 @@ fn what_allocates_on_it_ends_with_a_line() {
 
 #[test]
 fn the_smallest_thread_reads_everything() {
-    let Some(compiler) = installed("gcc") else { return };
-    let program = scratch().join("system-stack-small");
-    let mut command = Command::new(compiler);
-    command.args(["-O1", "-Wall", "-Wno-deprecated-declarations", "-pthread", "-fno-builtin-malloc", "-Wl,-z,now"]);
-    command.arg("-o").arg(&program).arg(root().join("tests/system_stack/small.c"));
-    let output = run(command.arg(&artifacts().so));
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    let program = compile("gcc", "system-stack-small", |gcc| {
+        gcc.args(["-O1", "-Wall", "-Wno-deprecated-declarations", "-pthread", "-fno-builtin-malloc", "-Wl,-z,now"]);
+        gcc.arg(root().join("tests/system_stack/small.c")).arg(&artifacts().so)
+    });
+    let Some(program) = program else { return };
     for options in ["", "check:on,double_check:on"] {
         let report = scratch().join("system-stack-small.report");
         let _ = std::fs::remove_file(&report);
@@ -138,19 +136,22 @@ const CPUS: [Cpu; 6] = [
 #[test]
 fn the_switch_of_every_cpu() {
     for (cpu, compiler, flags, emulator) in CPUS {
-        let Some(compiler) = installed(compiler) else { continue };
-        let program = scratch().join(format!("switch-{cpu}{}", flags.concat()));
         let folder = root().join("tests/switch");
         let body = root().join(format!("src/arch/switch/{cpu}.s"));
-        let mut command = Command::new(compiler);
-        command.args(["-O2", "-static", "-Wall", "-Wextra", "-Werror", "-fomit-frame-pointer", "-funwind-tables"]);
-        command.args(flags).arg(format!("-DBODY=\"{}\"", body.display())).arg("-o").arg(&program);
-        let output = run(command.args(["name.S", "switch.c"].map(|name| folder.join(name))));
-        if text(&output.stderr).contains("cannot find -lc") {
-            skipped(&format!("the libc for {cpu}"));
-            continue;
-        }
-        assert!(output.status.success(), "{cpu}: {}", text(&output.stderr));
+        let compiled = try_compile(compiler, &format!("switch-{cpu}{}", flags.concat()), |gcc| {
+            gcc.args(["-O2", "-static", "-Wall", "-Wextra", "-Werror", "-fomit-frame-pointer", "-funwind-tables"]);
+            gcc.args(flags).arg(format!("-DBODY=\"{}\"", body.display()));
+            gcc.args(["name.S", "switch.c"].map(|name| folder.join(name)))
+        });
+        let program = match compiled {
+            None => continue,
+            Some(Ok(program)) => program,
+            Some(Err(messages)) if messages.contains("cannot find -lc") => {
+                skipped(&format!("the libc for {cpu}"));
+                continue;
+            }
+            Some(Err(messages)) => panic!("{cpu}: {messages}"),
+        };
         let mut command = Command::new("timeout");
         command.args(["--foreground", "60"]);
         if let Some(emulator) = emulator {

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{Artifacts, artifacts, home, installed, run, scratch, text};
+use common::{Artifacts, artifacts, compile, home, run, scratch, text};
 use object::Object;
 
 fn assert_success(output: &Output) {
@@ -61,15 +61,12 @@ fn a_rust_program_with_eight_threads_balances() {
 
 #[test]
 fn a_static_c_program_on_the_archive_balances() {
-    let Some(gcc) = installed("gcc") else { return };
-    let Artifacts { a, .. } = artifacts();
-    let (program, path) = (scratch().join("c-static"), scratch().join("c-static.json"));
-    let _ = std::fs::remove_file(&path);
+    let path = scratch().join("c-static.json");
     let source = common::root().join("tests/targets/c-static/main.c");
-    let mut compile = Command::new(gcc);
     // The compiler knows `malloc` and would drop calls whose result nobody needs.
-    compile.args(["-static", "-O2", "-Wall", "-fno-builtin", "-pthread", "-o"]).arg(&program).arg(source).arg(a);
-    assert_success(&run(&mut compile));
+    let flags = ["-static", "-O2", "-Wall", "-fno-builtin", "-pthread"];
+    let program = compile("gcc", "c-static", |gcc| gcc.args(flags).arg(source).arg(&artifacts().a));
+    let Some(program) = program else { return };
     let output = run(Command::new(program).env("CROSSFOOT", options(&path)));
     assert_success(&output);
     assert_eq!(text(&output.stdout), "sound\n");
@@ -82,16 +79,12 @@ fn a_static_c_program_on_the_archive_balances() {
 /// Compiles a C++ program of `tests/targets/cxx` with `arguments` behind its source. `None`: there is no compiler,
 /// which was said aloud.
 fn cxx(source: &str, out: &str, arguments: &[&OsStr]) -> Option<PathBuf> {
-    let compiler = installed("g++")?;
-    let out = scratch().join(out);
-    let mut compile = Command::new(compiler);
-    // The compiler may drop an allocation that nobody looks at.
-    compile.args(["-std=c++17", "-O1", "-Wall", "-Wextra", "-Wno-sized-deallocation", "-fno-builtin", "-pthread"]);
-    compile.arg("-o").arg(&out).arg(common::root().join("tests/targets/cxx").join(source)).args(arguments);
-    let output = run(&mut compile);
-    assert_success(&output);
-    assert_eq!(text(&output.stderr), "", "the compiler and the linker are content");
-    Some(out)
+    let source = common::root().join("tests/targets/cxx").join(source);
+    compile("g++", out, |gxx| {
+        gxx.args(["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-Wl,--fatal-warnings"]);
+        // The compiler may drop an allocation that nobody looks at.
+        gxx.args(["-Wno-sized-deallocation", "-fno-builtin", "-pthread"]).arg(source).args(arguments)
+    })
 }
 
 /// Runs a C++ program in three ways: under the shared object, with the archive, static with the archive.
@@ -140,14 +133,9 @@ fn operators_that_a_program_replaces_serve_those_it_does_not() {
 
 #[test]
 fn a_cxx_library_that_is_loaded_late_is_found_to_throw() {
-    let (Some(gcc), Some(loaded)) =
-        (installed("gcc"), cxx("loaded.cc", "loaded.so", &["-shared", "-fPIC"].map(OsStr::new)))
-    else {
-        return;
-    };
-    let loader = scratch().join("cxx-loader");
+    let Some(loaded) = cxx("loaded.cc", "loaded.so", &["-shared", "-fPIC"].map(OsStr::new)) else { return };
     let source = common::root().join("tests/targets/cxx/loader.c");
-    assert_success(&run(Command::new(gcc).arg("-o").arg(&loader).arg(source)));
+    let Some(loader) = compile("gcc", "cxx-loader", |gcc| gcc.arg(source)) else { return };
     let mut command = Command::new("timeout");
     command.args(["60", "env"]).arg(format!("LD_PRELOAD={}", artifacts().so.display())).arg(loader).arg(loaded);
     let output = run(&mut command);
@@ -158,10 +146,8 @@ fn a_cxx_library_that_is_loaded_late_is_found_to_throw() {
 #[test]
 fn where_nobody_can_throw_new_ends_with_a_line() {
     use std::os::unix::process::ExitStatusExt;
-    let Some(gcc) = installed("gcc") else { return };
-    let program = scratch().join("cxx-alone");
     let source = common::root().join("tests/targets/cxx/alone.c");
-    assert_success(&run(Command::new(gcc).arg("-o").arg(&program).arg(source)));
+    let Some(program) = compile("gcc", "cxx-alone", |gcc| gcc.arg(source)) else { return };
     let output = run(Command::new(program).env("LD_PRELOAD", &artifacts().so).env_remove("CROSSFOOT"));
     assert_eq!(output.status.signal(), Some(6), "{}", output.status);
     assert_eq!(text(&output.stdout), "an object\n");

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::common::{artifacts, installed, run, skipped, text};
+use super::common::{artifacts, copy_program, installed, run, skipped, text, write_program};
 use super::{assert_line, built, folder, run_on};
 
 /// Asserts that preloading into `program` is refused with these words.
@@ -29,11 +29,10 @@ fn static_programs_are_refused() {
 fn programs_of_another_machine_or_libc_are_refused() {
     let folder = folder("other");
     let program = folder.join("machine");
-    fs::copy("/bin/sh", &program).unwrap();
-    let mut bytes = fs::read(&program).unwrap();
+    let mut bytes = fs::read("/bin/sh").unwrap();
     // The low byte of `e_machine`: from now on it is a program for S/390.
     bytes[if cfg!(target_endian = "little") { 18 } else { 19 }] = 22;
-    fs::write(&program, &bytes).unwrap();
+    write_program(&program, &bytes);
     let output = run(&mut run_on([&program]));
     assert_eq!(output.status.code(), Some(2));
     let line = text(&output.stderr);
@@ -67,7 +66,7 @@ fn programs_that_gain_rights_are_refused() {
     }
     let Some(id) = installed("id") else { return };
     let program = folder.join("copy");
-    fs::copy(id, &program).unwrap();
+    copy_program(id, &program);
     for (owner, mode, flag, how) in [((65534, 0), 0o4755, "-u", "setuid"), ((0, 65534), 0o2755, "-g", "setgid")] {
         std::os::unix::fs::chown(&program, Some(owner.0), Some(owner.1)).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(mode)).unwrap();
@@ -104,8 +103,8 @@ fn programs_with_a_malloc_of_their_own_are_refused() {
     assert_refused(&program, "it brings its own malloc, 'libjemalloc.so.2'");
     // To call malloc, or to have its address, is no malloc of one's own.
     let source = "#include <stdlib.h>\nvoid *(*volatile f)(size_t) = malloc;\nint main(void) { return f(1) == 0; }";
-    for flags in [&["-no-pie"][..], &["-pie", "-fPIE"]] {
-        let Some(program) = built(&folder, "caller", source, flags) else { return };
+    for (name, flags) in [("caller", &["-no-pie"][..]), ("caller-pie", &["-pie", "-fPIE"])] {
+        let Some(program) = built(&folder, name, source, flags) else { return };
         assert_eq!(run(&mut run_on([&program])).status.code(), Some(0));
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::common::{artifacts, run, scratch, text};
+use super::common::{artifacts, run, text, unused_path};
 use super::compile;
 
 /// Runs a program on the shared object, for at most two minutes.
@@ -68,7 +68,7 @@ fn handlers_fork_beside_threads() {
 fn leave_in_handlers(options: &str) -> (usize, String) {
     let name = format!("exit-in-handler-{}", options.len());
     let Some(program) = compile("exit_in_handler.c", &name, &[]) else { return (1, String::new()) };
-    let path = scratch().join(format!("{name}.json"));
+    let path = unused_path(&name, "json");
     let (mut inside, mut early, mut all) = (0, 0, String::new());
     for i in 0..100 {
         let _ = std::fs::remove_file(&path);

@@ -19,9 +19,9 @@ fn libraries(test: &str) -> Option<[PathBuf; 2]> {
 fn libraries_begin_before_and_end_after_the_allocator() {
     let Some([one, two]) = libraries("ends") else { return };
     let so = &artifacts().so;
-    for linked in [[&one, &two], [&two, &one]] {
+    for (name, linked) in [("ends", [&one, &two]), ("ends-two-first", [&two, &one])] {
         let linked = linked.map(|library| library.to_str().expect("a path of ours"));
-        let Some(program) = compile("ends.c", "ends", &linked) else { return };
+        let Some(program) = compile("ends.c", name, &linked) else { return };
         // Not preloaded, before us, after us; the linker's order decides the rest.
         let orders: [&[&PathBuf]; 4] = [&[so], &[&one, so, &two], &[so, &two, &one], &[&two, &one, so]];
         for preload in orders {

@@ -10,18 +10,12 @@ use super::compile;
 
 /// A folder of the test `test`, with `opener.so` in it, and the plugin in a folder that only the opener's RUNPATH names.
 fn opener(test: &str, plugin: bool) -> Option<PathBuf> {
-    let folder = scratch().join(format!("lives-plugins-{test}"));
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(folder.join("inner")).expect("the scratch folder can be written");
     let shared = ["-shared", "-fPIC"];
     if plugin {
-        let plain = compile("plugin.c", &format!("{test}-plain.so"), &shared)?;
-        fs::rename(plain, folder.join("inner/plain.so")).expect("it was compiled");
+        compile("plugin.c", &format!("plugins-{test}/inner/plain.so"), &shared)?;
     }
     let flags = ["-shared", "-fPIC", "-DOPENER", "-Wl,-rpath,$ORIGIN/inner", "-Wl,--enable-new-dtags"];
-    let opener = compile("plugin.c", &format!("{test}-opener.so"), &flags)?;
-    fs::rename(opener, folder.join("opener.so")).expect("it was compiled");
-    Some(folder.join("opener.so"))
+    compile("plugin.c", &format!("plugins-{test}/opener.so"), &flags)
 }
 
 /// Runs the host. `preloaded`: on the shared object.

@@ -2,28 +2,16 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
-use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 
-use crate::common::{artifacts, installed, root, run, scratch, text};
+use crate::common::{artifacts, compile, root};
 
 /// A program of these tests, compiled once for each process that runs tests.
 fn compiled(name: &str) -> Option<PathBuf> {
-    static COMPILED: Mutex<BTreeMap<String, Option<PathBuf>>> = Mutex::new(BTreeMap::new());
-    let compile = || {
-        let compiler = installed("gcc")?;
-        let out = scratch().join(format!("ledger-{name}"));
-        let mut command = Command::new(compiler);
-        command.args(["-O1", "-pthread", "-fno-builtin-malloc", "-o"]).arg(&out);
-        let output = run(command.arg(root().join(format!("tests/stats_readers/{name}.c"))));
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        Some(out)
-    };
-    let mut known = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    known.entry(name.to_owned()).or_insert_with(compile).clone()
+    let source = root().join(format!("tests/stats_readers/{name}.c"));
+    compile("gcc", &format!("ledger-{name}"), |gcc| gcc.args(["-O1", "-pthread", "-fno-builtin-malloc"]).arg(source))
 }
 
 /// The program that does what its arguments say.
