@@ -1,10 +1,10 @@
-//! That an account whose balance would be wrong ends the process, with the values.
+//! The accounts: a balance that would be wrong ends the process, with its values; docs/books.md lists them all.
 
 use std::panic::catch_unwind;
 
-use crossfoot::stats::{Account, Accounts, Delta};
+use crossfoot::stats::{ACCOUNTS, Account, Accounts, Delta};
 
-/// The line that `act` ends the test with.
+/// Returns the fatal line of `act`.
 fn line_of(act: impl FnOnce() + std::panic::UnwindSafe) -> String {
     let payload = catch_unwind(act).expect_err("nothing ended the test");
     payload.downcast_ref::<String>().cloned().expect("a formatted line")
@@ -32,4 +32,24 @@ fn a_balance_beyond_all_addresses() {
         accounts.mapped(Account::OtherSys, 1, &mut entry);
     });
     assert_eq!(over, format!("crossfoot: account other_sys overflows: {} + 1", usize::MAX));
+}
+
+const BEGIN: &str = "<!-- generated from src/stats/kinds.rs; CROSSFOOT_BLESS=1 cargo test --test accounts -->\n";
+const END: &str = "<!-- end of the generated part -->\n";
+
+#[test]
+fn the_document_lists_every_account() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/books.md");
+    let text = std::fs::read_to_string(path).expect(path);
+    let (head, rest) = text.split_once(BEGIN).expect("docs/books.md lost the line where the generated part begins");
+    let (shown, tail) = rest.split_once(END).expect("docs/books.md lost the line where the generated part ends");
+    let mut fresh = format!("The {ACCOUNTS} accounts:\n\n| account | content |\n|---|---|\n");
+    for account in Account::ALL {
+        fresh += &format!("| `{}` | {} |\n", account.name(), account.content());
+    }
+    if std::env::var_os("CROSSFOOT_BLESS").is_some_and(|value| value == "1") {
+        std::fs::write(path, format!("{head}{BEGIN}{fresh}{END}{tail}")).expect(path);
+    } else {
+        assert!(shown == fresh, "docs/books.md lists other accounts; CROSSFOOT_BLESS=1 writes it anew:\n{fresh}");
+    }
 }

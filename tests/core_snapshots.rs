@@ -330,7 +330,7 @@ fn a_reader_that_is_stopped_makes_answers_stale() {
     let cache = adopt(allocator);
     let stats = allocator.caches().central().heap().stats();
     let (mut snapshot, mut totals) = (Snapshot::new(), Totals::new());
-    assert_eq!(allocator.last_snapshot(&mut snapshot), Some(Answer::EmptyCache), "nobody has read yet");
+    assert_eq!(allocator.last_snapshot(&mut snapshot), Some(Answer::Unavailable), "nobody has read yet");
     assert_eq!(allocator.snapshot(&mut snapshot), Some(Answer::Complete));
     let before = snapshot.clone();
     let object = api::allocate(allocator.caches().central(), cache, 300 * KIB) as usize;

@@ -38,7 +38,7 @@ const SPAN_SYS: &str = "span_sys = span records in use + free";
 const SPAN_USE: &str = "span records = span records in use";
 const CACHE_SYS: &str = "cache_sys = caches in use + free";
 const CACHE_USE: &str = "caches made = caches in use";
-const OFFSETS: &str = "live + vacant = places in spans";
+const OFFSETS: &str = "live + vacant = slots in spans";
 const VACANT: &str = "free objects found = vacant";
 const FOUND: &str = "allocations - frees = objects found";
 const TRANSIT: &str = "objects in transit <= objects";

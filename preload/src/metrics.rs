@@ -104,7 +104,7 @@ impl Write for Text {
 
 fn answer(answer: Option<Answer>) -> c_int {
     match answer {
-        None | Some(Answer::EmptyCache) => 0,
+        None | Some(Answer::Unavailable) => 0,
         Some(Answer::Stale { .. }) => 1,
         Some(Answer::Complete) => 2,
     }

@@ -138,7 +138,7 @@ impl<O: Os> Metrics<'_, O> {
 
     fn fill(&mut self, wanted: Aggregates) -> Answer {
         // The kernel has started: this was made.
-        let answer = self.allocator.fill_reading(wanted, self.pid, &mut self.reading).unwrap_or(Answer::EmptyCache);
+        let answer = self.allocator.fill_reading(wanted, self.pid, &mut self.reading).unwrap_or(Answer::Unavailable);
         if wanted.has(Aggregate::ConsistentStats) {
             self.allocator.leave_reading();
         }

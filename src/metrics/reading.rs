@@ -254,7 +254,7 @@ impl Reading {
         self.taken_at = match answer {
             Answer::Complete => self.read_at,
             Answer::Stale { nanos } => self.read_at.saturating_sub(nanos),
-            Answer::EmptyCache => return,
+            Answer::Unavailable => return,
         };
         self.small = Small::of(&self.snapshot);
         self.note(Aggregate::ConsistentStats);

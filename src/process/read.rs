@@ -52,7 +52,7 @@ pub fn read_totals(out: &mut Totals) -> Option<Answer> {
 }
 
 /// The last snapshot that anybody completed by [`read`] or [`mem_stats`], not [`read_totals`], as stale;
-/// [`Answer::EmptyCache`] if there is none yet. `None` before the first allocation.
+/// [`Answer::Unavailable`] if there is none yet. `None` before the first allocation.
 ///
 /// A signal handler may call it, whatever it interrupts.
 pub fn last(out: &mut Snapshot) -> Option<Answer> {

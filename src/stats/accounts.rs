@@ -1,4 +1,4 @@
-//! The low-level accounts: one atomic each, moved where the bytes move.
+//! The accounts: one atomic balance for each use of memory, changed where the bytes move.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,11 +9,11 @@ use super::offsets::AccountOffsets;
 use crate::report;
 use crate::units::Addr;
 
-/// One account's balance in bytes. An over- or underflow is fatal: the books are wrong.
+/// A balance in bytes. An overflow or underflow is fatal: some movement was accounted for wrongly.
 struct SysStat(AtomicUsize);
 
 impl SysStat {
-    /// Adds, and returns the balance.
+    /// Adds `n` and returns the new balance.
     fn add(&self, name: &str, n: usize) -> usize {
         let old = self.0.fetch_add(n, Ordering::Relaxed);
         if old.checked_add(n).is_none() {
@@ -34,27 +34,26 @@ impl SysStat {
     }
 }
 
-/// All accounts of one kernel, and how many bytes are Ready.
+/// All accounts of one allocator, and the number of bytes in state Ready.
 ///
-/// Each movement takes the [`Delta`] in which it will be posted, so that none is forgotten on the
-/// other side.
+/// Each change takes the [`Delta`] in which it will be posted, so that the consistent statistics cannot miss it.
 pub struct Accounts {
     balances: [SysStat; ACCOUNTS],
     mapped_ready: SysStat,
-    /// The sum of all balances, moved beside them, for its peak.
+    /// `obtained = Σ balances`, kept for its peak.
     obtained: SysStat,
-    /// The most that `obtained` and `mapped_ready` ever were.
+    /// The maxima of `obtained` and `mapped_ready`.
     peaks: [AtomicUsize; 2],
 }
 
 impl Accounts {
-    /// Where they lie.
+    /// Returns the addresses of the balances.
     pub fn offsets(&self) -> AccountOffsets {
         let (balances, ready) = (Addr::of(&raw const self.balances), Addr::of(&raw const self.mapped_ready));
         AccountOffsets { balances: balances.0 as u64, mapped_ready: ready.0 as u64 }
     }
 
-    /// Empty accounts.
+    /// Returns accounts whose balances are zero.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Accounts {
         Accounts {
@@ -65,28 +64,28 @@ impl Accounts {
         }
     }
 
-    /// The balance of `account` in bytes.
+    /// Returns the balance of `account` in bytes.
     pub fn get(&self, account: Account) -> usize {
         self.balances[account as usize].get()
     }
 
-    /// Bytes in state Ready.
+    /// Returns the number of bytes in state Ready.
     pub fn mapped_ready(&self) -> usize {
         self.mapped_ready.get()
     }
 
-    /// Bytes in all accounts together.
+    /// Returns the sum of all balances.
     pub fn total(&self) -> usize {
         Account::ALL.iter().map(|&a| self.get(a)).sum()
     }
 
-    /// The most bytes that were ever in all accounts together, and the most that were in state Ready. Both are exact: each
-    /// changes in one place, and every value that it had by an addition was compared.
+    /// Returns the maximum of the sum of all balances, and the maximum of the bytes in state Ready. Both are exact:
+    /// each is a single atomic, and every addition compares its result with the maximum.
     pub fn peaks(&self) -> [usize; 2] {
         self.peaks.each_ref().map(|peak| peak.load(Ordering::Relaxed))
     }
 
-    /// `n` bytes came from the system into `account`.
+    /// Adds `n` bytes, obtained from the OS, to `account`.
     pub fn mapped(&self, account: Account, n: usize, delta: &mut Delta) {
         self.balances[account as usize].add(account.name(), n);
         let obtained = self.obtained.add("total_mapped", n);
@@ -95,7 +94,7 @@ impl Accounts {
         delta.add(Total::TotalMapped, n as isize);
     }
 
-    /// `n` bytes went from `account` back to the system.
+    /// Takes `n` bytes, returned to the OS, from `account`.
     pub fn unmapped(&self, account: Account, n: usize, delta: &mut Delta) {
         self.balances[account as usize].sub(account.name(), n);
         self.obtained.sub("total_mapped", n);
@@ -103,7 +102,7 @@ impl Accounts {
         delta.add(Total::TotalMapped, -(n as isize));
     }
 
-    /// `n` bytes changed from one account to another.
+    /// Moves `n` bytes from one account to another.
     pub fn transfer(&self, from: Account, to: Account, n: usize, delta: &mut Delta) {
         if n == 0 {
             return;
@@ -114,8 +113,11 @@ impl Accounts {
         delta.add(Total::of(to), n as isize);
     }
 
-    /// Gives the accounts what a cache moved; it was posted before. Owner only, with the page heap's lock held or in a
-    /// movement, so that nobody compares in between, and before others get to see a span that was taken by such a move.
+    /// Transfers to the accounts what a cache moved; the cache posted it before.
+    ///
+    /// Owner only. The caller holds the page heap's lock or is in a [`Movement`](super::Movement), so that no
+    /// comparison of accounts and statistics runs meanwhile. It settles before another thread can see a span made
+    /// by such a move.
     pub fn settle(&self, moved: &Moved) {
         let n = moved.take();
         let (from, to) =
@@ -126,14 +128,14 @@ impl Accounts {
         }
     }
 
-    /// `n` bytes became Ready. Only `vm` calls this.
+    /// Adds `n` bytes that became Ready. Only `vm` calls this.
     pub fn became_ready(&self, n: usize, delta: &mut Delta) {
         let ready = self.mapped_ready.add("mapped_ready", n);
         self.peaks[1].fetch_max(ready, Ordering::Relaxed);
         delta.add(Total::MappedReady, n as isize);
     }
 
-    /// `n` bytes ceased to be Ready. Only `vm` calls this.
+    /// Subtracts `n` bytes that are no longer Ready. Only `vm` calls this.
     pub fn no_longer_ready(&self, n: usize, delta: &mut Delta) {
         self.mapped_ready.sub("mapped_ready", n);
         delta.add(Total::MappedReady, -(n as isize));

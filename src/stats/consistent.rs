@@ -1,8 +1,9 @@
-//! The books of one kernel: who posts, and who reads.
+//! The consistent statistics of one allocator: its writers post, and a reader takes snapshots.
 //!
-//! The protocol is in `writer`, `cut` and `published`; here are the lock that serialises readers, the bounds on
-//! waiting, and the fence. After the Go runtime's consistentHeapStats (mstats.go), whose reader waits for writers;
-//! `docs/decisions/0009-the-reader-does-not-wait.md` says why this one does not.
+//! The protocol is in `writer`, `cut` and `published`. This file has the lock that serialises readers, the bounds
+//! on waiting, and the heavy fence. The design follows the Go runtime's consistentHeapStats (mstats.go), but a
+//! reader there waits for writers; `docs/decisions/0009-the-reader-does-not-wait.md` gives the reason for the
+//! difference.
 
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -20,49 +21,49 @@ use crate::lock::{Fork, Guard, Mutex, Rank, Waits, backoff, hold_row, let_go_row
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 
-/// How long somebody who reads waits for another reader, in nanoseconds: longer than a time slice, because that
-/// one may have lost its CPU.
+/// How long a reader waits for another reader, in nanoseconds. Longer than a time slice: the other reader may have
+/// been preempted.
 const READER_WAIT: u64 = 10_000_000;
-/// How long a crossfoot or a fork waits for all movements that are under way together, in nanoseconds. With more
-/// threads than CPUs, one that lost its CPU in the middle of a movement may be the last of all to get it back.
-const MOVER_WAIT: u64 = 1_000_000_000;
-/// How long answers stay stale after the system refused a fence, in nanoseconds: until then a writer may act on what
-/// it loaded before, and have no fence on its side.
+/// How long a crossfoot or a fork waits, in all, for the movements under way, in nanoseconds. With more threads
+/// than CPUs, a thread preempted in a movement may be the last to run again.
+const MOVEMENT_WAIT: u64 = 1_000_000_000;
+/// How long answers stay stale after the OS refused a fence, in nanoseconds. Until then a writer may still act on
+/// an old load, without a fence of its own.
 const REFUSED_FOR: u64 = 10_000_000;
-/// The writing side of one cache.
+/// The writer of one cache.
 pub type Writer = writer::Writer<TOTALS, FIELDS, CLASSES>;
 /// Sums over writers.
 pub type Sums = writer::Sums<TOTALS, FIELDS, CLASSES>;
 
-/// What the reader of the moment uses and leaves; kept under the books' lock.
-struct Reading {
+/// The state of the current reader, protected by the lock of the statistics.
+struct ReaderState {
     scratch: Sums,
     sum: Sums,
-    /// The generation of the last snapshot; what it said is published.
+    /// The generation of the last published snapshot.
     last: Option<usize>,
-    /// The totals read last, and the generation of that.
+    /// The last totals read, and their generation.
     totals: Totals,
     totals_at: Option<usize>,
 }
 
-/// The consistent statistics of one kernel.
+/// The consistent statistics of one allocator.
 pub struct ConsistentStats<O: Os> {
     cut: Cut<TOTALS, FIELDS, CLASSES>,
     published: Published<TOTALS, FIELDS, CLASSES>,
-    /// How many answers were stale.
+    /// The number of stale answers.
     stale: AtomicU64,
-    /// When the system refused a fence; 0: never. Written under the books' lock.
+    /// When the OS refused a fence, or 0. Written under the lock of the statistics.
     refused: AtomicU64,
-    /// The reader's state; its lock serialises readers.
-    reading: Mutex<O, Reading>,
+    /// The reader's state. Its lock serialises readers.
+    reading: Mutex<O, ReaderState>,
 }
 
 impl<O: Os> ConsistentStats<O> {
-    /// Empty books.
+    /// Returns statistics without writers.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> ConsistentStats<O> {
         let reading =
-            Reading { scratch: Sums::new(), sum: Sums::new(), last: None, totals: Totals::new(), totals_at: None };
+            ReaderState { scratch: Sums::new(), sum: Sums::new(), last: None, totals: Totals::new(), totals_at: None };
         ConsistentStats {
             cut: Cut::new(),
             published: Published::new(),
@@ -72,36 +73,36 @@ impl<O: Os> ConsistentStats<O> {
         }
     }
 
-    /// Registers the fence with the system. Where there is none, both sides use a real fence from here on. Called once, by
-    /// `boot`, before anybody posts or reads.
+    /// Registers the heavy fence with the OS. If the OS has none, readers and writers use a full fence. `boot`
+    /// calls this once, before any thread posts or reads.
     pub fn register_fence(&self, os: &O) {
         self.cut.set_asymmetric(os.register_fence());
     }
 
-    /// Makes `writer` known to readers, for good, and where its tallies are.
+    /// Adds `writer` and its tallies to what readers read, for good.
     ///
     /// # Safety
-    /// The writer and its tallies, one for each class, stay where they are for as long as the books are used, and the
+    /// The writer and its tallies, one for each class, stay at their addresses while the statistics are used. The
     /// writer is registered once.
     pub unsafe fn register(&self, writer: &Writer, tallies: Tallies) {
         // SAFETY: the caller's promise.
         unsafe { self.cut.register(writer, tallies) }
     }
 
-    /// Where the writers lie, for a reader in another process. `moved` is where [`Moved`](super::Moved) lies, in bytes from a
-    /// writer's first one, which wraps.
+    /// Returns the addresses of the writers, for a reader in another process. `moved` is the distance in bytes from
+    /// a writer to the [`Moved`](super::Moved) of its cache; it wraps.
     pub fn offsets(&self, moved: usize) -> WriterOffsets {
-        let [sequence, next] = Writer::OFFSETS.map(|place| place as u64);
-        WriterOffsets { first: self.cut.first_place(), sequence, next, moved: moved as u64 }
+        let [sequence, next] = Writer::OFFSETS.map(|offset| offset as u64);
+        WriterOffsets { first: self.cut.head_address(), sequence, next, moved: moved as u64 }
     }
 
-    /// Posts a whole entry. The caller owns `writer`, and lets nobody see what the entry speaks of before this
-    /// returns.
+    /// Posts an entry. The caller owns `writer`, and makes the memory that the entry is about visible to other
+    /// threads only after this returns.
     pub fn post(&self, writer: &Writer, delta: &Delta) {
         put::<O>(self.cut.begin(writer), delta);
     }
 
-    /// Posts what happened to one class. As for [`ConsistentStats::post`].
+    /// Posts a change of one class, under the conditions of [`ConsistentStats::post`].
     #[inline]
     pub fn post_class(&self, writer: &Writer, class: Class, e: &ClassDelta) {
         self.cut.put_class(writer, class.index(), &e.fields());
@@ -109,35 +110,37 @@ impl<O: Os> ConsistentStats<O> {
 
     /// Counts `n` objects of a class. The caller owns `writer`.
     ///
-    /// Objects sent to the owner of their span are counted before it can learn of them; objects that a span got back,
-    /// before they can be allocated again, and before the span changes hands.
+    /// Sent objects are counted before the owner of their span can see them. Objects that returned to a span are
+    /// counted before they can be allocated again and before the span changes its owner.
     #[inline(always)]
     pub fn count(&self, writer: &Writer, class: Class, count: Count, n: usize) {
         self.cut.count(writer, class.index(), count, n as i64);
     }
 
-    /// Notes that the slot of a class is about to get objects, of which `freed` are frees that were not counted. The
-    /// caller owns `writer`, and has posted the objects' span.
+    /// Records that the cache is about to refill its free list of a class, and counts `freed` frees that were not
+    /// counted yet. The caller owns `writer` and has posted the span of the objects.
     #[inline(always)]
     pub fn refill(&self, writer: &Writer, class: Class, freed: u32) {
         self.cut.refill(writer, class.index(), i64::from(freed));
     }
 
-    /// Begins a movement of accounts that no lock protects; it is posted through the result, and ends with it.
-    /// `None` while a reader compares the accounts with the books: then the movement is made under the page
-    /// heap's lock, for which it waits. The caller owns `writer`.
+    /// Starts a movement of accounts that no lock protects. It is posted through the result, and ends when that is
+    /// dropped.
+    ///
+    /// Returns `None` while a reader compares the accounts with the statistics; the caller then makes the movement
+    /// under the page heap's lock, and waits for it. The caller owns `writer`.
     #[inline]
     pub fn enter<'a>(&'a self, writer: &'a Writer) -> Option<Movement<'a, O>> {
         self.cut.enter(writer).map(|section| Movement { section, os: PhantomData })
     }
 
-    /// The reader's side of the pair of fences. `false`: the system refused it, now or less than [`REFUSED_FOR`] ago;
-    /// without a clock, ever.
+    /// Executes the reader's side of the pair of fences. Returns `false` if the OS refused it, now or less than
+    /// [`REFUSED_FOR`] ago; without a clock, if it ever did.
     fn heavy_fence(&self, os: &O) -> bool {
         if self.cut.is_asymmetric() {
             let reached = os.fence_all();
             if !reached {
-                // From now on both sides use a real one.
+                // From now on both sides use a full fence.
                 self.cut.set_asymmetric(false);
                 self.refused.store(O::now().max(1), Ordering::Relaxed);
             }
@@ -148,13 +151,13 @@ impl<O: Os> ConsistentStats<O> {
         refused == 0 || O::now().saturating_sub(refused) >= REFUSED_FOR
     }
 
-    /// One consistent snapshot, written to `out`.
+    /// Writes a consistent snapshot to `out`.
     ///
-    /// Takes the books' lock; no allocating thread ever does. Waits at most 10 ms for another reader, and for
-    /// nobody else.
+    /// Takes the lock of the statistics, which no allocating thread takes. Waits at most 10 ms for another reader,
+    /// and for no other thread.
     pub fn read(&self, os: &O, out: &mut Snapshot) -> Answer {
         if self.reading.is_mine() {
-            // A signal handler interrupted the reader.
+            // A signal handler interrupted the reader of this thread.
             return self.stale(out);
         }
         let arrival = self.cut.arrive();
@@ -165,8 +168,9 @@ impl<O: Os> ConsistentStats<O> {
         self.read_locked(&mut reading, os, out)
     }
 
-    /// As [`ConsistentStats::read`], where the process ends: a reading of this thread that a signal handler interrupted never goes on,
-    /// and another one is made beside it, with sums of its own on the stack.
+    /// Like [`ConsistentStats::read`], for the end of the process. If the caller is a signal handler that
+    /// interrupted a reading of its own thread, that reading never continues: a second one is taken, with its sums
+    /// on the stack.
     pub fn read_at_end(&self, os: &O, out: &mut Snapshot) -> Answer {
         if !self.reading.is_mine() {
             return self.read(os, out);
@@ -178,19 +182,20 @@ impl<O: Os> ConsistentStats<O> {
         }
     }
 
-    /// As [`ConsistentStats::read`], but waits for nobody, and is not kept for others. `false`: another reader is at work, or the
-    /// system refused the fence.
+    /// Like [`ConsistentStats::read`], but waits for no thread, and other readers do not share the snapshot.
+    /// Returns `false` if another reader is active or the OS refused the fence.
     pub fn try_read(&self, os: &O, out: &mut Snapshot) -> bool {
         let Some(mut guard) = self.reading.try_lock() else { return false };
         let reading = &mut *guard;
         out.clear();
-        // Nobody who came before the last snapshot waits any more, and generations wrap.
+        // This moves the generation without publishing. Generations wrap, so an old one must not be compared with a
+        // new arrival.
         reading.last = None;
         reading.totals_at = None;
         self.cut.read(Scope::All, || self.heavy_fence(os), &mut reading.scratch, &mut out.sums).is_some()
     }
 
-    /// As [`ConsistentStats::read`], but the totals only.
+    /// Like [`ConsistentStats::read`], but reads the totals only.
     pub fn read_totals(&self, os: &O, out: &mut Totals) -> Answer {
         let arrival = self.cut.arrive();
         let Some(mut guard) = self.reading.lock_while(backoff::<O>(READER_WAIT)) else {
@@ -206,14 +211,15 @@ impl<O: Os> ConsistentStats<O> {
             };
             reading.totals = Totals(reading.sum.totals);
             reading.totals_at = Some(fresh);
-            // Nobody who came before the last snapshot waits any more, and generations wrap.
+            // This moves the generation without publishing. Generations wrap, so an old one must not be compared
+            // with a new arrival.
             reading.last = None;
         }
         *out = reading.totals;
         Answer::Complete
     }
 
-    fn read_locked(&self, reading: &mut Reading, os: &O, out: &mut Snapshot) -> Answer {
+    fn read_locked(&self, reading: &mut ReaderState, os: &O, out: &mut Snapshot) -> Answer {
         out.clear();
         let heavy = || self.heavy_fence(os);
         let Some(fresh) = self.cut.read(Scope::All, heavy, &mut reading.scratch, &mut out.sums) else {
@@ -226,14 +232,14 @@ impl<O: Os> ConsistentStats<O> {
         Answer::Complete
     }
 
-    /// The last complete snapshot, for a signal handler: takes no lock, calls the system for the time only, and
-    /// may interrupt anything, a reader too.
+    /// Writes the last complete snapshot to `out`. For signal handlers: takes no lock, calls the OS for the time
+    /// only, and may interrupt anything, including a reader.
     pub fn last(&self, out: &mut Snapshot) -> Answer {
         match self.published.read(&mut out.sums) {
             Some(taken) => Answer::Stale { nanos: O::now().saturating_sub(taken) },
             None => {
                 out.clear();
-                Answer::EmptyCache
+                Answer::Unavailable
             }
         }
     }
@@ -254,49 +260,52 @@ impl<O: Os> ConsistentStats<O> {
         answer
     }
 
-    /// How many answers were stale. [`ConsistentStats::last`] is not counted.
+    /// Returns the number of stale answers. [`ConsistentStats::last`] is not counted.
     pub fn stale_reads(&self) -> u64 {
         self.stale.load(Ordering::Relaxed)
     }
 
-    /// How many writers are in an entry that changes the totals, or in a movement, at this instant or another. For
-    /// tests.
+    /// Returns the number of writers in an entry that changes the totals, or in a movement. Writers are read one
+    /// after the other. For tests.
     pub fn writers_inside(&self) -> usize {
         self.cut.writers_inside()
     }
 
-    /// The right to read, for as long as the result lives: takes the books' lock.
+    /// Takes the lock of the statistics. The caller is the only reader while the result lives.
     pub fn reader(&self) -> Reader<'_, O> {
         Reader { stats: self, reading: self.reading.lock() }
     }
 
-    /// How threads waited for the books' lock.
+    /// Returns how threads waited for the lock of the statistics.
     pub fn waits(&self) -> Waits {
         self.reading.waits()
     }
 
-    /// Whether the calling thread holds the books' lock.
+    /// Returns whether the calling thread holds the lock of the statistics.
     pub fn is_held_by_this_thread(&self) -> bool {
         self.reading.is_mine()
     }
 
-    /// Takes the books' lock for a fork, and keeps movements out that no lock protects. Waits for those under
-    /// way, at most a second; not for those of writers that are `own`, the calling thread's.
+    /// Takes the lock of the statistics for a fork, and closes the gate to movements that no lock protects.
+    ///
+    /// Waits at most a second for the movements under way, except those of `own` writers, which belong to the
+    /// calling thread.
     pub fn hold_for_fork(&self, os: &O, fork: &Fork, own: impl Fn(&Writer) -> bool) {
         hold_row([&self.reading], fork);
         if !self.reading.is_mine() {
-            // The door is another thread's, for whom a fork inside the allocator does not wait.
+            // Another thread closed the gate. A fork inside the allocator does not wait for it.
             return;
         }
-        // Where a thread was stopped in a movement, the child's accounts may be off by that; its snapshots are not.
-        let (mut within, heavy) = (backoff::<O>(MOVER_WAIT), || self.heavy_fence(os));
+        // If a thread was stopped in a movement, the child's accounts may be off by that movement. Its snapshots
+        // are not.
+        let (mut within, heavy) = (backoff::<O>(MOVEMENT_WAIT), || self.heavy_fence(os));
         let _ = self.cut.close_gate_by(CLOSED + fork.level(), own, heavy, || fork.waits::<O>() && within());
     }
 
-    /// Releases what [`ConsistentStats::hold_for_fork`] took; in the child, the fence is registered anew.
+    /// Releases what [`ConsistentStats::hold_for_fork`] took. In the child, registers the fence again.
     ///
     /// # Safety
-    /// This thread, or in the child the one that forked, holds the lock by that call.
+    /// This thread, or in the child the thread that forked, holds the lock by that call.
     pub unsafe fn release_after_fork(&self, os: &O, fork: &Fork, own: impl Fn(&Writer) -> bool, child: bool) {
         if child {
             if self.cut.is_asymmetric() {
@@ -304,7 +313,7 @@ impl<O: Os> ConsistentStats<O> {
             }
             self.cut.abandon_others(own);
             if !self.reading.is_mine() {
-                // The reader is not there any more.
+                // The thread that read does not exist in the child.
                 self.cut.open();
             }
         }
@@ -321,40 +330,43 @@ fn put<O: Os>(section: Section<'_, TOTALS, FIELDS, CLASSES>, delta: &Delta) {
     }
 }
 
-/// A movement of accounts that no lock protects, and that a reader who compares waits for.
+/// A movement of accounts that no lock protects. A reader that compares accounts and statistics waits for it.
 pub struct Movement<'a, O: Os> {
     section: Section<'a, TOTALS, FIELDS, CLASSES>,
     os: PhantomData<fn() -> O>,
 }
 
 impl<O: Os> Movement<'_, O> {
-    /// Posts the entry of this movement, and ends it.
+    /// Posts the entry of this movement and ends the movement.
     pub fn post(self, delta: &Delta) {
         put::<O>(self.section, delta);
     }
 }
 
-/// The one reader of the moment.
+/// The right to read: at most one exists.
 pub struct Reader<'a, O: Os> {
     stats: &'a ConsistentStats<O>,
-    reading: Guard<'a, O, Reading>,
+    reading: Guard<'a, O, ReaderState>,
 }
 
 impl<O: Os> Reader<'_, O> {
-    /// Keeps lock-free movements out until [`Reader::open`], and waits for those under way, at most a second.
-    /// `false`: a thread was stopped in the middle of one. Before the page heap's lock is taken, for which a
-    /// kept-out thread waits.
+    /// Closes the gate to movements that no lock protects until [`Reader::open`], and waits at most a second for
+    /// those under way. Returns `false` if one did not end, because its thread was stopped, or if the OS refused
+    /// the fence.
+    ///
+    /// The caller takes the page heap's lock only afterwards: a thread that finds the gate closed waits for that
+    /// lock.
     pub fn close(&mut self, os: &O) -> bool {
         let stats = self.stats;
-        stats.cut.close(|| stats.heavy_fence(os), backoff::<O>(MOVER_WAIT))
+        stats.cut.close(|| stats.heavy_fence(os), backoff::<O>(MOVEMENT_WAIT))
     }
 
-    /// Lets lock-free movements in again.
+    /// Opens the gate to movements again.
     pub fn open(&mut self) {
         self.stats.cut.open();
     }
 
-    /// As [`ConsistentStats::read`], without waiting for anybody.
+    /// Like [`ConsistentStats::read`], without waiting.
     pub fn read(&mut self, os: &O, out: &mut Snapshot) -> Answer {
         self.stats.read_locked(&mut self.reading, os, out)
     }

@@ -1,46 +1,48 @@
-//! The cut: one instant for all writers, without stopping any.
+//! The cut: a consistent state of all writers, read while they run.
 //!
-//! A reader moves the generation on and makes a fence reach every thread. From then on, whoever begins an entry
-//! labels it with the fresh generation, and so does everybody who learns of such an entry. What each writer said
-//! before its first fresh entry, entries that are under way left out, is the cut.
+//! A reader increments the generation and then executes a fence that reaches every thread. Every entry that starts
+//! after that fence is labelled with the new generation, and so is every entry that happens after such an entry.
+//! The cut is what each writer had posted before its first entry of the new generation; an entry under way may be
+//! left out.
 //!
-//! Writer: light fence; load the generation; prepare; change by one store.
-//! Reader: store the generation; heavy fence; load what each writer says.
+//! - Writer: light fence; load the generation; prepare; change by one store.
+//! - Reader: store the generation; heavy fence; load what each writer posted.
 //!
-//! So of a change and what came of it, a reader that misses the change has a generation that is fresh for all that
-//! came of it. The same pair of fences closes the door to movements: sequence odd; light fence; load the door.
+//! So if change A happens before change B and the reader misses A, then B has the new generation, and the reader
+//! leaves B out too. The same pair of fences closes the gate to movements: a writer makes its sequence odd,
+//! executes the light fence and loads the gate.
 
 use super::tally::Tallies;
 use super::writer::{Count, GENERATION, Scope, Sums, Writer};
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, compiler_fence, constant, fence};
 
-/// Everybody may move.
+/// Movements may start.
 const OPEN: usize = 0;
-/// Lock-free movements are kept out by a reader, who compares the accounts with the books. Above that: by a fork that
-/// copies both, each by its own number.
+/// A reader compares the accounts with the statistics: movements that no lock protects may not start. Values above
+/// this one close the gate for a fork, one value for each nested fork.
 pub const CLOSED: usize = 1;
-/// In the generation's word: both fences are real. The bit is one that no label has, so that a label of a refill is never
-/// that word, and the comparison that a refill needs anyway finds out.
+/// A bit of the generation's word: both fences are full fences. No label has this bit, so while it is set, the
+/// comparison that a refill makes anyway never succeeds and leads to the full fence.
 const SYMMETRIC: usize = 1;
 const _: () = assert!(SYMMETRIC < GENERATION, "a bit that no generation has");
 
-/// What all writers of one kernel share with the reader.
+/// The state that all writers of one allocator share with the reader.
 pub struct Cut<const T: usize, const F: usize, const C: usize> {
-    /// A multiple of [`GENERATION`], and [`SYMMETRIC`] unless the heavy fence reaches every thread, so that the light one
-    /// need only bind the compiler. Changed by the reader of the moment only.
+    /// A multiple of [`GENERATION`]. [`SYMMETRIC`] is set unless the heavy fence reaches every thread, so that the
+    /// light fence need only bind the compiler. Written by the current reader only.
     generation: AtomicUsize,
-    /// Whether movements are kept out for now: [`OPEN`] or [`CLOSED`]. Written by the reader of the moment only.
+    /// [`OPEN`], [`CLOSED`], or the number of a fork. Written by the current reader only.
     gate: AtomicUsize,
     /// The writer registered last. Writers are never removed.
     writers: AtomicPtr<Writer<T, F, C>>,
 }
 
-/// When somebody came for a snapshot, in turns of the generation.
+/// The generation at the time when a reader asked for a snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Arrival(usize);
 
 impl Arrival {
-    /// Whether the cut at generation `fresh` was made after this.
+    /// Returns whether the cut at generation `fresh` started after this.
     pub fn is_before(self, fresh: usize) -> bool {
         fresh.wrapping_sub(self.0) as isize > 0
     }
@@ -48,8 +50,8 @@ impl Arrival {
 
 impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
     constant! {
-        /// Makes a cut without writers whose door is open. All-zero bytes, which say that heavy fences reach every thread:
-        /// [`Cut::set_asymmetric`] says whether they do, before anything is posted.
+        /// Returns a cut without writers, with the gate open. All bytes are zero, which means that heavy fences
+        /// reach every thread: [`Cut::set_asymmetric`] sets whether they do before anything is posted.
         #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
         pub fn new() -> Self {
             Cut {
@@ -60,26 +62,26 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         }
     }
 
-    /// Says whether heavy fences reach every thread. Once before a second thread posts or reads; later only from yes to no, and then
-    /// no cut is made for a while, in which every writer gets to see it.
+    /// Sets whether heavy fences reach every thread. Called once before a second thread posts or reads. Later it
+    /// only changes from yes to no; the caller then takes no cut until every writer has seen the change.
     pub fn set_asymmetric(&self, yes: bool) {
         let generation = self.generation.load(Ordering::Relaxed) & !SYMMETRIC;
         self.generation.store(if yes { generation } else { generation | SYMMETRIC }, Ordering::Relaxed);
     }
 
-    /// Whether heavy fences must reach every thread. Without a writer there is none to reach, and the fence may not be
+    /// Returns whether a heavy fence has to reach every thread. Without a writer it need not, and it may not be
     /// registered yet: a process may fork before its first allocation.
     pub fn is_asymmetric(&self) -> bool {
         self.is_light_free() && !self.writers.load(Ordering::Relaxed).is_null()
     }
 
-    /// Whether a light fence need only bind the compiler.
+    /// Returns whether a light fence need only bind the compiler.
     #[inline(always)]
     fn is_light_free(&self) -> bool {
         self.generation.load(Ordering::Relaxed) & SYMMETRIC == 0
     }
 
-    /// The light side of the pair of fences.
+    /// The writer's side of the pair of fences.
     #[inline(always)]
     fn light_fence(&self) {
         compiler_fence(Ordering::SeqCst);
@@ -88,14 +90,14 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         }
     }
 
-    /// The generation, after a light fence.
+    /// Executes a light fence and returns the generation.
     #[inline(always)]
     fn fenced_generation(&self) -> usize {
         compiler_fence(Ordering::SeqCst);
         self.generation_behind_fence()
     }
 
-    /// As [`Cut::fenced_generation`], behind a fence for the compiler.
+    /// Like [`Cut::fenced_generation`]; the caller has executed the compiler fence.
     #[inline(always)]
     fn generation_behind_fence(&self) -> usize {
         let word = self.generation.load(Ordering::Relaxed);
@@ -108,17 +110,17 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         self.generation()
     }
 
-    /// The generation, for whoever made a fence before, or moves it on.
+    /// Returns the generation. The caller has executed a fence, or is the reader that increments the generation.
     #[inline]
     fn generation(&self) -> usize {
         self.generation.load(Ordering::Relaxed) & !SYMMETRIC
     }
 
-    /// Makes `writer` known to readers, for good, and where its tallies are.
+    /// Adds `writer` and its tallies to what readers read, for good.
     ///
     /// # Safety
-    /// The writer and its tallies, one for each class, stay where they are for as long as the cut is used, and the writer
-    /// is registered once.
+    /// The writer and its tallies, one for each class, stay at their addresses while the cut is used. The writer is
+    /// registered once.
     pub unsafe fn register(&self, writer: &Writer<T, F, C>, tallies: Tallies) {
         // SAFETY: the caller's promise.
         unsafe { writer.set_tallies(tallies) };
@@ -126,8 +128,9 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         let mut head = self.writers.load(Ordering::Relaxed);
         loop {
             writer.next.store(head, Ordering::Relaxed);
-            // Release: a reader that finds the writer finds its link. One that does not find it has moved the
-            // generation before: the writer's first entry has a light fence like any other.
+            // Release: a reader that loads this pointer also sees the link. A reader that misses the writer has
+            // incremented the generation before, and the writer's first entry executes a light fence like any
+            // other.
             match self.writers.compare_exchange(head, new, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(seen) => head = seen,
@@ -136,7 +139,7 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
     }
 
     fn each_writer(&self, mut f: impl FnMut(&Writer<T, F, C>)) {
-        // Acquire: pairs with the release of every registration up to that of the writer found.
+        // Acquire: pairs with the release of each registration up to that of the writer found.
         let mut p = self.writers.load(Ordering::Acquire);
         // SAFETY: registered writers are never removed or moved, by the contract of `register`.
         while let Some(writer) = unsafe { p.as_ref() } {
@@ -145,12 +148,12 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         }
     }
 
-    /// The address of the word that leads to the writer registered last.
-    pub fn first_place(&self) -> u64 {
+    /// Returns the address of the pointer to the writer registered last.
+    pub fn head_address(&self) -> u64 {
         core::ptr::from_ref(&self.writers).expose_provenance() as u64
     }
 
-    /// Begins an entry of `writer`, which the caller owns. Whatever the door says.
+    /// Starts an entry of `writer`, which the caller owns, whether the gate is open or closed.
     #[inline]
     pub fn begin<'a>(&'a self, writer: &'a Writer<T, F, C>) -> Section<'a, T, F, C> {
         let odd = writer.begin();
@@ -158,33 +161,34 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         Section { cut: self, writer, odd }
     }
 
-    /// As [`Cut::begin`], unless the door is closed to movements that no lock protects.
+    /// Like [`Cut::begin`], but returns `None` if the gate is closed.
     #[inline]
     pub fn enter<'a>(&'a self, writer: &'a Writer<T, F, C>) -> Option<Section<'a, T, F, C>> {
         let section = self.begin(writer);
-        // Acquire: what the reader looked at while the door was closed is not changed before it had done so.
+        // Acquire: what the reader compared while the gate was closed is changed only after it opened the gate.
         (self.gate.load(Ordering::Acquire) == OPEN).then_some(section)
     }
 
-    /// Adds to the fields of one class of `writer`, which the caller owns, by its index.
+    /// Adds to the fields of one class, by its index, of `writer`, which the caller owns.
     #[inline]
     pub fn put_class(&self, writer: &Writer<T, F, C>, class: usize, deltas: &[i64; F]) {
-        // Orders what the writer changed before, and what it learned from others, before the load.
+        // The fence orders what the writer changed, and what it learned from other threads, before the load.
         writer.put_class(self.fenced_generation(), class, deltas);
     }
 
-    /// Adds to a count of one class of `writer`, which the caller owns, by its index.
+    /// Adds to a count of one class, by its index, of `writer`, which the caller owns.
     #[inline(always)]
     pub fn count(&self, writer: &Writer<T, F, C>, class: usize, count: Count, n: i64) {
-        // As in `put_class`.
+        // The fence is needed as in `put_class`.
         writer.count(self.fenced_generation(), class, count, n);
     }
 
-    /// Notes that the slot of a class of `writer`, which the caller owns, is about to get objects, of which `freed` are
-    /// frees that were not counted. Their span was posted before.
+    /// Records that the free list of a class of `writer`, which the caller owns, is about to get objects, and
+    /// counts `freed` frees that were not counted yet. The span of the objects was posted before.
     #[inline(always)]
     pub fn refill(&self, writer: &Writer<T, F, C>, class: usize, freed: i64) {
-        // As in `put_class`. Where both fences are real, the word is never the label.
+        // The fence is needed as in `put_class`. If both fences are full fences, the word is never equal to the
+        // label.
         compiler_fence(Ordering::SeqCst);
         if !writer.is_marked(self.generation.load(Ordering::Relaxed), class) {
             self.mark(writer, class);
@@ -198,16 +202,17 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         writer.mark(self.generation_behind_fence(), class);
     }
 
-    /// Says that somebody came for a snapshot. A cut made after this has everything that happened before it.
+    /// Returns the current generation. A cut that starts after this contains everything that happened before this
+    /// call.
     pub fn arrive(&self) -> Arrival {
         Arrival(self.fenced_generation())
     }
 
-    /// Makes a cut, now: adds what every writer said to `sum`, and returns the fresh generation. Uses `scratch`.
-    /// `None`: the fence did not reach every thread, and `sum` says nothing.
+    /// Takes a cut: adds what every writer posted to `sum`, and returns the new generation. Overwrites `scratch`.
+    /// Returns `None`, with `sum` unchanged, if the fence did not reach every thread.
     ///
-    /// One caller at a time. `heavy` is a fence for every thread, or where the fences are symmetric for this one; it
-    /// says whether it was.
+    /// One caller at a time. `heavy` executes a fence for every thread, or, if the fences are symmetric, for this
+    /// one; it returns whether that succeeded.
     pub fn read(
         &self,
         scope: Scope,
@@ -225,8 +230,8 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         Some(fresh)
     }
 
-    /// Closes the door to lock-free movements, and waits for those under way. `false`: the fence failed, or `backoff`
-    /// said so, because a thread was stopped in the middle.
+    /// Closes the gate to movements that no lock protects, and waits for those under way. Returns `false` if the
+    /// fence failed, or if `backoff` ended the wait for a thread that was stopped in a movement.
     ///
     /// One caller at a time.
     #[must_use]
@@ -234,8 +239,8 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         self.close_gate_by(CLOSED, |_| false, heavy, backoff)
     }
 
-    /// As [`Cut::close`], for whoever `gate` stands for, unless it is closed. Does not wait for writers that are `own`:
-    /// the caller's thread is in the middle of their movements.
+    /// Like [`Cut::close`], with the value `gate`; keeps the value if the gate is closed already. Does not wait for
+    /// writers that are `own`: the caller's thread is in the middle of their movements.
     #[must_use]
     pub fn close_gate_by(
         &self,
@@ -263,28 +268,29 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
         all
     }
 
-    /// How many writers are in an entry that changes the totals, or in a movement, at this instant or another.
+    /// Returns the number of writers in an entry that changes the totals, or in a movement. Writers are read one
+    /// after the other.
     pub fn writers_inside(&self) -> usize {
         let mut inside = 0;
         self.each_writer(|writer| inside += writer.sequence() % 2);
         inside
     }
 
-    /// Opens the door again.
+    /// Opens the gate.
     pub fn open(&self) {
-        // Release: the reader is done with what it looked at.
+        // Release: the reader has finished its comparison.
         self.gate.store(OPEN, Ordering::Release);
     }
 
-    /// Opens the door if it was closed by whoever `gate` stands for.
+    /// Opens the gate if its value is `gate`.
     pub fn open_gate_by(&self, gate: usize) {
         if self.gate.load(Ordering::Relaxed) == gate {
             self.open();
         }
     }
 
-    /// In the child of a fork: takes back what threads were writing that are not there any more. A writer that is `own`
-    /// goes on.
+    /// Takes back, in the child of a fork, the unfinished entries of threads that do not exist there. Writers that
+    /// are `own` continue.
     pub fn abandon_others(&self, own: impl Fn(&Writer<T, F, C>) -> bool) {
         self.each_writer(|writer| {
             if !own(writer) {
@@ -294,7 +300,7 @@ impl<const T: usize, const F: usize, const C: usize> Cut<T, F, C> {
     }
 }
 
-/// A writer in the middle of an entry or a movement.
+/// An entry or a movement under way.
 pub struct Section<'a, const T: usize, const F: usize, const C: usize> {
     cut: &'a Cut<T, F, C>,
     writer: &'a Writer<T, F, C>,
@@ -302,8 +308,8 @@ pub struct Section<'a, const T: usize, const F: usize, const C: usize> {
 }
 
 impl<const T: usize, const F: usize, const C: usize> Section<'_, T, F, C> {
-    /// Adds to the writer's totals, and to the fields of one class by its index, and ends the entry. `halfway` runs
-    /// between the two.
+    /// Adds to the writer's totals, and to the fields of one class, by its index, and ends the entry. Calls
+    /// `halfway` between the two.
     #[inline]
     pub fn put(self, totals: &[i64; T], class: Option<(usize, &[i64; F])>, halfway: impl FnOnce()) {
         // Loaded after the light fence, once for the whole entry.

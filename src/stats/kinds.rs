@@ -1,84 +1,58 @@
 //! The names of everything that is counted: accounts, totals, and the figures of a class.
 
-/// An account. Every byte obtained from the operating system stands in exactly one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum Account {
-    /// Pages of spans that hold objects.
-    HeapInUse,
-    /// Pages of the page heap that nobody uses and that are Ready.
-    HeapFree,
-    /// Pages of the page heap that are Prepared: given back to the system, or never used.
-    HeapReleased,
-    /// Pages of spans in manual use as stacks.
-    InStacks,
-    /// Pages of spans in manual use as work buffers.
-    InWorkBufs,
-    /// Pages of spans in manual use as bitmaps.
-    InBitmaps,
-    /// Span records.
-    SpanSys,
-    /// Caches.
-    CacheSys,
-    /// Buckets of the profiler.
-    ProfileBucketsSys,
-    /// Buffers of the tracer.
-    TraceSys,
-    /// Stacks that are no spans.
-    StacksSys,
-    /// The ledger page.
-    LedgerSys,
-    /// All other records: page bitmaps, summaries.
-    OtherSys,
-}
-
-/// How many accounts there are.
-pub const ACCOUNTS: usize = 13;
-
-impl Account {
-    /// Every account, in the order of their numbers.
-    pub const ALL: [Account; ACCOUNTS] = [
-        Account::HeapInUse,
-        Account::HeapFree,
-        Account::HeapReleased,
-        Account::InStacks,
-        Account::InWorkBufs,
-        Account::InBitmaps,
-        Account::SpanSys,
-        Account::CacheSys,
-        Account::ProfileBucketsSys,
-        Account::TraceSys,
-        Account::StacksSys,
-        Account::LedgerSys,
-        Account::OtherSys,
-    ];
-
-    /// The account's name, as in messages.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Account::HeapInUse => "heap_in_use",
-            Account::HeapFree => "heap_free",
-            Account::HeapReleased => "heap_released",
-            Account::InStacks => "in_stacks",
-            Account::InWorkBufs => "in_work_bufs",
-            Account::InBitmaps => "in_bitmaps",
-            Account::SpanSys => "span_sys",
-            Account::CacheSys => "cache_sys",
-            Account::ProfileBucketsSys => "profile_buckets_sys",
-            Account::TraceSys => "trace_sys",
-            Account::StacksSys => "stacks_sys",
-            Account::LedgerSys => "ledger_sys",
-            Account::OtherSys => "other_sys",
+macro_rules! accounts {
+    ($($account:ident, $name:literal, $content:literal;)+) => {
+        /// An account. Each byte obtained from the OS is in exactly one.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u8)]
+        pub enum Account {
+            $(#[doc = $content] $account,)+
         }
-    }
+
+        /// The number of accounts.
+        pub const ACCOUNTS: usize = [$(Account::$account),+].len();
+
+        impl Account {
+            /// All accounts, in the order of their numbers.
+            pub const ALL: [Account; ACCOUNTS] = [$(Account::$account),+];
+
+            /// Returns the name of the account, as in messages.
+            pub const fn name(self) -> &'static str {
+                match self { $(Account::$account => $name,)+ }
+            }
+
+            /// Returns a sentence that says which memory is in the account.
+            pub const fn content(self) -> &'static str {
+                match self { $(Account::$account => $content,)+ }
+            }
+        }
+    };
 }
 
-/// A running total of the consistent statistics, in bytes unless said otherwise. The first
-/// [`ACCOUNTS`] mirror the accounts.
+// The accounts before `SpanSys` count pages of the page heap. `CROSSFOOT_BLESS=1 cargo test --test accounts` writes the
+// table in docs/books.md.
+accounts! {
+    HeapInUse, "heap_in_use", "Pages of spans that hold objects.";
+    HeapFree, "heap_free", "Free pages of the page heap that are Ready.";
+    HeapReleased, "heap_released", "Free pages of the page heap that are Prepared: given back to the OS, or never used.";
+    InStacks, "in_stacks", "Pages of spans used as stacks.";
+    InWorkBufs, "in_work_bufs", "Pages of spans used as work buffers. Always 0 so far.";
+    InBitmaps, "in_bitmaps", "Pages of spans used as bitmaps.";
+    SpanSys, "span_sys", "Memory for span records.";
+    CacheSys, "cache_sys", "Memory for caches.";
+    ProfileBucketsSys, "profile_buckets_sys", "Buckets of a profiler. Always 0 so far.";
+    TraceSys, "trace_sys", "Buffers of a tracer. Always 0 so far.";
+    StacksSys, "stacks_sys", "Stacks that are not spans.";
+    LedgerSys, "ledger_sys", "The stats page.";
+    OtherSys, "other_sys", "All other records: page bitmaps, summaries.";
+}
+
+/// A running total of the consistent statistics, in bytes unless stated otherwise. The first [`ACCOUNTS`] mirror
+/// the accounts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Total {
-    /// Bytes obtained from the system and not given back.
+    /// Bytes obtained from the OS and not given back.
     TotalMapped = ACCOUNTS as u8,
     /// Bytes in state Ready.
     MappedReady,
@@ -96,24 +70,24 @@ pub enum Total {
     LargeFreeBytes,
     /// Cumulative number of large objects freed.
     LargeFrees,
-    /// Bytes of span records that stand for a span.
+    /// Bytes of span records that describe a span.
     SpanInUse,
-    /// Bytes of memory for span records that stand for none, or are not made yet.
+    /// Bytes of memory for span records that describe no span, or are not made yet.
     SpanFree,
     /// Bytes of caches that were made.
     CacheInUse,
-    /// Bytes of memory for caches that is not one yet.
+    /// Bytes of memory for caches that are not made yet.
     CacheFree,
 }
 
-/// How many totals there are.
+/// The number of totals.
 pub const TOTALS: usize = Total::CacheFree as usize + 1;
 
-/// How many figures each class has in the books that change together; the counts of objects change one at a time.
+/// The number of figures of a class that change together. The counts of objects change one at a time.
 pub(super) const FIELDS: usize = 2;
 
 impl Total {
-    /// The index of the total that mirrors `account`.
+    /// Returns the index of the total that mirrors `account`.
     pub const fn of(account: Account) -> usize {
         account as usize
     }
@@ -125,11 +99,11 @@ impl From<Total> for usize {
     }
 }
 
-/// What happened to the spans of one class, to be posted with an entry or alone.
+/// A change of the spans of one class, posted with an entry or alone.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct ClassDelta {
     /// Bytes of spans gained or lost.
     pub span_bytes: isize,
-    /// Places for objects in them.
+    /// Object slots gained or lost.
     pub slots: isize,
 }

@@ -1,15 +1,16 @@
-//! Who holds how many bytes.
+//! Accounts and consistent statistics: how many bytes the allocator holds, and for what.
 //!
-//! Two sides of one book. The accounts ([`Accounts`]) are atomics that `vm`, `meta` and the page
-//! heap move as they act. The consistent statistics ([`ConsistentStats`]) hold the same movements, posted
-//! as whole entries ([`Delta`]) by the thread that made them, and are read as one snapshot in
-//! which all movements of an entry are present or none is.
+//! The accounts ([`Accounts`]) are one atomic balance for each use of memory, changed where the bytes move. The
+//! consistent statistics ([`ConsistentStats`]) hold the same movements: the thread that makes a movement posts it
+//! as one entry ([`Delta`]), and a snapshot contains each entry as a whole or not at all.
 //!
-//! Every room that moves bytes posts here; `metrics` reads. Posting takes no lock, and no locked instruction where the
-//! system has a fence for all threads; reading takes the books' lock, and waits for no writer. Only [`Reader::close`]
-//! and a fork wait, at most a second.
+//! Every module that moves bytes posts here: `vm`, `meta`, `heap`, `central`, `cache`, `thread`, `stack_pool`.
+//! `mem_stats` and `metrics` read.
 //!
-//! Nothing here allocates or calls the operating system, but for the reader's fence, the time and a yield.
+//! Posting takes no lock. Where the OS has `membarrier`, it executes no fence and no atomic read-modify-write.
+//! Reading takes the lock of the statistics (`Rank::Books`) and waits for no writer. Only [`Reader::close`] and a
+//! fork wait for writers, at most a second. Nothing here allocates. The only system calls are the reader's fence,
+//! the time and a yield.
 //!
 //! Invariant: the identities of [`Snapshot::check`] hold in every snapshot.
 
@@ -41,6 +42,6 @@ pub use offsets::{AccountOffsets, WriterOffsets};
 pub use snapshot::{Answer, ClassTotals, Failure, Failures, Snapshot, Totals};
 pub use tally::{Tallies, Tally};
 
-/// Whether this build keeps books. One without exists to measure what they cost: `--cfg crossfoot_books_off` chooses
-/// other modules of the same names, here and in `cache`.
+/// Whether this build keeps accounts and statistics. `--cfg crossfoot_books_off` builds without them, to measure
+/// their cost: it selects other modules of the same names, here and in `cache`.
 pub const BOOKS_ENABLED: bool = cfg!(not(crossfoot_books_off));

@@ -1,27 +1,29 @@
-//! Where the accounts and their writers lie.
+//! The addresses of the accounts and of the writers.
 
-/// Where the accounts lie: for a reader in another process.
+/// The addresses of the accounts, for a reader in another process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct AccountOffsets {
-    /// The address of the first balance. Each has eight bytes, in the order of [`Account::ALL`](super::Account::ALL).
+    /// The address of the first balance. Each has eight bytes, in the order of
+    /// [`Account::ALL`](super::Account::ALL).
     pub balances: u64,
-    /// The address of how many bytes are Ready.
+    /// The address of the number of bytes in state Ready.
     pub mapped_ready: u64,
 }
 
-/// Where the writers lie: for a reader in another process, which sees by them that the process moved.
+/// The addresses of the writers, for a reader in another process. It uses them to detect that the process moved
+/// memory.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct WriterOffsets {
-    /// The address of the word that leads to the writer registered last; 0 there: none.
+    /// The address of the pointer to the writer registered last; it is 0 if there is no writer.
     pub first: u64,
-    /// In a writer: its sequence, eight bytes. It is odd while the owner is in an entry or a movement, and changes with
-    /// each.
+    /// The offset in a writer of its sequence, eight bytes. The sequence is odd while the owner is in an entry or a
+    /// movement, and changes with each.
     pub sequence: u64,
-    /// In a writer: the address of the writer registered before it, eight bytes.
+    /// The offset in a writer of the address of the writer registered before it, eight bytes.
     pub next: u64,
-    /// From a writer, wrapping: what the accounts do not have yet of what its owner moved from free to in use, eight
-    /// bytes, signed.
+    /// The distance from a writer, wrapping, to the bytes that its owner moved from free to in use and that the
+    /// accounts do not contain yet: eight bytes, signed.
     pub moved: u64,
 }

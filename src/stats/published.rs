@@ -1,17 +1,17 @@
-//! The last complete snapshot, for those who may not wait: a signal handler, or a reader who finds another one
+//! The last complete snapshot, for readers that cannot wait: a signal handler, or a reader that finds another one
 //! stopped.
 //!
-//! There are two copies. The publisher writes the older one and then says that it is the newer one, so the other
-//! can be read at any instant, also by a handler that interrupted the publisher itself.
+//! There are two copies. The publisher writes the older one and then makes it the newer one, so the other copy can
+//! be read at any time, also by a signal handler that interrupted the publisher.
 
 use super::writer::{COUNTS, Sums};
 use crate::sync::{AtomicI64, AtomicUsize, Ordering, array, constant, fence};
 
-/// How often a reader begins again because two publications overtook it.
+/// How often a reader starts again because two publications overtook it.
 const TRIES: usize = 1_000;
 
 struct Copy<const T: usize, const F: usize, const C: usize> {
-    /// When the snapshot was taken, in nanoseconds of the system's clock.
+    /// The time of the snapshot, in nanoseconds of the OS's clock.
     taken: AtomicI64,
     totals: [AtomicI64; T],
     classes: [[AtomicI64; F]; C],
@@ -20,17 +20,17 @@ struct Copy<const T: usize, const F: usize, const C: usize> {
 
 /// The last complete snapshot.
 pub struct Published<const T: usize, const F: usize, const C: usize> {
-    /// How many publications have begun.
+    /// The number of publications started.
     begun: AtomicUsize,
-    /// How many are complete; 0: there is nothing to read.
+    /// The number of complete publications; 0 means that there is nothing to read.
     complete: AtomicUsize,
-    /// By the publication's number: even ones first.
+    /// The copy of publication `n` is `n % 2`.
     copies: [Copy<T, F, C>; 2],
 }
 
 impl<const T: usize, const F: usize, const C: usize> Published<T, F, C> {
     constant! {
-        /// Nothing published.
+        /// Returns a value without a publication.
         #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
         pub fn new() -> Self {
             Published {
@@ -48,11 +48,11 @@ impl<const T: usize, const F: usize, const C: usize> Published<T, F, C> {
         }
     }
 
-    /// Publishes what was taken at this time. One caller at a time.
+    /// Publishes a snapshot taken at the time `taken`. One caller at a time.
     pub fn publish(&self, sums: &Sums<T, F, C>, taken: u64) {
         let number = self.complete.load(Ordering::Relaxed).wrapping_add(1);
         self.begun.store(number, Ordering::Relaxed);
-        // Release: who sees a word of this publication sees that it has begun.
+        // Release: a reader that sees a word of this publication also sees that it has started.
         fence(Ordering::Release);
         let copy = &self.copies[number % 2];
         copy.taken.store(taken as i64, Ordering::Relaxed);
@@ -63,12 +63,12 @@ impl<const T: usize, const F: usize, const C: usize> Published<T, F, C> {
         for (from, to) in sums.counts.iter().zip(&copy.counts) {
             store(from, to);
         }
-        // Release: who finds the number finds the words.
+        // Release: a reader that sees the number also sees the words.
         self.complete.store(number, Ordering::Release);
     }
 
-    /// Copies the last publication to `out` and returns when it was taken. `None`: there is none, or a thousand
-    /// times in a row two others came while one was copied.
+    /// Copies the last publication to `out` and returns its time. Returns `None` if there is none, or if two later
+    /// publications overtook the copying a thousand times in a row.
     ///
     /// Takes no lock: a signal handler may call it, whatever it interrupted.
     pub fn read(&self, out: &mut Sums<T, F, C>) -> Option<u64> {
@@ -87,7 +87,7 @@ impl<const T: usize, const F: usize, const C: usize> Published<T, F, C> {
             for (from, to) in copy.counts.iter().zip(&mut out.counts) {
                 load(from, to);
             }
-            // Acquire: if a word was of a later publication, its beginning is seen.
+            // Acquire: if a word of a later publication was read, its start is seen.
             fence(Ordering::Acquire);
             if self.begun.load(Ordering::Relaxed).wrapping_sub(number) <= 1 {
                 return Some(taken as u64);

@@ -1,46 +1,46 @@
-//! A snapshot and the identities that hold in it.
+//! A snapshot, and the identities that hold in it.
 
 use super::consistent::{COUNTS, Sums};
 use super::kinds::{Account, FIELDS, TOTALS, Total};
 use crate::size_class::Class;
 
-/// How an answer of the books is to be taken.
+/// How recent an answer of the statistics is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// It holds everything that was posted before it was asked for.
+    /// The snapshot contains everything that was posted before the caller asked.
     Complete,
-    /// It is the last complete snapshot, because another reader was stopped, or because the system refused the
-    /// fence. How long ago it was taken, in nanoseconds; 0 where the home has no clock.
+    /// The last complete snapshot: another reader did not finish in time, or the OS refused the fence. `nanos` is
+    /// its age in nanoseconds, or 0 without a clock.
     Stale {
-        /// Its age.
+        /// The age.
         nanos: u64,
     },
-    /// There is no snapshot yet to answer with, or a thousand publications overtook the reader; the figures are all
-    /// zero.
-    EmptyCache,
+    /// No snapshot is available: none was taken yet, or a thousand publications overtook the reader. All figures
+    /// are zero.
+    Unavailable,
 }
 
 impl Answer {
-    /// Whether it is complete.
+    /// Returns whether the answer is [`Answer::Complete`].
     pub fn is_complete(self) -> bool {
         self == Answer::Complete
     }
 }
 
-/// What one snapshot says of one size class. Counts are cumulative.
+/// The figures of one size class in one snapshot. Counts are cumulative.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct ClassTotals {
     /// Objects allocated.
     pub allocs: u64,
     /// Objects freed by the owner of their span.
     pub frees: u64,
-    /// Objects freed by a thread that does not own their span.
+    /// Objects freed by a thread that does not own their span, and sent to the owner.
     pub sent: u64,
-    /// Of those, objects that came home.
+    /// Sent objects that were returned to their span.
     pub received: u64,
     /// Bytes of the spans of this class.
     pub span_bytes: i64,
-    /// Places in these spans that no object has.
+    /// Object slots in these spans without an object.
     pub vacant: i64,
 }
 
@@ -53,58 +53,58 @@ impl ClassTotals {
 }
 
 impl ClassTotals {
-    /// Objects allocated and not yet back in their span: live ones and those in transit.
+    /// Returns the objects allocated and not returned to their span: live objects and objects in transit.
     pub fn live(&self) -> i64 {
         self.allocs as i64 - self.frees as i64 - self.received as i64
     }
 
-    /// Places for objects in the spans of this class, with and without one.
-    pub fn offsets(&self) -> i64 {
+    /// Returns the object slots in the spans of this class.
+    pub fn slots(&self) -> i64 {
         self.live() + self.vacant
     }
 
-    /// Objects freed by another thread that have not come home yet.
+    /// Returns the objects sent to the owner of their span and not returned to it yet.
     pub fn in_transit(&self) -> i64 {
         self.sent as i64 - self.received as i64
     }
 }
 
-/// One consistent reading of the totals.
+/// The totals of one snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Totals(pub(super) [i64; TOTALS]);
 
 impl Totals {
-    /// The totals of empty books.
+    /// Returns totals that are all zero.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Totals {
         Totals([0; TOTALS])
     }
 
-    /// A total.
+    /// Returns a total.
     pub fn get(&self, total: impl Into<usize>) -> i64 {
         self.0[total.into()]
     }
 
-    /// The balance of `account`, in bytes.
+    /// Returns the balance of `account`, in bytes.
     pub fn account(&self, account: Account) -> i64 {
         self.0[Total::of(account)]
     }
 }
 
-/// One consistent reading of the books.
+/// A consistent snapshot of the statistics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Snapshot {
     pub(super) sums: Sums,
 }
 
-/// An identity that does not hold: what it says, and both sides.
+/// An identity that does not hold, with both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The identity, in words.
     pub identity: &'static str,
-    /// The class index, where it speaks of one class.
+    /// The class index, if the identity is about one class.
     pub class: Option<usize>,
     /// The left side.
     pub left: i64,
@@ -122,7 +122,7 @@ impl core::fmt::Display for Failure {
     }
 }
 
-/// The identities that failed; empty when the books balance. Past its capacity further ones are counted.
+/// The identities that failed; empty if all hold. Keeps the first 16 and counts the others.
 #[derive(Default, Debug)]
 pub struct Failures {
     first: heapless::Vec<Failure, 16>,
@@ -130,29 +130,29 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// Notes a failure unless `holds`.
+    /// Records a failure unless `holds`.
     pub fn require(&mut self, holds: bool, identity: &'static str, class: Option<usize>, left: i64, right: i64) {
         if !holds && self.first.push(Failure { identity, class, left, right }).is_err() {
             self.more += 1;
         }
     }
 
-    /// Notes a failure unless both sides are equal.
+    /// Records a failure unless both sides are equal.
     pub fn equal(&mut self, identity: &'static str, left: i64, right: i64) {
         self.require(left == right, identity, None, left, right);
     }
 
-    /// Whether every identity held.
+    /// Returns whether every identity held.
     pub fn is_empty(&self) -> bool {
         self.first.is_empty()
     }
 
-    /// The failures noted, oldest first.
+    /// Returns the recorded failures, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Failure> {
         self.first.iter()
     }
 
-    /// Calls `f` with each failure noted, and with how many more there are.
+    /// Calls `f` with each recorded failure, and with the number of others.
     pub fn describe(&self, mut f: impl FnMut(core::fmt::Arguments<'_>)) {
         self.iter().for_each(|failure| f(format_args!("{failure}")));
         if self.more > 0 {
@@ -160,63 +160,63 @@ impl Failures {
         }
     }
 
-    /// How many more failed than [`Failures::iter`] shows.
+    /// Returns the number of failures that [`Failures::iter`] does not return.
     pub fn more(&self) -> usize {
         self.more
     }
 }
 
 impl Snapshot {
-    /// The snapshot of empty books.
+    /// Returns a snapshot whose figures are all zero.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Snapshot {
         Snapshot { sums: Sums::new() }
     }
 
-    /// Makes it the snapshot of empty books, where it is.
+    /// Sets all figures to zero, in place.
     pub(super) fn clear(&mut self) {
         self.sums.totals.fill(0);
         self.sums.classes.iter_mut().for_each(|class| class.fill(0));
         self.sums.counts.iter_mut().for_each(|counts| counts.fill(0));
     }
 
-    /// A total.
+    /// Returns a total.
     pub fn total(&self, total: Total) -> i64 {
         self.sums.totals[total as usize]
     }
 
-    /// All totals.
+    /// Returns all totals.
     pub fn totals(&self) -> Totals {
         Totals(self.sums.totals)
     }
 
-    /// What it says of `class`.
+    /// Returns the figures of `class`.
     pub fn class(&self, class: Class) -> ClassTotals {
         ClassTotals::new(self.sums.classes[class.index()], self.sums.counts[class.index()])
     }
 
-    /// What it says of each class, the smallest first.
+    /// Returns the figures of each class, in order of size.
     pub fn classes(&self) -> impl Iterator<Item = (Class, ClassTotals)> {
         Class::all().map(|class| (class, self.class(class)))
     }
 
-    /// The balance of `account`, in bytes.
+    /// Returns the balance of `account`, in bytes.
     pub fn account(&self, account: Account) -> i64 {
         self.sums.totals[Total::of(account)]
     }
 
-    /// Bytes of all classes' live objects, large ones included.
+    /// Returns the bytes of all live objects, including large ones.
     pub fn live_bytes(&self) -> i64 {
         let small: i64 = self.classes().map(|(class, c)| c.live() * class.size() as i64).sum();
         small + self.large_bytes()
     }
 
-    /// Bytes of large objects, in whole pages.
+    /// Returns the bytes of live large objects, in whole pages.
     pub fn large_bytes(&self) -> i64 {
         self.total(Total::LargeAllocBytes) - self.total(Total::LargeFreeBytes)
     }
 
-    /// Checks identities 1 to 5 and notes those that fail.
+    /// Checks identities 1 to 5 of docs/books.md and records those that fail.
     pub fn check(&self, failures: &mut Failures) {
         let sum: i64 = Account::ALL.iter().map(|&a| self.account(a)).sum();
         failures.equal("total_mapped = sum of accounts", self.total(Total::TotalMapped), sum);
@@ -245,14 +245,14 @@ impl Snapshot {
             let live = c.live() * class.size() as i64;
             failures.require(live <= c.span_bytes, "live bytes <= bytes of spans", i, live, c.span_bytes);
             failures.require(c.in_transit() >= 0, "sent >= received", i, c.sent as i64, c.received as i64);
-            // Whatever is on its way was allocated, and nobody else freed it.
+            // An object in transit was allocated and is not counted as freed by its owner.
             let covered = c.in_transit() <= c.live();
             failures.require(covered, "objects in transit <= objects", i, c.in_transit(), c.live());
-            // Every span of a class has as many pages and places as any other.
+            // All spans of a class have the same number of pages and slots.
             let (bytes, objects) = (class.span_pages().bytes() as i64, class.objects() as i64);
-            let holds = c.offsets() * bytes == c.span_bytes * objects;
+            let holds = c.slots() * bytes == c.span_bytes * objects;
             let right = c.span_bytes * objects / bytes;
-            failures.require(holds, "live + vacant = places in spans", i, c.offsets(), right);
+            failures.require(holds, "live + vacant = slots in spans", i, c.slots(), right);
             spans += c.span_bytes;
         }
         failures.equal("spans of all classes + large = in_heap", spans, self.total(Total::InHeap));

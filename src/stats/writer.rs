@@ -1,33 +1,34 @@
-//! What one writer keeps, and how a reader finds out what it said at a cut.
+//! The figures of one writer, and how a reader finds their values at a cut. The protocol is in `docs/books.md`.
 //!
-//! A writer's figures only ever belong to it: it adds to them, and nobody clears them. They come in parts, one for
-//! the totals and one for each class, and in counts of objects for each class, which change one at a time. A part has
-//! three copies of its figures: what it says, what it said when the generation last moved, and one to write the next. So
-//! a part changes by one store, and a reader who comes beside a change finds either what was before it or what is after,
-//! and what was at the cut as long as the cut lasts. An entry that changes the totals and a class notes first which
-//! copies held before it. See `docs/books.md`.
+//! Only the owner of a writer adds to its figures; they are never reset. There is one part for the totals, one part for
+//! each class, and counts of objects for each class.
+//!
+//! A part has three copies of its figures: the current one, the one that was current when the generation last changed,
+//! and the one that the next change writes. So a change is one store, a reader beside it finds the figures from before
+//! or after it, and the figures at the cut stay readable until the next cut. An entry that changes the totals and a
+//! class first notes which copies were current. Counts change one at a time, without copies.
 
 use super::tally::{Tallies, Tally};
 use crate::sync::{AtomicI64, AtomicPtr, AtomicUsize, Ordering, array, constant, fence};
 
-/// How many copies a part has.
+/// The number of copies in a part.
 const COPIES: usize = 3;
-/// The bits of a word that name a copy.
+/// The number of bits that name a copy.
 const COPY_BITS: u32 = 2;
-/// Those bits.
+/// The mask of those bits.
 const COPY: usize = (1 << COPY_BITS) - 1;
-/// What the first word of a part is mixed with, so that zero bytes say: copy 0 holds, copy 1 is written next.
+/// `which` is stored XOR this value, so that zero bytes mean: copy 0 is current, copy 1 is written next.
 const FIRST: usize = 1 << COPY_BITS;
-/// What the label is mixed with, so that zero bytes say: generation 0, copy 2 is kept.
+/// `label` is stored XOR this value, so that zero bytes mean: generation 0, copy 2 is kept.
 const LABEL: usize = 2;
-/// How far a generation is from the next: the bits below name a copy in a label.
+/// The difference of two successive generations. The bits below name a copy in a label.
 pub(super) const GENERATION: usize = 1 << COPY_BITS;
 
 /// Figures that change together. All-zero bytes are a valid new part.
 struct Part<const W: usize> {
-    /// Which copy holds, and above that which one is written next.
+    /// The current copy, and above it, the copy that is written next.
     which: AtomicUsize,
-    /// Which copy held when the part first changed in a generation, and above that the generation.
+    /// The copy that was current when the part first changed in a generation, and above it, that generation.
     label: AtomicUsize,
     copies: [[AtomicI64; W]; COPIES],
 }
@@ -46,14 +47,14 @@ impl<const W: usize> Part<W> {
     #[inline]
     fn copy(&self, name: usize) -> &[AtomicI64; W] {
         debug_assert!(name & COPY < COPIES);
-        // SAFETY: `which` names two different copies, 0 and 1 at first. What is kept is never the one that is next: it
-        // is 2 at first, and later what held when it was kept. So `COPIES - next - kept` is the third name, and each
-        // word only ever gets one of the three. `go_back` exchanges the two names of `which`. A note is made of names
-        // that held. A check costs the writer two instructions for each of two copies.
+        // SAFETY: `which` names two different copies, at first 0 and 1. The kept copy is never the next one: at first
+        // it is 2, later the copy that was current when it was kept. So `COPIES - next - kept` is the third name, and
+        // each word only ever holds one of the three. `restore` exchanges the two names of `which`. A note consists of
+        // names that were current. A bounds check costs the writer two instructions for each of two copies.
         unsafe { self.copies.get_unchecked(name & COPY) }
     }
 
-    /// Writes the next copy: what holds, and `deltas`. Returns what [`Part::change`] takes. Owner only.
+    /// Writes the next copy: the current figures plus `deltas`. Returns the argument of [`Part::change`]. Owner only.
     #[inline]
     fn prepare(&self, generation: usize, deltas: &[i64; W]) -> Change {
         let which = self.which.load(Ordering::Relaxed) ^ FIRST;
@@ -62,14 +63,14 @@ impl<const W: usize> Part<W> {
         let kept = if label ^ generation <= COPY {
             label & COPY
         } else {
-            // Release: a reader that finds the label finds that the entry before this one has ended.
+            // Release: a reader that sees the label also sees that the previous entry has ended.
             self.label.store((generation | holds) ^ LABEL, Ordering::Release);
             holds
         };
         debug_assert!(next != kept);
-        // The third of three: what holds now, or in a new generation what was kept in the one before.
+        // The third copy: the current one, or in a new generation the one that was kept in the generation before.
         let free = COPIES.wrapping_sub(next).wrapping_sub(kept);
-        // Release: a reader that sees a word of the next copy sees the label.
+        // Release: a reader that sees a word of the next copy also sees the label.
         fence(Ordering::Release);
         for ((to, from), &delta) in self.copy(next).iter().zip(self.copy(holds)).zip(deltas) {
             to.store(from.load(Ordering::Relaxed).wrapping_add(delta), Ordering::Relaxed);
@@ -77,29 +78,29 @@ impl<const W: usize> Part<W> {
         Change { holds, which: (free << COPY_BITS | next) ^ FIRST }
     }
 
-    /// The next copy holds. Owner only.
+    /// Makes the next copy the current one. Owner only.
     #[inline]
     fn change(&self, change: Change) {
-        // Release: a reader that finds the copy finds what is in it.
+        // Release: a reader that sees the new value also sees the content of that copy.
         self.which.store(change.which, Ordering::Release);
     }
 
-    /// What the part said when the generation moved to `fresh`. Nobody moves it on meanwhile. An entry of an earlier
-    /// generation may be under way: either it is in, or it is not.
+    /// Writes to `out` the figures at the time when the generation changed to `fresh`, which does not change meanwhile.
+    /// An entry of an earlier generation may be under way; it is contained as a whole or not at all.
     fn read(&self, fresh: usize, out: &mut [i64; W]) {
         // Acquire: pairs with the release of the change.
         let which = self.which.load(Ordering::Acquire) ^ FIRST;
         load(self.copy(which), out);
-        // Acquire: if a word was of this generation already, the label is seen.
+        // Acquire: if a word read above was of this generation, the label is seen.
         fence(Ordering::Acquire);
         if let Some(kept) = self.kept(fresh) {
             load(self.copy(kept), out);
         }
     }
 
-    /// Which copy held when the generation moved to `fresh`, if the part has changed since.
+    /// Returns the copy that was current when the generation changed to `fresh`, if the part has changed since.
     fn kept(&self, fresh: usize) -> Option<usize> {
-        // Acquire: the copy that is kept is seen as it was kept.
+        // Acquire: the kept copy is seen as it was when it was kept.
         let label = self.label.load(Ordering::Acquire) ^ LABEL;
         (label ^ fresh <= COPY).then_some(label & COPY)
     }
@@ -109,28 +110,28 @@ impl<const W: usize> Part<W> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Count {
-    /// Allocated. Counted by the class's [`Tally`] alone.
+    /// Allocated objects. The class's [`Tally`] is this count.
     Allocated,
-    /// Freed by the owner of their span.
+    /// Objects freed by the owner of their span.
     Freed,
-    /// Freed by another thread, and back in their span.
+    /// Objects freed by another thread and returned to their span.
     Received,
-    /// Freed by another thread, and on their way to their span.
+    /// Objects freed by another thread and sent to the owner of their span.
     Sent,
 }
 
-/// How many counts a class has.
+/// The number of counts of a class.
 pub const COUNTS: usize = 4;
-/// How many of them the slow paths write: all but the tally.
+/// The number of counts that slow paths write: all but the tally.
 const WRITTEN: usize = COUNTS - 1;
 
-/// The counts of one class but the tally. All-zero bytes are valid new ones.
+/// The counts of one class except the tally. All-zero bytes are valid new counts.
 struct Counts {
-    /// The generation in which the slow paths last came by.
+    /// The generation in which a slow path last passed here.
     label: AtomicUsize,
-    /// What they say.
+    /// The current values.
     now: [AtomicI64; WRITTEN],
-    /// What all counts said when they got their label. Fixed until they get another.
+    /// The values of all counts when the label was set. Constant until the next label.
     kept: [AtomicI64; COUNTS],
 }
 
@@ -145,7 +146,7 @@ impl Counts {
         }
     }
 
-    /// Labels the counts with the generation, if they are not. `allocated` is the tally. Owner only.
+    /// Labels the counts with the generation, if they have an older label. `allocated` is the tally. Owner only.
     #[inline(always)]
     fn mark(&self, generation: usize, allocated: impl FnOnce() -> i64) {
         if self.label.load(Ordering::Relaxed) != generation {
@@ -160,31 +161,31 @@ impl Counts {
         for (to, from) in rest.iter().zip(&self.now) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
-        // Release: a reader that finds the label finds what is kept.
+        // Release: a reader that sees the label also sees the kept values.
         self.label.store(generation, Ordering::Release);
     }
 
-    /// Adds to one of them, after [`Counts::mark`]. Owner only.
+    /// Adds to a count, after [`Counts::mark`]. Owner only.
     #[inline(always)]
     fn add(&self, count: Count, n: i64) {
         if let Some(now) = (count as usize).checked_sub(1).and_then(|i| self.now.get(i)) {
-            // Release: a reader that sees the change sees the label.
+            // Release: a reader that sees the change also sees the label.
             now.store(now.load(Ordering::Relaxed).wrapping_add(n), Ordering::Release);
         }
     }
 
-    /// Fills in what the counts said when the generation moved to `fresh`. `allocated` reads the tally.
+    /// Writes to `out` the counts at the time when the generation changed to `fresh`. `allocated` reads the tally.
     ///
-    /// At most one change of an earlier generation may be under way, and it is in or not. The tally is read before the
-    /// others: it has every allocation of objects whose free is in them, because those came before the fence of the
-    /// reader; and it has no allocation of objects that a refill made available which is not in them.
+    /// At most one change of an earlier generation may be under way; it is contained or not. The tally is read first.
+    /// It contains the allocation of every object whose free is contained, because that allocation happened before the
+    /// reader's fence. It contains no allocation of objects made available by a refill that is not contained.
     fn read(&self, fresh: usize, allocated: impl FnOnce() -> i64, out: &mut [i64; COUNTS]) {
         let [first, rest @ ..] = out;
         *first = allocated();
-        // Acquire: who saw an allocation sees the refill before it, with its label.
+        // Acquire: after an allocation is seen, the refill before it and its label are seen.
         fence(Ordering::Acquire);
         load(&self.now, rest);
-        // Acquire: if one of them was of this generation already, the label is seen.
+        // Acquire: if a value read above was of this generation, the label is seen.
         fence(Ordering::Acquire);
         // Acquire: pairs with the label's release.
         if self.label.load(Ordering::Acquire) == fresh {
@@ -193,12 +194,12 @@ impl Counts {
     }
 }
 
-/// A change of a part, prepared.
+/// A prepared change of a part.
 #[derive(Clone, Copy)]
 struct Change {
-    /// The copy that holds before it.
+    /// The copy that is current before the change.
     holds: usize,
-    /// The part's first word after it.
+    /// The value of `which` after the change.
     which: usize,
 }
 
@@ -208,31 +209,30 @@ fn load<const W: usize>(from: &[AtomicI64; W], to: &mut [i64; W]) {
     }
 }
 
-/// The writing side of one cache: `T` totals, and `C` classes of `F` fields and the counts of objects. Only the
-/// thread that owns the cache writes. All-zero bytes are a valid new writer.
-///
-/// `repr(C)`: a reader in another process gets the sequence and the link by one read.
+/// The writer of one cache: `T` totals, and `C` classes with `F` fields and the counts of objects. Only the thread that
+/// owns the cache writes. All-zero bytes are a valid new writer. `repr(C)`: a reader in another process reads the
+/// sequence and the link together.
 #[repr(C)]
 pub struct Writer<const T: usize, const F: usize, const C: usize> {
-    /// Odd while its owner is in an entry that changes the totals, or in a movement.
+    /// Odd while the owner is in an entry that changes the totals, or in a movement.
     sequence: AtomicUsize,
-    /// The sequence of the entry that the note is of; any other value: it is of none.
+    /// The sequence of the entry to which the note belongs. With any other value the note is void.
     noted: AtomicUsize,
-    /// Which copies held before the entry: of its class's part, of the totals, and above that the class's index, or
-    /// the number of classes where it has none.
+    /// The copies current before the entry: of the class's part, of the totals, and above these the class's index, or
+    /// the number of classes if the entry has none.
     note: AtomicUsize,
-    /// The writer registered before this one; never changes after registration.
+    /// The writer registered before this one. Constant after registration.
     pub(super) next: AtomicPtr<Writer<T, F, C>>,
-    /// The tally of the first class, or null: nothing is ever allocated. Never changes after registration.
+    /// The tally of the first class, or null if nothing is ever allocated. Constant after registration.
     tallies: AtomicPtr<Tally>,
-    /// Bytes from one tally to the next.
+    /// The distance in bytes from one tally to the next.
     stride: AtomicUsize,
     totals: Part<T>,
     classes: [Part<F>; C],
     counts: [Counts; C],
 }
 
-/// What one or more writers said at one cut.
+/// The sums of one or more writers at one cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Sums<const T: usize, const F: usize, const C: usize> {
@@ -245,7 +245,7 @@ pub struct Sums<const T: usize, const F: usize, const C: usize> {
 }
 
 impl<const T: usize, const F: usize, const C: usize> Sums<T, F, C> {
-    /// Nothing.
+    /// Returns sums that are all zero.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Self {
         Sums { totals: [0; T], classes: [[0; F]; C], counts: [[0; COUNTS]; C] }
@@ -258,18 +258,18 @@ fn add<const W: usize>(sum: &mut [i64; W], more: &[i64; W]) {
     }
 }
 
-/// How much of a writer is read.
+/// Which figures of a writer are read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scope {
     /// The totals only.
     Totals,
-    /// Everything.
+    /// All figures.
     All,
 }
 
 impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
     constant! {
-        /// A writer that has written nothing and is not registered.
+        /// Returns a writer that has written nothing and is not registered.
         #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
         pub fn new() -> Self {
             Writer {
@@ -286,26 +286,26 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
         }
     }
 
-    /// Makes the sequence odd, and returns it. Owner only. What orders this before the loads that follow is the
-    /// caller's business.
+    /// Makes the sequence odd and returns it. Owner only. The caller orders this store before the loads that follow.
     #[inline]
     pub(super) fn begin(&self) -> usize {
         let sequence = self.sequence.load(Ordering::Relaxed);
         debug_assert!(sequence.is_multiple_of(2), "a writer is in one entry at a time");
         let odd = sequence.wrapping_add(1);
-        // Release: a reader that sees this value and not the even one before it sees the entry that ended with that.
+        // Release: a reader that sees this value, and not the even one before it, also sees the entry that the even one
+        // ended.
         self.sequence.store(odd, Ordering::Release);
         odd
     }
 
-    /// Ends the entry that began with `odd`. Owner only.
+    /// Ends the entry that started with `odd`. Owner only.
     #[inline]
     pub(super) fn end(&self, odd: usize) {
-        // Release: a reader that sees the even value sees the whole entry and every movement that goes with it.
+        // Release: a reader that sees the even value also sees the whole entry, and all changes of its movement.
         self.sequence.store(odd.wrapping_add(1), Ordering::Release);
     }
 
-    /// Where the sequence and the link lie, in bytes from the first one.
+    /// The offsets of the sequence and of the link.
     pub(super) const OFFSETS: [usize; 2] = [core::mem::offset_of!(Self, sequence), core::mem::offset_of!(Self, next)];
 
     /// Adds to the figures of one class, by its index. Owner only.
@@ -316,10 +316,10 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
         }
     }
 
-    /// Says where the tallies lie. Once, before the registration.
+    /// Sets the address of the tallies. Called once, before the registration.
     ///
     /// # Safety
-    /// There are `C` of them, for as long as the writer is used.
+    /// There are `C` tallies, for as long as the writer is used.
     pub(super) unsafe fn set_tallies(&self, tallies: Tallies) {
         self.tallies.store(tallies.first.cast_mut(), Ordering::Relaxed);
         self.stride.store(tallies.stride, Ordering::Relaxed);
@@ -345,7 +345,7 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
         }
     }
 
-    /// Whether the counts of a class bear this label. Owner only.
+    /// Returns whether the counts of a class have this label. Owner only.
     #[inline(always)]
     pub(super) fn is_marked(&self, label: usize, class: usize) -> bool {
         self.counts.get(class).is_some_and(|counts| counts.label.load(Ordering::Relaxed) == label)
@@ -359,19 +359,19 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
         }
     }
 
-    /// Notes that the slot of a class, whose counts are labelled, is about to get objects, of which `freed` are frees that
-    /// were not counted. Owner only.
+    /// Adds `freed` uncounted frees to a class whose free list is about to get objects, after [`Writer::mark`]. Owner
+    /// only.
     #[inline(always)]
     pub(super) fn refill(&self, class: usize, freed: i64) {
         if let Some(counts) = self.counts.get(class) {
             counts.add(Count::Freed, freed);
-            // Release: a reader that sees an allocation of these objects sees the label and their frees.
+            // Release: a reader that sees an allocation of these objects also sees the label and their frees.
             fence(Ordering::Release);
         }
     }
 
-    /// Adds to the totals, and to the figures of one class, in the entry that began with `odd`. Owner only.
-    /// `halfway` runs when some are changed and some are not.
+    /// Adds to the totals and to the figures of one class, in the entry that started with `odd`. Owner only. Calls
+    /// `halfway` between the two.
     #[inline]
     pub(super) fn put(
         &self,
@@ -390,9 +390,9 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
             Some((part, change))
         });
         self.note.store(note, Ordering::Relaxed);
-        // Release: a reader that takes the note takes the right one.
+        // Release: a reader that sees this value also sees the note.
         self.noted.store(odd, Ordering::Release);
-        // The changes are releases: a reader that finds one finds the note.
+        // The changes are releases: a reader that sees a change also sees the note.
         self.totals.change(change);
         halfway();
         if let Some((part, change)) = class {
@@ -400,17 +400,17 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
         }
     }
 
-    /// Adds to `sum` what the writer said when the generation moved to `fresh`. Of entries that are under way now,
-    /// each is in it as a whole or not at all. Uses `scratch`.
+    /// Adds to `sum` the figures at the time when the generation changed to `fresh`. Each entry under way is contained
+    /// as a whole or not at all. Overwrites `scratch`. Never waits.
     ///
-    /// Never waits. The caller moved the generation, a fence reached every thread since, and nobody moves it on
-    /// before this returns.
+    /// The caller has changed the generation, and a fence has reached every thread since; it does not change before
+    /// this returns.
     pub(super) fn read(&self, fresh: usize, scope: Scope, scratch: &mut Sums<T, F, C>, sum: &mut Sums<T, F, C>) {
         // Acquire: with an even value, everything up to that entry is seen.
         let seen = self.sequence.load(Ordering::Acquire);
         self.copy(fresh, scope, scratch);
-        // At an odd value the writer may be in an entry of an earlier generation. It is the last such one, so if it
-        // has ended by now, all of it is there.
+        // With an odd value the writer may be in an entry of an earlier generation, the last such one. If it has ended
+        // by now, a second copy contains all of it.
         if !seen.is_multiple_of(2) && !self.roll_back(seen, fresh, scratch) {
             self.copy(fresh, scope, scratch);
         }
@@ -437,12 +437,14 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
         }
     }
 
-    /// Takes the entry of sequence `odd` out of what was copied while it was under way. `false`: it has ended.
+    /// Removes the entry with the sequence `odd` from figures copied while it was under way. Returns `false` if it has
+    /// ended.
     fn roll_back(&self, odd: usize, fresh: usize, copied: &mut Sums<T, F, C>) -> bool {
-        // Acquire: pairs with the release of the note. If the copies have a change of that entry, it is there.
+        // Acquire: pairs with the release of the note. If the copied figures contain a change of that entry, the note
+        // is seen.
         if self.noted.load(Ordering::Acquire) == odd {
             let note = self.note.load(Ordering::Relaxed);
-            // What has the fresh label was copied as it was kept.
+            // A part with the new label was copied as it was kept.
             if self.totals.kept(fresh).is_none() {
                 load(self.totals.copy(note >> COPY_BITS), &mut copied.totals);
             }
@@ -453,24 +455,24 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
                 load(part.copy(note), copied);
             }
         }
-        // Acquire: if a word of a later entry was seen, its sequence is seen as well.
+        // Acquire: if a word of a later entry was read, the sequence of that entry is seen.
         fence(Ordering::Acquire);
-        // Acquire: if it has ended, all of it is seen.
+        // Acquire: if the entry has ended, all of it is seen.
         self.sequence.load(Ordering::Acquire) == odd
     }
 
-    /// Whether the owner is in an entry that changes the totals, or in a movement; for a signal handler of its thread.
+    /// Returns whether the owner is in an entry that changes the totals or in a movement, for a signal handler of the
+    /// owner.
     pub fn is_inside(&self) -> bool {
         !self.sequence().is_multiple_of(2)
     }
 
-    /// The sequence, for whoever waits until a movement has ended. Acquire: with an even value, all of it is seen.
+    /// Returns the sequence, to wait until a movement has ended. Acquire: with an even value, all of it is seen.
     pub(super) fn sequence(&self) -> usize {
         self.sequence.load(Ordering::Acquire)
     }
 
-    /// Takes back the entry that a thread was in which is not there any more: the child of a fork has the caller's
-    /// thread only.
+    /// Takes back the entry of a thread that does not exist any more: the child of a fork has only the forking thread.
     pub(super) fn abandon(&self) {
         let sequence = self.sequence.load(Ordering::Relaxed);
         if sequence.is_multiple_of(2) {
@@ -478,9 +480,9 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
         }
         if self.noted.load(Ordering::Relaxed) == sequence {
             let note = self.note.load(Ordering::Relaxed);
-            self.totals.go_back(note >> COPY_BITS & COPY);
+            self.totals.restore(note >> COPY_BITS & COPY);
             if let Some(part) = self.classes.get(note >> COPY_BITS >> COPY_BITS) {
-                part.go_back(note & COPY);
+                part.restore(note & COPY);
             }
         }
         self.end(sequence);
@@ -488,8 +490,8 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
 }
 
 impl<const W: usize> Part<W> {
-    /// Makes copy `holds` hold again, if another does.
-    fn go_back(&self, holds: usize) {
+    /// Makes copy `holds` the current one again.
+    fn restore(&self, holds: usize) {
         let which = self.which.load(Ordering::Relaxed) ^ FIRST;
         if which & COPY != holds {
             self.which.store(((which & COPY) << COPY_BITS | holds) ^ FIRST, Ordering::Relaxed);

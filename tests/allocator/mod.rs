@@ -59,7 +59,7 @@ pub fn balanced<O: Os>(allocator: &Allocator<O>, cache: Option<&Cache>) -> Balan
     balance
 }
 
-/// As [`balanced`], and the machine says the same: identity 7 of a machine that knows every page.
+/// As [`balanced`], and compares with the simulated OS, which knows every page: identity 7.
 pub fn balanced_with_machine(allocator: &Allocator<Sim>, cache: Option<&Cache>) -> Balance {
     let balance = balanced(allocator, cache);
     let (sim, stats) = (allocator.os(), &balance.snapshot);

@@ -1,4 +1,4 @@
-//! The accounts of a build without books: the one balance that the page heap acts upon.
+//! Accounts in a build without statistics: only the balance that the page heap's decisions use.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,52 +7,52 @@ use super::kinds::Account;
 use super::moved::Moved;
 use super::offsets::AccountOffsets;
 
-/// How many bytes spans with objects have.
+/// The number of bytes in spans that hold objects.
 pub struct Accounts {
     heap_in_use: AtomicUsize,
 }
 
 impl Accounts {
-    /// Nothing in use.
+    /// Returns accounts with nothing in use.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Accounts {
         Accounts { heap_in_use: AtomicUsize::new(0) }
     }
 
-    /// The balance of [`Account::HeapInUse`] in bytes, and 0 for any other.
+    /// Returns the balance of [`Account::HeapInUse`] in bytes, and 0 for any other account.
     pub fn get(&self, account: Account) -> usize {
         if account == Account::HeapInUse { self.heap_in_use.load(Ordering::Relaxed) } else { 0 }
     }
 
-    /// Nowhere.
+    /// Returns no addresses: zeros.
     pub fn offsets(&self) -> AccountOffsets {
         AccountOffsets { balances: 0, mapped_ready: 0 }
     }
 
-    /// 0.
+    /// Returns 0.
     pub fn mapped_ready(&self) -> usize {
         0
     }
 
-    /// 0.
+    /// Returns 0.
     pub fn total(&self) -> usize {
         0
     }
 
-    /// 0.
+    /// Returns zeros.
     pub fn peaks(&self) -> [usize; 2] {
         [0; 2]
     }
 
-    /// Nothing.
+    /// Does nothing.
     #[inline]
     pub fn mapped(&self, _account: Account, _n: usize, _delta: &mut Delta) {}
 
-    /// Nothing.
+    /// Does nothing.
     #[inline]
     pub fn unmapped(&self, _account: Account, _n: usize, _delta: &mut Delta) {}
 
-    /// `n` bytes changed from one account to another.
+    /// Moves `n` bytes from one account to another.
     #[inline]
     pub fn transfer(&self, from: Account, to: Account, n: usize, _delta: &mut Delta) {
         if to == Account::HeapInUse {
@@ -63,16 +63,16 @@ impl Accounts {
         }
     }
 
-    /// Gives the balance what a cache moved.
+    /// Adds what a cache moved to the balance.
     pub fn settle(&self, moved: &Moved) {
         self.heap_in_use.fetch_add(moved.take() as usize, Ordering::Relaxed);
     }
 
-    /// Nothing.
+    /// Does nothing.
     #[inline]
     pub fn became_ready(&self, _n: usize, _delta: &mut Delta) {}
 
-    /// Nothing.
+    /// Does nothing.
     #[inline]
     pub fn no_longer_ready(&self, _n: usize, _delta: &mut Delta) {}
 }

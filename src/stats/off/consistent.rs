@@ -1,4 +1,4 @@
-//! The books of a build without books: doors to nothing.
+//! Consistent statistics in a build without them: the same interface, with empty bodies.
 
 use core::marker::PhantomData;
 
@@ -11,138 +11,138 @@ use crate::lock::{Fork, Guard, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 
-/// How many counts a class has.
+/// The number of counts of a class.
 pub const COUNTS: usize = 4;
 
 /// A count of objects of one class.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Count {
-    /// Allocated.
+    /// Allocated objects.
     Allocated,
-    /// Freed by the owner of their span.
+    /// Objects freed by the owner of their span.
     Freed,
-    /// Freed by another thread, and back in their span.
+    /// Objects freed by another thread and returned to their span.
     Received,
-    /// Freed by another thread, and on their way to their span.
+    /// Objects freed by another thread and sent to the owner of their span.
     Sent,
 }
 
-/// The writing side of one cache.
+/// The writer of one cache.
 pub struct Writer;
 
 impl Writer {
-    /// A writer.
+    /// Returns a writer.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Writer {
         Writer
     }
 
-    /// Never.
+    /// Returns `false`.
     pub fn is_inside(&self) -> bool {
         false
     }
 }
 
-/// Sums over nothing.
+/// Sums over writers: all zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Sums {
-    /// All zero.
+    /// Zeros.
     pub totals: [i64; TOTALS],
-    /// All zero.
+    /// Zeros.
     pub classes: [[i64; FIELDS]; CLASSES],
-    /// All zero.
+    /// Zeros.
     pub counts: [[i64; COUNTS]; CLASSES],
 }
 
 impl Sums {
-    /// Nothing.
+    /// Returns zeros.
     pub const fn new() -> Sums {
         Sums { totals: [0; TOTALS], classes: [[0; FIELDS]; CLASSES], counts: [[0; COUNTS]; CLASSES] }
     }
 }
 
-/// No statistics, and the lock that serialises those who would read them.
+/// No statistics, and the lock that would serialise their readers.
 pub struct ConsistentStats<O: Os> {
     reading: Mutex<O, ()>,
 }
 
 impl<O: Os> ConsistentStats<O> {
-    /// Books.
+    /// Returns empty statistics.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> ConsistentStats<O> {
         ConsistentStats { reading: Mutex::new(Rank::Books, ()) }
     }
 
-    /// Nowhere.
+    /// Returns no addresses: zeros.
     pub fn offsets(&self, _moved: usize) -> WriterOffsets {
         WriterOffsets { first: 0, sequence: 0, next: 0, moved: 0 }
     }
 
-    /// Nothing.
+    /// Does nothing.
     pub fn register_fence(&self, _os: &O) {}
 
-    /// Nothing.
+    /// Does nothing.
     ///
     /// # Safety
-    /// None is needed; with books there is.
+    /// Nothing is required; a build with statistics has requirements.
     pub unsafe fn register(&self, _writer: &Writer, _tallies: Tallies) {}
 
-    /// Nothing.
+    /// Does nothing.
     #[inline]
     pub fn post(&self, _writer: &Writer, _delta: &Delta) {}
 
-    /// Nothing.
+    /// Does nothing.
     #[inline]
     pub fn post_class(&self, _writer: &Writer, _class: Class, _e: &ClassDelta) {}
 
-    /// Nothing.
+    /// Does nothing.
     #[inline]
     pub fn count(&self, _writer: &Writer, _class: Class, _count: Count, _n: usize) {}
 
-    /// Nothing.
+    /// Does nothing.
     #[inline]
     pub fn refill(&self, _writer: &Writer, _class: Class, _freed: u32) {}
 
-    /// A movement that nobody waits for.
+    /// Returns a movement; no reader waits for it.
     #[inline]
     pub fn enter<'a>(&'a self, _writer: &'a Writer) -> Option<Movement<'a, O>> {
         Some(Movement(PhantomData))
     }
 
-    /// There is never a snapshot.
+    /// Returns [`Answer::Unavailable`].
     pub fn read(&self, _os: &O, out: &mut Snapshot) -> Answer {
         self.last(out)
     }
 
-    /// There is never a snapshot.
+    /// Returns [`Answer::Unavailable`].
     pub fn read_at_end(&self, _os: &O, out: &mut Snapshot) -> Answer {
         self.last(out)
     }
 
-    /// There is never a snapshot.
+    /// Returns `false`.
     pub fn try_read(&self, _os: &O, _out: &mut Snapshot) -> bool {
         false
     }
 
-    /// There is never a snapshot.
+    /// Returns [`Answer::Unavailable`].
     pub fn read_totals(&self, _os: &O, out: &mut Totals) -> Answer {
         *out = Totals::new();
-        Answer::EmptyCache
+        Answer::Unavailable
     }
 
-    /// There is never a snapshot.
+    /// Returns [`Answer::Unavailable`].
     pub fn last(&self, out: &mut Snapshot) -> Answer {
         *out = Snapshot::new();
-        Answer::EmptyCache
+        Answer::Unavailable
     }
 
-    /// 0.
+    /// Returns 0.
     pub fn stale_reads(&self) -> u64 {
         0
     }
 
-    /// 0.
+    /// Returns 0.
     pub fn writers_inside(&self) -> usize {
         0
     }
@@ -152,12 +152,12 @@ impl<O: Os> ConsistentStats<O> {
         Reader { stats: self, _guard: self.reading.lock() }
     }
 
-    /// How threads waited for the lock.
+    /// Returns how threads waited for the lock.
     pub fn waits(&self) -> Waits {
         self.reading.waits()
     }
 
-    /// Whether the calling thread holds the lock.
+    /// Returns whether the calling thread holds the lock.
     pub fn is_held_by_this_thread(&self) -> bool {
         self.reading.is_mine()
     }
@@ -170,7 +170,7 @@ impl<O: Os> ConsistentStats<O> {
     /// Releases what [`ConsistentStats::hold_for_fork`] took.
     ///
     /// # Safety
-    /// This thread, or in the child the one that forked, holds the lock by that call.
+    /// This thread, or in the child the thread that forked, holds the lock by that call.
     pub unsafe fn release_after_fork(&self, _os: &O, fork: &Fork, _own: impl Fn(&Writer) -> bool, child: bool) {
         // SAFETY: the caller's promise.
         unsafe { let_go_row([&self.reading], fork, child) };
@@ -181,27 +181,27 @@ impl<O: Os> ConsistentStats<O> {
 pub struct Movement<'a, O: Os>(PhantomData<&'a ConsistentStats<O>>);
 
 impl<O: Os> Movement<'_, O> {
-    /// Nothing.
+    /// Does nothing.
     #[inline]
     pub fn post(self, _delta: &Delta) {}
 }
 
-/// The one reader of the moment.
+/// The right to read: at most one exists.
 pub struct Reader<'a, O: Os> {
     stats: &'a ConsistentStats<O>,
     _guard: Guard<'a, O, ()>,
 }
 
 impl<O: Os> Reader<'_, O> {
-    /// Movements are never kept out.
+    /// Returns `false`: movements are never kept out.
     pub fn close(&mut self, _os: &O) -> bool {
         false
     }
 
-    /// Nothing.
+    /// Does nothing.
     pub fn open(&mut self) {}
 
-    /// There is never a snapshot.
+    /// Returns [`Answer::Unavailable`].
     pub fn read(&mut self, os: &O, out: &mut Snapshot) -> Answer {
         self.stats.read(os, out)
     }

@@ -1,27 +1,27 @@
-//! Entries of a build without books: nothing.
+//! Entries in a build without statistics: empty.
 
 use super::kinds::ClassDelta;
 use crate::size_class::Class;
 
-/// No movements.
+/// An entry without content.
 pub struct Delta;
 
 impl Delta {
-    /// An entry.
+    /// Returns an entry.
     #[allow(clippy::new_without_default, reason = "an empty entry is made where it is filled")]
     pub const fn new() -> Delta {
         Delta
     }
 
-    /// Nothing.
+    /// Does nothing.
     #[inline]
     pub fn add(&mut self, _total: impl Into<usize>, _n: isize) {}
 
-    /// Nothing.
+    /// Does nothing.
     #[inline]
     pub fn class(&mut self, _class: Class, _e: ClassDelta) {}
 
-    /// Always.
+    /// Returns `true`.
     pub fn is_empty(&self) -> bool {
         true
     }

@@ -1,16 +1,16 @@
-//! The counter of a slot in a build without books: nothing.
+//! The counter of allocations in a build without statistics: empty.
 
-/// Nothing.
+/// A counter without content.
 pub struct Tally;
 
 impl Tally {
-    /// Nothing.
+    /// Returns a counter.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Tally {
         Tally
     }
 
-    /// Counts nothing.
+    /// Does nothing.
     #[inline(always)]
     pub fn count(&self) {}
 
@@ -21,11 +21,11 @@ impl Tally {
     }
 }
 
-/// Where the tallies of one writer would lie.
+/// The addresses that the tallies of one writer would have.
 #[derive(Clone, Copy)]
 pub struct Tallies {
     /// The tally of the first class.
     pub first: *const Tally,
-    /// Bytes from one to the next.
+    /// The distance in bytes from one tally to the next.
     pub stride: usize,
 }
