@@ -1,25 +1,26 @@
-//! Free objects that travel together.
+//! Batches of free objects that are returned to their owner together.
 
-/// A free object as batches link it.
+/// The links of a free object in a batch.
 pub trait Link: Sized {
-    /// The next object of its batch.
+    /// Returns the next object of the batch.
     fn next(&self) -> *mut Self;
-    /// Sets what [`Link::next`] returns.
+    /// Sets the next object.
     fn set_next(&self, next: *mut Self);
-    /// A word beside it.
+    /// Returns the second word.
     fn extra(&self) -> u64;
-    /// Sets what [`Link::extra`] returns.
+    /// Sets the second word.
     fn set_extra(&self, extra: u64);
-    /// Asks for the line of the object at `at`, which is read soon. Any address may be asked for.
+    /// Prefetches the object at `_at`, which will be read soon. It may be any address.
     fn prefetch(_at: *mut Self) {}
 }
 
-/// Objects of one span on their way home, linked through `next`: `head` first, `tail` last.
+/// Free objects of one span, linked through `next` from `head` to `tail`, to be returned to the owner.
 pub struct Batch<L> {
     /// The first object.
     pub head: *mut L,
     /// The last object.
     pub tail: *mut L,
-    /// The sum of the objects' addresses, which says how many they are.
+    /// The sum of the objects' addresses. It encodes their number; see
+    /// [`Span::count_of`](super::Span::count_of).
     pub sum: u64,
 }

@@ -1,11 +1,11 @@
-//! Doubly linked lists of spans, through the records.
+//! Doubly linked lists of spans, linked through the records.
 
 use core::cell::Cell;
 use core::ptr::{NonNull, null_mut};
 
 use super::record::Span;
 
-/// A list of spans. A span stands in at most one. Whoever owns the spans owns the list.
+/// A list of spans. A span is in at most one list. The owner of the spans owns the list.
 ///
 /// All-zero bytes are an empty list.
 pub struct SpanList {
@@ -15,28 +15,28 @@ pub struct SpanList {
 }
 
 impl SpanList {
-    /// An empty list.
+    /// Returns an empty list.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> SpanList {
         SpanList { first: Cell::new(null_mut()), last: Cell::new(null_mut()), len: Cell::new(0) }
     }
 
-    /// The first span.
+    /// Returns the first span.
     pub fn first(&self) -> Option<NonNull<Span>> {
         NonNull::new(self.first.get())
     }
 
-    /// How many spans are listed.
+    /// Returns the number of listed spans.
     pub fn len(&self) -> usize {
         self.len.get()
     }
 
-    /// Whether no span is listed.
+    /// Returns whether no span is listed.
     pub fn is_empty(&self) -> bool {
         self.first.get().is_null()
     }
 
-    /// Adds `span` at the end; it stands in no list.
+    /// Appends `span`, which is in no list.
     pub fn push(&self, span: &Span) {
         let this = core::ptr::from_ref(span).cast_mut();
         let old = self.last.get();
@@ -51,7 +51,7 @@ impl SpanList {
         self.len.set(self.len.get() + 1);
     }
 
-    /// Takes `span` out; it stands in this list.
+    /// Removes `span`, which is in this list.
     pub fn remove(&self, span: &Span) {
         let (prev, next) = (span.prev.get(), span.next.get());
         // SAFETY: neighbours in the list are live records of the list's owner.
@@ -70,7 +70,7 @@ impl SpanList {
         self.len.set(self.len.get() - 1);
     }
 
-    /// Calls `f` for each listed span, first to last; `f` leaves the list as it is.
+    /// Calls `f` for each listed span, first to last. `f` must not change the list.
     pub fn each(&self, mut f: impl FnMut(&Span)) {
         let mut at = self.first.get();
         // SAFETY: listed spans are live records.
@@ -93,7 +93,7 @@ impl SpanList {
         None
     }
 
-    /// Takes the first span out.
+    /// Removes and returns the first span.
     pub fn pop(&self) -> Option<NonNull<Span>> {
         let first = self.first()?;
         // SAFETY: a listed span is a live record.

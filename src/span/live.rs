@@ -1,4 +1,4 @@
-//! Which objects of a span are live, one bit each: kept where every free is validated.
+//! Bitmaps of live objects, for spans whose frees are validated.
 
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -9,50 +9,50 @@ use crate::units::Addr;
 /// Bits of a word.
 const WORD: usize = u64::BITS as usize;
 
-/// A bit for each object of a span: set while it is the caller's. All zero in a span without objects.
+/// One bit for each object of a span, set while the object is live. Zero in a span without objects.
 ///
-/// A free one holds, in its first word, the next free one of its list.
+/// A bitmap on the list of free bitmaps holds the next one in its first word.
 pub struct LiveBits {
     words: [AtomicU64; MAX_OBJECTS.div_ceil(WORD)],
 }
 
 impl LiveBits {
-    /// Makes every object free. The caller's alone.
+    /// Marks every object free. The caller has exclusive access.
     pub fn clear_all(&self) {
         self.words.iter().for_each(|word| word.store(0, Ordering::Relaxed));
     }
 
-    /// The next bitmap of a list of free ones. The caller's alone.
+    /// Returns the next bitmap of the list of free bitmaps. The caller has exclusive access.
     pub fn next(&self) -> *mut LiveBits {
         core::ptr::with_exposed_provenance_mut(self.words[0].load(Ordering::Relaxed) as usize)
     }
 
-    /// Sets the next bitmap of a list of free ones. The caller's alone.
+    /// Sets the next bitmap of the list of free bitmaps. The caller has exclusive access.
     pub fn set_next(&self, next: *mut LiveBits) {
         self.words[0].store(next.expose_provenance() as u64, Ordering::Relaxed);
     }
 
-    fn list_state(&self, index: usize) -> Option<(&AtomicU64, u64)> {
+    fn word_and_bit(&self, index: usize) -> Option<(&AtomicU64, u64)> {
         Some((self.words.get(index / WORD)?, 1 << (index % WORD)))
     }
 
-    /// Whether the object is live.
+    /// Returns whether the object is live.
     fn is_set(&self, index: usize) -> bool {
-        self.list_state(index).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+        self.word_and_bit(index).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
     }
 
-    /// Makes a free object live. `false`: it is live already.
+    /// Marks the object live. Returns false if it was live already.
     fn set(&self, index: usize) -> bool {
-        self.list_state(index).is_some_and(|(word, bit)| word.fetch_or(bit, Ordering::Relaxed) & bit == 0)
+        self.word_and_bit(index).is_some_and(|(word, bit)| word.fetch_or(bit, Ordering::Relaxed) & bit == 0)
     }
 
-    /// Makes a live object free. `false`: it is free already.
+    /// Marks the object free. Returns false if it was free already.
     fn clear(&self, index: usize) -> bool {
-        self.list_state(index).is_some_and(|(word, bit)| word.fetch_and(!bit, Ordering::Relaxed) & bit != 0)
+        self.word_and_bit(index).is_some_and(|(word, bit)| word.fetch_and(!bit, Ordering::Relaxed) & bit != 0)
     }
 }
 
-/// A span's bitmap, or none: then nothing is known, and every object counts as what its caller says.
+/// A span's bitmap, or null. Without a bitmap no object is known to be live or free.
 pub(super) struct Live(AtomicPtr<LiveBits>);
 
 impl Live {
@@ -61,35 +61,37 @@ impl Live {
     }
 
     pub(super) fn bits(&self) -> Option<&LiveBits> {
-        // SAFETY: bitmaps lie in spans that are never given back, so even a stale one can be read.
+        // SAFETY: bitmaps lie in spans that are never given back, so even a stale pointer can be read.
         unsafe { self.0.load(Ordering::Acquire).as_ref() }
     }
 }
 
 impl super::Span {
-    /// The span's bitmap, where frees are validated.
+    /// Returns the span's bitmap, if its frees are validated.
     #[inline]
     pub fn live(&self) -> Option<&LiveBits> {
         self.live.bits()
     }
 
-    /// Gives the span a bitmap, or takes it away. The caller owns the span, which has no live object.
+    /// Sets or removes the span's bitmap. The caller owns the span, which has no live object.
     pub fn set_live(&self, bits: Option<&LiveBits>) {
         let bits = bits.map_or(null_mut(), |bits| core::ptr::from_ref(bits).cast_mut());
         self.live.0.store(bits, Ordering::Release);
     }
 
-    /// Whether `addr` is known to be no live object: of the objects of a span with a bitmap, a free one.
+    /// Returns whether the object at `addr` is known to be free: the span has a bitmap and its bit is not
+    /// set.
     pub fn is_freed(&self, addr: Addr) -> bool {
         self.live().is_some_and(|bits| !bits.is_set(self.index_of(addr)))
     }
 
-    /// Makes the object at `addr` live. `false`: it is known to be live already.
+    /// Marks the object at `addr` live. Returns false if it is known to be live already.
     pub fn mark_allocated(&self, addr: Addr) -> bool {
         self.live().is_none_or(|bits| bits.set(self.index_of(addr)))
     }
 
-    /// Makes the object at `addr` free, for one of all that try. `false`: it is known to be free already.
+    /// Marks the object at `addr` free. Returns false if it is known to be free already. Of concurrent
+    /// callers one gets true.
     pub fn mark_freed(&self, addr: Addr) -> bool {
         self.live().is_none_or(|bits| bits.clear(self.index_of(addr)))
     }
@@ -107,7 +109,7 @@ mod tests {
             assert!(bits.set(index) && !bits.set(index) && bits.is_set(index));
             assert!(bits.clear(index) && !bits.clear(index));
         }
-        // Beyond the last object nothing is live, and nothing becomes so.
+        // An index beyond the last object changes nothing.
         assert!(!bits.set(bits.words.len() * WORD) && !bits.clear(usize::MAX) && !bits.is_set(usize::MAX));
     }
 }

@@ -1,12 +1,12 @@
-//! Spans: runs of pages in one use, and the way from an address to its span.
+//! Spans: runs of pages in one use, and the page map, which finds the span of an address.
 //!
-//! `heap` makes and ends spans; `central` and `cache` keep them in lists and move their objects;
-//! `api` looks addresses up.
+//! `heap` creates and ends spans. `central` and `cache` keep them in lists and move their objects. `api`
+//! looks addresses up.
 //!
-//! No lock is taken here. A span's owner-only fields belong to the cache that owns it, or, where no
-//! cache does, to whoever holds the lock of its class's central list.
+//! This module takes no lock. A span's owner-only fields belong to the cache that owns the span. If no cache
+//! owns it, they are protected by the lock of the class's central list.
 //!
-//! Invariant: [`Span::is_valid`], and the page map holds a span for each page of it.
+//! Invariants: [`Span::is_valid`] holds, and the page map has the span's record for each page of the span.
 
 mod batch;
 mod links;

@@ -1,4 +1,4 @@
-//! A span's record.
+//! [`Span`]: the record of a span.
 
 use core::cell::Cell;
 use core::mem::offset_of;
@@ -11,17 +11,18 @@ use crate::arch;
 use crate::size_class::Class;
 use crate::units::{Addr, Pages};
 
-/// The token of no thread: of a span that no cache owns, and of memory that is no span's.
+/// The thread id of a span without an owner, and of the dummy record.
 pub const NO_THREAD: usize = 0;
-/// Added to a token, which is a multiple of eight: the span is full, so that its first free is not taken for any other.
+/// A mark added to the thread id of a full span, so that the fast path of free does not match it. Thread ids
+/// are multiples of eight.
 const FULL: usize = 2;
 
-/// A free object. Only free objects hold this; a live one is the caller's memory.
+/// The words that a free object holds. The memory of a live object is the program's.
 #[repr(C)]
 pub struct Object {
     /// The next free object of the same list.
     pub next: Cell<*mut Object>,
-    /// Used by lists that travel between caches.
+    /// A second word for batches, which travel between caches.
     pub extra: Cell<u64>,
 }
 
@@ -48,7 +49,7 @@ impl Link for Object {
     }
 }
 
-/// What a span is used for.
+/// The use of a span.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Kind {
@@ -70,10 +71,10 @@ impl Kind {
     const ALL: [Kind; 6] = [Kind::Dead, Kind::Small, Kind::Large, Kind::Stack, Kind::WorkBuf, Kind::Bitmap];
 }
 
-/// Which list a span of small objects stands in.
+/// The list in which a span of small objects is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ListState {
-    /// None: it is the one its cache allocates from.
+    /// No list: its cache allocates from it.
     Current,
     /// A list of spans with free objects.
     Partial,
@@ -81,75 +82,76 @@ pub enum ListState {
     Full,
 }
 
-/// The record of a span. Records live in memory that only ever holds records.
+/// The record of a span. Records lie in memory that only ever holds records.
 ///
-/// The first cache line is what any thread reads that frees an object, and hardly anybody writes while the owner
-/// stays; the second one is what the owner writes, so that it does not lose the line to those who only ask
-/// whose the span is.
+/// The first cache line holds the fields that every freeing thread reads and that rarely change while the
+/// owner stays. The second line holds the fields that the owner writes. The split avoids false sharing
+/// between the two.
 ///
-/// All-zero bytes are the record that stands for no span: of a kind that is dead, at no address, nobody's.
+/// An all-zero record is the dummy: its kind is [`Kind::Dead`], its base is null, and it has no owner.
 #[repr(C, align(128))]
 pub struct Span {
-    /// The token of the thread that frees into the span on the fast path: the one that has the owner. [`NO_THREAD`]
-    /// where no cache owns it; changed by a mark where every free has to be looked at. Written by the owner, or under
-    /// the lock of the class's central list; read by anyone.
+    /// The id of the owner's thread, with which the fast path of free compares its own. [`NO_THREAD`] if no
+    /// cache owns the span. It differs from the thread's id by a mark while each free must take the slow
+    /// path. Written by the owner or under the lock of the class's central list; read by any thread.
     thread_id: AtomicUsize,
-    /// The cache that owns the span, or null, as for spans without small objects. Written under the lock of the class's
-    /// central list, read by anyone.
+    /// The cache that owns the span, or null, as for spans without small objects. Written under the lock of
+    /// the class's central list; read by any thread.
     owner: AtomicPtr<()>,
     /// The first byte. Fixed while the span lives.
     base: Cell<Addr>,
     /// The reciprocal of the size. Fixed while the span lives.
     reciprocal: Cell<u64>,
-    /// The reciprocal of the first byte's address: see [`Span::count_of`]. Fixed while the span lives.
+    /// The reciprocal of the first byte's address, for [`Span::count_of`]. Fixed while the span lives.
     base_reciprocal: Cell<u64>,
     /// Bytes of each object. Fixed while the span lives.
     size: Cell<u32>,
-    /// How many pages. Fixed while the span lives, but for a large object's owner.
+    /// The number of pages. Fixed while the span lives, except that the owner of a large object may change
+    /// it.
     pages: Cell<u32>,
-    /// Which objects are live, where that is kept. Fixed while the span lives.
+    /// The bitmap of live objects, if the span has one. Fixed while the span lives.
     pub(super) live: Live,
-    /// Objects that fit. Fixed while the span lives.
+    /// The number of objects that fit. Fixed while the span lives.
     objects: Cell<u16>,
-    /// The [`Kind`]. Written under the page heap's lock or by a free of the large object.
+    /// The [`Kind`]. Written under the page heap's lock or by the free of a large object.
     kind: AtomicU8,
     /// The size class's number. Fixed while the span lives.
     class: Cell<u8>,
-    /// Whether its memory read as zero when the span was taken. Fixed while the span lives.
+    /// Whether the memory read as zero when the span was taken. Fixed while the span lives.
     zero: Cell<bool>,
     own: Own,
 }
 
-/// The owner's part of a record.
+/// The part of a record that only the owner touches.
 #[repr(C, align(64))]
 pub struct Own {
     /// Objects freed since the last take, last freed first.
     pub free: Cell<*mut Object>,
-    /// The sum of the addresses of all objects that are out: live, in transit, or in the cache's hand. A free by the
-    /// owner takes one address away, so that zero says that the last one came back, the quotient by the span's first
-    /// byte how many are out, and the rest whether what was freed was objects; see `returned.rs`.
+    /// `out = Σ addr(objects that are live, in transit, or on the cache's free list)`. A free by the owner
+    /// subtracts its address. `out == 0` means that no object is out. The quotient by the span's base counts the
+    /// objects, and the rest shows whether the freed addresses were those of objects; see `returned.rs`.
     pub out: Cell<u64>,
-    /// The sum of the addresses of all objects made so far.
+    /// The sum of the addresses of all objects carved so far.
     pub all: Cell<u64>,
-    /// Objects made of the span's memory so far.
+    /// The number of objects carved so far.
     pub carved: Cell<u32>,
-    /// How many objects on the list are accounted for: frees that the owner's cache has counted, and objects that came
-    /// back without a free of the owner (came home, never handed out).
+    /// How many objects on the list are accounted for: frees that the owner's cache has counted, and objects
+    /// that were put back without a free by the owner (returned by other threads, or never allocated).
     pub accounted: Cell<u32>,
-    /// Which list of its owner the span stands in.
+    /// The list of its owner in which the span is.
     pub list_state: Cell<ListState>,
     /// The list's links.
     pub(super) next: Cell<*mut Span>,
     pub(super) prev: Cell<*mut Span>,
 }
 
-const _: () = assert!(offset_of!(Span, thread_id) == 0, "the fast path compares a record's first word");
-const _: () = assert!(offset_of!(Span, owner) < 16, "a free record keeps its first two words: nobody's");
-const _: () = assert!(offset_of!(Span, own) == 64, "what all read fills one line");
-const _: () = assert!(crate::size_class::MAX_OBJECTS <= u16::MAX as usize, "a number of objects fits 16 bits");
+const _: () = assert!(offset_of!(Span, thread_id) == 0, "the fast path compares the first word of a record");
+const _: () = assert!(offset_of!(Span, owner) < 16, "a record on the free list keeps its first 16 bytes: no owner");
+const _: () = assert!(offset_of!(Span, own) == 64, "the fields that all threads read fill one cache line");
+const _: () = assert!(crate::size_class::MAX_OBJECTS <= u16::MAX as usize, "an object count fits 16 bits");
 
-/// The owner's part is reached through the span: whoever names a field of it is the owner, or holds the lock
-/// of the class's central list where there is none.
+/// Gives access to the owner's part. The caller owns the span, or holds the lock of the class's central list
+/// if no cache owns it.
 impl core::ops::Deref for Span {
     type Target = Own;
 
@@ -159,12 +161,12 @@ impl core::ops::Deref for Span {
     }
 }
 
-// SAFETY: atomics may be touched by anyone; each `Cell` is either fixed while the span lives, or touched
-// only by the owner (see the fields), and ownership changes hands under a lock.
+// SAFETY: any thread may touch the atomics. Each `Cell` is either fixed while the span lives or touched only
+// by the owner, as the fields say, and ownership changes under a lock.
 unsafe impl Sync for Span {}
 
 impl Span {
-    /// A record to be written over fresh memory.
+    /// Returns a record to be written over free record memory.
     pub fn new(base: Addr, pages: Pages, kind: Kind, class: Option<Class>, zero: bool) -> Span {
         let (size, objects) = match class {
             Some(c) => (c.size(), c.objects()),
@@ -196,45 +198,46 @@ impl Span {
         }
     }
 
-    /// Whether this record stands for no span.
+    /// Returns whether this is the dummy record.
     #[inline]
     pub fn is_dummy(&self) -> bool {
         self.base() == Addr::NULL
     }
 
-    /// The cache that owns the span, or null.
+    /// Returns the cache that owns the span, or null.
     #[inline(always)]
     pub fn owner(&self) -> *mut () {
         self.owner.load(Ordering::Relaxed)
     }
 
-    /// Gives the span an owner, whose thread frees with `thread_id`. The caller holds the lock of the class's central list
-    /// or made the span.
+    /// Sets the owner and the id of the owner's thread. The caller holds the lock of the class's central list
+    /// or has just created the span.
     pub fn set_owner(&self, owner: *mut (), thread_id: usize) {
         self.thread_id.store(thread_id, Ordering::Relaxed);
         self.owner.store(owner, Ordering::Release);
     }
 
-    /// Takes the owner away. The caller holds the lock of the class's central list.
+    /// Removes the owner. The caller holds the lock of the class's central list.
     pub fn disown(&self) {
         self.set_owner(null_mut(), NO_THREAD);
     }
 
-    /// Says whether the span is full, so that the owner's next free has to be looked at. Owner only.
+    /// Sets or clears the mark of a full span, which sends the owner's next free to the slow path. Owner
+    /// only.
     #[inline(always)]
     pub fn mark_full(&self, full: bool) {
         let thread_id = self.thread_id.load(Ordering::Relaxed);
         self.thread_id.store(if full { thread_id | FULL } else { thread_id & !FULL }, Ordering::Relaxed);
     }
 
-    /// What the span is used for.
+    /// Returns the use of the span.
     #[inline]
     pub fn kind(&self) -> Kind {
         Kind::ALL[self.kind.load(Ordering::Relaxed) as usize % Kind::ALL.len()]
     }
 
-    /// Ends the use of a live large object: whoever calls this first gets `true` and must give the
-    /// span back; a second free gets `false`.
+    /// Ends a live large object. Returns true for exactly one caller, which must give the span back, and
+    /// false for every later free.
     pub fn end_large(&self) -> bool {
         let (large, dead) = (Kind::Large as u8, Kind::Dead as u8);
         self.kind.compare_exchange(large, dead, Ordering::Acquire, Ordering::Relaxed).is_ok()
@@ -243,53 +246,55 @@ impl Span {
     /// Marks the record free. The caller holds the page heap's lock and the span's last reference.
     pub fn end(&self) {
         self.kind.store(Kind::Dead as u8, Ordering::Relaxed);
-        // A stale pointer into the span finds no owner, so no thread takes it for its own.
+        // A stale pointer into the span then finds no owner, so no thread matches the record's thread id.
         self.thread_id.store(NO_THREAD, Ordering::Relaxed);
         self.owner.store(null_mut(), Ordering::Relaxed);
     }
 
-    /// The first byte.
+    /// Returns the first byte.
     #[inline]
     pub fn base(&self) -> Addr {
         self.base.get()
     }
 
-    /// How many pages.
+    /// Returns the number of pages.
     #[inline]
     pub fn pages(&self) -> Pages {
         Pages(self.pages.get() as usize)
     }
 
-    /// The span shrinks or grows to `pages`, in place. The caller owns the large object in it.
+    /// Sets the number of pages after a resize in place. The caller owns the large object in the span.
     pub fn set_pages(&self, pages: Pages) {
         self.pages.set(pages.0 as u32);
     }
 
-    /// The size class, of a span of kind [`Kind::Small`].
+    /// Returns the size class of a span of kind [`Kind::Small`].
     #[inline]
     pub fn class(&self) -> Class {
         Class::from_index(self.class.get() as usize)
     }
 
-    /// Bytes of each object of a small span.
+    /// Returns the bytes of each object of a small span.
     #[inline]
     pub fn object_size(&self) -> usize {
         self.size.get() as usize
     }
 
-    /// How many objects fit.
+    /// Returns the number of objects that fit.
     #[inline]
     pub fn objects(&self) -> u32 {
         u32::from(self.objects.get())
     }
 
-    /// Whether the memory read as zero when the span was taken, so that what was not handed out yet still does.
+    /// Returns whether the memory read as zero when the span was taken. Memory that was not allocated since
+    /// still does.
     #[inline]
     pub fn zero(&self) -> bool {
         self.zero.get()
     }
 
-    /// The bytes that a caller may use of the object at the span's pages: all of them for large ones.
+    /// Returns the bytes that the program may use of an object: the size class's size, or all of a large
+    /// span.
     #[inline]
     pub fn usable(&self) -> usize {
         match self.kind() {
@@ -298,46 +303,46 @@ impl Span {
         }
     }
 
-    /// Whether `addr` is the first byte of an object of this small span. Any address may be asked for.
+    /// Returns whether `addr` is the first byte of an object of this small span. `addr` may be any address.
     #[inline]
     pub fn is_object(&self, addr: Addr) -> bool {
         let distance = addr.0.wrapping_sub(self.base().0);
-        // Of a distance that is far too large a product may be anything.
+        // The product may match by chance if the distance is far too large.
         self.is_multiple(distance as u64) && distance <= self.pages().bytes().wrapping_sub(self.object_size())
     }
 
-    /// Whether `addr` lies in the span's pages.
+    /// Returns whether `addr` lies in the span's pages.
     #[inline]
     pub fn is_inside(&self, addr: Addr) -> bool {
         addr.0.wrapping_sub(self.base().0) < self.pages().bytes()
     }
 
-    /// The reciprocal of the size.
+    /// Returns the reciprocal of the size.
     #[inline(always)]
     pub(super) fn reciprocal(&self) -> u64 {
         self.reciprocal.get()
     }
 
-    /// The reciprocal of the first byte's address.
+    /// Returns the reciprocal of the first byte's address.
     #[inline(always)]
     pub(super) fn base_reciprocal(&self) -> u64 {
         self.base_reciprocal.get()
     }
 
-    /// The number of the object of this small span that holds `addr`, an address inside the span.
+    /// Returns the index of the object of this small span that contains `addr`, an address inside the span.
     #[inline]
     pub fn index_of(&self, addr: Addr) -> usize {
         let offset = addr.0.wrapping_sub(self.base().0) as u32;
         Class::quotient(offset, self.reciprocal()) as usize
     }
 
-    /// Whether objects can be taken from the span. Owner only.
+    /// Returns whether objects can be taken from the span. Owner only.
     #[inline]
     pub fn has_room(&self) -> bool {
         !self.free.get().is_null() || self.carved.get() < self.objects()
     }
 
-    /// Whether the record makes sense. Owner only; for checked builds.
+    /// Returns whether the record is consistent. Owner only; for checked builds.
     pub fn is_valid(&self) -> bool {
         if self.kind() != Kind::Small {
             return self.kind() != Kind::Dead;
@@ -350,40 +355,40 @@ impl Span {
     }
 }
 
-/// Where a record's parts lie, in bytes from its first one: for a reader in another process.
+/// The offsets of a record's fields in bytes, for a reader in another process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct SpanOffsets {
     /// Bytes of a record.
     pub size: u64,
-    /// The address of the span, eight bytes.
+    /// The first byte, eight bytes.
     pub base: u64,
-    /// How many pages, four bytes.
+    /// The number of pages, four bytes.
     pub pages: u64,
     /// Bytes of each object, four bytes.
     pub object_size: u64,
-    /// Objects that fit, two bytes.
+    /// The number of objects that fit, two bytes.
     pub objects: u64,
-    /// The [`Kind`], a byte.
+    /// The [`Kind`], one byte.
     pub kind: u64,
-    /// The size class's number, a byte.
+    /// The size class's number, one byte.
     pub class: u64,
-    /// The cache that owns it, eight bytes.
+    /// The cache that owns the span, eight bytes.
     pub owner: u64,
-    /// The list of free objects, eight bytes.
+    /// The head of the free list, eight bytes.
     pub free: u64,
     /// The sum of the addresses of all objects that are out, eight bytes.
     pub out: u64,
-    /// How many objects were made so far, four bytes.
+    /// The number of objects carved so far, four bytes.
     pub carved: u64,
-    /// In an object: the next one of its list, eight bytes.
+    /// In an object: the next object of its list, eight bytes.
     pub object_next: u64,
-    /// In an object: the word beside it.
+    /// In an object: the second word.
     pub object_extra: u64,
 }
 
 impl Span {
-    /// Where its parts lie.
+    /// The offsets of the fields.
     pub const OFFSETS: SpanOffsets = SpanOffsets {
         size: size_of::<Span>() as u64,
         base: offset_of!(Span, base) as u64,
@@ -401,7 +406,7 @@ impl Span {
     };
 }
 
-/// What a sum of addresses in a span at `base` is multiplied by to be divided by that: see [`Span::count_of`].
+/// Returns the factor by which [`Span::count_of`] multiplies a sum of addresses to divide it by `base`.
 fn reciprocal_of(base: Addr) -> u64 {
     u64::MAX / base.0 as u64 + 1
 }
