@@ -1,28 +1,28 @@
 //! Bitmaps of 512 pages, and the search for runs in them.
 //!
-//! A chunk of the page heap keeps one bit per page. A set bit is a page that is
-//! taken, so that every search here looks for runs of zeros.
+//! A chunk of the page heap has one bit per page. A set bit is a taken page, so every search here looks for
+//! runs of zeros.
 //!
-//! The page room uses these; they use nothing, touch no memory but their own, take
-//! no lock, do not allocate and do not recurse.
+//! `page` uses the bitmaps. This module uses no other. It touches no memory but its own, takes no lock, does
+//! not allocate and does not recurse.
 //!
-//! Invariant: a position is below [`BITS`], a range ends at or below it. A checked
-//! build asserts that; a release build wraps the word index instead of panicking.
+//! Invariant: a position is below [`BITS`], and a range ends at or below it. A checked build asserts that. A
+//! release build wraps the word index instead of panicking.
 
-/// How many bits a [`PageBits`] holds.
+/// Bits of a [`PageBits`].
 pub const BITS: usize = 512;
-/// How many bits one word holds.
+/// Bits of a word.
 pub const WORD: usize = 64;
 const WORDS: usize = BITS / WORD;
 
-/// A bitmap of [`BITS`] bits. All-zero memory is a valid, empty one.
+/// A bitmap of [`BITS`] bits. All-zero memory is a valid, empty bitmap.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct PageBits {
     words: [u64; WORDS],
 }
 
-/// Where a run of zeros was found.
+/// The result of a search for a run of zeros.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ZeroRun {
     /// The position of the run's first bit.
@@ -31,7 +31,7 @@ pub struct ZeroRun {
     pub first_zero: usize,
 }
 
-/// The lengths of the runs of zeros that matter to a neighbour, in bits.
+/// The lengths of the runs of zeros at both ends and of the longest run, in bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ZeroRuns {
     /// The run at position 0.
@@ -43,12 +43,12 @@ pub struct ZeroRuns {
 }
 
 impl PageBits {
-    /// No bit set.
+    /// A bitmap without set bits.
     pub const EMPTY: PageBits = PageBits { words: [0; WORDS] };
-    /// Every bit set.
+    /// A bitmap with every bit set.
     pub const FULL: PageBits = PageBits { words: [u64::MAX; WORDS] };
 
-    /// Whether bit `i` is set.
+    /// Returns whether bit `i` is set.
     #[inline]
     pub const fn get(&self, i: usize) -> bool {
         debug_assert!(i < BITS);
@@ -67,7 +67,7 @@ impl PageBits {
         each_word(i, n, |w, mask| self.words[w % WORDS] &= !mask);
     }
 
-    /// How many of the `n` bits from `i` up are set.
+    /// Returns how many of the `n` bits from `i` up are set.
     #[inline]
     pub fn count_range(&self, i: usize, n: usize) -> usize {
         let mut count = 0;
@@ -77,40 +77,40 @@ impl PageBits {
         count
     }
 
-    /// Whether every block of 64 bits is `block`. A loop, where `==` would call a function that compares bytes.
+    /// Returns whether every word is `block`. A loop, since `==` would call a function that compares bytes.
     #[inline]
     pub fn is_all(&self, block: u64) -> bool {
         self.words.iter().fold(0, |other, word| other | (word ^ block)) == 0
     }
 
-    /// How many bits are set.
+    /// Returns how many bits are set.
     #[inline]
     pub fn count(&self) -> usize {
         self.words.iter().map(|w| w.count_ones() as usize).sum()
     }
 
-    /// The aligned block of 64 bits that holds bit `i`.
+    /// Returns the aligned block of 64 bits that holds bit `i`.
     #[inline]
     pub const fn block(&self, i: usize) -> u64 {
         debug_assert!(i < BITS);
         self.words[i / WORD % WORDS]
     }
 
-    /// Sets those bits of the block that holds bit `i` that are set in `mask`.
+    /// Sets the bits of `mask` in the block that holds bit `i`.
     #[inline]
     pub const fn set_in_block(&mut self, i: usize, mask: u64) {
         debug_assert!(i < BITS);
         self.words[i / WORD % WORDS] |= mask;
     }
 
-    /// Clears those bits of the block that holds bit `i` that are set in `mask`.
+    /// Clears the bits of `mask` in the block that holds bit `i`.
     #[inline]
     pub const fn clear_in_block(&mut self, i: usize, mask: u64) {
         debug_assert!(i < BITS);
         self.words[i / WORD % WORDS] &= !mask;
     }
 
-    /// Word by word, what `f` makes of this bitmap and `other`.
+    /// Applies `f` to the words of this bitmap and `other`, and returns the resulting bitmap.
     #[inline]
     pub fn zip(&self, other: &PageBits, f: impl Fn(u64, u64) -> u64) -> PageBits {
         let mut out = PageBits::EMPTY;
@@ -120,8 +120,8 @@ impl PageBits {
         out
     }
 
-    /// The first run of `n` zeros that begins at or above `from`. Bits below `from`
-    /// are not looked at: a run that spans `from` counts from there.
+    /// Returns the first run of `n` zeros that begins at or above `from`. Ignores the bits below `from`: a
+    /// run that spans `from` counts from there.
     #[inline]
     pub fn find_zeros(&self, n: usize, from: usize) -> Option<ZeroRun> {
         debug_assert!(n != 0 && n <= BITS && from < BITS);
@@ -155,12 +155,12 @@ impl PageBits {
         None
     }
 
-    /// The runs of zeros at both ends, and the longest one.
+    /// Returns the lengths of the runs of zeros at both ends and of the longest run.
     #[inline]
     pub fn zero_runs(&self) -> ZeroRuns {
         let mut runs = ZeroRuns { start: BITS, max: 0, end: 0 };
-        // Runs that touch the end of a word come first: where they are long, the
-        // search inside the words, which costs more, has less to look for.
+        // Runs that touch the end of a word come first. If they are long, the search inside the words, which
+        // costs more, has fewer candidates.
         for (w, &taken) in self.words.iter().enumerate() {
             if taken == 0 {
                 runs.end += WORD;
@@ -186,7 +186,7 @@ impl PageBits {
         runs
     }
 
-    /// The highest run of zeros: its first position and its length.
+    /// Returns the first position and the length of the highest run of zeros.
     #[inline]
     pub fn last_zeros(&self) -> Option<(usize, usize)> {
         let mut end = None;
@@ -211,7 +211,7 @@ impl PageBits {
         end.map(|end| (0, end))
     }
 
-    /// Sets every bit of each aligned group of `group` bits in which one is set.
+    /// Sets every bit of each aligned group of `group` bits in which a bit is set.
     #[inline]
     pub fn spread(&mut self, group: usize) {
         for word in &mut self.words {
@@ -220,8 +220,8 @@ impl PageBits {
     }
 }
 
-/// Calls `f` with the number of each word that the `n` bits from `i` up touch, and
-/// the bits that they take of it.
+/// Calls `f` for each word that the `n` bits from `i` up touch, with the word's index and the mask of these
+/// bits.
 #[inline(always)]
 fn each_word(i: usize, n: usize, mut f: impl FnMut(usize, u64)) {
     debug_assert!(i <= BITS && n <= BITS - i);
@@ -243,13 +243,13 @@ fn each_word(i: usize, n: usize, mut f: impl FnMut(usize, u64)) {
     f(last_word, high);
 }
 
-/// The bits of `word` at which a run of `n` ones begins, `n` from 1 to 64.
+/// Returns the positions in `word` at which a run of `n` ones begins. `n` is from 1 to 64.
 #[inline]
 const fn run_starts(word: u64, n: usize) -> u64 {
     debug_assert!(n >= 1 && n <= WORD);
     let mut starts = word;
-    // `starts` marks runs of `len`; and-ing it with itself, moved by at most `len`,
-    // marks runs that much longer.
+    // `starts` marks runs of `len` ones. ANDed with itself shifted by `step <= len`, it marks runs of `len +
+    // step`.
     let mut len = 1;
     while len < n {
         let step = if len < n - len { len } else { n - len };
@@ -259,27 +259,27 @@ const fn run_starts(word: u64, n: usize) -> u64 {
     starts
 }
 
-/// Whether `word` holds a run of `n` ones, `n` from 1 to 64.
+/// Returns whether `word` holds a run of `n` ones. `n` is from 1 to 64.
 #[inline]
 const fn has_ones(word: u64, n: usize) -> bool {
     run_starts(word, n) != 0
 }
 
-/// The lowest position of a run of `n` ones in `word`, `n` from 1 to 64.
+/// Returns the lowest position of a run of `n` ones in `word`. `n` is from 1 to 64.
 #[inline]
 pub const fn find_ones(word: u64, n: usize) -> Option<usize> {
     let starts = run_starts(word, n);
     if starts == 0 { None } else { Some(starts.trailing_zeros() as usize) }
 }
 
-/// The length of the longest run of ones in `word`.
+/// Returns the length of the longest run of ones in `word`.
 #[inline]
 pub const fn longest_ones(word: u64) -> usize {
     if word == 0 {
         return 0;
     }
-    // Doubles while runs of that length exist, then adds what smaller powers fit:
-    // `powers[p]` marks where runs of 2^p begin.
+    // Doubles while runs of that length exist, then adds the smaller powers that fit. `powers[p]` marks the
+    // starts of runs of 2^p.
     let mut powers = [word; 6];
     let mut p = 0;
     while p < 5 {
@@ -292,7 +292,7 @@ pub const fn longest_ones(word: u64) -> usize {
     }
     let mut starts = powers[p];
     let mut len = 1 << p;
-    // Six powers add up to 63; only the full word is longer.
+    // Six powers add up to 63; only the full word has a longer run.
     if word == u64::MAX {
         return WORD;
     }
@@ -307,21 +307,21 @@ pub const fn longest_ones(word: u64) -> usize {
     len
 }
 
-/// `word` with every bit of each aligned group of `group` bits set in which one is;
-/// `group` is a power of two from 1 to 64.
+/// Returns `word` with every aligned group of `group` bits filled if a bit of it is set. `group` is a power
+/// of two from 1 to 64.
 #[inline]
 pub const fn spread(word: u64, group: usize) -> u64 {
     debug_assert!(group.is_power_of_two() && group <= WORD);
-    let mut gathered = word;
+    let mut merged = word;
     let mut step = 1;
     while step < group {
-        gathered |= gathered >> step;
+        merged |= merged >> step;
         step <<= 1;
     }
-    // The lowest bit of each group now says whether any of the group is set; the
-    // product copies it over the group, without carries.
+    // The lowest bit of each group is now set if any bit of the group was. The product copies it over the
+    // group without carries.
     let ones = u64::MAX >> (WORD - group);
-    (gathered & (u64::MAX / ones)).wrapping_mul(ones)
+    (merged & (u64::MAX / ones)).wrapping_mul(ones)
 }
 
 #[cfg(test)]

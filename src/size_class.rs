@@ -1,28 +1,27 @@
-//! Size → class → shape of a span.
+//! Maps a size to its class, and a class to the shape of its spans.
 //!
-//! The rule: 16-byte steps up to 128 bytes, then eight steps to each doubling, up to 32 KiB. So
-//! above 128 bytes at most 1/8 of a request is lost to rounding, and below it at most 15 bytes.
-//! A request that is a multiple of a power of two gets an object with that alignment.
+//! Classes go up in steps of 16 bytes to 128 bytes, then in eight steps per doubling to 32 KiB. So rounding
+//! costs at most 15 bytes up to 128 bytes, and at most 1/8 of the request above. A request that is a multiple
+//! of a power of two gets an object with that alignment.
 //!
-//! Every room from `account` up uses the classes; this uses only constants.
+//! The modules from `stats` up use the classes. This module uses constants only.
 //!
-//! Pure: no memory, no lock. The table is made from the rule by `const` evaluation, and the tests
-//! check one against the other.
+//! It touches no memory and takes no lock. The tables are computed from the rule by `const` evaluation; the
+//! tests compare both.
 //!
-//! Invariant: class sizes ascend strictly, and [`Class::of`] gives the least class that holds
-//! `size`.
+//! Invariants: class sizes ascend strictly, and [`Class::of`] returns the smallest class that holds `size`.
 
 use crate::config::MIN_ALIGN;
 use crate::units::{KIB, PAGE_SIZE, Pages};
 
-/// The largest small object in bytes; what is larger gets a span of its own.
+/// The largest small object in bytes. A larger object gets a span of its own.
 pub const SMALL_MAX: usize = 32 * KIB;
-/// The largest size whose slot a cache's own table has, in bytes: the fast path's.
+/// The largest size, in bytes, that a cache's own table maps to its slot. The fast path uses this table.
 pub const QUICK_MAX: usize = KIB;
-/// How many classes there are.
+/// The number of classes.
 pub const CLASSES: usize = LINEAR + (15 - 7) * STEPS;
 
-/// The most objects that a span has: those of the least size.
+/// The most objects that a span has: those of the smallest class.
 pub const MAX_OBJECTS: usize = span_pages()[0] as usize * PAGE_SIZE / MIN_ALIGN;
 
 /// Classes of the linear part: 16, 32, … 128.
@@ -30,7 +29,7 @@ const LINEAR: usize = 128 / MIN_ALIGN;
 /// Steps per doubling above the linear part.
 const STEPS: usize = 8;
 
-/// Reciprocals are of this power of two.
+/// Binary logarithm of the numerator of reciprocals.
 const RECIPROCAL_SHIFT: u32 = 64;
 
 /// A size class, `0..CLASSES`.
@@ -73,7 +72,7 @@ const fn sizes() -> [u32; CLASSES] {
     t
 }
 
-/// Bytes of a step of [`MIDDLE`]: above [`QUICK_MAX`] every class's size is a multiple of it.
+/// Bytes of a step of [`MIDDLE`]. Every class size above [`QUICK_MAX`] is a multiple of it.
 const MIDDLE_STEP: usize = QUICK_MAX / STEPS;
 /// The class of a size above [`QUICK_MAX`], by its number of steps.
 static MIDDLE: [u8; SMALL_MAX / MIDDLE_STEP + 1] = middle();
@@ -88,9 +87,9 @@ const fn middle() -> [u8; SMALL_MAX / MIDDLE_STEP + 1] {
     t
 }
 
-/// The fewest bytes a span should have, by object size: enough objects that a refill is
-/// rare beside the allocations it serves, few enough bytes that a thread with one object of a
-/// class does not hold much.
+/// Returns the minimum bytes of a span, by object size. Enough objects keep refills rare beside the
+/// allocations that they serve; few enough bytes keep the memory of a thread with one object of a class
+/// small.
 const fn span_bytes_wanted(size: usize) -> usize {
     let many = size * 64;
     let least = if many < 16 * KIB { 16 * KIB } else { many };
@@ -115,99 +114,103 @@ const fn span_pages() -> [u8; CLASSES] {
 }
 
 impl Class {
-    /// The class of index `i`, below [`CLASSES`].
+    /// Returns the class with index `i`, below [`CLASSES`].
     #[inline]
     pub const fn from_index(i: usize) -> Class {
         debug_assert!(i < CLASSES);
-        // Never above, whatever memory a number was read from: `index` relies on it.
+        // Clamps `i`, which may come from any memory, since `index` relies on the bound.
         Class(if i < CLASSES { i as u8 } else { CLASSES as u8 - 1 })
     }
 
-    /// The least class that holds `size` bytes, at most [`SMALL_MAX`].
+    /// Returns the smallest class that holds `size` bytes, at most [`SMALL_MAX`].
     #[inline]
     pub const fn of(size: usize) -> Class {
         debug_assert!(size <= SMALL_MAX);
         Class::from_index(class_by_rule(size))
     }
 
-    /// As [`Class::of`], by table, for sizes above [`QUICK_MAX`].
+    /// Returns the class of a size above [`QUICK_MAX`] by table, equal to [`Class::of`].
     #[inline]
     pub fn middle(size: usize) -> Class {
         debug_assert!(size > QUICK_MAX && size <= SMALL_MAX);
         Class(MIDDLE[size.div_ceil(MIDDLE_STEP)])
     }
 
-    /// The least class whose objects hold `size` bytes and are all aligned to `align`, a power of
-    /// two of at most a page. `None` where only a large object will do.
+    /// Returns the smallest class whose objects hold `size` bytes and are aligned to `align`, a power of two.
+    /// Returns `None` if `align` is above a page or `size` above [`SMALL_MAX`]: then the object must be a
+    /// large one.
     #[inline]
     pub const fn of_aligned(size: usize, align: usize) -> Option<Class> {
         if align > PAGE_SIZE || size > SMALL_MAX {
             return None;
         }
-        // The class of a multiple of a power of two has objects of such a multiple. Never above, since SMALL_MAX is a
-        // multiple of every alignment up to a page.
+        // The class of a multiple of a power of two has objects of such a multiple. The rounded size does not
+        // exceed SMALL_MAX, which is a multiple of every alignment up to a page.
         let least = if size == 0 { 1 } else { size };
         Some(Class::of((least + (align - 1)) & !(align - 1)))
     }
 
-    /// The class's number.
+    /// Returns the class's index.
     #[inline]
     pub const fn index(self) -> usize {
-        // SAFETY: every constructor gives a number below CLASSES: the rule ends there for the largest small size,
-        // the table is made by the rule, and `from_index` sees to it. Said, so that no index is checked again.
+        // SAFETY: every constructor makes a number below CLASSES: the rule ends there for SMALL_MAX, the
+        // table is made by the rule, and `from_index` clamps. The hint removes bounds checks.
         unsafe { core::hint::assert_unchecked((self.0 as usize) < CLASSES) };
         self.0 as usize
     }
 
-    /// Bytes of each object.
+    /// Returns the bytes of each object.
     #[inline]
     pub const fn size(self) -> usize {
         size_by_rule(self.0 as usize)
     }
 
-    /// Pages of a span of this class.
+    /// Returns the pages of a span of this class.
     #[inline]
     pub const fn span_pages(self) -> Pages {
         Pages(SPAN_PAGES[self.index()] as usize)
     }
 
-    /// Objects in a span of this class.
+    /// Returns the number of objects in a span of this class.
     #[inline]
     pub fn objects(self) -> usize {
         self.span_pages().bytes() / SIZES[self.index()] as usize
     }
 
-    /// Bytes of a span of this class behind its last object.
+    /// Returns the bytes of a span of this class behind its last object.
     #[inline]
     pub fn tail(self) -> usize {
         self.span_pages().bytes() - self.objects() * self.size()
     }
 
-    /// What an offset is multiplied by to be divided by the size: see [`Class::quotient`].
+    /// Returns the factor by which [`Class::quotient`] multiplies an offset to divide it by the size.
     #[inline]
     pub const fn reciprocal(self) -> u64 {
         (1u128 << RECIPROCAL_SHIFT).div_ceil(self.size() as u128) as u64
     }
 
-    /// `offset / size` for offsets inside a span, where `reciprocal` is the class's: one multiplication.
+    /// Returns `offset / size` for an offset inside a span, by one multiplication. `reciprocal` is the
+    /// class's.
     ///
-    /// Exact: the reciprocal is too large by less than 1, so the product is too large by less than
-    /// `offset`, which is less than the 2^64 / `size` that separate the last byte of an object from the next.
+    /// Exact: the reciprocal is too large by less than 1, so the product is too large by less than `offset`.
+    /// That is less than 2^64 / `size`, which separates the last byte of an object from the next object.
     #[inline]
     pub const fn quotient(offset: u32, reciprocal: u64) -> u32 {
         ((offset as u128 * reciprocal as u128) >> RECIPROCAL_SHIFT) as u32
     }
 
-    /// Every class, smallest first.
+    /// Returns every class, smallest first.
     pub fn all() -> impl Iterator<Item = Class> {
         (0..CLASSES as u8).map(Class)
     }
 }
 
 const _: () = assert!(size_by_rule(CLASSES - 1) == SMALL_MAX, "the last class is the largest small size");
-const _: () =
-    assert!(SMALL_MAX.is_multiple_of(PAGE_SIZE), "what is small stays so when it is aligned to a page or less");
-const _: () = assert!(CLASSES < 128, "a class fits a byte with room to spare");
+const _: () = assert!(
+    SMALL_MAX.is_multiple_of(PAGE_SIZE),
+    "a small size rounded up to an alignment of at most a page is still small"
+);
+const _: () = assert!(CLASSES < 128, "a class fits seven bits");
 
 #[cfg(test)]
 mod tests {

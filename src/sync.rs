@@ -1,23 +1,23 @@
 //! The atomics of the protocols that a model checks.
 //!
-//! `account` and `cache` take theirs from here, so that the same source files run on the machine and, built
-//! with `--cfg loom`, in `model/`, where every order of loads and stores that the memory model allows is tried.
-//! Other rooms use `core`.
+//! `stats` and `cache` import theirs from here. The same source files then run in the allocator and, built
+//! with `--cfg loom`, in `model/`, which tries every execution that the memory model allows. Other modules
+//! use `core`.
 //!
-//! Names only; no state.
+//! It defines names only and has no state.
 //!
-//! Invariant: a name means the same in both, but for what the model can see.
+//! Invariant: a name means the same in both builds, apart from what only loom observes.
 
 #[cfg(not(loom))]
-mod machine {
+mod atomics {
     pub(crate) use core::sync::atomic::{AtomicI64, AtomicPtr, AtomicUsize, Ordering, compiler_fence, fence};
 
-    /// Makes a function `const` where the atomics can be made so.
+    /// Makes a function `const` if the atomics have const constructors.
     macro_rules! constant {
         ($(#[$meta:meta])* $visibility:vis fn $($rest:tt)+) => { $(#[$meta])* $visibility const fn $($rest)+ };
     }
 
-    /// An array of equal elements, none of which can be copied.
+    /// Makes an array of equal elements of a type that is not `Copy`.
     macro_rules! array {
         ($element:expr; $count:expr) => {
             [const { $element }; $count]
@@ -29,6 +29,6 @@ mod machine {
 
 #[cfg(loom)]
 #[path = "../model/src/atomics.rs"]
-mod machine;
+mod atomics;
 
-pub(crate) use machine::*;
+pub(crate) use atomics::*;

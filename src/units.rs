@@ -1,17 +1,17 @@
 //! Typed addresses and page counts.
 //!
-//! A byte count is a `usize`; everything else that could be mixed up with it has a
-//! type of its own: an address, a number of allocator pages, the number of a page.
+//! A number of bytes is a `usize`. Everything that could be confused with it has a type of its own: an
+//! address, a number of allocator pages, a page number.
 //!
-//! Every room uses these; they use nothing.
+//! Every module uses these types. This module uses no other.
 //!
-//! Nothing here touches memory, takes a lock or allocates.
+//! It touches no memory, takes no lock and allocates nothing.
 //!
-//! Invariant: arithmetic on these types never wraps silently in a checked build.
+//! Invariant: arithmetic on these types does not overflow; a checked build asserts it.
 
 /// Binary logarithm of [`PAGE_SIZE`].
 pub const PAGE_SHIFT: u32 = 13;
-/// The allocator's page, in bytes. Independent of the physical page of the machine.
+/// The allocator's page in bytes. It does not depend on the physical page of the CPU.
 pub const PAGE_SIZE: usize = 1 << PAGE_SHIFT;
 /// One kibibyte.
 pub const KIB: usize = 1 << 10;
@@ -20,7 +20,7 @@ pub const MIB: usize = 1 << 20;
 /// One gibibyte.
 pub const GIB: usize = 1 << 30;
 
-/// Rounds `n` up to a multiple of `align`, a power of two. `None` on overflow.
+/// Rounds `n` up to a multiple of `align`, a power of two. Returns `None` on overflow.
 #[inline]
 pub const fn checked_align_up(n: usize, align: usize) -> Option<usize> {
     debug_assert!(align.is_power_of_two());
@@ -30,7 +30,7 @@ pub const fn checked_align_up(n: usize, align: usize) -> Option<usize> {
     }
 }
 
-/// Rounds `n` up to a multiple of `align`, a power of two; the caller knows it fits.
+/// Rounds `n` up to a multiple of `align`, a power of two. The caller knows that it does not overflow.
 #[inline]
 pub const fn align_up(n: usize, align: usize) -> usize {
     debug_assert!(align.is_power_of_two());
@@ -53,49 +53,49 @@ impl Addr {
     /// The null address.
     pub const NULL: Addr = Addr(0);
 
-    /// The address of `ptr`; its provenance is exposed, so that [`Addr::ptr`] may give it back.
+    /// Returns the address of `ptr` and exposes its provenance, so that [`Addr::ptr`] can restore it.
     #[inline]
     pub fn of<T>(ptr: *const T) -> Addr {
         Addr(ptr.expose_provenance())
     }
 
-    /// A pointer to this address.
+    /// Returns a pointer to this address.
     #[inline]
     pub fn ptr<T>(self) -> *mut T {
         core::ptr::with_exposed_provenance_mut(self.0)
     }
 
-    /// The address `bytes` further up.
+    /// Returns the address `bytes` above this one.
     #[inline]
     pub const fn plus(self, bytes: usize) -> Addr {
         Addr(self.0 + bytes)
     }
 
-    /// How many bytes this address lies above `lower`.
+    /// Returns the distance in bytes from `lower` to this address.
     #[inline]
     pub const fn since(self, lower: Addr) -> usize {
         self.0 - lower.0
     }
 
-    /// Whether the address is a multiple of `align`, a power of two.
+    /// Returns whether the address is a multiple of `align`, a power of two.
     #[inline]
     pub const fn is_aligned(self, align: usize) -> bool {
         self.0 & (align - 1) == 0
     }
 
-    /// The next multiple of `align`, a power of two, at or above.
+    /// Rounds the address up to a multiple of `align`, a power of two.
     #[inline]
     pub const fn align_up(self, align: usize) -> Addr {
         Addr(align_up(self.0, align))
     }
 
-    /// The next multiple of `align`, a power of two, at or below.
+    /// Rounds the address down to a multiple of `align`, a power of two.
     #[inline]
     pub const fn align_down(self, align: usize) -> Addr {
         Addr(align_down(self.0, align))
     }
 
-    /// The page that holds this address.
+    /// Returns the page that contains this address.
     #[inline]
     pub const fn page(self) -> PageNumber {
         PageNumber(self.0 >> PAGE_SHIFT)
@@ -114,7 +114,7 @@ impl core::fmt::Debug for Addr {
 pub struct Pages(pub usize);
 
 impl Pages {
-    /// As many pages as hold `bytes`. `None` where the rounding overflows.
+    /// Returns the number of pages that hold `bytes`. Returns `None` if the rounding overflows.
     #[inline]
     pub const fn holding(bytes: usize) -> Option<Pages> {
         match checked_align_up(bytes, PAGE_SIZE) {
@@ -123,7 +123,7 @@ impl Pages {
         }
     }
 
-    /// The size in bytes.
+    /// Returns the size in bytes.
     #[inline]
     pub const fn bytes(self) -> usize {
         self.0 << PAGE_SHIFT
@@ -136,13 +136,13 @@ impl Pages {
 pub struct PageNumber(pub usize);
 
 impl PageNumber {
-    /// The address of the page's first byte.
+    /// Returns the address of the page's first byte.
     #[inline]
     pub const fn addr(self) -> Addr {
         Addr(self.0 << PAGE_SHIFT)
     }
 
-    /// The page `n` further up.
+    /// Returns the page `n` pages above this one.
     #[inline]
     pub const fn plus(self, n: Pages) -> PageNumber {
         PageNumber(self.0 + n.0)

@@ -1,4 +1,4 @@
-//! Bitmaps against a row of booleans.
+//! Compares bitmaps with arrays of booleans.
 
 use super::{BITS, PageBits, WORD, ZeroRun, ZeroRuns, find_ones, longest_ones, spread};
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ fn bits(taken: &[(usize, usize)]) -> PageBits {
     bits
 }
 
-/// Ranges that are set; how many zeros from where; what is found.
+/// Set ranges, the wanted number of zeros, where the search begins, the expected result.
 type FindRow = (&'static str, &'static [(usize, usize)], usize, usize, Option<(usize, usize)>);
 
 const FIND_ROWS: &[FindRow] = &[
@@ -44,7 +44,7 @@ fn finds_the_first_run() {
     }
 }
 
-/// Ranges that are set; the runs of zeros at the start, at most, at the end.
+/// Set ranges; the runs of zeros at the start, the longest, at the end.
 type SumRow = (&'static str, &'static [(usize, usize)], (usize, usize, usize));
 
 #[test]
@@ -79,7 +79,7 @@ fn words_at_their_limits() {
     assert_eq!(spread(5, 1), 5);
 }
 
-/// Words as heaps make them: runs of all lengths, not a coin toss per bit.
+/// Words as heaps produce them: runs of all lengths, not independent random bits.
 fn word() -> impl Strategy<Value = u64> {
     prop_oneof![
         Just(0),
