@@ -1,4 +1,4 @@
-//! Records of one type: freed ones are used again, none goes back to the system.
+//! Records of one type. Freed records are reused and never returned to the OS.
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -9,19 +9,19 @@ use crate::stats::Delta;
 use crate::units::Addr;
 use crate::vm::Vm;
 
-/// How many of a record's first words stay as they were left when it is free.
+/// How many of a record's first words keep their values while the record is free.
 const KEPT: usize = 2;
 
-/// A free record: the next one in the list, behind the words that stay, so that a stale pointer finds there what the
-/// record's last user wanted it to find.
+/// A free record. Its first words keep the values that the last user left there for stale pointers to find.
+/// The link of the free list follows them.
 #[repr(C)]
 struct Free {
     kept: [usize; KEPT],
     next: *mut Free,
 }
 
-/// Hands out records of type `T`, each in memory that never holds anything else, so that a stale
-/// pointer to a record still points to a record. `C` is charged.
+/// Allocates records of type `T`. Their memory never holds anything else, so a stale pointer to a record
+/// still points to a record. `C` is charged.
 pub struct Fixed<T, C> {
     source: Persistent<C>,
     free: *mut Free,
@@ -33,18 +33,18 @@ pub struct Fixed<T, C> {
 unsafe impl<T, C> Send for Fixed<T, C> {}
 
 impl<T, C: Charge> Fixed<T, C> {
-    /// An allocator that has no records.
+    /// Returns an allocator without records.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Fixed<T, C> {
         const { assert!(size_of::<T>() >= size_of::<Free>() && align_of::<T>() >= align_of::<Free>()) };
         Fixed { source: Persistent::new(), free: core::ptr::null_mut(), in_use: 0, records: PhantomData }
     }
 
-    /// Memory for a record. Its content is unspecified.
+    /// Allocates a record. Its content is unspecified.
     pub fn alloc<O: Os>(&mut self, vm: &Vm<O>, delta: &mut Delta) -> Result<NonNull<T>, OsError> {
         let record = match NonNull::new(self.free) {
             Some(free) => {
-                // SAFETY: listed records are free, so this one's memory holds a `Free`.
+                // SAFETY: the records of the list are free, so their memory holds a `Free`.
                 self.free = unsafe { free.as_ref() }.next;
                 free.cast()
             }
@@ -57,24 +57,25 @@ impl<T, C: Charge> Fixed<T, C> {
         Ok(record)
     }
 
-    /// Takes `size` bytes from `start`, aligned for records, which the caller accounted for, to make records of.
+    /// Adds `size` bytes from `start` on, aligned for records and accounted for by the caller, as memory for
+    /// new records.
     pub fn feed(&mut self, start: Addr, size: usize) {
         self.source.feed(start, size);
     }
 
-    /// Takes a record back.
+    /// Frees a record.
     ///
     /// # Safety
     /// The record came from this allocator and is not used after.
     pub unsafe fn free(&mut self, record: NonNull<T>) {
         let free = record.cast::<Free>();
-        // SAFETY: the record's memory is ours again and large and aligned enough for a `Free`.
+        // SAFETY: the record is free now. Its memory is large and aligned enough for a `Free`.
         unsafe { (&raw mut (*free.as_ptr()).next).write(self.free) };
         self.free = free.as_ptr();
         self.in_use -= 1;
     }
 
-    /// How many records are in use.
+    /// Returns how many records are in use.
     pub fn in_use(&self) -> usize {
         self.in_use
     }

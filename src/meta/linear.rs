@@ -1,4 +1,4 @@
-//! One reserved range whose parts become Ready as they are needed.
+//! [`Linear`]: a reserved range whose parts become Ready on demand.
 
 use crate::os::{Os, OsError};
 use crate::stats::{Account, Delta};
@@ -6,11 +6,11 @@ use crate::stats_page::MappingKind;
 use crate::units::{Addr, MIB, align_up};
 use crate::vm::Vm;
 
-/// How many separate Ready parts are kept apart; past that the nearest ones are joined.
+/// The most separate Ready parts. Beyond it, the closest two are joined.
 const PARTS: usize = 64;
 
-/// How large a part may become that is widened to touch another one. No memory is behind it before it is touched; the
-/// tables of a heap below 2 GiB lie within.
+/// The most bytes of a part that is widened to touch another one. Untouched bytes have no memory behind them.
+/// The tables of a heap below 2 GiB fit in this size.
 const NEAR: usize = 64 * MIB;
 
 /// A range `[start, end)`.
@@ -20,18 +20,17 @@ struct Part {
     end: Addr,
 }
 
-/// A reserved range and the parts of it that are Ready.
+/// A reserved range and its Ready parts.
 pub struct Linear {
     account: Account,
-    /// The Ready parts, ascending, neither touching nor overlapping.
+    /// The Ready parts, ascending. They neither touch nor overlap.
     ready: heapless::Vec<Part, PARTS>,
-    /// A part that is Prepared because the system let it become neither Ready nor Reserved again. No
-    /// account holds it.
+    /// A part that stayed Prepared because the OS refused both Ready and Reserved. No account holds it.
     stuck: Option<Part>,
 }
 
 impl Linear {
-    /// A range that is not reserved yet; its memory will be charged to `account`.
+    /// Returns a range that is not reserved yet. Its memory will be charged to `account`.
     pub const fn new(account: Account) -> Linear {
         Linear { account, ready: heapless::Vec::new(), stuck: None }
     }
@@ -41,8 +40,9 @@ impl Linear {
         vm.reserve(None, align_up(size.max(1), vm.os().physical_page_size()), MappingKind::Tables)
     }
 
-    /// Makes `[addr, addr + size)` Ready, rounded outward to physical pages; what is Ready stays as it
-    /// is. On an error some of the range may be Ready, and is known to be.
+    /// Makes `[addr, addr + size)` Ready, rounded outward to physical pages. Bytes that are Ready already
+    /// keep their values. If it returns an error, a part of the range may have become Ready; `self` has a
+    /// record of it.
     ///
     /// # Safety
     /// The range lies inside what [`Linear::reserve`] gave.
@@ -55,24 +55,24 @@ impl Linear {
     ) -> Result<(), OsError> {
         if let Some(part) = self.stuck {
             let size = part.end.since(part.start);
-            // SAFETY: the part is Prepared and ours.
+            // SAFETY: the part is Prepared and belongs to this range.
             unsafe { vm.used(part.start, size, size, delta) }?;
             vm.accounts().mapped(self.account, size, delta);
             self.stuck = None;
-            self.note(part);
+            self.insert(part);
         }
         let page = vm.os().physical_page_size();
         let want = Part { start: addr.align_down(page), end: addr.plus(size).align_up(page) };
         let mut from = want.start;
         while from < want.end {
-            // The first Ready part that ends above `from` says where the gap ends.
+            // The first Ready part that ends above `from` ends the gap.
             let next = self.ready.iter().find(|p| p.end > from).copied();
             match next {
                 Some(p) if p.start <= from => from = p.end,
                 _ => {
                     let end = next.map_or(want.end, |p| p.start.min(want.end));
-                    // SAFETY: the gap is Reserved and ours: inside the range, outside all Ready parts.
-                    unsafe { self.open(vm, from, end, delta) }?;
+                    // SAFETY: the gap is Reserved: it lies inside the range and outside all Ready parts.
+                    unsafe { self.make_gap_ready(vm, from, end, delta) }?;
                     from = end;
                 }
             }
@@ -80,36 +80,42 @@ impl Linear {
         Ok(())
     }
 
-    /// Makes one gap Ready and notes it, after making room for the note.
+    /// Makes one gap Ready and records it. First makes room for the record.
     ///
     /// # Safety
-    /// The gap is Reserved and ours.
-    unsafe fn open<O: Os>(&mut self, vm: &Vm<O>, start: Addr, end: Addr, delta: &mut Delta) -> Result<(), OsError> {
+    /// The gap is Reserved and lies inside the range.
+    unsafe fn make_gap_ready<O: Os>(
+        &mut self,
+        vm: &Vm<O>,
+        start: Addr,
+        end: Addr,
+        delta: &mut Delta,
+    ) -> Result<(), OsError> {
         if self.ready.is_full() {
             let pairs = self.ready.iter().zip(self.ready.iter().skip(1));
             let gaps = pairs.map(|(a, b)| Part { start: a.end, end: b.start });
             if let Some(gap) = gaps.min_by_key(|gap| gap.end.since(gap.start)) {
-                // SAFETY: the gap between two Ready parts is Reserved and ours.
+                // SAFETY: the gap between two Ready parts is Reserved and lies inside the range.
                 unsafe { self.map_part(vm, gap, delta) }?;
                 if gap.start <= start && end <= gap.end {
                     return Ok(());
                 }
             }
         }
-        // SAFETY: the caller's promise; the gap closed above was another one.
+        // SAFETY: the caller's promise. The gap that was closed above is another one.
         match unsafe { self.map_part(vm, Part { start, end }, delta) } {
-            // The system may allow no border inside a mapping (`vm.max_map_count`): then the part begins where the one
-            // below ends, or ends where the one above begins.
+            // The OS may allow no new border inside a mapping (`vm.max_map_count`). Then the part is widened
+            // to touch a neighbour.
             Err(OsError::OutOfMemory) if self.stuck.is_none() => {
                 let part = self.widened(start, end).ok_or(OsError::OutOfMemory)?;
-                // SAFETY: Reserved and ours, as far as the next Ready part.
+                // SAFETY: Reserved up to the next Ready part, and inside the range.
                 unsafe { self.map_part(vm, part, delta) }
             }
             done => done,
         }
     }
 
-    /// A gap between Ready parts, made larger so that it touches one of them, where that is near.
+    /// Returns the gap between Ready parts, widened to touch the closer of its neighbours if that is near.
     fn widened(&self, start: Addr, end: Addr) -> Option<Part> {
         let below = self.ready.iter().rev().find(|p| p.end <= start).map(|p| Part { start: p.end, end });
         let above = self.ready.iter().find(|p| p.start >= end).map(|p| Part { start, end: p.start });
@@ -117,17 +123,17 @@ impl Linear {
         (wider.end.since(wider.start) <= NEAR && wider != Part { start, end }).then_some(wider)
     }
 
-    /// Brings a part from Reserved to Ready.
+    /// Changes a part from Reserved to Ready.
     ///
     /// # Safety
-    /// The part is Reserved and ours.
+    /// The part is Reserved and lies inside the range.
     unsafe fn map_part<O: Os>(&mut self, vm: &Vm<O>, part: Part, delta: &mut Delta) -> Result<(), OsError> {
         let size = part.end.since(part.start);
-        // SAFETY: the caller's promise; the range is Prepared after `map`.
+        // SAFETY: the caller's promise. The range is Prepared after `map`.
         unsafe {
             vm.map(part.start, size, self.account, delta)?;
             if let Err(e) = vm.used(part.start, size, size, delta) {
-                // Prepared is no state to be left in: nobody would know of it.
+                // No record lists a Prepared part, so it must become Reserved again or be stored in `stuck`.
                 if vm.fault(part.start, size, 0, self.account, delta).is_err() {
                     vm.accounts().unmapped(self.account, size, delta);
                     self.stuck = Some(part);
@@ -135,12 +141,12 @@ impl Linear {
                 return Err(e);
             }
         }
-        self.note(part);
+        self.insert(part);
         Ok(())
     }
 
-    /// Adds a part, joining it with those that it touches.
-    fn note(&mut self, mut part: Part) {
+    /// Adds a part and joins it with the parts that it touches.
+    fn insert(&mut self, mut part: Part) {
         let mut i = 0;
         while let Some(&p) = self.ready.get(i) {
             if p.end == part.start || p.start == part.end {
@@ -153,6 +159,6 @@ impl Linear {
             }
         }
         let full = self.ready.insert(i, part).is_err();
-        debug_assert!(!full, "`open` made room");
+        debug_assert!(!full, "`make_gap_ready` made room");
     }
 }

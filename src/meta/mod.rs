@@ -1,13 +1,13 @@
 //! Memory for the allocator's own records.
 //!
-//! Three kinds: [`Persistent`], handed out and never taken back; [`Fixed`], records of one type
-//! that return to a list; [`Linear`], one reserved range whose parts become Ready as they are
-//! needed. `heap` keeps span records and the page allocator's arrays here, `thread` the caches.
+//! There are three kinds. [`Persistent`] allocates and never frees. [`Fixed`] has records of one type and a
+//! free list. [`Linear`] is one reserved range whose parts become Ready on demand. `heap` keeps span records
+//! and the page allocator's tables here, `thread` the caches.
 //!
-//! The caller holds the lock that protects the allocator it calls; nothing here takes one. Each
-//! call gets the account that it charges and the entry to post.
+//! Nothing here takes a lock: the caller holds the lock that protects the allocator it calls. Each call names
+//! the account to charge and gets the delta to post.
 //!
-//! Invariant: every byte handed out is Ready and was charged to an account.
+//! Invariant: every allocated byte is Ready and was charged to an account.
 
 mod fixed;
 mod linear;

@@ -7,21 +7,22 @@ use crate::stats::{Account, Delta, Total};
 use crate::units::{Addr, KIB, align_up};
 use crate::vm::Vm;
 
-/// How much is asked from the system at a time at least; larger requests get what they need.
+/// The least bytes that are taken from the OS at once. A larger request takes what it needs.
 const CHUNK: usize = 64 * KIB;
-/// And which part of what was asked for before, so that however much there is, it is a few hundred mappings at the most.
+/// A new chunk has at least this share of the bytes of all earlier chunks, so that the number of mappings
+/// stays below a few hundred.
 const SHARE: usize = 8;
 
-/// Who pays for records. A type, so that an allocator of records that has nothing yet is zero bytes.
+/// The account of an allocator of records. A type, so that an allocator without chunks is all zero bytes.
 pub trait Charge {
     /// The account of every chunk.
     const ACCOUNT: Account;
-    /// The total that gets every new chunk. The caller takes from it what it uses, so that what is left of chunks stays
-    /// there.
+    /// The total to which every new chunk is added. The caller subtracts the bytes that it uses, so that the
+    /// unused rest of chunks remains there.
     const FREE: Total;
 }
 
-/// Hands out pieces of chunks and never takes one back. `C` is charged.
+/// Allocates pieces of chunks and never frees them. `C` is charged.
 pub struct Persistent<C> {
     next: Addr,
     end: Addr,
@@ -31,22 +32,22 @@ pub struct Persistent<C> {
 }
 
 impl<C: Charge> Persistent<C> {
-    /// An allocator that has no chunk.
+    /// Returns an allocator without chunks.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Persistent<C> {
         Persistent { next: Addr::NULL, end: Addr::NULL, chunks: 0, charge: PhantomData }
     }
 
-    /// Takes `size` bytes from `start`, which the caller accounted for, to hand out from now on. They need not be
-    /// zero.
+    /// Makes `size` bytes from `start` on, which the caller accounted for, the current chunk. They need not
+    /// be zero.
     pub fn feed(&mut self, start: Addr, size: usize) {
         self.next = start;
         self.end = start.plus(size);
     }
 
-    /// `size` zero bytes aligned to `align`, a power of two of at most a physical page.
+    /// Allocates `size` zero bytes aligned to `align`, a power of two of at most a physical page.
     ///
-    /// What is left of the old chunk is given up when a request does not fit it.
+    /// If the request does not fit the current chunk, the rest of the chunk is abandoned.
     pub fn alloc<O: Os>(&mut self, vm: &Vm<O>, size: usize, align: usize, delta: &mut Delta) -> Result<Addr, OsError> {
         let at = self.next.align_up(align);
         let fits = at.0.checked_add(size).is_some_and(|end| end <= self.end.0);
@@ -54,7 +55,7 @@ impl<C: Charge> Persistent<C> {
             let page = vm.os().physical_page_size();
             let least = align_up(size.max(CHUNK), page);
             let wanted = least.max(align_up(self.chunks / SHARE, page));
-            // Where memory is short, the least will do.
+            // If memory is short, the minimum is enough.
             let (start, chunk) = match vm.alloc(wanted, C::ACCOUNT, delta) {
                 Ok(start) => (start, wanted),
                 Err(_) if wanted > least => (vm.alloc(least, C::ACCOUNT, delta)?, least),
