@@ -1,44 +1,44 @@
-//! Printing and dying without allocating.
+//! Prints a line, or a line and then ends the process, without allocating.
 //!
-//! Any room may call it when it finds what must not be. The face says where a line goes and
-//! how the process ends ([`set_sink`]); without that a fatal error is an illegal instruction.
+//! Any module may call it when it detects an error. The front end installs two functions by [`set_sink`]: one
+//! prints, one ends the process. Without them a fatal error executes an illegal instruction.
 //!
-//! Takes no lock, allocates nothing, needs about a kibibyte of stack.
+//! It takes no lock, allocates nothing and needs about a kibibyte of stack.
 //!
-//! Invariant: a line is written whole, in one call, and ends with a newline.
+//! Invariant: a line is written by one call and ends with a newline.
 
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-/// Longest line in bytes; what is longer is cut.
+/// The maximum length of a line in bytes. Longer lines are cut.
 const LINE: usize = 512;
 
-/// What a home does with a line of text.
+/// Prints a line of text.
 pub type Sink = fn(&[u8]);
-/// How a home ends the process after a fatal line.
+/// Ends the process after a fatal line.
 pub type Death = fn() -> !;
 
 static SINK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 static DEATH: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Hands in how this home prints and dies. The faces call it before anything can go wrong.
+/// Installs how lines are printed and how the process ends. Front ends call it before anything can fail.
 pub fn set_sink(sink: Sink, death: Death) {
     SINK.store(sink as *mut (), Ordering::Release);
     DEATH.store(death as *mut (), Ordering::Release);
 }
 
-/// A fixed piece of text under construction; what does not fit is dropped.
+/// A line under construction. Text beyond 512 bytes is dropped.
 pub struct Line {
     text: heapless::String<LINE>,
 }
 
 impl Line {
-    /// An empty line.
+    /// Returns an empty line.
     pub const fn new() -> Line {
         Line { text: heapless::String::new() }
     }
 
-    /// The bytes so far.
+    /// Returns the bytes so far.
     pub fn bytes(&self) -> &[u8] {
         self.text.as_bytes()
     }
@@ -53,7 +53,7 @@ impl Default for Line {
 impl Write for Line {
     fn write_str(&mut self, s: &str) -> fmt::Result {
         for c in s.chars() {
-            // Room for the newline is kept, so that a cut line is still a line.
+            // One byte is kept for the newline, so that a cut line still ends with one.
             if self.text.len() + c.len_utf8() < LINE || c == '\n' {
                 let _ = self.text.push(c);
             }

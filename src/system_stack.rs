@@ -1,16 +1,17 @@
-//! Running something on a stack of the allocator's own: what reads statistics needs more of it than a thread may have.
+//! Runs a function on a stack of the allocator's own. Reading statistics needs more stack than a small thread
+//! has.
 //!
-//! The faces call [`run`] around their readings, isolated heaps too. Where the stacks come from is handed in, by
-//! [`set_provider`]; a home that has none runs everything in place.
+//! The front ends call [`run`] around their readings, isolated heaps too. [`set_provider`] installs the
+//! function that provides the stacks. Without a provider everything runs in place.
 //!
-//! Takes no lock and allocates nothing; what the lender does is its business. Needs some hundred bytes of the caller's
-//! stack, and what the lender needs. What runs on a system stack may not allocate or free, which checked builds refuse
-//! ([`abort_if_active`]): a stack has an end, and the thread may be in the allocator's hands for a while. Nor may it unwind out of
-//! the call: then the caller would be gone on, and with it what it was lent.
+//! This module takes no lock and allocates nothing; the provider may. It needs a few hundred bytes of the
+//! caller's stack, and the provider's need. A function on a system stack must not allocate or free, which
+//! checked builds detect ([`abort_if_active`]): the stack is small, and the thread may be inside the
+//! allocator. It must not unwind out of the call, which would leave the stack lent for ever.
 //!
-//! Invariant: a thread's word (`local::stack`) is where the one system stack ends on which it runs something, or 0. So
-//! whoever comes while it is in use, by a nested call or in a signal handler, on that stack or on another, stays where it
-//! is, and no frame is written over.
+//! Invariant: `local::stack` is the end of the one system stack that the thread is using, or 0. A nested call
+//! or a signal handler, on that stack or on another one, sees it and runs in place. So no frame is
+//! overwritten.
 
 use core::ffi::c_void;
 use core::mem::{ManuallyDrop, MaybeUninit};
@@ -21,42 +22,42 @@ use crate::local;
 use crate::report;
 use crate::units::{Addr, KIB};
 
-/// How large a system stack is, in bytes. More than a quarter of it is left of what anything was seen to use: 28 KiB, and
-/// 70 KiB where the compiler does not optimise (docs/decisions/0015).
+/// The size of a system stack in bytes. The largest use seen is 28 KiB, and 70 KiB without optimisation
+/// (docs/decisions/0015). More than a quarter of the size is spare.
 pub const SIZE: usize = if cfg!(debug_assertions) { 128 * KIB } else { 64 * KIB };
 
-/// What a lender gives.
+/// A stack that a provider lends.
 #[derive(Clone, Copy)]
 pub struct Lent {
     /// The stack's lowest byte.
     pub base: Addr,
-    /// The address behind its last byte: a multiple of 16.
+    /// The address behind its last byte, a multiple of 16.
     pub top: Addr,
-    /// What is to be called with `base` once the stack is not needed any more.
+    /// The function that takes the stack back. It is called with `base` after the use.
     pub back: Option<fn(Addr)>,
 }
 
-/// Gives the calling thread a stack: Ready memory that nobody uses. `None`: it has to do without one.
+/// Lends the calling thread a stack of Ready memory, or returns `None`. Then the caller runs in place.
 pub type Provider = fn() -> Option<Lent>;
 
-static BORROW: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+static PROVIDER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Hands in where stacks come from.
+/// Installs the provider of stacks.
 pub fn set_provider(provider: Provider) {
-    BORROW.store(provider as *mut (), Ordering::Release);
+    PROVIDER.store(provider as *mut (), Ordering::Release);
 }
 
-/// Lies at the end of a stack while it is in use: from where to where it reaches.
+/// The bounds of a stack, stored at its end while it is in use.
 #[repr(C, align(16))]
 struct Bounds {
     base: Addr,
     top: Addr,
 }
 
-/// A call as the switch sees it: a function of one pointer.
-type Go = unsafe extern "C-unwind" fn(*mut c_void);
+/// The function that runs on the stack, with one pointer as its argument.
+type StackFunction = unsafe extern "C-unwind" fn(*mut c_void);
 
-/// A closure, and what it gave.
+/// A closure and its result.
 struct Call<F, R> {
     f: ManuallyDrop<F>,
     result: MaybeUninit<R>,
@@ -64,34 +65,35 @@ struct Call<F, R> {
 
 impl<F: FnOnce() -> R, R> Call<F, R> {
     /// # Safety
-    /// `call` points to a call that was not made.
-    unsafe extern "C-unwind" fn go(call: *mut c_void) {
+    /// `call` points to a call that has not been made.
+    unsafe extern "C-unwind" fn invoke(call: *mut c_void) {
         // SAFETY: the caller's promise.
         let call = unsafe { &mut *call.cast::<Self>() };
-        // SAFETY: it was not made, so the closure is there.
+        // SAFETY: the call has not been made, so the closure is still there.
         call.result.write(unsafe { ManuallyDrop::take(&mut call.f) }());
     }
 }
 
-/// Runs `f` on a system stack, or in place where this thread is using one or can have none. What it returns lies on the
-/// caller's stack.
+/// Runs `f` on a system stack. Runs it in place if this thread is using a system stack or the provider has
+/// none. The result lies on the caller's stack.
 pub fn run<F: FnOnce() -> R, R>(f: F) -> R {
     run_if(true, f)
 }
 
-/// As [`run`], in place unless `wanted`.
+/// Runs `f` as [`run`] does if `wanted`, else in place.
 pub fn run_if<F: FnOnce() -> R, R>(wanted: bool, f: F) -> R {
     let mut call = Call { f: ManuallyDrop::new(f), result: MaybeUninit::uninit() };
-    go(wanted, Call::<F, R>::go, (&raw mut call).cast());
+    dispatch(wanted, Call::<F, R>::invoke, (&raw mut call).cast());
     // SAFETY: the call was made.
     unsafe { call.result.assume_init() }
 }
 
-/// Apart from [`run_if`], so that the frame of the closure, which may be large, is on the system stack for sure.
+/// Runs `function` on a system stack or in place. A function of its own, so that the closure's frame, which
+/// may be large, is never part of the caller's.
 #[inline(never)]
-fn go(wanted: bool, function: Go, call: *mut c_void) {
+fn dispatch(wanted: bool, function: StackFunction, call: *mut c_void) {
     let lent = if wanted && local::stack() == 0 { borrow() } else { None };
-    // SAFETY: [`run_if`] made the call; the lender's promise.
+    // SAFETY: [`run_if`] made the call. The provider promises a stack of Ready memory.
     unsafe {
         match lent {
             Some(lent) => run_on(&lent, function, call),
@@ -104,18 +106,18 @@ fn go(wanted: bool, function: Go, call: *mut c_void) {
 }
 
 fn borrow() -> Option<Lent> {
-    let provider = BORROW.load(Ordering::Acquire);
+    let provider = PROVIDER.load(Ordering::Acquire);
     if provider.is_null() {
         return None;
     }
-    // SAFETY: the only stores to LENDER are null and a `Provider`.
+    // SAFETY: the only stores to PROVIDER are null and a `Provider`.
     unsafe { core::mem::transmute::<*mut (), Provider>(provider)() }
 }
 
-/// Until it is dropped, this thread uses a system stack. In tests a fatal error unwinds.
-struct Using;
+/// Clears `local::stack` when it is dropped. In tests a fatal error unwinds.
+struct StackInUse;
 
-impl Drop for Using {
+impl Drop for StackInUse {
     fn drop(&mut self) {
         local::set_stack(0);
     }
@@ -123,32 +125,32 @@ impl Drop for Using {
 
 /// # Safety
 /// The stack is Ready and the caller's; `function` may be called with `call`.
-unsafe fn run_on(lent: &Lent, function: Go, call: *mut c_void) {
+unsafe fn run_on(lent: &Lent, function: StackFunction, call: *mut c_void) {
     let end = Addr(lent.top.0 - size_of::<Bounds>());
-    // SAFETY: the caller's promise; the rest is a stack too, and its end as aligned as before.
+    // SAFETY: the caller's promise. What remains below `end` is a stack too, and as aligned as before.
     unsafe {
         end.ptr::<Bounds>().write(Bounds { base: lent.base, top: lent.top });
         local::set_stack(end.0);
-        let _using = Using;
+        let _in_use = StackInUse;
         arch::on_stack(function, call, end.ptr());
     }
 }
 
-/// Where the system stack lies that this thread is using: its lowest byte, and the end of what can be used.
+/// Returns the lowest byte and the usable end of the system stack that this thread is using.
 pub fn bounds() -> Option<(Addr, Addr)> {
     let end = local::stack();
-    // SAFETY: the thread's word leads to bounds, which nobody writes to while it does.
+    // SAFETY: the thread's word points to bounds, which are not written while it does.
     (end != 0).then(|| unsafe { ((*Addr(end).ptr::<Bounds>()).base, Addr(end)) })
 }
 
-/// Whether the caller runs on a system stack, and not for instance on a signal's own that interrupted one.
+/// Returns whether the caller runs on a system stack, and not on the alternate stack of a signal handler.
 pub fn is_on() -> bool {
     let here = Addr(arch::stack_pointer());
     bounds().is_some_and(|(base, end)| base <= here && here < end)
 }
 
-/// In checked builds, ends the process with a line that begins with `function`, and the address that it was called with
-/// if that is not 0, where nothing may be allocated or freed: on a system stack.
+/// In checked builds, aborts if the caller runs on a system stack. Called where the program allocates or
+/// frees. The line begins with `function` and its argument, unless that is 0.
 #[inline(always)]
 pub fn abort_if_active(function: &str, argument: usize) {
     if cfg!(debug_assertions) {
@@ -156,10 +158,10 @@ pub fn abort_if_active(function: &str, argument: usize) {
     }
 }
 
-/// As [`abort_if_active`], in every build.
+/// Does what [`abort_if_active`] does, in every build.
 #[inline]
 pub fn abort_if_active_always(function: &str, argument: usize) {
-    // A handler of the signal that ends the process may be here: it was told.
+    // A handler of the signal that ends the process may allocate: the fatal line was printed already.
     if is_on() && !local::is_dying() {
         abort_active(function, argument);
     }

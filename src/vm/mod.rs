@@ -1,19 +1,18 @@
-//! The four states of address space and their transitions: a call to the system and its
-//! accounting, nothing else.
+//! The states of address space and their transitions. Each function makes a system call and accounts for it.
 //!
-//! `meta` and `heap` call it for every change of state; nobody else reaches the system's verbs.
+//! `meta`, `heap` and the page map of `span` call it for every change of state.
 //!
-//! No lock, no allocation. A verb that the system refuses moves no account.
+//! It takes no lock of its own and allocates nothing. A system call that fails moves no account.
 //!
-//! Invariant: the bytes in all accounts are those obtained from the system and not given back, and
-//! `mapped_ready` is how many of them are Ready.
+//! Invariant: the bytes of all accounts are those taken from the OS and not returned, and `mapped_ready` is
+//! the number of them that are Ready.
 //!
-//! Two uses go below the accounts, each under a name of its own: [`Vm::sparse_map`] with
-//! [`Vm::sparse_map_ready`], for the page map, which is demand-paged and would look like a huge
-//! overhead; and [`Vm::give_up_reserved`], address space that was reserved and not wanted.
+//! Two uses have no account. [`Vm::sparse_map`] and [`Vm::sparse_map_ready`] serve the page map, which is
+//! demand-paged and would look like a huge overhead. [`Vm::give_up_reserved`] returns address space that was
+//! reserved and is not needed.
 //!
-//! Every range of addresses that comes from the system, and goes back, is listed on the ledger page, Reserved ones and
-//! those below the accounts too.
+//! The stats page lists every range of addresses that is taken from the OS and not returned, also Reserved
+//! ranges and those without an account.
 
 use crate::lock::{CachePadded, Rank, held};
 use crate::options::StatsPageOption;
@@ -22,25 +21,26 @@ use crate::stats::{Account, Accounts, Delta};
 use crate::stats_page::{Format, MappingKind, StatsPage};
 use crate::units::Addr;
 
-/// How often an aligned reservation is tried again after another thread took what was trimmed.
+/// How many times an aligned reservation is retried after another thread took the range.
 const ALIGN_TRIES: usize = 8;
 
-/// Pages that went back to the system and are not yet accounted for.
+/// Pages that were returned to the OS and are not yet accounted for.
 #[must_use = "the books are wrong until this is settled"]
 pub struct Unsettled {
     size: usize,
 }
 
-/// The system of one kernel together with its accounts.
+/// The OS of one allocator, together with its accounts.
 pub struct Vm<O: Os> {
     os: O,
     accounts: Accounts,
-    /// Apart, because slow paths read when they look at it again, and the accounts change.
+    /// Padded against false sharing: slow paths read the time of the next reading, and the accounts change
+    /// often.
     stats_page: CachePadded<StatsPage<O>>,
 }
 
-/// What memory in an account of the allocator's own records is for.
-fn use_of(account: Account) -> MappingKind {
+/// Returns the kind of mapping that an account of the allocator's own records has on the stats page.
+fn mapping_kind(account: Account) -> MappingKind {
     match account {
         Account::SpanSys => MappingKind::Spans,
         Account::CacheSys => MappingKind::Caches,
@@ -54,40 +54,40 @@ fn use_of(account: Account) -> MappingKind {
 }
 
 impl<O: Os> Vm<O> {
-    /// A system whose accounts are empty.
+    /// Returns a `Vm` with empty accounts.
     pub const fn new(os: O) -> Vm<O> {
         Vm { os, accounts: Accounts::new(), stats_page: CachePadded::new(StatsPage::new()) }
     }
 
-    /// The system, for what changes no state.
+    /// Returns the OS, for calls that change no state.
     pub fn os(&self) -> &O {
         &self.os
     }
 
-    /// The accounts.
+    /// Returns the accounts.
     pub fn accounts(&self) -> &Accounts {
         &self.accounts
     }
 
-    /// The ledger page.
+    /// Returns the stats page.
     #[inline(always)]
     pub fn stats_page(&self) -> &StatsPage<O> {
         &self.stats_page
     }
 
-    /// Makes the ledger page, if the system gives one. It is accounted for by [`Vm::account_stats_page`].
+    /// Creates the stats page, if the OS supports one. [`Vm::account_stats_page`] accounts for it later.
     pub fn open_stats_page(&self, format: Format, wanted: StatsPageOption) {
         self.stats_page.open(&self.os, format, wanted);
     }
 
-    /// Accounts for the ledger page, which was made before the books were.
+    /// Accounts for the stats page, which is created before the consistent statistics.
     pub fn account_stats_page(&self, delta: &mut Delta) {
         let size = self.stats_page.size(&self.os);
         self.accounts.mapped(Account::LedgerSys, size, delta);
         self.accounts.became_ready(size, delta);
     }
 
-    /// In the child of a fork, which may have got no page: accounts for that.
+    /// In the child of a fork, removes the stats page from the accounts if the child has none.
     pub fn settle_stats_page(&self, delta: &mut Delta) {
         let lost = self.accounts.get(Account::LedgerSys) - self.stats_page.size(&self.os);
         if lost > 0 {
@@ -103,19 +103,20 @@ impl<O: Os> Vm<O> {
         Ok(addr)
     }
 
-    /// None → Reserved at `at`, as [`Vm::reserve`].
+    /// None → Reserved at `at`. Otherwise like [`Vm::reserve`].
     ///
     /// # Safety
-    /// A range that ends at `at` is the caller's.
+    /// The caller owns a range that ends at `at`.
     pub unsafe fn reserve_behind(&self, at: Addr, size: usize, what: MappingKind) -> Result<(), OsError> {
-        // SAFETY: the caller's promise is the verb's.
+        // SAFETY: the caller's promise is that of the system call.
         unsafe { self.os.reserve_behind(at, size) }?;
         self.stats_page.note(&self.os, at, size, what);
         Ok(())
     }
 
-    /// None → Reserved, aligned to `align` (a power of two): reserves more, to find a place, gives it up and reserves
-    /// the aligned part of it. Where another thread takes that in between it tries again, a bounded number of times.
+    /// None → Reserved, aligned to `align`, a power of two. Reserves a larger range to find an aligned
+    /// address, gives it up and reserves the aligned part. If another thread takes that part in between, it
+    /// retries a bounded number of times.
     pub fn reserve_aligned(&self, size: usize, align: usize, what: MappingKind) -> Result<Addr, OsError> {
         let first = self.reserve(None, size, what)?;
         if first.is_aligned(align) {
@@ -128,7 +129,7 @@ impl<O: Os> Vm<O> {
             let wanted = start.align_up(align);
             let below = wanted.since(start);
             self.give_up_reserved(start, larger);
-            // Between the two calls another thread may take the range: then once more.
+            // Between the two calls another thread may take the range; then the loop retries.
             match self.reserve(Some(wanted), size, what) {
                 Ok(at) => return Ok(at),
                 Err(OsError::Taken) => debug_assert!(below < align),
@@ -138,42 +139,42 @@ impl<O: Os> Vm<O> {
         Err(OsError::OutOfMemory)
     }
 
-    /// Reserved → None without an account: address space that was reserved and not wanted.
+    /// Reserved → None without an account: address space that was reserved and is not needed.
     pub fn give_up_reserved(&self, addr: Addr, size: usize) {
         self.stats_page.forget(&self.os, addr, size);
-        // SAFETY: the range was reserved by the caller and never mapped, so nothing is in it.
+        // SAFETY: the caller reserved the range and never mapped it, so nothing is in it.
         let _ = unsafe { self.os.free(addr, size) };
     }
 
-    /// None → sparse, below the accounts: for the page map only.
+    /// None → sparse, without an account. For the page map only.
     pub fn sparse_map(&self, size: usize) -> Result<Addr, OsError> {
         let addr = self.os.sparse(size)?;
         self.stats_page.note(&self.os, addr, size, MappingKind::PageMap);
         Ok(addr)
     }
 
-    /// As [`Vm::sparse_map`], exactly at `at`.
+    /// Does what [`Vm::sparse_map`] does, exactly at `at`.
     pub fn sparse_map_at(&self, at: Addr, size: usize) -> Result<(), OsError> {
         self.os.sparse_at(at, size)?;
         self.stats_page.note(&self.os, at, size, MappingKind::PageMap);
         Ok(())
     }
 
-    /// Makes a part of the page map writable, below the accounts.
+    /// Makes a part of the page map writable, without an account.
     ///
     /// # Safety
     /// The range lies inside one range from [`Vm::sparse_map`].
     pub unsafe fn sparse_map_ready(&self, addr: Addr, size: usize) -> Result<(), OsError> {
-        // SAFETY: the caller's promise is the verb's.
+        // SAFETY: the caller's promise is that of the system call.
         unsafe { self.os.sparse_ready(addr, size) }
     }
 
     /// Reserved → Prepared, into `account`.
     ///
     /// # Safety
-    /// The range is Reserved and the caller's.
+    /// The range is Reserved and the caller owns it.
     pub unsafe fn map(&self, addr: Addr, size: usize, account: Account, delta: &mut Delta) -> Result<(), OsError> {
-        // SAFETY: the caller's promise is the verb's.
+        // SAFETY: the caller's promise is that of the system call.
         unsafe { self.os.map(addr, size) }?;
         self.accounts.mapped(account, size, delta);
         Ok(())
@@ -182,23 +183,23 @@ impl<O: Os> Vm<O> {
     /// Prepared → Ready over a range of which exactly `prepared` bytes are Prepared and the rest Ready.
     ///
     /// # Safety
-    /// The range is Prepared or Ready and the caller's.
+    /// The range is Prepared or Ready and the caller owns it.
     pub unsafe fn used(&self, addr: Addr, size: usize, prepared: usize, delta: &mut Delta) -> Result<(), OsError> {
         debug_assert!(prepared <= size);
-        // SAFETY: the caller's promise is the verb's.
+        // SAFETY: the caller's promise is that of the system call.
         unsafe { self.os.used(addr, size) }?;
         self.accounts.became_ready(prepared, delta);
         Ok(())
     }
 
-    /// Ready → Prepared. The call is slow, so it is made without a lock; its accounting comes after,
-    /// under the lock of the page heap, by [`Vm::settle`].
+    /// Ready → Prepared. The call is slow, so it is made without the page heap's lock. [`Vm::settle`]
+    /// accounts for it later, under that lock.
     ///
     /// # Safety
-    /// The range is Ready, the caller's, and holds nothing that is needed.
+    /// The range is Ready, the caller owns it, and its content is not needed.
     pub unsafe fn unused(&self, addr: Addr, size: usize) -> Result<Unsettled, OsError> {
         held::assert_not_held(Rank::Heap);
-        // SAFETY: the caller's promise is the verb's.
+        // SAFETY: the caller's promise is that of the system call.
         unsafe { self.os.unused(addr, size) }?;
         Ok(Unsettled { size })
     }
@@ -208,11 +209,11 @@ impl<O: Os> Vm<O> {
         self.accounts.no_longer_ready(done.size, delta);
     }
 
-    /// Ready or Prepared → Reserved, out of `account`; `ready` bytes of the range were Ready. For
-    /// debugging, and to undo a [`Vm::map`] that could not be finished.
+    /// Ready or Prepared → Reserved, out of `account`; `ready` bytes of the range were Ready. Undoes a
+    /// [`Vm::map`] that could not be finished; also for debugging.
     ///
     /// # Safety
-    /// The range is the caller's and holds nothing that is needed.
+    /// The caller owns the range, and its content is not needed.
     pub unsafe fn fault(
         &self,
         addr: Addr,
@@ -221,7 +222,7 @@ impl<O: Os> Vm<O> {
         account: Account,
         delta: &mut Delta,
     ) -> Result<(), OsError> {
-        // SAFETY: the caller's promise is the verb's.
+        // SAFETY: the caller's promise is that of the system call.
         unsafe { self.os.fault(addr, size) }?;
         self.accounts.no_longer_ready(ready, delta);
         self.accounts.unmapped(account, size, delta);
@@ -231,7 +232,7 @@ impl<O: Os> Vm<O> {
     /// Any state → None, out of `account`; `ready` bytes of the range were Ready.
     ///
     /// # Safety
-    /// The range is the caller's and holds nothing that is needed.
+    /// The caller owns the range, and its content is not needed.
     pub unsafe fn free(
         &self,
         addr: Addr,
@@ -240,11 +241,11 @@ impl<O: Os> Vm<O> {
         account: Account,
         delta: &mut Delta,
     ) -> Result<(), OsError> {
-        // Struck out first: once the range is free, another thread may get it and list it.
+        // Removed from the list first: once the range is free, another thread may map and list it.
         self.stats_page.forget(&self.os, addr, size);
-        // SAFETY: the caller's promise is the verb's.
+        // SAFETY: the caller's promise is that of the system call.
         if let Err(e) = unsafe { self.os.free(addr, size) } {
-            self.stats_page.note(&self.os, addr, size, use_of(account));
+            self.stats_page.note(&self.os, addr, size, mapping_kind(account));
             return Err(e);
         }
         self.accounts.no_longer_ready(ready, delta);
@@ -252,58 +253,58 @@ impl<O: Os> Vm<O> {
         Ok(())
     }
 
-    /// Advises huge pages; no change of state, and no harm if the system will not.
+    /// Advises huge pages. Changes no state. A refusal by the OS is ignored.
     ///
     /// # Safety
-    /// The range is Prepared or Ready and the caller's.
+    /// The range is Prepared or Ready and the caller owns it.
     pub unsafe fn huge_page(&self, addr: Addr, size: usize) {
         held::assert_not_held(Rank::Heap);
-        // SAFETY: the caller's promise is the verb's.
+        // SAFETY: the caller's promise is that of the system call.
         let _ = unsafe { self.os.huge_page(addr, size) };
     }
 
-    /// Takes [`Vm::huge_page`]'s advice back; no change of state, and no harm if the system will not.
+    /// Withdraws the advice of [`Vm::huge_page`]. Changes no state. A refusal by the OS is ignored.
     ///
     /// # Safety
-    /// The range is Prepared or Ready and the caller's.
+    /// The range is Prepared or Ready and the caller owns it.
     pub unsafe fn no_huge_page(&self, addr: Addr, size: usize) {
         held::assert_not_held(Rank::Heap);
-        // SAFETY: the caller's promise is the verb's.
+        // SAFETY: the caller's promise is that of the system call.
         let _ = unsafe { self.os.no_huge_page(addr, size) };
     }
 
-    /// Has a touch of the range fault, which stays Ready and where it is in the accounts.
+    /// Makes a touch of the range fault. The range stays Ready and in its account.
     ///
     /// # Safety
-    /// The range is Ready, the caller's, and holds nothing that is needed.
+    /// The range is Ready, the caller owns it, and its content is not needed.
     pub unsafe fn guard(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         held::assert_not_held(Rank::Heap);
-        // SAFETY: the caller's promise is the verb's.
+        // SAFETY: the caller's promise is that of the system call.
         unsafe { self.os.guard(addr, size) }
     }
 
     /// Undoes [`Vm::guard`].
     ///
     /// # Safety
-    /// The range was guarded as a whole, and is the caller's.
+    /// The range was guarded as a whole and the caller owns it.
     pub unsafe fn unguard(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         held::assert_not_held(Rank::Heap);
-        // SAFETY: the caller's promise is the verb's.
+        // SAFETY: the caller's promise is that of the system call.
         unsafe { self.os.unguard(addr, size) }
     }
 
-    /// Moves physical pages from one Ready range to another; both stay Ready. After [`OsError::Lost`] the caller calls
-    /// [`Vm::lose`] for `to`.
+    /// Moves the physical pages of one Ready range to another. Both stay Ready. After [`OsError::Lost`] the
+    /// caller calls [`Vm::lose`] for `to`.
     ///
     /// # Safety
-    /// Both ranges are Ready, the caller's, and do not overlap; `to` holds nothing that is needed.
+    /// Both ranges are Ready and do not overlap, the caller owns them, and the content of `to` is not needed.
     pub unsafe fn move_pages(&self, from: Addr, to: Addr, size: usize) -> Result<(), OsError> {
-        // SAFETY: the caller's promise is the verb's.
+        // SAFETY: the caller's promise is that of the system call.
         unsafe { self.os.move_pages(from, to, size) }
     }
 
-    /// Accounts for a range of `account` that [`Vm::move_pages`] lost. It is not listed any more, so that whatever the
-    /// system puts there is not taken for ours.
+    /// Accounts for a range of `account` that [`Vm::move_pages`] lost. Removes it from the list of mappings,
+    /// so that a later mapping of the program at that address is not taken for the allocator's.
     pub fn lose(&self, addr: Addr, size: usize, account: Account, delta: &mut Delta) {
         self.stats_page.forget(&self.os, addr, size);
         self.accounts.no_longer_ready(size, delta);
@@ -313,7 +314,7 @@ impl<O: Os> Vm<O> {
     /// None → Ready, into `account`.
     pub fn alloc(&self, size: usize, account: Account, delta: &mut Delta) -> Result<Addr, OsError> {
         let addr = self.os.alloc(size)?;
-        self.stats_page.note(&self.os, addr, size, use_of(account));
+        self.stats_page.note(&self.os, addr, size, mapping_kind(account));
         self.accounts.mapped(account, size, delta);
         self.accounts.became_ready(size, delta);
         Ok(addr)
