@@ -1,16 +1,16 @@
-//! One table of options, read once.
+//! The table of options, and its parser.
 //!
-//! `boot` parses the environment variable `CROSSFOOT="name:value,…"`; the command line prints the
-//! table. What is unknown or out of range gives one line and is ignored.
+//! At start-up the environment variable `CROSSFOOT="name:value,…"` is parsed once. The command `crossfoot`
+//! prints the table. An unknown option or a value out of range is reported by one line and ignored.
 //!
-//! No lock, no allocation; about two kibibytes of stack.
+//! It takes no lock and allocates nothing. It needs about two kibibytes of stack.
 //!
 //! Invariant: an option that was not set, or was set wrongly, has its default.
 
-/// How the exit report is written.
+/// The form of the exit report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Format {
-    /// Lines for people.
+    /// A table for people.
     #[default]
     Table,
     /// One JSON object.
@@ -20,39 +20,40 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format, with its name.
+    /// Every format with its name.
     pub const ALL: [(&'static str, Format); 3] =
         [("table", Format::Table), ("json", Format::Json), ("openmetrics", Format::OpenMetrics)];
 }
 
-/// Where the exit report goes. The path is kept in place: there is no memory yet when options are read.
+/// The target of the exit report. The path is stored in place: options are read before memory can be
+/// allocated.
 #[allow(clippy::large_enum_variant, reason = "there is one of these, and nothing to box with")]
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Report {
-    /// Nowhere.
+    /// No report.
     #[default]
     Off,
-    /// To standard error.
+    /// Standard error.
     Stderr,
-    /// To a file of this name.
+    /// A file with this path.
     Path(heapless::Vec<u8, PATH>),
 }
 
-/// What becomes of the page that other processes read.
+/// Whether the process has a stats page, which other processes read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum StatsPageOption {
-    /// The process makes one.
+    /// The process creates one.
     #[default]
     On,
-    /// There is none.
+    /// The process has none.
     Off,
-    /// The process was started with one, under these descriptors: the page, and its control words. Where they are no such
-    /// files, or another process's, it makes one.
+    /// The process was started with one: descriptors of the page and of its control words. If they are no
+    /// such files, or belong to another process, the process creates one.
     HandedOver([i32; 2]),
 }
 
 impl StatsPageOption {
-    /// As a word.
+    /// Encodes the option as a word.
     pub const fn to_word(self) -> u64 {
         match self {
             StatsPageOption::On => 0,
@@ -61,7 +62,7 @@ impl StatsPageOption {
         }
     }
 
-    /// From a word.
+    /// Decodes the option from a word.
     pub const fn from_word(word: u64) -> StatsPageOption {
         match word {
             0 => StatsPageOption::On,
@@ -71,10 +72,10 @@ impl StatsPageOption {
     }
 }
 
-/// The longest value of the environment variable that is read, in bytes.
+/// The maximum length in bytes of the environment variable's value.
 pub const LONGEST: usize = 1024;
 
-/// The longest path of a report, in bytes.
+/// The maximum length in bytes of a report's path.
 pub const PATH: usize = 512;
 
 /// The values of all options.
@@ -88,7 +89,7 @@ pub struct Options {
     pub exit_report: Report,
     /// `exit_format`
     pub exit_format: Format,
-    /// `exit_pid`; 0: none
+    /// `exit_pid`; 0 means none
     pub exit_pid: i32,
     /// `exit_only`
     pub exit_only: bool,
@@ -100,7 +101,7 @@ pub struct Options {
     pub no_membarrier: bool,
     /// `huge_pages:off`
     pub no_huge_pages: bool,
-    /// `heap_base`; 0: anywhere
+    /// `heap_base`; 0 means random
     pub heap_base: usize,
 }
 
@@ -108,13 +109,13 @@ pub struct Options {
 pub struct Row {
     /// The option's name.
     pub name: &'static str,
-    /// The default, as it would be written.
+    /// The default, in the form in which it is written.
     pub default: &'static str,
-    /// What may be written.
+    /// The values that may be written.
     pub range: &'static str,
-    /// What it does, in a sentence.
+    /// The effect, in a sentence.
     pub help: &'static str,
-    /// Sets it from a value; `false`: not in the range.
+    /// Sets the option from a value. Returns false if the value is not in the range.
     set: fn(&mut Options, &[u8]) -> bool,
 }
 
@@ -152,7 +153,7 @@ pub const TABLE: &[Row] = &[
         name: "exit_pid",
         default: "0",
         range: "0..=2147483647",
-        help: "The process whose report goes to PATH itself; any other's goes to PATH.PID. 0: all go to PATH.",
+        help: "The process that writes its report to PATH itself; the others write to PATH.PID. 0: all write to PATH.",
         set: |o, v| number(v).map(|n| o.exit_pid = n).is_some(),
     },
     Row {
@@ -166,35 +167,35 @@ pub const TABLE: &[Row] = &[
         name: "deepbind",
         default: "clear",
         range: "clear|keep",
-        help: "Clear RTLD_DEEPBIND in calls of dlopen, so that a library opened so allocates here; keep: leave it.",
+        help: "Clear RTLD_DEEPBIND in calls of dlopen, so that the library allocates with Crossfoot; keep: leave the flag.",
         set: |o, v| deepbind(v).map(|keep| o.keep_deepbind = keep).is_some(),
     },
     Row {
         name: "stats_page",
         default: "on",
         range: "on|off|PAGE/CONTROL",
-        help: "Keep the page that crossfoot stat reads; two numbers: descriptors of one that crossfoot run made.",
+        help: "Have a stats page, which crossfoot stat reads; PAGE/CONTROL: descriptors that crossfoot run made.",
         set: |o, v| stats_page(v).map(|page| o.stats_page = page).is_some(),
     },
     Row {
         name: "membarrier",
         default: "on",
         range: "on|off",
-        help: "Call membarrier when statistics are read and at a fork; off: fences in the slow paths instead.",
+        help: "Call membarrier when statistics are read and at a fork; off: use fences in the slow paths.",
         set: |o, v| switch(v).map(|on| o.no_membarrier = !on).is_some(),
     },
     Row {
         name: "huge_pages",
         default: "on",
         range: "on|off",
-        help: "Ask for huge pages where memory of before is resident, which mincore says; off, or with membarrier:off: neither madvise for them nor mincore.",
+        help: "Ask for huge pages if mincore shows that earlier memory was touched; off, or membarrier:off: call neither madvise for them nor mincore.",
         set: |o, v| switch(v).map(|on| o.no_huge_pages = !on).is_some(),
     },
     Row {
         name: "heap_base",
         default: "random",
         range: "random|0x1000000000..=0x100000000000",
-        help: "Where the heap begins: an address in hexadecimal, a multiple of 64 MiB. random: at one of 3,072 places between 64 and 256 GiB.",
+        help: "Where the heap begins: an address in hexadecimal, a multiple of 64 MiB. random: at one of 3,072 addresses between 64 and 256 GiB.",
         set: |o, v| heap_base(v).map(|base| o.heap_base = base).is_some(),
     },
 ];
@@ -252,9 +253,9 @@ fn number(v: &[u8]) -> Option<i32> {
     core::str::from_utf8(v).ok()?.parse().ok().filter(|&n| n >= 0)
 }
 
-/// What is wrong with a piece of the variable.
+/// An error in a part of the variable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wrong<'a> {
+pub enum OptionError<'a> {
     /// No option has this name.
     Unknown(&'a [u8]),
     /// The value is not in the option's range.
@@ -275,11 +276,13 @@ impl core::fmt::Debug for Row {
     }
 }
 
-impl core::fmt::Display for Wrong<'_> {
+impl core::fmt::Display for OptionError<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Wrong::Unknown(name) => write!(f, "crossfoot: CROSSFOOT: no option is called '{}'", name.escape_ascii()),
-            Wrong::Value(row, v) => {
+            OptionError::Unknown(name) => {
+                write!(f, "crossfoot: CROSSFOOT: no option is called '{}'", name.escape_ascii())
+            }
+            OptionError::Value(row, v) => {
                 write!(f, "crossfoot: CROSSFOOT: {} takes {}, not '{}'", row.name, row.range, v.escape_ascii())
             }
         }
@@ -287,23 +290,23 @@ impl core::fmt::Display for Wrong<'_> {
 }
 
 impl Options {
-    /// Whether the process `pid` writes a report when it exits.
+    /// Returns whether the process `pid` writes a report when it exits.
     pub fn reports(&self, pid: i32) -> bool {
         self.exit_report != Report::Off && (!self.exit_only || [0, pid].contains(&self.exit_pid))
     }
 
-    /// Parses `name:value,…` and tells `wrong` of each piece that it ignores.
-    pub fn parse(text: &[u8], mut wrong: impl FnMut(Wrong<'_>)) -> Options {
+    /// Parses `name:value,…`. Calls `wrong` for each part that it ignores.
+    pub fn parse(text: &[u8], mut wrong: impl FnMut(OptionError<'_>)) -> Options {
         let mut options = Options::default();
         for piece in text.split(|&b| b == b',').filter(|piece| !piece.is_empty()) {
             let colon = piece.iter().position(|&b| b == b':').unwrap_or(piece.len());
             let (name, rest) = piece.split_at(colon);
             let value = rest.get(1..).unwrap_or_default();
             match TABLE.iter().find(|row| row.name.as_bytes() == name) {
-                None => wrong(Wrong::Unknown(name)),
+                None => wrong(OptionError::Unknown(name)),
                 Some(row) => {
                     if !(row.set)(&mut options, value) {
-                        wrong(Wrong::Value(row, value));
+                        wrong(OptionError::Value(row, value));
                     }
                 }
             }
@@ -333,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_handed_over_is_named_by_two_descriptors() {
+    fn a_handed_over_page_has_two_descriptors() {
         let (o, wrong) = parse("stats_page:100/101,membarrier:off");
         assert!(wrong.is_empty() && o.no_membarrier, "{wrong:?}");
         assert_eq!(o.stats_page, StatsPageOption::HandedOver([100, 101]));
@@ -348,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_what_the_table_says() {
+    fn defaults_match_the_table() {
         for row in TABLE {
             let mut o = Options::default();
             assert!((row.set)(&mut o, row.default.as_bytes()), "{}", row.name);
@@ -357,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_and_ignored() {
+    fn wrong_parts_are_reported_and_ignored() {
         let (o, wrong) = parse("chekc:on,,check:maybe,exit_report:,exit_pid:-1,exit_format:json");
         assert_eq!(
             wrong,
