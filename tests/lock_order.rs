@@ -486,7 +486,7 @@ fn the_document_shows_the_order() {
     let (drawing, ranks, pairs) = (mermaid(), table(), reasons());
     let fresh = format!(
         "## The {COUNT} ranks\n\n{ranks}\n## The drawing\n\n\
-         An arrow leads from a lock to the next that may be taken; paths may skip.\n\n\
+         An arrow leads from a lock to the next that may be taken. A thread may skip locks on a path.\n\n\
          ```mermaid\n{drawing}```\n\n## Why each pair\n\n{pairs}"
     );
     if std::env::var_os("CROSSFOOT_BLESS").is_some_and(|value| value == "1") {

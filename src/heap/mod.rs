@@ -187,7 +187,7 @@ impl<O: Os> Heap<O> {
 
     /// Where the writers lie, and the address of the turns of the heap's lock: as for [`Heap::slots`].
     pub fn movement_offsets(&self) -> (WriterOffsets, u64) {
-        (self.stats.offsets(Client::MOVED), self.state.turns_place())
+        (self.stats.offsets(Client::MOVED), self.state.turns_address())
     }
 
     /// Whether the calling thread holds the heap's lock or that of the books.

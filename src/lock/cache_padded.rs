@@ -2,13 +2,12 @@
 
 use core::ops::Deref;
 
-/// A value that shares no cache line with another one, so that who only reads it does not lose it to those who write
-/// its neighbours.
+/// Aligns `T` to its own cache lines, against false sharing.
 #[repr(align(64))]
 pub struct CachePadded<T>(T);
 
 impl<T> CachePadded<T> {
-    /// The value, apart.
+    /// Returns the padded value.
     pub const fn new(value: T) -> CachePadded<T> {
         CachePadded(value)
     }

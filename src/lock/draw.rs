@@ -1,9 +1,9 @@
-//! The order as a drawing and as tables, for the command and for `docs/locks.md`.
+//! Prints the order as a graph and as tables, for the command and for `docs/locks.md`.
 
 use super::rank::{EVALUATED, ORDER, Rank};
 use core::fmt;
 
-/// The order for Graphviz: an arrow leads from a lock to the next that may be taken.
+/// Returns the order for Graphviz. An arrow leads from a lock to the next one that may be taken.
 pub fn dot() -> impl fmt::Display {
     fmt::from_fn(|f| {
         f.write_str("digraph locks {\n    node [shape=box];\n")?;
@@ -12,7 +12,7 @@ pub fn dot() -> impl fmt::Display {
     })
 }
 
-/// The same drawing for Mermaid, which code hosts show in a document.
+/// Returns the same graph for Mermaid, which code hosts render in a document.
 pub fn mermaid() -> impl fmt::Display {
     fmt::from_fn(|f| {
         f.write_str("graph TD\n")?;
@@ -20,7 +20,7 @@ pub fn mermaid() -> impl fmt::Display {
     })
 }
 
-/// The ranks, sorted, with what each protects and what may be held when it is taken.
+/// Returns the table of ranks in sorted order: what each protects, and which may be held when it is taken.
 pub fn table() -> impl fmt::Display {
     fmt::from_fn(|f| {
         f.write_str("| rank | protects | may be held when it is taken |\n|---|---|---|\n")?;
@@ -31,7 +31,7 @@ pub fn table() -> impl fmt::Display {
     })
 }
 
-/// The declared pairs with the reason for each.
+/// Returns the table of declared pairs with their reasons.
 pub fn reasons() -> impl fmt::Display {
     fmt::from_fn(|f| {
         f.write_str("| first | then | because |\n|---|---|---|\n")?;
@@ -39,7 +39,7 @@ pub fn reasons() -> impl fmt::Display {
     })
 }
 
-/// Calls `draw` for every step of the order: the pairs that do not follow from others.
+/// Calls `draw` for every step of the order: the pairs that do not follow from other pairs.
 fn steps(mut draw: impl FnMut(Rank, Rank) -> fmt::Result) -> fmt::Result {
     for first in EVALUATED.sorted() {
         for then in EVALUATED.sorted() {

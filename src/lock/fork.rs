@@ -1,8 +1,9 @@
-//! How a fork takes the locks, and how others stand back for it.
+//! How a fork takes the locks, and how other threads let it pass.
 //!
-//! A signal handler may fork while its own thread holds locks, or is in the middle of another fork. So each fork has a
-//! mark, the thread id and a level: it takes what is free, leaves what its own thread holds, and releases what bears its
-//! mark. Nothing else needs to be remembered, and forks may nest.
+//! A signal handler may fork while its own thread holds locks or is in the middle of another fork. So each
+//! fork has a mark: the thread id plus a level. A fork takes the locks that are free, skips those that its
+//! own thread holds, and later releases those that have its mark. It needs no other state, and forks may
+//! nest.
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,37 +11,38 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::local;
 use crate::os::Platform;
 
-/// The word of a lock whose holder is not there any more: in the child of a fork that could not wait for it.
+/// The word of a lock whose holder does not exist: in the child of a fork that did not wait for it.
 pub(super) const ABANDONED: usize = 8;
 
-/// How many forks of one thread may be under way, each in a signal handler that interrupted the one before.
+/// The most forks of one thread in progress, each in a signal handler that interrupted the previous one.
 pub const LEVELS: usize = 7;
 
-/// How long a fork inside the allocator waits for other threads' locks in all, in nanoseconds: one of them may wait for
-/// a lock that this thread holds, and then waits for ever.
+/// How long a fork inside the allocator waits for other threads' locks in total, in nanoseconds. One of these
+/// threads may wait for a lock that this thread holds, and would then never release its own.
 const WAIT_NANOS: u64 = 10_000_000;
 
-/// How long somebody stands back for forks at the most, in nanoseconds: a signal handler may have come while its thread
-/// held what the fork waits for.
+/// How long a thread stands back for forks at most, in nanoseconds. A signal handler may have interrupted its
+/// own thread while it held the lock that the fork waits for.
 const STAND_BACK: u64 = 50_000_000;
 
-/// How often a fork looks at a lock before it yields.
+/// How often a fork polls a lock before it yields.
 const POLLS: usize = 100;
 
-/// A fork of the calling thread, from before it until after it.
+/// A fork of the calling thread, from before the call of `fork` until after it.
 pub struct Fork {
     mark: usize,
     inside: bool,
-    /// How often it looked at a lock that it waits for.
+    /// How often the fork polled a lock that it waits for.
     polls: Cell<usize>,
-    /// When a fork inside the allocator began to wait; 0: it did not.
+    /// When a fork inside the allocator began to wait, or 0 if it has not.
     since: Cell<u64>,
     given_up: Cell<bool>,
 }
 
 impl Fork {
-    /// A fork of the calling thread: the one of this `level`, from 1 on. `inside`: the thread is inside the allocator, in
-    /// what the handler interrupted that forks. `alone`: there is no other thread, for which it could wait.
+    /// Returns a fork of the calling thread with this `level`, from 1 on. `inside` is true if the handler
+    /// that forks interrupted the allocator. `alone` is true if there is no other thread whose locks the fork
+    /// could wait for.
     pub fn new(level: usize, inside: bool, alone: bool) -> Fork {
         debug_assert!((1..=LEVELS).contains(&level));
         Fork {
@@ -52,37 +54,37 @@ impl Fork {
         }
     }
 
-    /// A fork of a thread that is not inside the allocator.
+    /// Returns a fork of a thread that is not inside the allocator.
     pub fn outside() -> Fork {
         Fork::new(1, false, false)
     }
 
-    /// Whether the thread is inside the allocator, in what the handler interrupted that forks.
+    /// Returns whether the handler that forks interrupted the allocator.
     pub fn is_inside(&self) -> bool {
         self.inside
     }
 
-    /// Which of the forks of this thread that are under way it is, from 1 on.
+    /// Returns the number of this fork among the thread's forks in progress, from 1 on.
     pub fn level(&self) -> usize {
         self.mark & LEVELS
     }
 
-    /// What stands in the locks that this fork holds.
+    /// Returns the word of the locks that this fork holds.
     pub(super) fn mark(&self) -> usize {
         self.mark
     }
 
-    /// Whether the word of a lock is that of the thread with this id.
+    /// Returns whether the word of a lock belongs to the thread with this id.
     pub(super) fn is_of(holder: usize, thread: usize) -> bool {
         holder & !LEVELS == thread
     }
 
-    /// Whether the word of a lock that is held is that of a fork.
+    /// Returns whether the word of a held lock is that of a fork.
     pub(super) fn is_mark(holder: usize) -> bool {
         holder & LEVELS != 0
     }
 
-    /// Waits a moment for what another thread holds. `false`: it has waited long enough, in all.
+    /// Waits a moment for another thread's lock. Returns false once the fork has waited long enough in total.
     pub fn waits<P: Platform>(&self) -> bool {
         if self.given_up.get() {
             return false;
@@ -114,29 +116,30 @@ pub(super) fn note_abandoned() {
     ABANDONS.store(true, Ordering::Relaxed);
 }
 
-/// Whether there are locks that nobody will release: in the child of a fork inside the allocator, beside other threads.
+/// Returns whether there are locks that no thread will release: in the child of a fork inside the allocator,
+/// beside other threads.
 pub fn has_abandoned() -> bool {
     ABANDONS.load(Ordering::Relaxed)
 }
 
-/// How many forks wait for locks.
+/// The number of forks that wait for locks.
 static PENDING: AtomicUsize = AtomicUsize::new(0);
 
-/// Says that a fork waits for locks, or that it has them all.
+/// Records that a fork waits for locks, or that it has them all.
 pub fn set_pending(pending: bool) {
     let change = |n: usize| if pending { n.checked_add(1) } else { n.checked_sub(1) };
-    // Where a child was forked meanwhile, which has set it back, nothing is taken away.
+    // In a child that was forked in between, the count is 0 already and stays so.
     let _ = PENDING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
 }
 
-/// In the child of a fork: no other thread waits.
+/// Records that no fork waits. Called in the child of a fork, which has no other thread.
 pub fn none_pending() {
     PENDING.store(0, Ordering::Relaxed);
 }
 
-/// Stands back while a fork waits for locks: called with no lock held by whoever can take a lock again and again, which
-/// would keep the fork from it for seconds. Nothing else is fair here: where threads outnumber CPUs, a queue would make
-/// all of them wait for one that does not run.
+/// Waits while a fork waits for locks. The caller holds no lock and may take a lock again and again, which
+/// would keep the fork waiting for seconds. A queue would be fair too, but with more threads than CPUs all of
+/// them would wait for one that does not run.
 #[inline]
 pub fn stand_back<P: Platform>() {
     if PENDING.load(Ordering::Relaxed) != 0 {

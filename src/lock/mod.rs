@@ -1,17 +1,16 @@
-//! Locks with ranks: one declared order, a mutex that obeys it, and in checked builds a list of what
-//! each thread holds.
+//! Locks with ranks: one declared order, a mutex that checks it, and in checked builds a list of the locks
+//! that each thread holds.
 //!
-//! Every room above that shares something between threads calls it: [`Mutex`] where a value needs a
-//! lock, [`acquire_rank`] where a critical section needs a place in the order, [`held`] to say what a
-//! function relies on, [`hold_row`] before a fork, [`stand_back`] before it takes a lock that it can take again and
-//! again.
+//! Every higher module that shares state between threads uses it: [`Mutex`] for a value under a lock,
+//! [`acquire_rank`] for a critical section without a mutex, [`held`] for assertions about held locks,
+//! [`hold_row`] before a fork, and [`stand_back`] before a lock that the caller can take again and again.
 //!
-//! It allocates nothing and makes no system call but the yield and the clock of a thread that waits.
-//! It needs little stack: a few words, about a kibibyte where a checked build dies.
+//! It allocates nothing. Its only system calls are the yield and the clock of a waiting thread. It needs a
+//! few words of stack, and about a kibibyte if a checked build aborts.
 //!
-//! Invariants: no rank comes before itself, or the crate does not compile. A thread takes a lock only
-//! while each lock it holds comes before it, so no circle of threads waits for each other. A release
-//! build carries nothing of the checker, and a new mutex is as zero as what it protects.
+//! Invariants: no rank comes before itself, or the crate does not compile. A thread takes a lock only if
+//! every lock that it holds comes before it, so there is no deadlock. A release build contains nothing of the
+//! checker, and the lock words of a new mutex are zero.
 
 mod backoff;
 mod cache_padded;

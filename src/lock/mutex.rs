@@ -1,7 +1,7 @@
-//! The mutex with a rank: a short spin, then a yield, and two counters of waiting.
+//! The mutex with a rank. A waiter spins briefly, then yields. Two counters record the waits.
 //!
-//! Its word names the thread that holds it, so that a fork, the end of the process and a thread about to wait can tell
-//! their own locks from those of others. That costs no store: the word is written either way.
+//! The lock word is the thread id of the holder. So a fork, the end of the process and a waiting thread can
+//! tell the locks of their own thread from those of others. This costs no extra store.
 
 use super::backoff::backoff;
 use super::fork::{ABANDONED, Fork, note_abandoned};
@@ -16,55 +16,55 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
-/// How often a waiting thread looks at the lock between two yields.
-const LOOKS: u32 = 7;
-/// The most pauses between two looks. With [`LOOKS`], a round of spinning is 95 pauses: 2.3 µs on an
-/// EPYC, where a yield that finds nobody else to run costs 0.5 µs.
+/// How often a waiting thread polls the lock between two yields.
+const POLLS: u32 = 7;
+/// The most pauses between two polls. With [`POLLS`], one round of spinning has 95 pauses: 2.3 µs on an EPYC,
+/// where a yield without another runnable thread costs 0.5 µs.
 const MOST_PAUSES: u32 = 32;
-/// The word of a lock that nobody holds.
+/// The word of a lock that is not held.
 const FREE: usize = 0;
 
-/// How threads waited for a lock, or for several.
+/// The waits for one lock, or for several.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Waits {
     /// How many times a thread found a lock taken and waited for it.
     pub contended: u64,
-    /// How long threads waited, in nanoseconds; 0 where the home has no clock.
+    /// How long threads waited, in nanoseconds; 0 if the environment has no clock.
     pub nanos: u64,
 }
 
-/// A lock with a place in the order, and the value that it protects.
+/// A lock with a rank, and the value that it protects.
 ///
-/// `P` says how a thread that waits yields, and what time it is.
+/// `P` provides the yield and the clock of a waiting thread.
 #[repr(C)]
 pub struct Mutex<P: Platform, T> {
-    /// Both counters are changed by the holder of the lock only, so they need no locked
-    /// instruction; anybody may read them.
+    /// Only the holder of the lock writes the two counters, so they need no atomic read-modify-write. Any
+    /// thread may read them.
     contended: AtomicU64,
     waited_nanos: AtomicU64,
-    /// Odd while the lock is held, and larger after each taking: a reader in another process sees by it whether anything
-    /// that the lock protects can have changed. Written by the holder only.
+    /// Odd while the lock is held, and increased by each acquisition and each release. A reader in another
+    /// process sees whether the protected state may have changed. Only the holder writes it.
     turns: AtomicU64,
     rank: Known,
-    /// [`FREE`], the thread id of the holder, with the mark of a fork where one holds it, or [`ABANDONED`].
+    /// [`FREE`], the thread id of the holder, the mark of the fork that holds the lock, or [`ABANDONED`].
     holder: AtomicUsize,
     value: UnsafeCell<T>,
     platform: PhantomData<fn() -> P>,
 }
 
-// SAFETY: the value is reached by the holder of the lock only, one thread at a time.
+// SAFETY: only the holder of the lock reaches the value, one thread at a time.
 unsafe impl<P: Platform, T: Send> Sync for Mutex<P, T> {}
 
-/// The right to use what a [`Mutex`] protects, until it is dropped. It cannot leave the thread.
+/// Gives access to the value of a [`Mutex`] until it is dropped. It cannot leave the thread.
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct Guard<'a, P: Platform, T> {
-    // Fields are dropped in this order: the note is struck out while the lock is still held.
+    // Fields are dropped in this order: the record of the lock is removed while the lock is still held.
     _held: HeldGuard,
     inner: Held<'a, P, T>,
 }
 
-/// The lock itself, without a note to the checker.
+/// The lock itself, unknown to the checker.
 struct Held<'a, P: Platform, T>(&'a Mutex<P, T>);
 
 impl<P: Platform, T> Drop for Held<'_, P, T> {
@@ -75,7 +75,7 @@ impl<P: Platform, T> Drop for Held<'_, P, T> {
 }
 
 impl<P: Platform, T> Mutex<P, T> {
-    /// An unlocked mutex of this rank.
+    /// Returns an unlocked mutex of this rank.
     pub const fn new(rank: Rank, value: T) -> Self {
         Mutex {
             contended: AtomicU64::new(0),
@@ -88,23 +88,23 @@ impl<P: Platform, T> Mutex<P, T> {
         }
     }
 
-    /// Takes the lock; waits for whoever has it.
+    /// Takes the lock. Waits while another thread holds it.
     #[inline]
     pub fn lock(&self) -> Guard<'_, P, T> {
         let held = held::acquire(self.rank, self.address());
         Guard { _held: held, inner: self.take() }
     }
 
-    /// Takes the lock if nobody has it. The order holds for it as well: a lock that is tried out of
-    /// order today is waited for out of order tomorrow.
+    /// Takes the lock if it is free. The order applies to this function too: code that tries a lock out of
+    /// order today waits for it out of order tomorrow.
     #[inline]
     pub fn try_lock(&self) -> Option<Guard<'_, P, T>> {
         let held = held::acquire(self.rank, self.address());
         self.try_take().map(|inner| Guard { _held: held, inner })
     }
 
-    /// Takes the lock, for which it waits as long as `backoff` says, asked after each look, that it should go on.
-    /// The order holds as for [`Mutex::lock`]. Waiting that ends without the lock is not counted.
+    /// Takes the lock. Waits as long as `backoff`, called after each poll, returns true. Returns `None` after
+    /// that. The order applies as for [`Mutex::lock`]. A wait that ends without the lock is not counted.
     #[inline]
     pub fn lock_while(&self, backoff: impl FnMut() -> bool) -> Option<Guard<'_, P, T>> {
         match self.try_lock() {
@@ -113,7 +113,7 @@ impl<P: Platform, T> Mutex<P, T> {
         }
     }
 
-    /// Takes the lock, for which it waits at most so many nanoseconds, or as long as it takes.
+    /// Takes the lock. Waits at most `nanos` nanoseconds, or without a bound for `None`.
     #[inline]
     pub fn lock_within(&self, nanos: Option<u64>) -> Option<Guard<'_, P, T>> {
         match nanos {
@@ -137,62 +137,63 @@ impl<P: Platform, T> Mutex<P, T> {
         None
     }
 
-    /// The address of the word that is odd while the lock is held, and changes with each taking and each release: for a
-    /// reader in another process.
-    pub fn turns_place(&self) -> u64 {
+    /// Returns the address of the word that is odd while the lock is held and changes with each acquisition
+    /// and release, for a reader in another process.
+    pub fn turns_address(&self) -> u64 {
         Addr::of(&raw const self.turns).0 as u64
     }
 
-    /// In checked builds, fatal unless this thread holds this lock.
+    /// In checked builds, aborts unless this thread holds this lock.
     #[inline]
     pub fn assert_held(&self) {
         held::assert_held_at(self.rank, self.address());
     }
 
-    /// In checked builds, fatal if the order does not allow taking this lock now. For places that
-    /// take it only sometimes.
+    /// In checked builds, aborts if the order does not allow taking this lock now. For places that take it
+    /// only sometimes.
     #[inline]
     pub fn may_acquire(&self) {
         held::may_acquire(self.rank);
     }
 
-    /// Whether the calling thread holds the lock, by whatever it is that it interrupted or by a fork of its own.
+    /// Returns whether the calling thread holds the lock, in the code that a handler interrupted or for a
+    /// fork.
     pub fn is_mine(&self) -> bool {
         Fork::is_of(self.holder.load(Ordering::Relaxed), local::thread_id())
     }
 
-    /// Where the value is that the lock protects, whoever holds it.
-    pub fn place(&self) -> *const T {
+    /// Returns the address of the protected value. The caller need not hold the lock.
+    pub fn value_ptr(&self) -> *const T {
         self.value.get()
     }
 
-    /// Whether this fork took the lock.
+    /// Returns whether this fork took the lock.
     pub fn is_held_for(&self, fork: &Fork) -> bool {
         self.holder.load(Ordering::Relaxed) == fork.mark()
     }
 
-    /// What the lock knows of its rank.
+    /// Returns what the checker needs of the lock's rank.
     #[inline]
     pub const fn rank(&self) -> Known {
         self.rank
     }
 
-    /// How many times a thread found the lock taken and waited for it.
+    /// Returns how many times a thread found the lock taken and waited for it.
     pub fn contended(&self) -> u64 {
         self.contended.load(Ordering::Relaxed)
     }
 
-    /// How long threads waited for the lock, in nanoseconds; 0 where the home has no clock.
+    /// Returns how long threads waited for the lock, in nanoseconds; 0 if the environment has no clock.
     pub fn waited_nanos(&self) -> u64 {
         self.waited_nanos.load(Ordering::Relaxed)
     }
 
-    /// How threads waited for the lock.
+    /// Returns the waits for the lock.
     pub fn waits(&self) -> Waits {
         Waits { contended: self.contended(), nanos: self.waited_nanos() }
     }
 
-    /// What the checker knows this lock by.
+    /// Returns the address by which the checker identifies this lock.
     #[inline]
     pub(super) fn address(&self) -> usize {
         core::ptr::from_ref(self).addr()
@@ -208,27 +209,27 @@ impl<P: Platform, T> Mutex<P, T> {
         self.take_as(local::thread_id()).then(|| Held(self))
     }
 
-    /// Takes the lock for whoever `holder` stands for, if it is free.
+    /// Takes the lock and sets its word to `holder`, if it is free.
     #[inline(always)]
     fn take_as(&self, holder: usize) -> bool {
         let taken = self.holder.compare_exchange(FREE, holder, Ordering::Acquire, Ordering::Relaxed).is_ok();
         if taken {
             add(&self.turns, 1);
-            // Release: a reader that sees a change made under the lock sees the odd value.
+            // Release: a reader that sees a change made under the lock also sees the odd value.
             fence(Ordering::Release);
         }
         taken
     }
 
-    /// Releases the lock, which the calling thread holds, or this thread's fork.
+    /// Releases the lock. The calling thread or its fork holds it.
     #[inline(always)]
     fn let_go(&self) {
-        // Release: a reader that sees the even value sees every change made under the lock.
+        // Release: a reader that sees the even value also sees every change made under the lock.
         self.turns.store(self.turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
         self.holder.store(FREE, Ordering::Release);
     }
 
-    /// Takes the lock, without a note to the checker.
+    /// Takes the lock without the checker.
     #[inline]
     fn take(&self) -> Held<'_, P, T> {
         match self.try_take() {
@@ -237,7 +238,8 @@ impl<P: Platform, T> Mutex<P, T> {
         }
     }
 
-    /// Takes the lock for a fork, unless this thread holds it already, or the fork may not wait for it any longer.
+    /// Takes the lock for a fork. Returns without it if this thread holds it or the fork must not wait any
+    /// longer.
     pub(super) fn hold_for_fork(&self, fork: &Fork) {
         if self.take_as(fork.mark()) {
             return;
@@ -254,11 +256,11 @@ impl<P: Platform, T> Mutex<P, T> {
         }
     }
 
-    /// Releases the lock if this fork took it. In the child, a lock that a thread holds which is not there any more is
-    /// left to nobody: [`ABANDONED`].
+    /// Releases the lock if this fork took it. In the child, a lock of a thread that does not exist there
+    /// becomes [`ABANDONED`].
     ///
     /// # Safety
-    /// Nothing borrowed from the lock by the fork is used any more.
+    /// The fork uses nothing any more that it borrowed from the lock.
     pub(super) unsafe fn release_after_fork(&self, fork: &Fork, child: bool) {
         let holder = self.holder.load(Ordering::Relaxed);
         if holder == fork.mark() {
@@ -269,26 +271,26 @@ impl<P: Platform, T> Mutex<P, T> {
         }
     }
 
-    /// Spins, yields, spins again, until the lock is ours; then counts the wait.
+    /// Spins and yields in turns until this thread has the lock. Then counts the wait.
     #[cold]
     #[inline(never)]
     fn wait(&self) -> Held<'_, P, T> {
         let start = P::now();
         let inner = loop {
-            // Each time: a handler may have forked while this waited, and this be the child.
-            self.abort_endless();
+            // Checked each time: a handler may have forked during this wait, and this may be the child.
+            self.abort_if_endless();
             if let Some(inner) = self.spin() {
                 break inner;
             }
-            // Whoever holds the lock may be waiting for this CPU.
+            // The holder may be waiting for this CPU.
             P::yield_now();
         };
         self.count(start);
         inner
     }
 
-    /// Ends the process with a line where a wait for the lock would have no end.
-    fn abort_endless(&self) {
+    /// Aborts if the wait for the lock would never end.
+    fn abort_if_endless(&self) {
         let holder = self.holder.load(Ordering::Relaxed);
         if holder == ABANDONED {
             report::fatal(format_args!(
@@ -306,16 +308,16 @@ impl<P: Platform, T> Mutex<P, T> {
         report::fatal(format_args!("crossfoot: the allocator: called by a signal handler inside the allocator"));
     }
 
-    /// One round of looking at the lock with growing pauses. Looking only reads, so the lock's cache
-    /// line stays with its holder until it is free.
+    /// Polls the lock with growing pauses, for one round. Polling only reads, so the lock's cache line stays
+    /// with its holder until the lock is free.
     fn spin(&self) -> Option<Held<'_, P, T>> {
-        for look in 0..LOOKS {
+        for poll in 0..POLLS {
             if !self.is_locked()
                 && let Some(inner) = self.try_take()
             {
                 return Some(inner);
             }
-            for _ in 0..MOST_PAUSES.min(1 << look) {
+            for _ in 0..MOST_PAUSES.min(1 << poll) {
                 core::hint::spin_loop();
             }
         }
@@ -347,19 +349,18 @@ impl<P: Platform, T> Deref for Guard<'_, P, T> {
 impl<P: Platform, T> DerefMut for Guard<'_, P, T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as above, and the guard is borrowed for it alone.
+        // SAFETY: as above, and the guard is borrowed mutably.
         unsafe { &mut *self.inner.0.value.get() }
     }
 }
 
-/// A critical section that has a rank and no mutex, until it is dropped; nothing in release builds.
+/// A critical section with a rank and without a mutex, until it is dropped. Empty in release builds.
 #[must_use = "the section ends when the guard is dropped"]
 pub struct RankGuard {
     _held: HeldGuard,
 }
 
-/// Begins a critical section of this rank on this thread. A thread is in one section of a rank at a
-/// time.
+/// Begins a critical section of this rank on this thread. A thread is in at most one section of a rank.
 #[inline]
 pub fn acquire_rank(rank: Rank) -> RankGuard {
     RankGuard { _held: held::acquire(held::known(rank), 0) }

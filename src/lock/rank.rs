@@ -1,22 +1,22 @@
 //! The ranks and the order between them, declared once.
 //!
-//! [`Rank`] lists the ranks with what each protects; [`ORDER`] lists which of two is taken first
-//! and why. Everything else (what may be held when, the sorted list, the drawing, the document) is
-//! derived from these two lists, most of it while the crate compiles.
+//! [`Rank`] lists the ranks with what each protects. [`ORDER`] lists which of two is taken first, and why.
+//! Everything else is derived from these two lists, most of it at compile time: which locks may be held when
+//! another is taken, the sorted list, the graph, the document.
 
 use core::fmt;
 
 macro_rules! ranks {
     ($($rank:ident: $protects:literal,)+) => {
-        /// What a lock stands for in the order. A rank belongs to one lock, or to a row of equal
-        /// locks of which a thread holds one at a time.
+        /// The position of a lock in the order. A rank belongs to one lock, or to a row of equal locks of
+        /// which a thread holds at most one at a time.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[repr(u8)]
         pub enum Rank {
             $(#[doc = $protects] $rank,)+
         }
 
-        /// How many ranks there are.
+        /// The number of ranks.
         pub const COUNT: usize = [$(stringify!($rank)),+].len();
 
         const NAMES: [&str; COUNT] = [$(stringify!($rank)),+];
@@ -33,26 +33,26 @@ macro_rules! ranks {
 
 ranks! {
     Heaps: "the list of isolated heaps",
-    Isolated: "an isolated heap: its cache, and its kernel behind that; one lock for each heap",
+    Isolated: "an isolated heap: its cache and its allocator; one lock for each heap",
     Boot: "start-up, shutdown and fork, one at a time",
-    Sysmon: "a round of the background thread: everything it does",
-    Trace: "whether a trace runs, and who reads it",
-    TraceBuffer: "the trace's buffers while rings are drained into them",
-    Metrics: "the table of metrics; its holder may sleep",
-    Ledger: "the last reading on the ledger page; only a fork waits for it",
-    Books: "the reader's side of the consistent statistics: one reader turns the generation",
+    Sysmon: "one round of the background thread, which does not exist yet",
+    Trace: "the state of a trace and its reader; there are no traces yet",
+    TraceBuffer: "the buffers of a trace while rings are drained into them; no lock has this rank yet",
+    Metrics: "the reading from which metrics are computed; its holder may sleep",
+    Ledger: "the last reading on the stats page; only a fork waits for it",
+    Books: "the reader's side of the consistent statistics: one reader advances the generation",
     Caches: "the pool of caches that no thread owns",
     Shared: "the cache and the statistics of threads that own no cache",
     Central: "one size class's spans that no cache owns; one lock for each class",
     StackPool: "free stacks",
-    Scavenge: "the pace of giving memory back, and where it goes on",
+    Scavenge: "the pace and the position of background releases; no lock has this rank yet",
     Heap: "the page heap: arenas, page bitmaps, summaries, span states",
-    Meta: "memory for the allocator's own records",
-    Mappings: "the list of mappings on the ledger page",
-    Posting: "no lock: a writer's sequence is odd",
+    Meta: "memory for the allocator's own records; no lock has this rank yet",
+    Mappings: "the list of mappings on the stats page",
+    Posting: "no lock: the section in which a writer's sequence is odd",
 }
 
-/// One declared pair: `first` is taken before `then`.
+/// A declared pair: `first` is taken before `then`.
 #[derive(Clone, Copy, Debug)]
 pub struct Edge {
     /// The lock that is taken first.
@@ -65,40 +65,40 @@ pub struct Edge {
 
 macro_rules! order {
     ($($first:ident < $then:ident: $why:literal,)+) => {
-        /// The declared pairs. A pair that follows from others may be declared too, where its
-        /// reason is worth a line.
+        /// The declared pairs. A pair that follows from others may be declared too, if its reason is worth a
+        /// line.
         pub const ORDER: &[Edge] =
             &[$(Edge { first: Rank::$first, then: Rank::$then, why: $why }),+];
     };
 }
 
 order! {
-    Heaps < Isolated: "a fork keeps the list still while it takes every heap",
-    Isolated < Boot: "whoever enters an isolated heap's kernel has the heap",
-    Boot < Sysmon: "start-up and fork hold the background thread between two rounds",
-    Sysmon < Trace: "a trace starts and stops between two rounds, so no round is half seen",
-    Sysmon < Metrics: "a round publishes the metrics on the ledger page",
-    Sysmon < Scavenge: "a round gives memory back",
-    Trace < TraceBuffer: "start and stop empty the buffers while nobody else changes the state",
-    Trace < Metrics: "`crossfoot()` keeps the trace still while it reads the numbers",
+    Heaps < Isolated: "a fork keeps the list unchanged while it takes every heap",
+    Isolated < Boot: "a call on an isolated heap takes its lock before its allocator is used",
+    Boot < Sysmon: "a fork waits for the end of the background thread's round",
+    Sysmon < Trace: "a trace starts and stops between two rounds, so that it contains whole rounds",
+    Sysmon < Metrics: "a round publishes the metrics on the stats page",
+    Sysmon < Scavenge: "a round releases memory",
+    Trace < TraceBuffer: "start and stop of a trace empty the buffers while its state cannot change",
+    Trace < Metrics: "`crossfoot()` keeps the trace unchanged while it reads the numbers",
     TraceBuffer < Caches: "draining visits the ring of every cache",
     TraceBuffer < Heap: "a trace begins with the spans that are live",
-    Metrics < Ledger: "who reads all metrics leaves them on the ledger page",
-    Ledger < Books: "a reading on the ledger page is of one snapshot",
-    Books < Caches: "`crossfoot()` adds up the caches while none is born or adopted",
-    Books < Heap: "`crossfoot()` compares a snapshot with a page heap that stands still",
-    Caches < Shared: "a thread between two caches works through the shared one",
+    Metrics < Ledger: "a reading of all metrics is published on the stats page",
+    Ledger < Books: "a reading on the stats page is computed from one snapshot",
+    Books < Caches: "`crossfoot()` adds up the caches while none is created or adopted",
+    Books < Heap: "`crossfoot()` compares a snapshot with a page heap that does not change",
+    Caches < Shared: "`crossfoot()` locks the pool of caches, then the shared cache",
     Caches < Meta: "a new cache is a record of the allocator",
-    Shared < Central: "the shared cache is refilled from a central",
-    Shared < StackPool: "a thread without a cache takes and gives back stacks too",
-    Central < Scavenge: "a central that makes the heap grow may have to give memory back first",
-    Central < Heap: "an empty central takes a span from the page heap",
-    StackPool < Scavenge: "a stack that makes the heap grow may have to give memory back first",
+    Shared < Central: "the shared cache is refilled from a central list",
+    Shared < StackPool: "a thread without a cache also takes and gives back stacks",
+    Central < Scavenge: "a central list that makes the heap grow may have to release memory first",
+    Central < Heap: "an empty central list takes a span from the page heap",
+    StackPool < Scavenge: "a stack that makes the heap grow may have to release memory first",
     StackPool < Heap: "an empty pool takes a span from the page heap",
-    Scavenge < Heap: "the pages to give back are chosen in the page heap",
+    Scavenge < Heap: "the pages to release are chosen in the page heap",
     Heap < Meta: "span records and bitmaps are records of the allocator",
-    Meta < Mappings: "whatever comes from the system is listed at once",
-    Mappings < Posting: "whoever holds any lock may post; nobody who posts may wait for a lock",
+    Meta < Mappings: "a mapping for the allocator's records is listed at once",
+    Mappings < Posting: "a thread that holds any lock may post, and a thread that posts must not wait for a lock",
 }
 
 /// A set of ranks.
@@ -111,28 +111,28 @@ impl Ranks {
     /// The empty set.
     pub const NONE: Ranks = Ranks(0);
 
-    /// This set and `rank`.
+    /// Returns this set with `rank` added.
     pub const fn with(self, rank: Rank) -> Ranks {
         Ranks(self.0 | 1 << rank as u32)
     }
 
-    /// This set and `others`.
+    /// Returns the union of both sets.
     pub const fn union(self, others: Ranks) -> Ranks {
         Ranks(self.0 | others.0)
     }
 
-    /// Whether `rank` is in the set.
+    /// Returns whether `rank` is in the set.
     pub const fn has(self, rank: Rank) -> bool {
         self.0 & (1 << rank as u32) != 0
     }
 
-    /// How many ranks are in the set.
+    /// Returns how many ranks are in the set.
     pub const fn count(self) -> usize {
         self.0.count_ones() as usize
     }
 }
 
-/// The names, sorted, or `none`.
+/// Writes the names in sorted order, or `none`.
 impl fmt::Display for Ranks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Ranks::NONE {
@@ -147,7 +147,7 @@ impl fmt::Display for Ranks {
     }
 }
 
-/// The order in the form that questions are answered from.
+/// The order in the form in which it is queried.
 pub struct Order {
     before: [Ranks; COUNT],
     sorted: [Rank; COUNT],
@@ -157,8 +157,8 @@ pub struct Order {
 pub const EVALUATED: Order = Order::new(ORDER);
 
 impl Order {
-    /// Evaluates declared pairs. The crate calls it in constants only, where a failed assertion
-    /// is an error of the compiler.
+    /// Evaluates declared pairs. The crate calls it in constants only, where a failed assertion is a compile
+    /// error.
     ///
     /// # Panics
     /// If some rank comes before itself.
@@ -172,27 +172,27 @@ impl Order {
         Order { before, sorted: sort(&before) }
     }
 
-    /// Whether a thread that holds `held` may take `next`.
+    /// Returns whether a thread that holds `held` may take `next`.
     pub const fn allows(&self, held: Rank, next: Rank) -> bool {
         self.before(next).has(held)
     }
 
-    /// What may be held when `rank` is taken.
+    /// Returns the ranks that may be held when `rank` is taken.
     pub const fn before(&self, rank: Rank) -> Ranks {
         self.before[rank as usize]
     }
 
-    /// The ranks so that each comes after all that may be held when it is taken.
+    /// Returns the ranks in a line in which each comes after all that may be held when it is taken.
     pub const fn sorted(&self) -> [Rank; COUNT] {
         self.sorted
     }
 
-    /// Where `rank` stands in the sorted line.
+    /// Returns the position of `rank` in the sorted line.
     pub fn place(&self, rank: Rank) -> usize {
         self.sorted.iter().take_while(|&&other| other != rank).count()
     }
 
-    /// Whether `first` comes before `then` with no rank between them.
+    /// Returns whether `first` comes before `then` with no rank between them.
     pub fn is_step(&self, first: Rank, then: Rank) -> bool {
         self.allows(first, then)
             && !Rank::ALL.iter().any(|&between| self.allows(first, between) && self.allows(between, then))
@@ -200,23 +200,23 @@ impl Order {
 }
 
 impl Rank {
-    /// The rank's name, as in messages and in the document.
+    /// Returns the rank's name, as in messages and in the document.
     pub const fn name(self) -> &'static str {
         NAMES[self as usize]
     }
 
-    /// What a lock of this rank protects.
+    /// Returns what a lock of this rank protects.
     pub const fn protects(self) -> &'static str {
         PROTECTS[self as usize]
     }
 
-    /// Whether a thread that holds a lock of this rank may take one of rank `next`.
+    /// Returns whether a thread that holds a lock of this rank may take one of rank `next`.
     pub const fn may_be_held_when_taking(self, next: Rank) -> bool {
         EVALUATED.allows(self, next)
     }
 }
 
-/// For each rank, the ranks that come before it, directly or through others.
+/// Returns for each rank the ranks that come before it, directly or through others.
 const fn closure(edges: &[Edge]) -> [Ranks; COUNT] {
     let mut before = [Ranks::NONE; COUNT];
     let mut edge = 0;
@@ -225,8 +225,8 @@ const fn closure(edges: &[Edge]) -> [Ranks; COUNT] {
         before[then as usize] = before[then as usize].with(first);
         edge += 1;
     }
-    // Whatever comes before `through` comes before all that `through` comes before. One round is
-    // enough: after each step, every path whose inner ranks are at most `through` is known.
+    // A rank before `through` also comes before all ranks after `through`. One round is enough: after each
+    // step, every path whose inner ranks are at most `through` is known.
     let mut through = 0;
     while through < COUNT {
         let mut rank = 0;
@@ -241,8 +241,8 @@ const fn closure(edges: &[Edge]) -> [Ranks; COUNT] {
     before
 }
 
-/// Sorts by how many ranks come before. That respects the order: if a comes before b, then so does
-/// all that comes before a, and a itself, so b has more.
+/// Sorts by the number of ranks that come before. This respects the order: if a comes before b, then all
+/// ranks before a, and a itself, come before b, so b has more.
 const fn sort(before: &[Ranks; COUNT]) -> [Rank; COUNT] {
     let mut sorted = Rank::ALL;
     let mut filled = 0;

@@ -1,12 +1,12 @@
 //! Locks held without a guard, across a fork.
 //!
-//! The handler that runs before a fork returns with the locks held, and another one releases them
-//! in the parent and in the child, so no guard can span the time between. It holds what nobody else
-//! may hold together: whole rows of one rank, the centrals, and ranks between which no order is
-//! declared. That is safe since it takes the ranks in one line, [`Order::sorted`], which keeps the
-//! declared order. For the checker a row is one lock, known by its first.
+//! The handler that runs before a fork returns with the locks held. Another handler releases them in the
+//! parent and in the child. So no guard can span the time between. A fork holds locks that no other thread
+//! may hold together: whole rows of one rank, such as the centrals, and ranks without a declared order. This
+//! is safe because it takes the ranks in one line, [`Order::sorted`], which respects the declared order. The
+//! checker records a row as one lock, with the address of its first.
 //!
-//! The checker is not asked by a fork inside the allocator: the thread holds locks out of this line, and where that
+//! A fork inside the allocator bypasses the checker: its thread already holds locks out of this line. If that
 //! could make it wait for ever, it does not wait.
 //!
 //! [`Order::sorted`]: super::Order::sorted
@@ -16,9 +16,9 @@ use super::held;
 use super::mutex::Mutex;
 use crate::os::Platform;
 
-/// Takes every lock of a row, all of one rank, and keeps them until [`let_go_row`]: all but those that this thread holds,
-/// and those that a fork inside the allocator cannot wait for. Only the thread
-/// that forks calls it, row after row in the line of ranks, so that no two threads hold parts of a row.
+/// Takes every lock of a row of one rank and keeps it until [`let_go_row`]. Skips the locks that this thread
+/// holds, and those that a fork inside the allocator cannot wait for. Only a forking thread calls it, row
+/// after row in the sorted line, so that no two threads each hold a part of a row.
 pub fn hold_row<'a, P: Platform, T: 'a>(row: impl IntoIterator<Item = &'a Mutex<P, T>>, fork: &Fork) {
     for (i, mutex) in row.into_iter().enumerate() {
         if i == 0 && !fork.is_inside() {
@@ -28,11 +28,12 @@ pub fn hold_row<'a, P: Platform, T: 'a>(row: impl IntoIterator<Item = &'a Mutex<
     }
 }
 
-/// Releases what [`hold_row`] took. In the child, what other threads hold is nobody's from now on.
+/// Releases the locks that [`hold_row`] took. In the child, marks the locks that other threads held as
+/// abandoned.
 ///
 /// # Safety
-/// This thread, or the thread of the parent that forked this process, took these locks by
-/// [`hold_row`] for this fork, the same one first, and has not released them since.
+/// This thread, or the parent's thread that forked this process, took these locks by [`hold_row`] for this
+/// fork with the same first lock, and has not released them since.
 pub unsafe fn let_go_row<'a, P: Platform, T: 'a>(
     row: impl IntoIterator<Item = &'a Mutex<P, T>>,
     fork: &Fork,
@@ -42,7 +43,7 @@ pub unsafe fn let_go_row<'a, P: Platform, T: 'a>(
         if i == 0 && !fork.is_inside() {
             held::release(mutex.rank(), mutex.address());
         }
-        // SAFETY: `hold_row` lent nothing from the lock.
+        // SAFETY: `hold_row` borrowed nothing from the lock.
         unsafe { mutex.release_after_fork(fork, child) };
     }
 }

@@ -1,41 +1,42 @@
-//! What can be wrong with taking or giving back a lock, and the one line that says so.
+//! The ways to break a rule of the lock order, and the line for each.
 
 use super::rank::{Rank, Ranks};
 use core::fmt;
 
-/// A broken rule. Its text is the line that the process dies with.
+/// A broken rule. Its text is the line with which the process aborts.
 #[derive(Clone, Copy, Debug)]
 pub enum Violation {
     /// `rank` is being acquired while `held` is held, which the order does not allow.
     Acquire {
         /// The lock that is being acquired.
         rank: Rank,
-        /// The lock that is in the way.
+        /// The held lock that does not come before it.
         held: Rank,
     },
-    /// `rank` may be acquired from here on, and `held` is held, which the order does not allow.
+    /// A place was reached that sometimes acquires `rank`, while `held` is held, which the order does not
+    /// allow.
     MayAcquire {
         /// The lock that may be acquired.
         rank: Rank,
-        /// The lock that is in the way.
+        /// The held lock that does not come before it.
         held: Rank,
     },
-    /// `rank` is being acquired in line, and `held`, which stands behind it, is held.
+    /// `rank` is being acquired in the sorted line while `held`, which comes later in it, is held.
     InLine {
         /// The lock that is being acquired.
         rank: Rank,
-        /// The lock that is in the way.
+        /// The held lock that comes later.
         held: Rank,
     },
-    /// This very lock is held by this thread.
+    /// This thread holds this same lock already.
     Twice(Rank),
-    /// This thread gives back a lock that it does not hold.
+    /// This thread releases a lock that it does not hold.
     NotHeld(Rank),
-    /// A lock that must be held is not among those that are.
+    /// A lock must be held here and is not. The held ranks follow.
     Missing(Rank, Ranks),
-    /// A lock that must not be held is.
+    /// A lock is held that must not be held here.
     Unwanted(Rank),
-    /// No lock may be held, and these are.
+    /// Locks are held where none may be.
     SomeHeld(Ranks),
 }
 
@@ -70,7 +71,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Says why `rank` may not follow `held`.
+/// Writes why `rank` must not be taken while `held` is held.
 fn reason(f: &mut fmt::Formatter<'_>, rank: Rank, held: Rank) -> fmt::Result {
     if rank == held {
         f.write_str("two locks of one rank are never held together")

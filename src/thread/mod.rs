@@ -214,7 +214,7 @@ impl<O: Os> Caches<O> {
     fn own_writers(&self, cache: Option<&Cache>) -> impl Fn(&Writer) -> bool {
         let own = cache.map_or(null(), |cache| core::ptr::from_ref(cache.writer()));
         // SAFETY: the cache lives as long as this, and is reached by shared references only.
-        let of_shared = || unsafe { core::ptr::from_ref((*self.shared.place()).writer()) };
+        let of_shared = || unsafe { core::ptr::from_ref((*self.shared.value_ptr()).writer()) };
         let shared = if self.shared.is_mine() { of_shared() } else { null() };
         move |writer| core::ptr::eq(writer, own) || core::ptr::eq(writer, shared)
     }
@@ -242,7 +242,7 @@ impl<O: Os> Caches<O> {
         let heap = self.central.heap();
         if child && self.pool.is_held_for(fork) {
             // SAFETY: the fork holds the lock. Where it does not, threads of another process are found by nobody.
-            unsafe { (*self.pool.place()).owners.clear() };
+            unsafe { (*self.pool.value_ptr()).owners.clear() };
         }
         // SAFETY: the caller's promise.
         unsafe {
@@ -286,7 +286,7 @@ impl<O: Os> Caches<O> {
 
     /// The address of the turns of the caches' lock: as for [`Caches::first_place`].
     pub fn turns_place(&self) -> u64 {
-        self.pool.turns_place()
+        self.pool.turns_address()
     }
 
     /// How many caches were made.
