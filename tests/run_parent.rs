@@ -21,9 +21,10 @@ fn under_run(script: &str) -> Command {
     for variable in ["CROSSFOOT", "CROSSFOOT_LIB", "LD_PRELOAD"] {
         command.env_remove(variable);
     }
-    // A shell ignores these for what it starts in the background, the tests among it, and what is ignored stays so.
+    // A shell ignores the first two for what it starts in the background, `nohup` ignores SIGHUP, and what a process ignores,
+    // its children ignore.
     let restore = || {
-        for signal in [libc::SIGINT, libc::SIGQUIT] {
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
             // SAFETY: no conditions; it may be called between fork and exec.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
