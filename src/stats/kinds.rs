@@ -29,7 +29,7 @@ macro_rules! accounts {
     };
 }
 
-// The accounts before `SpanSys` count pages of the page heap. `CROSSFOOT_BLESS=1 cargo test --test accounts` writes the
+// The accounts before `SpanSys` count pages of the page heap. `CROSSFOOT_BLESS=1 cargo test --test core_accounts` writes the
 // table in docs/books.md.
 accounts! {
     HeapInUse, "heap_in_use", "Pages of spans that hold objects.";

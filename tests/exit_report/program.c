@@ -1,4 +1,4 @@
-// Does what its arguments say, one after the other. Each test of tests/exit_report.rs is a list of them.
+// Does what its arguments say, one after the other. Each test of tests/process_exit_report.rs is a list of them.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Writes over a link in a free object, in a situation, and goes on: links SITUATION LINK. tests/links.rs has the table. */
+/* Writes over a link in a free object, in a situation, and goes on: links SITUATION LINK. tests/process_links.rs has the table. */
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 // The edge table: calls every function of the C surface with every edge of its arguments, and prints a line for each
-// case. tests/surface.rs runs it on glibc's allocator and on Crossfoot, and compares.
+// case. tests/process_surface.rs runs it on glibc's allocator and on Crossfoot, and compares.
 //
 // Every function is found at run time: what nobody has, prints nothing.
 

@@ -86,7 +86,7 @@ fn main() -> Result<()> {
 }
 
 fn golden(bless: bool) -> Result<()> {
-    let mut test = cargo(root(), &["test", "--package", "crossfoot", "--test", "golden"]);
+    let mut test = cargo(root(), &["test", "--package", "crossfoot", "--test", "process_golden"]);
     if bless {
         test.env("CROSSFOOT_BLESS", "1");
     }

@@ -43,7 +43,7 @@ const SANITIZERS: [Sanitizer; 2] = [
         name: "address",
         runtime: "_rt.asan.a",
         whole: false,
-        tests: &["core_stats", "core_objects", "core_snapshots", "core_threads", "os_sim"],
+        tests: &["core_stats", "core_objects", "core_snapshots", "core_threads", "core_os_sim"],
         // Tests leave kernels behind on purpose, and one looks at the signal that a touch of nothing brings.
         options: ("ASAN_OPTIONS", "detect_leaks=0:handle_segv=0"),
         arguments: &[],
@@ -64,7 +64,7 @@ const SANITIZERS: [Sanitizer; 2] = [
         name: "thread",
         runtime: "_rt.tsan.a",
         whole: true,
-        tests: &["core_stats", "core_objects", "core_signals", "core_snapshots", "core_threads", "os_sim"],
+        tests: &["core_stats", "core_objects", "core_signals", "core_snapshots", "core_threads", "core_os_sim"],
         options: ("TSAN_OPTIONS", "handle_segv=0"),
         // The kernel maps memory behind the sanitizer's back: a simulated machine that gets the addresses of one that
         // is gone must come after it, and not beside it.

@@ -11,7 +11,7 @@ use crate::cargo::{cargo, shown};
 use crate::root;
 
 /// The tests that run longer when `CROSSFOOT_SOAK` is set.
-const TESTS: [&str; 5] = ["core_threads", "core_objects", "core_snapshots", "ledger", "lives"];
+const TESTS: [&str; 5] = ["core_threads", "core_objects", "core_snapshots", "ledger", "process_lives"];
 /// Where the diary is.
 const DIARY: &str = "docs/soak.md";
 /// What stands at the top of a new diary.

@@ -474,7 +474,7 @@ fn nothing_of_the_checker_remains() {
     assert!(size_of::<Mutex<Home, ()>>() <= 4 * 8 + if held::CHECKED { word } else { 0 });
 }
 
-const BEGIN: &str = "<!-- generated from src/lock/rank.rs; CROSSFOOT_BLESS=1 cargo test --test lock_order -->\n";
+const BEGIN: &str = "<!-- generated from src/lock/rank.rs; CROSSFOOT_BLESS=1 cargo test --test core_lock_order -->\n";
 const END: &str = "<!-- end of the generated part -->\n";
 
 #[test]

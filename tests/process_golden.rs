@@ -34,7 +34,7 @@ const SLACK: u64 = 1;
 
 const HEAD: &str = "\
 # Executed instructions of small objects' malloc and free, counted by callgrind in release builds for x86-64.
-# Written by `cargo xtask golden --bless`; compared by tests/golden.rs.
+# Written by `cargo xtask golden --bless`; compared by tests/process_golden.rs.
 #
 # face: c is the preloaded libcrossfoot.so, rust a program with the crate as its global allocator, known the same where
 # the compiler knows the size, booksoff the first one built without books, which no one ships.
@@ -205,7 +205,7 @@ fn the_fast_path_is_as_recorded() {
     let found = differences(&measured, &golden);
     assert!(
         found.is_empty(),
-        "the fast path changed:\n  {}\nIf that is meant: CROSSFOOT_BLESS=1 cargo test --test golden, and say why in the commit.",
+        "the fast path changed:\n  {}\nIf that is meant: CROSSFOOT_BLESS=1 cargo test --test process_golden, and say why in the commit.",
         found.join("\n  ")
     );
     for (face, function, bar) in BARS {

@@ -1,5 +1,5 @@
 //! Isolated heaps: objects in them, their books, threads, misuse, and both sides of a fork. That a heap is dropped
-//! whole is in `tests/isolated_whole.rs`, which counts the mappings of the process.
+//! whole is in `tests/core_isolated_whole.rs`, which counts the mappings of the process.
 
 #[path = "allocator/mod.rs"]
 mod allocator;

@@ -9,7 +9,7 @@ const HEAD: &str = "\
 # Metrics
 
 Every number that Crossfoot gives, in words. Made from the table in `src/metrics/table.rs` and the notes beside it:
-`CROSSFOOT_BLESS=1 cargo test --test metrics_document` writes this page anew.
+`CROSSFOOT_BLESS=1 cargo test --test docs_metrics` writes this page anew.
 
 Names are those of Go's `runtime/metrics` where one exists there, and ours in the same form: `/path:unit`. Of Go's names
 of memory those are missing that speak of a garbage collector (`/gc/heap/live:bytes`, `/gc/heap/goal:bytes`), and

@@ -42,6 +42,6 @@ fn what_the_page_names_exists() {
 
 #[test]
 fn what_does_not_exist_is_found() {
-    assert_eq!(wrong("`src/none.rs` and `tests/seeds.rs::none`").len(), 2);
-    assert!(wrong("`tests/seeds.rs::wrong`, `Kernel::none`").is_empty());
+    assert_eq!(wrong("`src/none.rs` and `tests/docs_seeds.rs::none`").len(), 2);
+    assert!(wrong("`tests/docs_seeds.rs::wrong`, `Kernel::none`").is_empty());
 }

@@ -345,7 +345,7 @@ fn every_reading_beside_eight_threads_balances() {
 }
 
 const BEGIN: &str =
-    "<!-- generated from src/stats_page/layout.rs; CROSSFOOT_BLESS=1 cargo test --test stats_readers -->\n";
+    "<!-- generated from src/stats_page/layout.rs; CROSSFOOT_BLESS=1 cargo test --test process_stats_readers -->\n";
 const END: &str = "<!-- end of the generated part -->\n";
 
 #[test]

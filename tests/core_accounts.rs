@@ -34,7 +34,7 @@ fn a_balance_beyond_all_addresses() {
     assert_eq!(over, format!("crossfoot: account other_sys overflows: {} + 1", usize::MAX));
 }
 
-const BEGIN: &str = "<!-- generated from src/stats/kinds.rs; CROSSFOOT_BLESS=1 cargo test --test accounts -->\n";
+const BEGIN: &str = "<!-- generated from src/stats/kinds.rs; CROSSFOOT_BLESS=1 cargo test --test core_accounts -->\n";
 const END: &str = "<!-- end of the generated part -->\n";
 
 #[test]
