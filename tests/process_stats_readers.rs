@@ -356,7 +356,7 @@ fn the_document_shows_the_layout() {
         text.split_once(BEGIN).expect("docs/stats-page.md lost the line where the generated part begins");
     let (shown, tail) = rest.split_once(END).expect("docs/stats-page.md lost the line where the generated part ends");
     let mut fresh = format!(
-        "Version {}, {} bytes. Offsets in bytes.\n\n| offset | bytes | word | what it says |\n|---:|---:|---|---|\n",
+        "Version {}, {} bytes. Offsets in bytes.\n\n| offset | bytes | word | meaning |\n|---:|---:|---|---|\n",
         layout::VERSION,
         layout::SIZE
     );
@@ -368,8 +368,8 @@ fn the_document_shows_the_layout() {
     };
     fresh += &rows(layout::TABLE);
     fresh += &format!(
-        "\nA copy has {} bytes: at {} when its snapshot was taken, at {} which image wrote it, at {} the reading.\n\n\
-         Control words, in a file of their own:\n\n| offset | bytes | word | what it says |\n|---:|---:|---|---|\n{}\n\
+        "\nA copy has {} bytes: at {} the time of its snapshot, at {} the number of the program that wrote it, at {} the reading.\n\n\
+         Control words, in a file of their own:\n\n| offset | bytes | word | meaning |\n|---:|---:|---|---|\n{}\n\
          | number | mapping |\n|---:|---|\n",
         layout::COPY * 8,
         layout::TAKEN * 8,

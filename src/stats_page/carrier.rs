@@ -1,4 +1,4 @@
-//! What carries a page: the files that other processes find it by, its control words, and its head.
+//! The files by which other processes find a page, its control words, and its head.
 
 use core::ptr::{from_ref, null_mut};
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
@@ -9,8 +9,8 @@ use crate::arch;
 use crate::os::{Os, Shared, SharedFile};
 use crate::units::Addr;
 
-/// The control words, which other processes may write: each counts how often something was asked for, and is compared with
-/// how often that was done. Nothing else that stands there has a meaning.
+/// The control words. Other processes may write them. Each counts the requests of one kind; a word of the page counts
+/// the requests served. Other values have no meaning.
 #[repr(C)]
 pub(super) struct Control {
     words: [AtomicU64; CONTROL_WORDS],
@@ -26,13 +26,13 @@ impl Control {
     }
 }
 
-/// Where a page comes from. This process's own memory: what others write to the page changes nothing here. Written under the
-/// boot lock or that of the list, or in a child of a fork that has no other thread.
+/// The files of a page, kept in private memory: what other processes write to the page has no effect here. Written
+/// under the boot lock or the lock of the list, or in the child of a fork, which has no other thread.
 pub(super) struct Carrier {
     control: AtomicPtr<Control>,
-    /// The process that made the page, or took it over.
+    /// The process that made the page or took it over.
     maker: AtomicI32,
-    /// Descriptor, device and inode of the page's file and of that with control words.
+    /// Descriptor, device and inode of the page's file and of the file with control words.
     files: [[AtomicU64; 3]; 2],
 }
 
@@ -42,13 +42,13 @@ impl Carrier {
         Carrier { control: AtomicPtr::new(null_mut()), maker: AtomicI32::new(0), files }
     }
 
-    /// The control words of the page. `None`: there is no page.
+    /// Returns the control words, or `None` without a page.
     pub(super) fn control(&self) -> Option<&Control> {
-        // SAFETY: null, or mapped for as long as the page is.
+        // SAFETY: the pointer is null, or mapped for as long as the page is.
         unsafe { self.control.load(Ordering::Acquire).as_ref() }
     }
 
-    /// The process that made the page, or took it over.
+    /// Returns the process that made the page or took it over.
     pub(super) fn maker(&self) -> i32 {
         self.maker.load(Ordering::Relaxed)
     }
@@ -62,7 +62,7 @@ impl Carrier {
         self.control.store(shared.control.addr.ptr(), Ordering::Release);
     }
 
-    /// What carries `page`, which is the one that [`Carrier::set`] was called for last.
+    /// Returns the files of `page`, which is the page of the last call of [`Carrier::set`].
     pub(super) fn of(&self, page: &Page) -> Shared {
         let control = self.control.load(Ordering::Relaxed).cast_const();
         let file = |i: usize, addr: Addr| {
@@ -73,17 +73,17 @@ impl Carrier {
     }
 }
 
-/// How many bytes the page has, and the file with its control words.
+/// Returns the bytes of the page and of the file with control words.
 pub(super) fn sizes<O: Os>(os: &O) -> [usize; 2] {
     [SIZE, os.physical_page_size()]
 }
 
-/// Makes a page that says that it is of this `process`, and nothing else yet.
+/// Makes a page of `process`, with a head and nothing else.
 pub(super) fn make<O: Os>(os: &O, format: Format, process: i32) -> Option<(&'static Page, Shared)> {
     let [page, control] = sizes(os);
     let shared = os.share(page, control)?;
-    // SAFETY: fresh zero bytes of these sizes, aligned to physical pages. They stay until the process ends, or until
-    // nobody has them any more.
+    // SAFETY: the bytes are fresh zeros of these sizes, aligned to physical pages. They stay mapped until the process
+    // ends, or until nothing refers to them.
     let (page, control) = unsafe { (shared.page.addr.ptr::<Page>().as_ref()?, shared.control.addr.ptr::<Control>()) };
     // SAFETY: as above.
     unsafe { &*control }.word(CONTROL_MAGIC_AT).store(CONTROL_MAGIC, Ordering::Relaxed);
@@ -94,7 +94,7 @@ pub(super) fn make<O: Os>(os: &O, format: Format, process: i32) -> Option<(&'sta
     Some((page, shared))
 }
 
-/// Takes over a page that this `process` was started with. `None`: there is none there that this process may have.
+/// Takes over the page that this `process` was started with. Returns `None` if the descriptors have no page for it.
 pub(super) fn take_over<O: Os>(
     os: &O,
     format: Format,
@@ -102,7 +102,7 @@ pub(super) fn take_over<O: Os>(
     descriptors: [i32; 2],
 ) -> Option<(&'static Page, Shared)> {
     let shared = os.take_over(descriptors, sizes(os))?;
-    // SAFETY: bytes of this size, aligned to physical pages, as above; all of them are words.
+    // SAFETY: the bytes have this size and are aligned to physical pages, as above; all of them are words.
     let page = unsafe { shared.page.addr.ptr::<Page>().as_ref()? };
     let expected = [(MAGIC_AT, MAGIC), (VERSION_AT, VERSION), (SIZE_AT, SIZE as u64), (FORMAT_AT, format.hash)];
     let is_one = expected.into_iter().all(|(at, value)| page.get(at) == value)
@@ -115,16 +115,16 @@ pub(super) fn take_over<O: Os>(
         return Some((page, shared));
     }
     if is_one {
-        // The process that has it started this one without a fork that we were told of; what this one starts shall not
-        // have it either.
+        // The process that owns the page started this one without a fork through `before_fork`. A program that this one
+        // starts must not get the page either.
         os.close_share(&shared);
     }
-    // SAFETY: mapped above, and nobody knows of it.
+    // SAFETY: it was mapped above, and no reference to it exists.
     unsafe { os.end_share(&shared, sizes(os)) };
     None
 }
 
-/// Another program has the page from now on. Its last reading stays until there is another one.
+/// Marks the page as that of another program, after `exec`. Its last reading stays until the program writes one.
 fn begin_image<O: Os>(os: &O, page: &Page) {
     let mut name = [0; NAME * size_of::<u64>()];
     let length = os.command(&mut name).len();
@@ -140,8 +140,8 @@ fn begin_image<O: Os>(os: &O, page: &Page) {
     page.set(IMAGES_AT, page.get(IMAGES_AT).wrapping_add(1));
 }
 
-/// Writes the head of a fresh page: `words` are zeros, the page's process is `process`, and its control words are in the
-/// file with this inode. For a command that hands a page to the process that it starts, too.
+/// Writes the head of a fresh page: `words` are zeros, the page belongs to `process`, and its control words are in the
+/// file with this inode. Also for a command that passes a page to the process that it starts.
 pub fn write_head(words: &[AtomicU64; WORDS], format: Format, process: i32, control_inode: u64) {
     debug_assert!(format.words <= READING_MAX);
     let set = |at: usize, value: u64| words[at].store(value, Ordering::Relaxed);
@@ -152,6 +152,6 @@ pub fn write_head(words: &[AtomicU64; WORDS], format: Format, process: i32, cont
     set(READING_WORDS_AT, format.words as u64);
     set(PROCESS_WORD_AT, format.process as u64);
     set(CONTROL_INODE_AT, control_inode);
-    // Release: who finds the magic finds the rest.
+    // Release: a reader that sees the magic also sees the rest.
     words[MAGIC_AT].store(MAGIC, Ordering::Release);
 }

@@ -1,4 +1,4 @@
-//! The list of mappings on a page. One writer at a time; readers look at the sequence before and after.
+//! The list of mappings on a page. One writer at a time; a reader compares the sequence before and after.
 
 use core::sync::atomic::{Ordering, fence};
 
@@ -6,31 +6,31 @@ use super::Page;
 use super::layout::{LIST, LIST_AT, LIST_CHANGES_AT, LIST_LENGTH_AT, MappingKind, UNLISTED_AT};
 use crate::units::Addr;
 
-/// A range of addresses and its use's number.
+/// A range of addresses, and the number of its [`MappingKind`].
 type Delta = (u64, u64, u64);
 
-/// The list, for its one writer of the moment.
+/// The list, for its current writer.
 pub(super) struct List<'a>(&'a Page);
 
 impl Drop for List<'_> {
     fn drop(&mut self) {
         let changes = self.0.get(LIST_CHANGES_AT);
-        // Release: who finds the sequence even again finds the entries.
+        // Release: a reader that sees the even sequence also sees the entries.
         self.0.word(LIST_CHANGES_AT).store(changes.wrapping_add(1) & !1, Ordering::Release);
     }
 }
 
 impl<'a> List<'a> {
-    /// Begins a change, which ends when the list is dropped.
+    /// Starts a change, which ends when the result is dropped.
     pub(super) fn change(page: &'a Page) -> List<'a> {
         page.set(LIST_CHANGES_AT, page.get(LIST_CHANGES_AT) | 1);
-        // Release: who sees a changed entry sees that the sequence is odd.
+        // Release: a reader that sees a changed entry also sees the odd sequence.
         fence(Ordering::Release);
         List(page)
     }
 
     fn len(&self) -> usize {
-        // Whoever else may write to the page may have written anything.
+        // Another process with write access may have changed the length to any value.
         (self.0.get(LIST_LENGTH_AT) as usize).min(LIST)
     }
 
@@ -55,15 +55,15 @@ impl<'a> List<'a> {
         self.0.set(LIST_LENGTH_AT, len as u64 + 1);
     }
 
-    /// The last entry takes its place.
+    /// Removes entry `i`; the last entry takes its place.
     fn remove(&self, i: usize) {
-        // The length may be another than a moment ago, by whoever else writes to the page.
+        // Another process with write access may have changed the length since.
         let Some(last) = self.len().checked_sub(1) else { return };
         self.set(i, self.get(last));
         self.0.set(LIST_LENGTH_AT, last as u64);
     }
 
-    /// Adds a range that is in no entry, and joins it with those of the same use that it touches.
+    /// Adds a range that overlaps no entry, and joins it with the entries of the same kind that it touches.
     pub(super) fn add(&self, start: Addr, end: Addr, what: MappingKind) {
         let mut new: Delta = (start.0 as u64, end.0 as u64, what as u64);
         let mut i = 0;
@@ -79,7 +79,7 @@ impl<'a> List<'a> {
         self.push(new);
     }
 
-    /// Takes a range out of the entries that have parts of it.
+    /// Removes a range from the entries that contain parts of it.
     pub(super) fn take_out(&self, start: Addr, end: Addr) {
         let (start, end) = (start.0 as u64, end.0 as u64);
         let mut missing = end.saturating_sub(start);
@@ -113,10 +113,10 @@ mod tests {
     use super::super::view::{Mapping, mappings};
     use super::*;
 
-    /// The list as a reader sees it, by address.
+    /// Returns the list as a reader finds it, in order of address.
     fn read(page: &Page) -> (Vec<(u64, u64, u64)>, u64) {
         let mut all = [Mapping { start: 0, end: 0, what: 0 }; LIST];
-        let (len, unlisted) = mappings(page, &mut all).expect("nobody changes it");
+        let (len, unlisted) = mappings(page, &mut all).expect("the list does not change");
         let mut list: Vec<_> = all[..len].iter().map(|m| (m.start, m.end, m.what)).collect();
         list.sort_unstable();
         (list, unlisted)
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn ranges_are_joined_and_split_as_in_a_plain_model() {
         let page = page();
-        // By the number of a block, what it is for.
+        // Maps the number of a block to its kind.
         let mut model: BTreeMap<usize, MappingKind> = BTreeMap::new();
         let mut seed = 1_u64;
         let mut random = |n: usize| {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_counted() {
+    fn ranges_that_do_not_fit_are_counted() {
         let page = page();
         let at = |i: usize| Addr((2 * i + 1) * SIZE);
         for i in 0..LIST + 10 {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_reads_a_list_that_is_being_changed() {
+    fn a_list_under_change_is_not_read() {
         let page = page();
         let list = List::change(&page);
         list.add(Addr(SIZE), Addr(2 * SIZE), MappingKind::Heap);

@@ -1,16 +1,19 @@
-//! The ledger page: what another process may read of this one, without stopping it.
+//! The stats page: shared memory in which other processes read this process's statistics, without stopping it.
 //!
-//! A page is shared memory (`Os::share`) in the layout of [`layout`]: the last reading of the metrics in two copies, and the
-//! list of the kernel's mappings. Beside it are control words that a reader may write. `vm` keeps the list, `boot` makes the
-//! page, or takes over one that the process was started with, writes readings, and says what happens around a fork; slow
-//! paths of `cache` ask [`StatsPage::is_time`]. [`view`] reads a page, for the command.
+//! The page (`Os::share`) has the layout of [`layout`]: the last reading of the metrics in two copies, and the list of
+//! the allocator's mappings. A second file has control words that a reader may write. [`view`] reads a page, for the
+//! command.
 //!
-//! [`Rank::Ledger`] is held while a reading is written, and only a fork waits for it: others try. [`Rank::Mappings`] is a
-//! leaf. Nothing is allocated; a reading is written where it stays, so that no stack has to hold one. The system is
-//! asked for the process's number, and for a new page after a fork.
+//! Callers: `vm` keeps the list. `boot` makes the page, or takes over the page that the process was started with,
+//! writes readings, and calls here around a fork. Slow paths of `cache` poll [`StatsPage::is_time`].
 //!
-//! Invariants: this process writes only to a page that it made or took over, or that a process made in whose memory it runs.
-//! Nothing that another process writes decides more than when a reading is written and whether free memory goes back.
+//! [`Rank::Ledger`] is held while a reading is written. Only a fork waits for it; other callers use `try_lock`.
+//! [`Rank::Mappings`] is a leaf. Nothing here allocates, and a reading is written in place, so that no stack has to
+//! hold one. The system calls are the process id and, after a fork, those that make a new page.
+//!
+//! Invariants: this process writes only to a page that it made or took over, or that the process made in whose memory
+//! it runs (`vfork`). What another process writes decides only when a reading is written and whether free memory is
+//! released.
 
 mod carrier;
 pub mod layout;
@@ -37,28 +40,28 @@ pub use schedule::ReadSlot;
 use schedule::{Schedule, copy_of};
 use view::Mapping;
 
-/// What is said of a reading's words when a page is made.
+/// The format of a reading's words, given when a page is made.
 #[derive(Clone, Copy)]
 pub struct Format {
-    /// How many there are.
+    /// The number of words.
     pub words: usize,
-    /// A hash of what they mean.
+    /// A hash of the meaning of the words.
     pub hash: u64,
-    /// Which of them is the process's number.
+    /// The index of the word with the process id.
     pub process: usize,
 }
 
-/// What writes a reading: whose, and how.
+/// The function that writes a reading, and its argument. The second parameter is `early` of [`StatsPage::refresh`].
 ///
 /// # Safety
 /// The function may be called with the pointer at any time from then on.
 pub type Refresh = (*const (), unsafe fn(*const (), bool));
 
-/// The least time between two releases that readers asked for, in nanoseconds: they cost, and whoever may write control
-/// words may ask all the time.
+/// The minimum time between two releases that readers asked for, in nanoseconds. A release is expensive, and a process
+/// that may write control words may ask continuously.
 const RELEASE_PAUSE: u64 = 100_000_000;
 
-/// Further away than this, the time of the next look is no time: the counter was set back.
+/// A time of the next poll further away than this, in ticks, is invalid: the time-stamp counter was set back.
 const FAR: u64 = 1 << 36;
 
 /// A page, as memory.
@@ -81,15 +84,15 @@ impl Page {
     }
 }
 
-/// A kernel's ledger page, if it has one.
+/// The stats page of an allocator, if it has one.
 pub struct StatsPage<O: Os> {
     page: AtomicPtr<Page>,
     carrier: Carrier,
-    /// How many releases were asked for when one was last taken up, and when that was.
+    /// The value of `release_wanted` when a release was last started, and the time of that.
     release: [AtomicU64; 2],
-    /// When a slow path looks again, in ticks.
-    look: AtomicU64,
-    /// What writes a reading, and of what; null: nothing yet.
+    /// When a slow path polls next, in ticks.
+    next_poll: AtomicU64,
+    /// The function that writes a reading, and its argument; null until the allocator has started.
     refresh: AtomicPtr<()>,
     allocator: AtomicPtr<()>,
     schedule: Mutex<O, Schedule>,
@@ -97,14 +100,14 @@ pub struct StatsPage<O: Os> {
 }
 
 impl<O: Os> StatsPage<O> {
-    /// No page.
+    /// Returns a value without a page.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> StatsPage<O> {
         StatsPage {
             page: AtomicPtr::new(null_mut()),
             carrier: Carrier::new(),
             release: [const { AtomicU64::new(0) }; 2],
-            look: AtomicU64::new(0),
+            next_poll: AtomicU64::new(0),
             refresh: AtomicPtr::new(null_mut()),
             allocator: AtomicPtr::new(null_mut()),
             schedule: Mutex::new(Rank::Ledger, Schedule::new()),
@@ -113,24 +116,24 @@ impl<O: Os> StatsPage<O> {
     }
 
     fn page(&self) -> Option<&Page> {
-        // SAFETY: it is null or a page of this kernel's. Pages end while all locks are held for a fork only, in a child
-        // that has no other thread.
+        // SAFETY: the pointer is null or points to a page of this allocator. A page is unmapped only while all locks
+        // are held for a fork, in a child that has no other thread.
         unsafe { self.page.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Whether this process made the page. Nobody forks before the first reading: a start asks the system for as little as
-    /// it can.
+    /// Returns whether this process made the page. Before the first reading the answer is `true` without a system call:
+    /// a start makes as few as possible, and no process forks before it.
     fn is_ours(&self, page: &Page, os: &O) -> bool {
         page.get(COMPLETE_AT) == 0 || self.carrier.maker() == os.process()
     }
 
-    /// How many bytes the page has, with the control words; 0: there is none.
+    /// Returns the bytes of the page and of its control words, or 0 without a page.
     pub fn size(&self, os: &O) -> usize {
         self.page().map_or(0, |_| sizes(os).iter().sum())
     }
 
-    /// Makes the page, or takes over the one that the process was started with, unless there is one or the system refuses
-    /// it. Called by `boot` under its lock.
+    /// Takes over the page that the process was started with, or makes one. Does nothing if there is a page already or
+    /// the OS refuses. `boot` calls this under its lock.
     pub fn open(&self, os: &O, format: Format, wanted: StatsPageOption) {
         let (None, true) = (self.page(), wanted != StatsPageOption::Off) else { return };
         let process = os.process();
@@ -147,7 +150,7 @@ impl<O: Os> StatsPage<O> {
         }
     }
 
-    /// Says what writes readings, once the kernel has started.
+    /// Sets the function that writes readings. Called after the allocator has started.
     ///
     /// # Safety
     /// As for [`Refresh`].
@@ -156,29 +159,29 @@ impl<O: Os> StatsPage<O> {
         self.refresh.store(run as *mut (), Ordering::Release);
     }
 
-    /// Whether it is time for a slow path to call [`StatsPage::look`]. Nearly always not.
+    /// Returns whether a slow path should call [`StatsPage::refresh`]. Nearly always `false`.
     #[inline(always)]
     pub fn is_time(&self) -> bool {
-        let left = self.look.load(Ordering::Relaxed).wrapping_sub(arch::ticks());
+        let left = self.next_poll.load(Ordering::Relaxed).wrapping_sub(arch::ticks());
         left.wrapping_sub(1) >= FAR
     }
 
-    /// Writes a reading if one is due or wanted, or is one of the first few, which may come `early`. The caller holds no
-    /// lock that comes after [`Rank::Ledger`].
+    /// Writes a reading if one is due or wanted, or is one of the first few, which may come `early`. The caller holds
+    /// no lock that comes after [`Rank::Ledger`].
     #[cold]
     #[inline(never)]
     pub fn refresh(&self, early: bool) {
         let run = self.refresh.load(Ordering::Acquire);
         if !run.is_null() {
-            // SAFETY: `set_refresh` stored a function of this type, and what it may be called with.
+            // SAFETY: `set_refresh` stored a function of this type, together with its argument.
             let run = unsafe { transmute::<*mut (), unsafe fn(*const (), bool)>(run) };
             // SAFETY: as above.
             unsafe { run(self.allocator.load(Ordering::Relaxed), early) }
         }
     }
 
-    /// Whether a reader asked for free memory to be given back, and how often by now; once for each time, and not more
-    /// often than `RELEASE_PAUSE` says. The caller says what came of it: [`StatsPage::released`].
+    /// Returns the value of `release_wanted` if a reader asked for a release of free memory. Returns each value once,
+    /// and not more often than `RELEASE_PAUSE` allows. The caller reports the result by [`StatsPage::released`].
     pub fn takes_release(&self, os: &O) -> Option<u64> {
         let (page, control) = (self.page()?, self.carrier.control()?);
         let wanted = control.get(RELEASE_WANTED_AT);
@@ -196,24 +199,24 @@ impl<O: Os> StatsPage<O> {
         is_first.then_some(wanted)
     }
 
-    /// Says that what was asked for by then was done, and gave so many bytes back.
+    /// Records that the release asked for by `wanted` was made and gave `bytes` back.
     pub fn released(&self, wanted: u64, bytes: usize) {
         if let Some(page) = self.page() {
             page.word(RELEASED_AT).fetch_add(bytes as u64, Ordering::Relaxed);
-            // Release: who finds the answer finds the bytes.
+            // Release: a reader that sees the answer also sees the bytes.
             page.word(RELEASE_ANSWERED_AT).store(wanted, Ordering::Release);
         }
     }
 
-    /// Says what the process did at its exit: [`layout::ENDING_AT`].
+    /// Records what the process did at its exit: [`layout::ENDING_AT`].
     pub fn note_ending(&self, os: &O, what: u64) {
-        // A child that was forked past the libc has its parent's page still.
+        // A child forked by a raw system call still has its parent's page.
         if let Some(page) = self.page().filter(|_| self.carrier.maker() == os.process()) {
             page.word(ENDING_AT).fetch_or(what, Ordering::Relaxed);
         }
     }
 
-    /// The right to write a reading. `None`: there is no page, or somebody else writes one.
+    /// Returns the right to write a reading. Returns `None` if there is no page or another thread is writing one.
     pub fn slot<'a>(&'a self, os: &'a O) -> Option<ReadSlot<'a, O>> {
         self.page()?;
         let began = arch::ticks();
@@ -225,15 +228,15 @@ impl<O: Os> StatsPage<O> {
                 self.renew_inherited(os)?
             }
         };
-        Some(ReadSlot::new(&self.look, (page, self.carrier.control()?), schedule, began))
+        Some(ReadSlot::new(&self.next_poll, (page, self.carrier.control()?), schedule, began))
     }
 
-    /// Lists `size` bytes from `start`.
+    /// Adds `size` bytes from `start` to the list.
     pub fn note(&self, os: &O, start: Addr, size: usize, what: MappingKind) {
         self.change(os, |list| list.add(start, start.plus(size), what));
     }
 
-    /// Strikes `size` bytes from `start` out of the list.
+    /// Removes `size` bytes from `start` from the list.
     pub fn forget(&self, os: &O, start: Addr, size: usize) {
         self.change(os, |list| list.take_out(start, start.plus(size)));
     }
@@ -253,8 +256,8 @@ impl<O: Os> StatsPage<O> {
         }
     }
 
-    /// An entry of the list, by its number. `None`: it has fewer, or there is no page. Where the list changes between two
-    /// calls, an entry may be missed or come twice. Takes the list's lock.
+    /// Returns entry `i` of the list, or `None` if the list is shorter or there is no page. If the list changes between
+    /// two calls, an entry may be missed or returned twice. Takes the lock of the list.
     pub fn mapping(&self, i: usize) -> Option<Mapping> {
         self.page()?;
         let _list = self.list.lock();
@@ -266,20 +269,21 @@ impl<O: Os> StatsPage<O> {
         Some(Mapping { start, end, what })
     }
 
-    /// The list's sequence, which every change of the list changes; 0: there is no page.
+    /// Returns the list's sequence, which every change increments, or 0 without a page.
     pub fn list_changes(&self) -> u64 {
         self.page().map_or(0, |page| page.get(LIST_CHANGES_AT))
     }
 
-    /// Sets the places. Called by `boot`.
+    /// Sets the offsets of the allocator's structures. Called by `boot`.
     pub fn set_offsets(&self, offsets: &[u64; OFFSETS]) {
         if let Some(page) = self.page() {
             offsets.iter().enumerate().for_each(|(i, &place)| page.set(OFFSETS_AT + i, place));
         }
     }
 
-    /// In a child that was forked without a word: a page of its own. The old one stays where it is, because another thread
-    /// may be writing there. `None`: this process runs in the memory of another, or gets no page. Under the list's lock.
+    /// Makes a new page in a child forked without `before_fork`. The old one stays mapped, because another thread may
+    /// be writing to it. Returns `None` if this process runs in the memory of another one, or gets no page. The caller
+    /// holds the lock of the list.
     fn renew_inherited(&self, os: &O) -> Option<&Page> {
         self.list.assert_held();
         let old = self.page()?;
@@ -294,7 +298,7 @@ impl<O: Os> StatsPage<O> {
         Some(new)
     }
 
-    /// A new page with the list of the old one, and its last reading. What carries it is known from now on.
+    /// Makes a page with the list and the last reading of the old one, and records its files.
     fn renew(&self, os: &O, old: &Page) -> Option<&'static Page> {
         let [words, process] =
             [READING_WORDS_AT, PROCESS_WORD_AT].map(|at| (old.get(at) as usize).min(READING_MAX - 1));
@@ -316,7 +320,7 @@ impl<O: Os> StatsPage<O> {
         drop(list);
         self.carrier.set(&is, own);
         self.release.iter().for_each(|word| word.store(0, Ordering::Relaxed));
-        // What the parent's figures were last are the child's, until a slow path writes others.
+        // The parent's last figures are the child's, until a slow path writes a reading.
         let number = old.get(COMPLETE_AT);
         if number != 0 {
             let (from, to) = (copy_of(number), copy_of(1));
@@ -325,16 +329,16 @@ impl<O: Os> StatsPage<O> {
             new.set(BEGUN_AT, 1);
             new.word(COMPLETE_AT).store(1, Ordering::Release);
         }
-        self.look.store(0, Ordering::Relaxed);
+        self.next_poll.store(0, Ordering::Relaxed);
         Some(new)
     }
 
-    /// How threads waited for the locks of readings and of the list.
+    /// Returns how threads waited for the locks of readings and of the list.
     pub fn waits(&self) -> (Waits, Waits) {
         (self.schedule.waits(), self.list.waits())
     }
 
-    /// Whether the calling thread holds one of the locks.
+    /// Returns whether the calling thread holds one of the locks.
     pub fn is_held_by_this_thread(&self) -> bool {
         self.schedule.is_mine() || self.list.is_mine()
     }
@@ -349,19 +353,20 @@ impl<O: Os> StatsPage<O> {
         hold_row([&self.list], fork);
     }
 
-    /// Releases what [`StatsPage::hold_list`] took. In the child, a page of its own takes the inherited one's place.
+    /// Releases what [`StatsPage::hold_list`] took. In the child, replaces the inherited page by a new one.
     ///
     /// # Safety
-    /// This thread, or in the child the one that forked, holds both locks for this fork, but for what it held before.
+    /// This thread, or in the child the thread that forked, holds both locks for this fork, except those it held
+    /// before.
     pub unsafe fn release_list(&self, os: &O, fork: &Fork, child: bool) {
         if let Some(old) = self.page().filter(|_| child) {
             let was = self.carrier.of(old);
-            // First, because the table of descriptors may be full.
+            // Closed first, because the table of descriptors may be full.
             os.close_share(&was);
             let new = self.renew(os, old).map_or(null_mut(), |new| core::ptr::from_ref(new).cast_mut());
             self.page.store(new, Ordering::Release);
-            // SAFETY: both locks are held, and there is one thread. Where that is inside the allocator it may have the
-            // old page in its hands, so memory of its own stays there.
+            // SAFETY: both locks are held, and the process has one thread. If the fork was made inside the allocator,
+            // the interrupted code may still use the old page, so private memory takes its place.
             unsafe { if fork.is_inside() { os.replace_share(&was, sizes(os)) } else { os.end_share(&was, sizes(os)) } }
         }
         // SAFETY: the caller's promise.
@@ -371,7 +376,7 @@ impl<O: Os> StatsPage<O> {
     /// Releases what [`StatsPage::hold_readings`] took.
     ///
     /// # Safety
-    /// This thread, or in the child the one that forked, holds the lock by that call, but for what it held before.
+    /// This thread, or in the child the thread that forked, holds the lock by that call, unless it held it before.
     pub unsafe fn release_readings(&self, fork: &Fork, child: bool) {
         // SAFETY: the caller's promise.
         unsafe { let_go_row([&self.schedule], fork, child) };
@@ -386,7 +391,7 @@ mod tests {
     use super::*;
     use crate::os::Linux;
 
-    /// A page of zeros.
+    /// Returns a page of zeros.
     pub(super) fn page() -> Box<Page> {
         Box::new(Page { words: [const { AtomicU64::new(0) }; WORDS] })
     }
@@ -398,9 +403,9 @@ mod tests {
         }
     }
 
-    /// A reading all of whose words are `value`.
+    /// Writes a reading all of whose words are `value`.
     fn write(stats_page: &StatsPage<Linux>, value: u64) {
-        let mut slot = stats_page.slot(&Linux).expect("nobody writes");
+        let mut slot = stats_page.slot(&Linux).expect("no other writer");
         slot.begin();
         slot.draft()[..8].fill(value);
         slot.publish(value, true);
@@ -417,8 +422,8 @@ mod tests {
             write(&stats_page, value);
             assert_eq!(reading(page, &mut words), Some(Taken { nanos: value, number: value, image: 1 }));
             assert_eq!(words, [value; 8]);
-            // Stopped in the middle of the next one, which is then given up.
-            let mut slot = stats_page.slot(&Linux).expect("nobody writes");
+            // A writer stops in the middle of the next reading, which is then abandoned.
+            let mut slot = stats_page.slot(&Linux).expect("no other writer");
             slot.begin();
             slot.draft()[..4].fill(1_000);
             let other =
@@ -436,17 +441,17 @@ mod tests {
         let Some(page) = stats_page.page() else { return };
         write(&stats_page, 1);
         assert!(!stats_page.is_time(), "the next is a while off");
-        assert!(!stats_page.slot(&Linux).expect("nobody writes").is_due(false));
-        assert!(stats_page.slot(&Linux).expect("nobody writes").is_due(true), "the second may be early");
+        assert!(!stats_page.slot(&Linux).expect("no other writer").is_due(false));
+        assert!(stats_page.slot(&Linux).expect("no other writer").is_due(true), "the second may be early");
         (2..5).for_each(|value| write(&stats_page, value));
-        assert!(!stats_page.slot(&Linux).expect("nobody writes").is_due(true), "the fifth may not");
+        assert!(!stats_page.slot(&Linux).expect("no other writer").is_due(true), "the fifth may not");
         stats_page.carrier.control().expect("there is a page").word(REFRESH_WANTED_AT).fetch_add(1, Ordering::Relaxed);
-        assert!(stats_page.slot(&Linux).expect("nobody writes").is_due(false), "somebody wants one");
+        assert!(stats_page.slot(&Linux).expect("no other writer").is_due(false), "a reader wants one");
         write(&stats_page, 5);
         assert_eq!(page.get(REFRESH_ANSWERED_AT), 1);
-        assert!(!stats_page.slot(&Linux).expect("nobody writes").is_due(false));
-        // Set back, as by a machine that was moved: not to wait for ever.
-        stats_page.look.store(arch::ticks().wrapping_add(FAR * 4), Ordering::Relaxed);
+        assert!(!stats_page.slot(&Linux).expect("no other writer").is_due(false));
+        // The counter was set back, as by the migration of a virtual machine: the wait is not endless.
+        stats_page.next_poll.store(arch::ticks().wrapping_add(FAR * 4), Ordering::Relaxed);
         assert!(stats_page.is_time());
     }
 }

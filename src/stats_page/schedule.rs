@@ -1,4 +1,4 @@
-//! Writing a reading, and when the next is due.
+//! Writing a reading, and the time of the next one.
 
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -9,26 +9,26 @@ use crate::arch;
 use crate::lock::Guard;
 use crate::os::Os;
 
-/// The time between two readings of slow paths, in what the last one took: half a thousandth of one CPU goes there,
-/// however many threads there are.
+/// The time between two readings of slow paths, as a multiple of the time that a reading takes. So readings cost 0.05 %
+/// of one CPU, independent of the number of threads.
 const DUTY: u64 = 2_000;
-/// So many readings may come earlier, because many processes do all they ever do when they start.
+/// The number of readings that may come earlier, because many processes finish soon after they start.
 const FIRST: u64 = 3;
-/// How many looks there are between two readings: that often somebody who asks for one may get it.
+/// The number of polls between two readings, at which a request of a reader is seen.
 const POLLS: u64 = 10;
-/// What a reading is thought to take before there was one, in ticks: some ten microseconds.
+/// The assumed time of a reading before the first, in ticks: about ten microseconds.
 const USUAL: u64 = 1 << 15;
-/// The least time between two readings, in ticks: some hundreds of microseconds.
+/// The minimum time between two readings, in ticks: some hundred microseconds.
 const LEAST: u64 = 1_000_000;
 
-/// What the lock of readings protects.
+/// The state that the lock of readings protects.
 pub(super) struct Schedule {
     /// When the next reading is due, in ticks.
     due: u64,
-    /// The time between two, in ticks.
+    /// The time between two readings, in ticks.
     period: u64,
-    /// What one takes, in ticks, as far as is known: a thread may lose its CPU while it writes one, so one that took long
-    /// is taken for twice as long as others at the most.
+    /// The time that a reading takes, in ticks. A thread may be preempted while it writes one, so a new value is at
+    /// most twice the previous one.
     usual: u64,
 }
 
@@ -57,8 +57,8 @@ impl<'a, O: Os> ReadSlot<'a, O> {
         ReadSlot { next, page, control, schedule, began }
     }
 
-    /// Whether a reading is due, or wanted by a reader outside, or one of the first, which may come `early`. If not, the
-    /// next look is a while off.
+    /// Returns whether a reading is due, or wanted by another process, or one of the first, which may come `early`. If
+    /// not, schedules the next poll.
     pub fn is_due(&self, early: bool) -> bool {
         let wanted = self.control.get(REFRESH_WANTED_AT) != self.page.get(REFRESH_ANSWERED_AT);
         let due = self.schedule.due.wrapping_sub(self.began).wrapping_sub(1) >= super::FAR;
@@ -70,36 +70,37 @@ impl<'a, O: Os> ReadSlot<'a, O> {
         wanted || due || none || early
     }
 
-    /// The next look is a while off.
+    /// Schedules the next poll, a tenth of the period from now.
     pub fn retry_later(&self) {
         self.next.store(arch::ticks().wrapping_add(self.schedule.period / POLLS), Ordering::Relaxed);
     }
 
-    /// The process whose page it is.
+    /// Returns the process that owns the page.
     pub fn process(&self) -> i32 {
         self.page.get(PROCESS_AT) as i32
     }
 
-    /// Begins a reading: whoever asked for one before gets it.
+    /// Starts a reading, which serves the requests made before.
     pub fn begin(&self) {
         self.page.set(REFRESH_ANSWERED_AT, self.control.get(REFRESH_WANTED_AT));
         self.page.set(BEGUN_AT, self.page.get(COMPLETE_AT).wrapping_add(1));
-        // Who sees a word of this reading sees that it was begun. SeqCst, because the words are no atomics: nothing moves
-        // over the fence either way.
+        // A reader that sees a word of this reading also sees that it was started. SeqCst, because the words are not
+        // atomics: no access moves over the fence in either direction.
         fence(Ordering::SeqCst);
     }
 
-    /// The words of the older copy, to be filled once the reading was begun. Nobody reads them until [`ReadSlot::publish`].
+    /// Returns the words of the older copy, to be filled after [`ReadSlot::begin`]. Readers use them after
+    /// [`ReadSlot::publish`].
     pub fn draft(&mut self) -> &mut [u64; READING_MAX] {
         let number = self.page.get(COMPLETE_AT).wrapping_add(1);
         let words = self.page.words[copy_of(number) + READING..].as_ptr().cast_mut();
-        // SAFETY: `READING_MAX` words of a copy, which end within the page. Of this process, only the holder of the lock
-        // touches them; another one that reads them looks at the sequence afterwards.
+        // SAFETY: these are `READING_MAX` words of a copy, which end within the page. In this process only the holder
+        // of the lock touches them. Another process that reads them checks the sequence afterwards.
         unsafe { &mut *words.cast() }
     }
 
-    /// Makes the draft the last reading, of a snapshot that was `taken` then. `paid`: a slow path wrote it, and the next is
-    /// due when two thousand times as long has passed.
+    /// Makes the draft the last reading, with the snapshot's time `taken`. If a slow path wrote it (`paid`), the next
+    /// one is due after two thousand times the time that it took.
     pub fn publish(mut self, taken: u64, paid: bool) {
         let number = self.page.get(COMPLETE_AT).wrapping_add(1);
         let copy = copy_of(number);
@@ -120,7 +121,7 @@ impl<'a, O: Os> ReadSlot<'a, O> {
     }
 }
 
-/// The first word of the copy that the reading of this number is written to.
+/// Returns the first word of the copy of reading `number`.
 pub(super) const fn copy_of(number: u64) -> usize {
     COPIES_AT + COPY * (number % 2) as usize
 }

@@ -5,36 +5,36 @@ use core::sync::atomic::{Ordering, fence};
 use super::layout::*;
 use super::schedule::copy_of;
 
-/// Words of a page that may change while they are read.
+/// The words of a page, which may change while they are read.
 pub trait Source {
-    /// Copies words from the index `from` on, the first one first. `false`: they cannot be read any more.
+    /// Copies words from index `from` on to `out`. Returns `false` if they cannot be read any more.
     fn read(&self, from: usize, out: &mut [u64]) -> bool;
 }
 
-/// How often a reader begins again because a writer was faster.
+/// How often a reader starts again because a writer overtook it.
 const TRIES: usize = 1_000;
 
-/// The head of a page: everything before the places.
+/// The head of a page: everything before the offsets.
 #[derive(Clone, Copy, Debug)]
 pub struct Head([u64; OFFSETS_AT]);
 
-/// Why a page cannot be read.
+/// The reason why a page cannot be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wrong {
-    /// It is no ledger page.
+    /// It is not a stats page.
     NotOne,
-    /// It has another layout, or its readings mean something else: the process runs another version.
+    /// The layout or the format of its readings is another one: the process runs another version.
     Version,
 }
 
 impl Head {
-    /// Reads a page's head. `None`: it cannot be read.
+    /// Reads the head of a page. Returns `None` if it cannot be read.
     pub fn read(source: &impl Source) -> Option<Head> {
         let mut head = [0; OFFSETS_AT];
         source.read(0, &mut head).then_some(Head(head))
     }
 
-    /// Whether it is a page that a reader understands which knows readings of this format.
+    /// Checks that the layout and the format of readings are those of this version.
     pub fn check(&self, format: super::Format) -> Result<(), Wrong> {
         if self.get(MAGIC_AT) != MAGIC {
             return Err(Wrong::NotOne);
@@ -44,7 +44,7 @@ impl Head {
         if found == expected { Ok(()) } else { Err(Wrong::Version) }
     }
 
-    /// A word.
+    /// Returns a word.
     pub fn get(&self, at: usize) -> u64 {
         self.0[at]
     }
@@ -53,29 +53,30 @@ impl Head {
 /// When a reading was taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Taken {
-    /// In nanoseconds of `CLOCK_MONOTONIC`.
+    /// The time, in nanoseconds of `CLOCK_MONOTONIC`.
     pub nanos: u64,
-    /// Which reading of the page it is, from 1.
+    /// The number of the reading on its page, from 1.
     pub number: u64,
-    /// Which of the programs that have had the page wrote it, from 1.
+    /// The number of the program that wrote it, from 1: a page passes from program to program at `exec`.
     pub image: u64,
 }
 
-/// Copies the last reading. `None`: there is none yet, or a thousand times in a row two others came meanwhile.
+/// Copies the last reading to `out`. Returns `None` if there is none, or if two later readings overtook the copying a
+/// thousand times in a row.
 pub fn reading(source: &impl Source, out: &mut [u64]) -> Option<Taken> {
     for _ in 0..TRIES {
         let number = word(source, COMPLETE_AT)?;
         if number == 0 {
             return None;
         }
-        // Who found the number finds the words.
+        // A reader that saw the number also sees the words.
         fence(Ordering::Acquire);
         let copy = copy_of(number);
         let (nanos, image) = (word(source, copy + TAKEN)?, word(source, copy + IMAGE)?);
         if !source.read(copy + READING, out) {
             return None;
         }
-        // If a word was of a later reading, its beginning is seen.
+        // If a word of a later reading was read, its start is seen.
         fence(Ordering::Acquire);
         if word(source, BEGUN_AT)?.wrapping_sub(number) <= 1 {
             return Some(Taken { nanos, number, image });
@@ -84,19 +85,19 @@ pub fn reading(source: &impl Source, out: &mut [u64]) -> Option<Taken> {
     None
 }
 
-/// A mapping of the kernel's.
+/// A mapping of the allocator.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Mapping {
     /// The first byte.
     pub start: u64,
-    /// The first byte behind.
+    /// The byte after the last.
     pub end: u64,
-    /// What it is for, by [`MappingKind`]'s number.
+    /// The number of its [`MappingKind`].
     pub what: u64,
 }
 
-/// Copies the list of mappings to `out` and returns how many there are, and how many bytes are not listed. `None`: it
-/// changed all the time, or a thread was stopped while it changed it.
+/// Copies the list of mappings to `out`. Returns their number, and the number of bytes that are not listed. Returns
+/// `None` if the list changed all the time, or a thread was stopped while it changed it.
 pub fn mappings(source: &impl Source, out: &mut [Mapping; LIST]) -> Option<(usize, u64)> {
     for _ in 0..TRIES {
         let before = word(source, LIST_CHANGES_AT)?;
@@ -119,7 +120,7 @@ pub fn mappings(source: &impl Source, out: &mut [Mapping; LIST]) -> Option<(usiz
     None
 }
 
-/// One word.
+/// Returns one word.
 pub fn word(source: &impl Source, at: usize) -> Option<u64> {
     let mut out = [0];
     source.read(at, &mut out).then_some(out[0])
