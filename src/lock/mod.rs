@@ -10,7 +10,7 @@
 //!
 //! Invariants: no rank comes before itself, or the crate does not compile. A thread takes a lock only if
 //! every lock that it holds comes before it, so there is no deadlock. A release build contains nothing of the
-//! checker, and the lock words of a new mutex are zero.
+//! checker, and a new mutex there is zero bytes if its value is.
 
 mod backoff;
 mod cache_padded;

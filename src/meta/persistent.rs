@@ -9,7 +9,7 @@ use crate::vm::Vm;
 
 /// The least bytes that are taken from the OS at once. A larger request takes what it needs.
 const CHUNK: usize = 64 * KIB;
-/// A new chunk has at least this share of the bytes of all earlier chunks, so that the number of mappings
+/// A new chunk has at least 1/`SHARE` of the bytes of all earlier chunks, so that the number of mappings
 /// stays below a few hundred.
 const SHARE: usize = 8;
 

@@ -58,7 +58,7 @@ pub const CHUNK_BYTES: usize = Pages(CHUNK_PAGES).bytes();
 ///   for as long as the [`PageAlloc`] is used. Bytes that no earlier successful call covered are zero. The
 ///   others keep their values.
 pub unsafe trait Backing {
-    /// Says why no memory was available.
+    /// The reason why no memory was available.
     type Error;
 
     /// Reserves `bytes` of address space, or returns `None`. Called once, in [`PageAlloc::init`].
@@ -74,7 +74,7 @@ pub unsafe trait Backing {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NoAddressSpace;
 
-/// Says why the heap did not grow. The heap is unchanged.
+/// The reason why the heap did not grow. The heap is unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GrowError<E> {
     /// The range is empty, is not a whole number of chunks, lies outside the window, or overlaps the heap.

@@ -18,8 +18,9 @@ pub(super) unsafe trait Record: Copy {}
 // SAFETY: a zeroed `u64` is a valid `u64`.
 unsafe impl Record for u64 {}
 
-/// A reserved range of addresses from which tables are cut. The first entries of all tables lie side by side
-/// at its start, so that a small heap needs one page of memory for all tables and not one for each.
+/// A reserved range of addresses from which tables are cut. The *head* at its start holds the first entries
+/// of all tables side by side, so that a small heap needs one page of memory for all tables and not one for
+/// each.
 pub(super) struct TableSpace {
     /// The address for the next table's first entries.
     head: Addr,

@@ -96,14 +96,15 @@ impl<O: Os> Vm<O> {
         }
     }
 
-    /// None → Reserved. No account: reserved address space is not memory.
+    /// Reserves address space: None → Reserved. It has no account, since reserved address space is not
+    /// memory.
     pub fn reserve(&self, at: Option<Addr>, size: usize, what: MappingKind) -> Result<Addr, OsError> {
         let addr = self.os.reserve(at, size)?;
         self.stats_page.note(&self.os, addr, size, what);
         Ok(addr)
     }
 
-    /// None → Reserved at `at`. Otherwise like [`Vm::reserve`].
+    /// Reserves address space at `at`: None → Reserved. Otherwise like [`Vm::reserve`].
     ///
     /// # Safety
     /// The caller owns a range that ends at `at`.
@@ -114,9 +115,9 @@ impl<O: Os> Vm<O> {
         Ok(())
     }
 
-    /// None → Reserved, aligned to `align`, a power of two. Reserves a larger range to find an aligned
-    /// address, gives it up and reserves the aligned part. If another thread takes that part in between, it
-    /// retries a bounded number of times.
+    /// Reserves address space aligned to `align`, a power of two: None → Reserved. Reserves a larger range to
+    /// find an aligned address, gives it up and reserves the aligned part. If another thread takes that part
+    /// in between, it retries a bounded number of times.
     pub fn reserve_aligned(&self, size: usize, align: usize, what: MappingKind) -> Result<Addr, OsError> {
         let first = self.reserve(None, size, what)?;
         if first.is_aligned(align) {
@@ -139,14 +140,14 @@ impl<O: Os> Vm<O> {
         Err(OsError::OutOfMemory)
     }
 
-    /// Reserved → None without an account: address space that was reserved and is not needed.
+    /// Gives up address space that was reserved and is not needed: Reserved → None, without an account.
     pub fn give_up_reserved(&self, addr: Addr, size: usize) {
         self.stats_page.forget(&self.os, addr, size);
         // SAFETY: the caller reserved the range and never mapped it, so nothing is in it.
         let _ = unsafe { self.os.free(addr, size) };
     }
 
-    /// None → sparse, without an account. For the page map only.
+    /// Maps sparse memory for the page map: None → sparse, without an account.
     pub fn sparse_map(&self, size: usize) -> Result<Addr, OsError> {
         let addr = self.os.sparse(size)?;
         self.stats_page.note(&self.os, addr, size, MappingKind::PageMap);
@@ -169,7 +170,7 @@ impl<O: Os> Vm<O> {
         unsafe { self.os.sparse_ready(addr, size) }
     }
 
-    /// Reserved → Prepared, into `account`.
+    /// Maps a reserved range into `account`: Reserved → Prepared.
     ///
     /// # Safety
     /// The range is Reserved and the caller owns it.
@@ -180,7 +181,8 @@ impl<O: Os> Vm<O> {
         Ok(())
     }
 
-    /// Prepared → Ready over a range of which exactly `prepared` bytes are Prepared and the rest Ready.
+    /// Makes a range usable: Prepared → Ready. Exactly `prepared` bytes of it are Prepared, the rest is
+    /// Ready.
     ///
     /// # Safety
     /// The range is Prepared or Ready and the caller owns it.
@@ -192,8 +194,8 @@ impl<O: Os> Vm<O> {
         Ok(())
     }
 
-    /// Ready → Prepared. The call is slow, so it is made without the page heap's lock. [`Vm::settle`]
-    /// accounts for it later, under that lock.
+    /// Returns the memory of a range to the OS: Ready → Prepared. The call is slow, so it is made without the
+    /// page heap's lock. [`Vm::settle`] accounts for it later, under that lock.
     ///
     /// # Safety
     /// The range is Ready, the caller owns it, and its content is not needed.
@@ -209,8 +211,8 @@ impl<O: Os> Vm<O> {
         self.accounts.no_longer_ready(done.size, delta);
     }
 
-    /// Ready or Prepared → Reserved, out of `account`; `ready` bytes of the range were Ready. Undoes a
-    /// [`Vm::map`] that could not be finished; also for debugging.
+    /// Takes the memory out of a range and of `account`: Ready or Prepared → Reserved. `ready` bytes of the
+    /// range were Ready. Undoes a [`Vm::map`] that could not be finished; also for debugging.
     ///
     /// # Safety
     /// The caller owns the range, and its content is not needed.
@@ -229,7 +231,7 @@ impl<O: Os> Vm<O> {
         Ok(())
     }
 
-    /// Any state → None, out of `account`; `ready` bytes of the range were Ready.
+    /// Unmaps a range and removes it from `account`: any state → None. `ready` bytes of the range were Ready.
     ///
     /// # Safety
     /// The caller owns the range, and its content is not needed.
@@ -311,7 +313,7 @@ impl<O: Os> Vm<O> {
         self.accounts.unmapped(account, size, delta);
     }
 
-    /// None → Ready, into `account`.
+    /// Maps memory that can be used at once, into `account`: None → Ready.
     pub fn alloc(&self, size: usize, account: Account, delta: &mut Delta) -> Result<Addr, OsError> {
         let addr = self.os.alloc(size)?;
         self.stats_page.note(&self.os, addr, size, mapping_kind(account));
