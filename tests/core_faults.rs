@@ -466,7 +466,7 @@ fn start_after(page: usize, plan: impl Fn(&Sim), tries: usize, must_fail: usize)
         // Start-up done and only the cache missing, there are books already.
         match allocator.crossfoot(None) {
             Some(_) => drop(balanced_with_machine(&allocator, None)),
-            None if must_fail == 1 => assert_eq!(allocator.os().ranges(), [], "nothing is kept of what was done"),
+            None if tries == 1 => assert_eq!(allocator.os().ranges(), [], "nothing is kept of what was done"),
             None => {}
         }
     }
@@ -486,7 +486,8 @@ fn start_up_fails_at_each_call_and_then_succeeds() {
         let calls = calls_to_start(page);
         assert!(calls >= 3, "{calls} calls to start");
         for n in 1..=calls {
-            start_after(page, |sim| sim.fail_nth(n), 1, 1);
+            // Records are asked for in less where more is refused.
+            start_after(page, |sim| sim.fail_nth(n), 1, 0);
             start_after(page, |sim| sim.fail_from(n), 5, 5);
             for again in 1..=calls {
                 let twice = |sim: &Sim| (sim.fail_nth(n), sim.fail_nth(n + again)).0;

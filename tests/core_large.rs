@@ -7,11 +7,11 @@ use crossfoot::boot::Allocator;
 use crossfoot::cache::Cache;
 use crossfoot::heap::Use;
 use crossfoot::metrics::{Aggregates, Metric, Reading};
-use crossfoot::os::sim::Sim;
+use crossfoot::os::sim::{Sim, Verb};
 use crossfoot::stats::{Account, Answer};
 use crossfoot::units::{Addr, KIB, MIB, PAGE_SIZE, Pages};
 
-use allocator::{adopt, balanced_with_machine, empty, free, reallocate, retire};
+use allocator::{adopt, balanced, balanced_with_machine, empty, free, reallocate, retire};
 
 fn allocate(allocator: &Allocator<Sim>, cache: &Cache, size: usize) -> usize {
     let at = api::allocate(allocator.caches().central(), cache, size) as usize;
@@ -255,4 +255,62 @@ fn the_heap_grows_without_another_mapping() {
     objects[0] = moved;
     balanced_with_machine(&allocator, Some(cache));
     all_freed(&allocator, cache, &objects);
+}
+
+/// A process with less address space left than a chunk: the heap grows by parts of chunks, down to 64 KiB, and by whole ones
+/// again when there is room.
+#[test]
+fn the_heap_grows_by_parts_of_chunks() {
+    for (page, part) in [(4 * KIB, 2 * MIB), (4 * KIB, 64 * KIB), (64 * KIB, 128 * KIB)] {
+        let allocator = allocator::allocator(Sim::new().physical_page(page));
+        let cache = adopt(&allocator);
+        allocator.os().fail_above(Verb::Reserve, part);
+        let mut objects: Vec<usize> = (0..200).map(|i| allocate(&allocator, cache, 16 + 7 * i)).collect();
+        objects.extend((0..20).map(|_| allocate(&allocator, cache, part - 16 * KIB)));
+        let central = allocator.caches().central();
+        assert!(api::allocate(central, cache, part + 1).is_null(), "no part is larger");
+        balanced_with_machine(&allocator, Some(cache));
+        allocator.os().fail_never();
+        objects.extend([5 * MIB, 100 * MIB].map(|size| allocate(&allocator, cache, size)));
+        // Nothing grows over what is not there.
+        let last = objects.len() - 3;
+        objects[last] = reallocate(&allocator, cache, objects[last], part + MIB, 1);
+        objects.iter().for_each(|&at| {
+            ends(at, 16).into_iter().for_each(|p| {
+                // SAFETY: each object has 16 bytes and more.
+                unsafe { p.write(at) };
+            })
+        });
+        all_freed(&allocator, cache, &objects);
+    }
+}
+
+/// The same with each call refused in turn, and with each and all that follow: nothing is half done.
+#[test]
+fn a_part_of_a_chunk_is_had_or_not() {
+    part_after(|sim, n| sim.fail_nth(n));
+    part_after(|sim, n| sim.fail_from(n));
+}
+
+fn part_after(fail: impl Fn(&Sim, u64)) {
+    let mut refusals = [0; 30];
+    for (n, refusals) in (1..).zip(&mut refusals) {
+        let allocator = allocator::allocator(Sim::new());
+        let cache = adopt(&allocator);
+        allocator.os().fail_above(Verb::Reserve, MIB);
+        let before = allocator.os().injected();
+        fail(allocator.os(), n);
+        let central = allocator.caches().central();
+        let first = api::allocate(central, cache, 500 * KIB) as usize;
+        *refusals = allocator.os().injected() - before;
+        // A table's page that could be made neither Ready nor Reserved again is in no account until it can be.
+        balanced(&allocator, Some(cache));
+        allocator.os().fail_never();
+        let second = allocate(&allocator, cache, 500 * KIB);
+        let objects: Vec<usize> = [first, second].into_iter().filter(|&at| at != 0).collect();
+        all_freed(&allocator, cache, &objects);
+    }
+    // Beyond the calls that there are, what is refused is what is too large.
+    let [of_size, most] = [refusals[29], *refusals.iter().max().expect("some")];
+    assert!(refusals[28] == of_size && most > of_size, "{refusals:?}");
 }

@@ -67,6 +67,15 @@ fn locked_memory_has_room_below_the_usual_limit() {
     assert_eq!(printed(&output, "before"), "0 0 0", "two calls of mlockall, and how many requests were null");
 }
 
+#[test]
+fn little_address_space_is_enough_for_the_first_objects() {
+    let Some(program) = compile("scarce", &[]) else { return };
+    for options in ["", "check:on"] {
+        let output = preloaded(&program, &["2048"], options);
+        assert_eq!(printed(&output, options), "0", "how many of 101 objects were null, with 2 MiB left");
+    }
+}
+
 /// The heap's base and the virtual size in MiB, as `foreign.c` prints them.
 fn base_and_size(program: &Path, options: &str) -> (u64, u64) {
     let out = printed(&preloaded(program, &[], options), options);

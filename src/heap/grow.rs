@@ -1,7 +1,7 @@
 //! Growth by arenas.
 
 use super::{Heap, State};
-use crate::config::ARENA_SIZE;
+use crate::config::{ARENA_SIZE, MAX_PHYSICAL_PAGE};
 use crate::os::{Os, OsError, Window};
 use crate::page::CHUNK_BYTES;
 use crate::stats::{Account, Delta, Total};
@@ -12,6 +12,10 @@ use crate::units::{Addr, PAGE_SIZE, Pages, checked_align_up};
 const NEAR_TRIES: usize = 64;
 /// How many further places are tried, each twice as far as the one before.
 const FAR_TRIES: usize = 20;
+/// How often a chunk is halved at most where the OS refuses a whole one: down to 64 KiB.
+const LEAST_PART: u32 = 6;
+
+const _: () = assert!(CHUNK_BYTES >> LEAST_PART == MAX_PHYSICAL_PAGE, "a part is whole physical pages");
 
 /// Where the heap grows. Protected by the page heap's lock.
 pub(super) struct Growth {
@@ -23,6 +27,8 @@ pub(super) struct Growth {
     end: Addr,
     /// Above every page that was ever added: places are not always taken upward.
     top: Addr,
+    /// Bytes that are mapped and count as released, but belong to no chunk: the OS refused to take them back.
+    stranded: usize,
 }
 
 impl Growth {
@@ -33,6 +39,7 @@ impl Growth {
             mapped: Addr::NULL,
             end: Addr::NULL,
             top: Addr::NULL,
+            stranded: 0,
         }
     }
 
@@ -46,7 +53,7 @@ impl Growth {
 
     /// Bytes that are mapped and not yet the page allocator's.
     pub(super) fn limbo(&self) -> usize {
-        self.mapped.since(self.current)
+        self.mapped.since(self.current) + self.stranded
     }
 
     /// Where pages of the heap may be: from the first address to the last.
@@ -60,19 +67,66 @@ impl Growth {
 }
 
 impl<O: Os> Heap<O> {
-    /// Adds at least `need` pages in one run, in whole chunks, as free and released pages.
+    /// Adds at least `need` pages in one run, as free and released pages: in whole chunks, or a part of one where the OS
+    /// refuses more.
     pub(super) fn grow(&self, state: &mut State, need: Pages, delta: &mut Delta) -> Result<(), OsError> {
         self.state.assert_held();
         let bytes = need.0.checked_mul(PAGE_SIZE).ok_or(OsError::OutOfMemory)?;
         let ask = checked_align_up(bytes, CHUNK_BYTES).ok_or(OsError::OutOfMemory)?;
         if state.growth.end.since(state.growth.current) < ask {
             // Whole arenas where there is address space for them, else only what is needed.
-            self.reserve_more(state, ask, ARENA_SIZE, delta)
-                .or_else(|_| self.reserve_more(state, ask, CHUNK_BYTES, delta))?;
+            let reserved = self
+                .reserve_more(state, ask, ARENA_SIZE, delta)
+                .or_else(|_| self.reserve_more(state, ask, CHUNK_BYTES, delta));
+            match reserved {
+                Err(OsError::OutOfMemory) if ask == CHUNK_BYTES => return self.grow_part(state, bytes, delta),
+                reserved => reserved?,
+            }
         }
         let start = state.growth.current;
         self.add(state, ask, delta)?;
         state.density.note_grown(start, ask);
+        Ok(())
+    }
+
+    /// Adds the first part of a chunk, of at least `need` bytes: the largest that the OS gives. The chunk's other pages stay
+    /// taken for good, since nothing is behind them.
+    ///
+    /// For processes with less address space left than a chunk (`ulimit -v`). An error changes nothing.
+    fn grow_part(&self, state: &mut State, need: usize, delta: &mut Delta) -> Result<(), OsError> {
+        let least = checked_align_up(need, MAX_PHYSICAL_PAGE).ok_or(OsError::OutOfMemory)?;
+        if state.growth.current < state.growth.end || least >= CHUNK_BYTES {
+            return Err(OsError::OutOfMemory);
+        }
+        let halves = (1..=LEAST_PART).map(|halvings| (CHUNK_BYTES >> halvings).max(least));
+        let reserve = |part| Some((self.reserve_arenas(&state.growth, part).ok()?, part));
+        let (start, part) = halves.filter_map(reserve).next().ok_or(OsError::OutOfMemory)?;
+        let chunk_end = start.plus(CHUNK_BYTES);
+        if !start.is_aligned(CHUNK_BYTES) || !fits(&state.growth, start, CHUNK_BYTES) {
+            self.vm.give_up_reserved(start, part);
+            return Err(OsError::OutOfMemory);
+        }
+        let mapped = self.map.grow(&self.vm, start, CHUNK_BYTES).and_then(|()| {
+            // SAFETY: the range was reserved above and nothing is mapped there yet.
+            unsafe { self.vm.map(start, part, Account::HeapReleased, delta) }
+        });
+        if let Err(e) = mapped {
+            self.vm.give_up_reserved(start, part);
+            return Err(e);
+        }
+        delta.add(Total::Released, part as isize);
+        if state.pages.grow(&mut state.records.with(&self.vm, delta), start, CHUNK_BYTES).is_err() {
+            // SAFETY: the range was mapped above, and nobody knows of it.
+            match unsafe { self.vm.free(start, part, 0, Account::HeapReleased, delta) } {
+                Ok(()) => delta.add(Total::Released, -(part as isize)),
+                Err(_) => state.growth.stranded += part,
+            }
+            return Err(OsError::OutOfMemory);
+        }
+        state.pages.take_run(start.plus(part), Pages((CHUNK_BYTES - part) / PAGE_SIZE));
+        (state.growth.current, state.growth.mapped, state.growth.end) = (chunk_end, chunk_end, chunk_end);
+        state.growth.top = state.growth.top.max(chunk_end);
+        state.density.note_grown(start, part);
         Ok(())
     }
 

@@ -55,12 +55,16 @@ impl<C: Charge> Persistent<C> {
             let page = vm.os().physical_page_size();
             let least = align_up(size.max(CHUNK), page);
             let wanted = least.max(align_up(self.chunks / SHARE, page));
-            // If memory is short, the minimum is enough.
-            let (start, chunk) = match vm.alloc(wanted, C::ACCOUNT, delta) {
-                Ok(start) => (start, wanted),
-                Err(_) if wanted > least => (vm.alloc(least, C::ACCOUNT, delta)?, least),
-                Err(e) => return Err(e),
-            };
+            // If memory is short, the minimum is enough, and if even that is refused, the request itself.
+            let mut found = Err(OsError::OutOfMemory);
+            let mut refused = usize::MAX;
+            for chunk in [wanted, least, align_up(size, page)] {
+                if found.is_err() && chunk < refused {
+                    found = vm.alloc(chunk, C::ACCOUNT, delta).map(|start| (start, chunk));
+                    refused = chunk;
+                }
+            }
+            let (start, chunk) = found?;
             self.chunks += chunk;
             delta.add(C::FREE, chunk as isize);
             self.next = start.plus(size);

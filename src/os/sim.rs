@@ -256,6 +256,12 @@ impl Sim {
         self.machine().plan.fail_verb(verb, error);
     }
 
+    /// Every call of `verb` for more than `size` bytes fails with [`OsError::OutOfMemory`].
+    pub fn fail_above(&self, verb: Verb, size: usize) {
+        assert!(verb.is_fallible(), "sim: {} cannot fail", verb.name());
+        self.machine().plan.fail_above(verb, size);
+    }
+
     /// One fallible call in `one_in` fails with [`OsError::OutOfMemory`]; which ones follows from
     /// `seed` and the order of the calls alone.
     pub fn fail_randomly(&self, seed: u64, one_in: u64) {

@@ -30,6 +30,10 @@ const LIMITED_BASE: usize = 4 * GIB;
 /// anything is behind it or not. Programs that cannot be moved lie below.
 const SMALL_BASE: usize = GIB / 4;
 const SMALL: usize = 4 * GIB;
+/// With less address space than this the window begins as low, since the page map takes a thousandth of what lies below:
+/// 0.3 MiB and not 4. Its size leaves room for parts of chunks, which take the addresses of whole ones.
+const SCARCE: u64 = 1 << 30;
+const SCARCE_SIZE: usize = 2 * GIB;
 
 const _: () = assert!(MAP_FIRST + MAP_PLACES * MAX_PHYSICAL_PAGE + (LAST + SIZE) / 1024 <= FIRST, "the map ends below");
 
@@ -71,6 +75,7 @@ impl Linux {
 /// See [`Os::window`](crate::os::Os::window).
 pub(super) fn window() -> Window {
     match Linux::address_space_limit() {
+        Some(limit) if limit < SCARCE => Window { base: Addr(SMALL_BASE), size: SCARCE_SIZE },
         Some(limit) if limit < LIMITED => {
             Window { base: Addr(LIMITED_BASE), size: align_up((limit as usize).max(MIB), ARENA_SIZE) }
         }

@@ -13,6 +13,8 @@ pub(super) struct Plan {
     from: Option<(u64, OsError)>,
     /// Every call of these verbs.
     verbs: Vec<(Verb, OsError)>,
+    /// Every call of this verb for more bytes than these.
+    larger: Option<(Verb, usize)>,
     /// One call in so many, by the state of the generator.
     random: Option<Random>,
 }
@@ -25,7 +27,7 @@ struct Random {
 impl Plan {
     /// No call fails.
     pub(super) const fn new() -> Plan {
-        Plan { nth: Vec::new(), from: None, verbs: Vec::new(), random: None }
+        Plan { nth: Vec::new(), from: None, verbs: Vec::new(), larger: None, random: None }
     }
 
     /// Call number `number` (the first of all is 1) fails.
@@ -43,14 +45,19 @@ impl Plan {
         self.verbs.push((verb, error));
     }
 
+    /// Every call of `verb` for more than `size` bytes fails.
+    pub(super) fn fail_above(&mut self, verb: Verb, size: usize) {
+        self.larger = Some((verb, size));
+    }
+
     /// One call in `one_in` fails, as `seed` wills.
     pub(super) fn fail_randomly(&mut self, seed: u64, one_in: u64) {
         self.random = Some(Random { state: seed, one_in });
     }
 
-    /// What call number `number` fails with, if it is to fail. Asked exactly once per
+    /// What call number `number`, for `size` bytes, fails with, if it is to fail. Asked exactly once per
     /// fallible call, or the random plan could not be replayed.
-    pub(super) fn verdict(&mut self, number: u64, verb: Verb) -> Option<OsError> {
+    pub(super) fn verdict(&mut self, number: u64, verb: Verb, size: usize) -> Option<OsError> {
         let by_chance = self.random.as_mut().is_some_and(Random::strikes);
         if let Some(at) = self.nth.iter().position(|&(n, _)| n == number) {
             return Some(self.nth.swap_remove(at).1);
@@ -63,7 +70,8 @@ impl Plan {
         if let Some(&(_, error)) = self.verbs.iter().find(|&&(v, _)| v == verb) {
             return Some(error);
         }
-        by_chance.then_some(OsError::OutOfMemory)
+        let too_large = self.larger.is_some_and(|(v, most)| v == verb && size > most);
+        (by_chance || too_large).then_some(OsError::OutOfMemory)
     }
 }
 

@@ -303,7 +303,7 @@ impl Machine {
 
     /// Numbers and notes a fallible call that would end with `result`, unless a plan has it fail.
     fn answer(&mut self, verb: Verb, addr: Addr, size: usize, result: Result<(), OsError>) -> Result<(), OsError> {
-        let planned = self.plan.verdict(self.record.fallible + 1, verb);
+        let planned = self.plan.verdict(self.record.fallible + 1, verb, size);
         self.record.injected += u64::from(planned.is_some());
         let result = planned.map_or(result, Err);
         self.note(verb, addr, size, result);
