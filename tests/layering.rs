@@ -64,13 +64,13 @@ fn verdict(from: &str, to: &str) -> Result<(), String> {
 
 /// A word or a sign of Rust, with the line it stands on.
 #[derive(Clone, PartialEq, Debug)]
-struct HeldGuard {
+struct Token {
     text: String,
     line: usize,
 }
 
 /// Cuts Rust into words and signs; comments and literals fall away. `::` is one sign.
-fn tokens(source: &str) -> Vec<HeldGuard> {
+fn tokens(source: &str) -> Vec<Token> {
     let chars: Vec<char> = source.chars().collect();
     let at = |i: usize| chars.get(i).copied().unwrap_or('\0');
     let word = |c: char| c.is_alphanumeric() || c == '_';
@@ -89,16 +89,16 @@ fn tokens(source: &str) -> Vec<HeldGuard> {
             ('\'', _) if at(i + 2) == '\'' => i += 3,
             (c, _) if word(c) => {
                 i = seek(&chars, i, |j| !word(at(j)));
-                found.push(HeldGuard { text: chars[start..i].iter().collect(), line });
+                found.push(Token { text: chars[start..i].iter().collect(), line });
             }
             (':', ':') => {
                 i += 2;
-                found.push(HeldGuard { text: "::".into(), line });
+                found.push(Token { text: "::".into(), line });
             }
             (c, _) => {
                 i += 1;
                 if !c.is_whitespace() {
-                    found.push(HeldGuard { text: c.into(), line });
+                    found.push(Token { text: c.into(), line });
                 }
             }
         }
@@ -152,9 +152,9 @@ fn raw_string(chars: &[char], i: usize) -> Option<usize> {
 }
 
 /// The rooms that a file names, with lines. `depth` is how many modules the file lies below the roof.
-fn named(source: &str, depth: usize) -> Vec<HeldGuard> {
+fn named(source: &str, depth: usize) -> Vec<Token> {
     let tokens = tokens(source);
-    let is = |i: usize, text: &str| tokens.get(i).is_some_and(|thread_id| thread_id.text == text);
+    let is = |i: usize, text: &str| tokens.get(i).is_some_and(|token| token.text == text);
     let mut found = Vec::new();
     for i in 0..tokens.len() {
         if is(i, "crate") && is(i + 1, "::") {
@@ -170,27 +170,27 @@ fn named(source: &str, depth: usize) -> Vec<HeldGuard> {
         if supers >= depth && supers > 0 && !inside {
             let mut reached = Vec::new();
             heads(&tokens, i + 2 * supers, &mut reached);
-            found.extend(reached.into_iter().filter(|thread_id| floor(&thread_id.text).is_some()));
+            found.extend(reached.into_iter().filter(|token| floor(&token.text).is_some()));
         }
     }
     found
 }
 
 /// The first words of the path or of the braced group of paths at `i`.
-fn heads(tokens: &[HeldGuard], i: usize, found: &mut Vec<HeldGuard>) {
+fn heads(tokens: &[Token], i: usize, found: &mut Vec<Token>) {
     let Some(first) = tokens.get(i) else { return };
     if first.text != "{" {
         found.push(first.clone());
         return;
     }
     let (mut depth, mut expected) = (0, false);
-    for thread_id in &tokens[i..] {
-        match thread_id.text.as_str() {
+    for token in &tokens[i..] {
+        match token.text.as_str() {
             "{" => (depth, expected) = (depth + 1, depth == 0),
             "}" => depth -= 1,
             "," => expected = depth == 1,
             _ if expected => {
-                found.push(thread_id.clone());
+                found.push(token.clone());
                 expected = false;
             }
             _ => {}

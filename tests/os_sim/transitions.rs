@@ -7,13 +7,13 @@ use crossfoot::units::MIB;
 
 /// What the room's table says: the state after `verb` on a page in `from`, or `None` if illegal.
 fn table(verb: Verb, from: State) -> Option<State> {
-    use State::{Guarded, None as EmptyCache, Prepared, Ready, Reserved, Sparse, SparseReady};
+    use State::{Guarded, None as Unmapped, Prepared, Ready, Reserved, Sparse, SparseReady};
     match (verb, from) {
         (Verb::Map, Reserved) => Some(Prepared),
         (Verb::Used, Prepared | Ready) => Some(Ready),
         (Verb::Unused, Ready) => Some(Prepared),
         (Verb::Fault, Prepared | Ready) => Some(Reserved),
-        (Verb::Free, Reserved | Prepared | Ready | Sparse | SparseReady) => Some(EmptyCache),
+        (Verb::Free, Reserved | Prepared | Ready | Sparse | SparseReady) => Some(Unmapped),
         (Verb::HugePage | Verb::NoHugePage | Verb::Collapse, Prepared | Ready) => Some(from),
         (Verb::Guard, Ready) => Some(Guarded),
         (Verb::Unguard, Guarded) => Some(Ready),
