@@ -8,7 +8,7 @@ use crossfoot::process;
 
 #[unsafe(link_section = ".text.startup")]
 extern "C" fn fini() {
-    process::at_exit_of_any();
+    process::at_process_exit();
 }
 
 /// Runs when the process starts. A program may close standard error before it allocates, or exit without allocating.
@@ -18,7 +18,7 @@ static INIT: extern "C" fn() = init;
 
 #[unsafe(link_section = ".text.startup")]
 extern "C" fn init() {
-    process::at_start_of_any();
+    process::at_process_start();
 }
 
 /// The loader runs this after the program's own destructors.

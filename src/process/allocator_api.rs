@@ -1,31 +1,33 @@
-//! `Allocator` of the crate `allocator-api2`, for collections that take an allocator on stable Rust.
+//! Implements `Allocator` of the crate `allocator-api2`, for collections with an allocator parameter on stable Rust.
 
 use core::alloc::Layout;
 use core::ptr::{NonNull, without_provenance_mut};
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
-use super::{Crossfoot, allocate, allocate_aligned, allocate_zeroed, free, reallocate};
+use super::rust::Crossfoot;
+use super::{allocate, allocate_aligned, allocate_zeroed, free, reallocate};
 use crate::config::MIN_ALIGN;
 use crate::isolated::Heap;
 
 type Block = Result<NonNull<[u8]>, AllocError>;
 
-/// The calls that an `Allocator` is made of, for objects of at least one byte.
+/// The operations from which an `Allocator` is built, for objects of at least one byte.
 trait Objects {
-    /// An object, or null.
+    /// Allocates an object. Returns null if there is no memory.
     fn take(&self, size: usize, align: usize) -> *mut u8;
-    /// An object of zeros aligned to [`MIN_ALIGN`], or null.
+    /// Allocates an object of zeros aligned to [`MIN_ALIGN`]. Returns null if there is no memory.
     fn take_zeroed(&self, size: usize) -> *mut u8;
-    /// Takes an object back.
+    /// Frees an object.
     ///
     /// # Safety
-    /// It is one of ours, live, and not used any more.
+    /// `p` is a live object of this allocator, and is not used any more.
     unsafe fn give(&self, p: *mut u8);
-    /// Changes an object's size. It may move, then aligned to `align`. Null: it is as it was.
+    /// Changes an object's size. If it moves, the new address is aligned to `align`. Returns null if there is no memory; then
+    /// the object is unchanged.
     ///
     /// # Safety
-    /// It is one of ours and live; a result that is not null is used instead.
+    /// `p` is a live object of this allocator. If the result is not null, it replaces `p`.
     unsafe fn resize(&self, p: *mut u8, size: usize, align: usize) -> *mut u8;
 }
 
@@ -77,26 +79,28 @@ impl Objects for &Heap {
     }
 }
 
-/// What is handed out for `layout`; null: nothing.
+/// Returns the block for `layout` at `p`, or an error if `p` is null.
 fn block(p: *mut u8, layout: Layout) -> Block {
     NonNull::new(p).map(|p| NonNull::slice_from_raw_parts(p, layout.size())).ok_or(AllocError)
 }
 
-/// No bytes need no object: any aligned address does.
-fn nothing(layout: Layout) -> Block {
+/// Returns a block of zero bytes: any aligned address serves.
+fn empty(layout: Layout) -> Block {
     block(without_provenance_mut(layout.align()), layout)
 }
 
+/// Allocates a block for `layout`.
 fn obtain(objects: &impl Objects, layout: Layout) -> Block {
     match layout.size() {
-        0 => nothing(layout),
+        0 => empty(layout),
         size => block(objects.take(size, layout.align()), layout),
     }
 }
 
+/// Allocates a block of zeros for `layout`.
 fn obtain_zeroed(objects: &impl Objects, layout: Layout) -> Block {
     if layout.size() == 0 {
-        return nothing(layout);
+        return empty(layout);
     }
     if layout.align() <= MIN_ALIGN {
         return block(objects.take_zeroed(layout.size()), layout);
@@ -107,19 +111,21 @@ fn obtain_zeroed(objects: &impl Objects, layout: Layout) -> Block {
     Ok(block)
 }
 
+/// Frees the block at `p`.
+///
 /// # Safety
-/// `p` was handed out by `objects` for `layout`, and is not used any more.
+/// `p` was allocated by `objects` for `layout`, and is not used any more.
 unsafe fn put_back(objects: &impl Objects, p: NonNull<u8>, layout: Layout) {
     if layout.size() != 0 {
-        // SAFETY: the caller's promise; what has bytes is an object.
+        // SAFETY: the caller's promise; a block that is not empty is an object.
         unsafe { objects.give(p.as_ptr()) }
     }
 }
 
-/// Changes what `p` is for from layout `old` to layout `new`, either way.
+/// Changes the block at `p` from layout `old` to the larger or smaller layout `new`.
 ///
 /// # Safety
-/// `p` was handed out by `objects` for `old`; if the result is no error, that is used instead.
+/// `p` was allocated by `objects` for `old`. If the call succeeds, the result replaces `p`.
 unsafe fn change(objects: &impl Objects, p: NonNull<u8>, old: Layout, new: Layout) -> Block {
     // SAFETY: the caller's promise, for all of the calls; two objects do not overlap.
     unsafe {
@@ -128,9 +134,9 @@ unsafe fn change(objects: &impl Objects, p: NonNull<u8>, old: Layout, new: Layou
         }
         if new.size() == 0 {
             objects.give(p.as_ptr());
-            return nothing(new);
+            return empty(new);
         }
-        // An object that stays where it is has the alignment that it has.
+        // `resize` may leave the object in place, so it serves only if `p` has the new alignment already.
         if p.addr().get().is_multiple_of(new.align()) {
             return block(objects.resize(p.as_ptr(), new.size(), new.align()), new);
         }
@@ -141,10 +147,12 @@ unsafe fn change(objects: &impl Objects, p: NonNull<u8>, old: Layout, new: Layou
     }
 }
 
+/// Does the same as [`change`], and zeroes the bytes that are added.
+///
 /// # Safety
 /// As for [`change`], and `new` is not smaller than `old`.
 unsafe fn change_zeroed(objects: &impl Objects, p: NonNull<u8>, old: Layout, new: Layout) -> Block {
-    // SAFETY: the caller's promise; what is written was handed out and is no content of `old`.
+    // SAFETY: the caller's promise; the bytes written belong to the new block and are behind the content of `old`.
     unsafe {
         let block = change(objects, p, old, new)?;
         block.cast::<u8>().add(old.size()).write_bytes(0, new.size().saturating_sub(old.size()));
@@ -154,8 +162,8 @@ unsafe fn change_zeroed(objects: &impl Objects, p: NonNull<u8>, old: Layout, new
 
 macro_rules! allocator {
     ($objects:ty) => {
-        // SAFETY: a block is a live object, or of no bytes; it stays where it is until it is given back. Copies of the
-        // value are the same allocator, and where it is a reference, the heap outlives it.
+        // SAFETY: a block is a live object, or empty; it stays at its address until it is freed. Copies of the value are
+        // the same allocator, and where the value is a reference, the heap outlives it.
         unsafe impl Allocator for $objects {
             #[inline]
             fn allocate(&self, layout: Layout) -> Block {

@@ -2,21 +2,21 @@
 
 use core::cell::Cell;
 
-use super::{ALLOCATOR, stack};
+use super::instance::{ALLOCATOR, own_cache};
+use super::system_stacks::on_system_stack;
 use crate::audit::{Audit, Line, Range, Request, audit as audit_of};
-use crate::cache::Cache;
-use crate::local;
 use crate::lock::stand_back;
 use crate::metrics::OsFigures;
 use crate::os::{Linux, Os, OsError, Platform, Process};
 
-/// How long a process that moves is looked at again and again, in nanoseconds, and how often at the most.
+/// How long a process that changes is scanned again, in nanoseconds.
 const WAIT_NANOS: u64 = 1_000_000_000;
+/// How often it is scanned at most.
 const SCANS: u32 = 8;
-/// How many lines of memory are kept: they lie on the system stack.
+/// How many lines of the audit are kept. They lie on the system stack.
 const LINES: usize = 2;
 
-/// The process's own ranges, by its ledger.
+/// The process's own mappings, as its stats page lists them.
 struct Own {
     since: u64,
     scans: Cell<u32>,
@@ -37,19 +37,17 @@ impl Request for Own {
     }
 }
 
-/// Lays the books beside what the system says of this process, and names every resident byte of the allocator's mappings
-/// by its cause. What only the system knows is there for readers of metrics from then on (`/os/…`).
+/// Compares the statistics with Linux's figures for this process, and attributes every resident byte of the allocator's
+/// mappings to a cause. Afterwards the metrics `/os/…` show the figures of Linux.
 ///
-/// It reads `/proc/thread-self`: an error says that there is none, or that the process has no ledger page, in which its mappings
-/// are listed. Other threads go on; the more they allocate meanwhile, the further [`Audit::moved`] says that they moved.
-/// It takes time in proportion to the heap: `docs/decisions/0018-audit.md` has figures. Any thread may call it, but no signal handler.
+/// It reads `/proc/thread-self`. Returns an error if that is missing, or if the process has no stats page, where its
+/// mappings are listed. Other threads keep running; [`Audit::moved`] grows with what they allocate meanwhile. The time is
+/// proportional to the heap: `docs/decisions/0018-audit.md` has figures. Any thread may call it, but no signal handler.
 /// Allocates nothing, and runs on the system stack.
 pub fn audit() -> Result<Audit, OsError> {
     stand_back::<Linux>();
-    stack::on_system_stack(|| {
-        // SAFETY: it is null or this thread's cache.
-        let cache = unsafe { local::cache::<Cache>().as_ref() };
-        let _inside = cache.map(|cache| cache.enter(|| ("an audit", 0)));
+    on_system_stack(|| {
+        let _inside = own_cache().map(|cache| cache.enter(|| ("an audit", 0)));
         if !ALLOCATOR.is_ready() || ALLOCATOR.stats_page_size() == 0 {
             return Err(OsError::Unsupported);
         }

@@ -1,8 +1,8 @@
 //! The report that a process writes when it exits.
 //!
-//! Where it goes is decided when the options are read: the path is made absolute, and the file is opened and kept, so
-//! that a directory, a root, rights or descriptors that the program gives up later do not matter. What cannot be
-//! written is a line then. The file is written once, and never read.
+//! When the options are read, the path is made absolute, and the file is opened and kept. So the program may later change
+//! its directory, root or rights, or run out of descriptors. If the file cannot be opened, a line is printed at once. The
+//! file is written once, and never read.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::fmt::{self, Display, Write};
@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::fd::BorrowedFd;
 
-use super::ALLOCATOR;
+use super::instance::ALLOCATOR;
 use crate::arch;
 use crate::mem_stats::Balance;
 use crate::metrics::{self, Aggregates, Heading, Reading};
@@ -20,16 +20,15 @@ use crate::os::{Linux, OsError};
 use crate::report;
 use crate::stats_page::layout::REPORTED;
 
-/// The longest name of a file: the path of the option, and behind it the process's number.
+/// The longest file name: the option's path, followed by the process id.
 const NAME: usize = options::PATH + 16;
 
-/// The process whose report is written, or is being written; 0: none.
+/// The id of the process that has claimed its report; 0 if none has.
 static CLAIMED: AtomicI32 = AtomicI32::new(0);
-/// The process that has said in a line that the report cannot be written; 0: none.
-static TOLD: AtomicI32 = AtomicI32::new(0);
+/// The id of the process that has printed that its report cannot be written; 0 if none has.
+static COMPLAINED: AtomicI32 = AtomicI32::new(0);
 
-/// Makes ready what will be needed at the exit: a copy of standard error for the lines that may be printed then, and the
-/// file. Called once, when the options are read.
+/// Keeps what the exit needs: a copy of standard error for lines, and the report's file. Called when the options are read.
 pub(super) fn prepare(options: &mut Options) {
     if options.check || options.exit_report != Report::Off {
         Linux::keep_stderr();
@@ -39,14 +38,14 @@ pub(super) fn prepare(options: &mut Options) {
     if let Some(absolute) = Linux::absolute(path) {
         *path = absolute;
     }
-    // The file of another process is made when there is something to write.
+    // A descendant creates its file when it has something to write.
     if own && let Err(e) = Linux::keep_report(path) {
         complain(path, e);
     }
 }
 
-/// Writes the report that was asked for, if `claim` claims it. Calls nothing of the libc, which may allocate and free:
-/// neither is possible on a system stack.
+/// Writes the report if the options ask for it and `claim` succeeds. Calls no libc function that may allocate or free,
+/// which is forbidden on a system stack.
 pub(super) fn write(options: &Options, balance: &Balance, pid: i32, claim: Claim) {
     if !options.reports(pid) {
         return;
@@ -54,7 +53,7 @@ pub(super) fn write(options: &Options, balance: &Balance, pid: i32, claim: Claim
     if claim.report(pid) {
         write_claimed(options, balance, pid);
     } else {
-        // Another allocator of the process has; the page that was handed over is this one's.
+        // Another allocator of the process writes the report. `crossfoot run` reads this one's stats page, so it is marked.
         ALLOCATOR.stats_page().note_ending(&Linux, REPORTED);
     }
 }
@@ -64,7 +63,7 @@ fn write_claimed(options: &Options, balance: &Balance, pid: i32) {
         Report::Off => {}
         Report::Stderr => {
             if let Some(stderr) = Linux::stderr() {
-                // Where standard error cannot be written to, nobody can be told.
+                // If standard error cannot be written, there is no other place for a message.
                 let _ = Linux::without_signals(|| write_to(stderr, options.exit_format, balance));
             }
             ALLOCATOR.stats_page().note_ending(&Linux, REPORTED);
@@ -81,22 +80,22 @@ fn write_claimed(options: &Options, balance: &Balance, pid: i32) {
             });
             match written {
                 Ok(()) => ALLOCATOR.stats_page().note_ending(&Linux, REPORTED),
-                // `crossfoot run`, if it is the parent, may still have the right to.
+                // If `crossfoot run` is the parent, it may still be able to write the file.
                 Err(e) => complain(&name, e),
             }
         }
     }
 }
 
-/// Says that a report cannot be written to `name`: once.
+/// Prints that the report cannot be written to `name`. Prints once for each process.
 fn complain(name: &[u8], e: OsError) {
     let pid = Linux::pid();
-    if TOLD.swap(pid, Ordering::Relaxed) != pid {
+    if COMPLAINED.swap(pid, Ordering::Relaxed) != pid {
         report::line(format_args!("crossfoot: exit_report: cannot write '{}': {}", name.escape_ascii(), why(e)));
     }
 }
 
-/// Returns what an error means for somebody who chose a path.
+/// Returns the meaning of an error for a user's path.
 fn why(e: OsError) -> impl Display {
     let known = match e {
         OsError::OutOfMemory => "no memory",
@@ -123,7 +122,7 @@ fn why(e: OsError) -> impl Display {
     })
 }
 
-/// Claims the report of the process `pid`. `false`: somebody has. Not 0.
+/// Claims the report of the process `pid`, which is not 0. Returns `false` if it was claimed before.
 pub fn claim_report(pid: i32) -> bool {
     CLAIMED.swap(pid, Ordering::Relaxed) != pid
 }
@@ -131,21 +130,22 @@ pub fn claim_report(pid: i32) -> bool {
 /// Claims the report of a process for all of its allocators.
 #[derive(Clone, Copy)]
 pub(super) struct Claim {
-    /// The shared object's function; null: there is none, or it may not be looked for.
+    /// `crossfoot_claim_report` of the process's first shared object that has it; null if there is none, or if `dlsym` must
+    /// not be called.
     found: *const c_void,
 }
 
 impl Claim {
-    /// Claims the report among the callers of [`claim_report`] of this very allocator: for a signal handler, which may not
-    /// call the libc.
+    /// Claims by this allocator's own [`claim_report`]: for a signal handler, which must not call the libc.
     pub(super) const OWN: Claim = Claim { found: null() };
 
-    /// Finds how all allocators of this crate in the process claim the report, where one is wanted. A program with one of
-    /// its own may run under the preloaded one; its own exits first, and has the program's objects, so its report is the
-    /// one that is written.
+    /// Finds the function by which all copies of this crate in the process claim the report, if a report is wanted.
     ///
-    /// The libc allocates an error that `dlsym` has, and frees the one before: never call this on a system stack, nor where
-    /// this thread is inside the allocator.
+    /// A program that contains the crate may run under the preloaded object, too. Its own copy exits first and has the
+    /// program's objects, so that copy writes the report.
+    ///
+    /// `dlsym` may allocate and free an error text in the libc. So this must not run on a system stack, nor while the thread
+    /// is inside the allocator.
     pub(super) fn find(options: &Options, pid: i32) -> Claim {
         const NAME: &CStr = c"crossfoot_claim_report";
         let find = arch::dlsym();
@@ -157,6 +157,7 @@ impl Claim {
         Claim { found: unsafe { core::mem::transmute::<*const c_void, Find>(find)(null_mut(), NAME.as_ptr()) } }
     }
 
+    /// Claims the report of the process `pid`. Returns `false` if another allocator has claimed it.
     fn report(self, pid: i32) -> bool {
         if self.found.is_null() {
             return claim_report(pid);
@@ -167,6 +168,7 @@ impl Claim {
     }
 }
 
+/// Writes text to bytes; fails where they are full.
 struct Bytes<'a, const N: usize>(&'a mut heapless::Vec<u8, N>);
 
 impl<const N: usize> Write for Bytes<'_, N> {
@@ -175,16 +177,16 @@ impl<const N: usize> Write for Bytes<'_, N> {
     }
 }
 
-/// Gathers text, so that a report is written in few calls.
+/// Buffers text, so that a report takes few system calls.
 struct Buffered<'a> {
     file: BorrowedFd<'a>,
-    /// What came of the last write.
+    /// The result of the last write.
     result: Result<(), OsError>,
     text: heapless::Vec<u8, 4096>,
 }
 
 impl Write for Buffered<'_> {
-    // Once: a report is written from many places.
+    // Not inlined: the report's code calls it in many places.
     #[inline(never)]
     fn write_str(&mut self, s: &str) -> fmt::Result {
         if self.text.len() + s.len() > self.text.capacity() {
@@ -195,6 +197,7 @@ impl Write for Buffered<'_> {
 }
 
 impl Buffered<'_> {
+    /// Writes the buffered text to the file.
     fn flush(&mut self) -> fmt::Result {
         self.result = Linux::write_all(self.file, &self.text);
         self.text.clear();
@@ -202,10 +205,11 @@ impl Buffered<'_> {
     }
 }
 
+/// Writes the report of `balance` to `file`.
 fn write_to(file: BorrowedFd<'_>, format: Format, balance: &Balance) -> Result<(), OsError> {
     let mut reading = Reading::new();
     reading.snapshot.clone_from(&balance.snapshot);
-    // Where not everything was compared, a lock may be held that is never released.
+    // After an incomplete comparison, a lock may be held that is never released, so only aggregates without a lock are read.
     let wanted = if balance.complete { Aggregates::ALL } else { Aggregates::FREE };
     ALLOCATOR.fill_around(wanted, balance.answer, Linux::pid, &mut reading);
     let mut out = Buffered { file, result: Ok(()), text: heapless::Vec::new() };
@@ -213,6 +217,6 @@ fn write_to(file: BorrowedFd<'_>, format: Format, balance: &Balance) -> Result<(
     let heading = Heading { pid: reading.pid, command: Linux::command(&mut name), ended: "" };
     let written =
         metrics::write_headed(&mut out, format, &heading, &reading, balance.into()).and_then(|()| out.flush());
-    // What is formatted always fits, so what failed is a write.
+    // Formatting itself never fails, so an error is a failed write.
     if written.is_err() { out.result } else { Ok(()) }
 }

@@ -1,65 +1,68 @@
-//! The process's own kernel, bound to the current thread.
+//! The process's allocator, and its connection to threads, forks, exits and the environment.
 //!
-//! The C face exports these functions under C's names; [`Crossfoot`] gives them to Rust. The thread's
-//! cache is found through its thread-local word; a thread that has none gets one at its first
-//! allocation and gives it back when it ends.
+//! The C API exports these functions under C's names; [`Crossfoot`] is the Rust API. A thread finds its cache through a
+//! thread-local word. It adopts a cache at its first allocation and gives it back when it exits.
 //!
-//! No call into a libc happens before or during start-up; later ones go through weak references only:
-//! to be told when a thread ends, and to set `errno`.
+//! No libc function is called before or during start-up. Later calls go through weak references, so that programs without
+//! a libc link. Readings of statistics run on a system stack ([`on_system_stack`]), where nothing may be allocated or freed.
 //!
-//! Invariant: [`local::cache`] is null or a cache of [`ALLOCATOR`] that this thread owns, and whose spans bear this thread's
-//! token.
+//! Invariant: [`local::cache`] is null, or a cache of [`ALLOCATOR`] that this thread owns, and the spans of that cache bear
+//! this thread's id.
 
+mod adopt;
 #[cfg(feature = "allocator-api2")]
 mod allocator_api;
 mod audit;
+mod check;
+mod environment;
 mod exit;
 mod exit_report;
+mod fork;
+mod front_end;
 mod heaps;
+mod hooks;
 pub mod inside;
-mod life;
+mod instance;
 pub mod metrics;
 mod pin;
 mod read;
 mod rust;
 mod settings;
 pub mod stack;
+mod startup;
 mod streams;
+mod system_stacks;
+mod thread_exit;
 mod trim;
 
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
+use adopt::cache;
+use instance::central;
+
 use crate::api::{self, Other};
 use crate::arch;
-use crate::boot::Allocator;
 use crate::cache::{Cache, Freed};
-use crate::os::Linux;
 use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
 use crate::span::{ListState, Span};
-use crate::{central::Central, local, system_stack};
+use crate::{local, system_stack};
 
 pub use audit::audit;
-pub use exit::{at_exit, at_exit_of_any, at_immediate_exit, at_start_of_any, crossfoot, crossfoot_with};
+pub use check::{crossfoot, crossfoot_with};
+pub use environment::keeps_deepbind;
+pub use exit::{at_exit, at_immediate_exit};
 pub use exit_report::claim_report;
-use life::adopt;
-pub use life::retire_cache;
+pub use front_end::{at_process_exit, at_process_start};
+pub use instance::ALLOCATOR;
 pub use read::{exchange, last, mem_stats, read, read_posted, read_totals};
 pub use rust::Crossfoot;
-pub use settings::keeps_deepbind;
-pub use stack::on_system_stack;
+pub use system_stacks::on_system_stack;
+pub use thread_exit::retire_cache;
 pub use trim::{release_free, release_free_above};
-
-/// The process's kernel.
-pub static ALLOCATOR: Allocator<Linux> = Allocator::new(Linux);
 
 /// `ENOMEM` of `errno.h`.
 const ENOMEM: c_int = 12;
-
-#[inline(always)]
-fn central() -> &'static Central<Linux> {
-    ALLOCATOR.caches().central()
-}
 
 /// Allocates `size` bytes. Null: no memory; `errno` is set where the home has one.
 #[inline(always)]
@@ -285,7 +288,7 @@ fn with_cache_to_free(p: *mut u8, f: impl FnOnce(&Cache)) {
         Some(cache) => f(cache),
         // The shared cache owns no span, so nothing was done with it yet.
         None => {
-            let _busy = life::busy("free");
+            let _busy = inside::busy("free");
             ALLOCATOR.caches().with_shared(|cache| {
                 f(cache);
                 cache.flush_pending(central());
@@ -314,19 +317,9 @@ pub unsafe fn reallocate(p: *mut u8, size: usize, align: usize) -> *mut u8 {
 /// As for [`api::usable_size`].
 pub unsafe fn usable_size(p: *mut u8) -> usize {
     // It may be the first call of all, and find that the address is nobody's.
-    life::begin();
+    startup::begin();
     // SAFETY: the caller's promise.
     unsafe { api::usable_size(central(), p) }
-}
-
-/// This thread's cache; adopts one if it has none. `None`: no memory for one.
-#[inline]
-fn cache() -> Option<&'static Cache> {
-    // SAFETY: it is null or this thread's cache, which is never unmapped.
-    match unsafe { local::cache::<Cache>().as_ref() } {
-        Some(cache) => Some(cache),
-        None => adopt().ok(),
-    }
 }
 
 #[inline]

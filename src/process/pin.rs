@@ -1,8 +1,8 @@
-//! Keeps a shared object that the allocator is linked into from being unloaded.
+//! Prevents `dlclose` from unloading a shared object that contains the allocator.
 //!
-//! The libc keeps addresses of this code, for thread exit and fork: after a `dlclose` that unmapped it, the next thread
-//! that ends would crash. `libcrossfoot.so` says so in its file (`-z nodelete`); a plugin that links the archive, or a
-//! Rust library with this crate as its allocator, may not.
+//! The libc keeps addresses of this code, for thread exit and fork: if `dlclose` unmapped the code, the next thread exit
+//! would crash. `libcrossfoot.so` is linked with `-z nodelete`; a plugin that links the archive, or a Rust library with
+//! this crate as its allocator, may not be.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::null_mut;
@@ -18,11 +18,11 @@ struct Entry {
 
 /// `DT_NULL`: the section's end.
 const END: isize = 0;
-/// `DT_DEBUG`: only programs have it.
+/// `DT_DEBUG`: present in programs only.
 const DEBUG: isize = 21;
 /// `DT_FLAGS_1`.
 const FLAGS: isize = 0x6fff_fffb;
-/// `DF_1_NODELETE` and `DF_1_PIE`: of an object that stays, and of a program.
+/// `DF_1_NODELETE` and `DF_1_PIE`: the flags of an object that is never unloaded, and of a program.
 const STAYS: usize = 0x8 | 0x0800_0000;
 /// `RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE` of `dlfcn.h`: sets the flag of an object that is loaded.
 const PIN: c_int = 0x1 | 0x4 | 0x1000;
@@ -36,8 +36,8 @@ struct Info {
     symbol: *mut c_void,
 }
 
-/// Marks the shared object that has this code as one that stays, if `dlclose` could unload it. The loader's lock may be
-/// held: the loader calls this while it opens the object.
+/// Marks the shared object that contains this code as never unloaded, if `dlclose` could unload it. The loader calls it
+/// while it opens the object, so the loader's lock may be held.
 #[unsafe(link_section = ".text.startup")]
 pub(super) fn pin() {
     // SAFETY: where a linker made a dynamic section it ends with `DT_NULL`; the loader does not change these tags.
@@ -46,7 +46,7 @@ pub(super) fn pin() {
     }
 }
 
-/// Returns whether the object with this dynamic section is a program, or a library that is never unloaded.
+/// Returns whether the object with this dynamic section is a program, or a library that is never unloaded already.
 ///
 /// # Safety
 /// `entry` is null, as in a static program, or the first entry of a dynamic section.
@@ -56,7 +56,7 @@ unsafe fn stays(mut entry: *const Entry) -> bool {
         return true;
     }
     loop {
-        // SAFETY: the caller's promise; no entry behind the end is read.
+        // SAFETY: the caller's promise; nothing is read behind the last entry.
         let Entry { tag, value } = unsafe { entry.read() };
         match tag {
             END => return false,
@@ -64,11 +64,12 @@ unsafe fn stays(mut entry: *const Entry) -> bool {
             FLAGS if value & STAYS != 0 => return true,
             _ => {}
         }
-        // SAFETY: it was not the last.
+        // SAFETY: it was not the last entry.
         entry = unsafe { entry.add(1) };
     }
 }
 
+/// Marks it: opens the object once more with `RTLD_NODELETE`.
 #[cold]
 fn mark() {
     type Address = unsafe extern "C" fn(*const c_void, *mut Info) -> c_int;
@@ -82,7 +83,7 @@ fn mark() {
         (core::mem::transmute::<*const c_void, Address>(address), core::mem::transmute::<*const c_void, Open>(open))
     };
     let mut info = Info { file: core::ptr::null(), base: null_mut(), name: core::ptr::null(), symbol: null_mut() };
-    // SAFETY: an address of this object, and an out parameter; the name that it gives lives as long as the object.
+    // SAFETY: an address of this object, and an out parameter; the name that it returns lives as long as the object.
     unsafe {
         if address(pin as *const c_void, &raw mut info) != 0 && !info.file.is_null() {
             open(info.file, PIN);
@@ -92,7 +93,7 @@ fn mark() {
 
 /// Returns the libc's function `name`, or null.
 ///
-/// Not by a weak reference: about `dlopen` in a static program, linkers warn.
+/// A weak reference to `dlopen` would make linkers warn in static programs.
 fn named(name: &CStr) -> *const c_void {
     type Find = unsafe extern "C" fn(*mut c_void, *const c_char) -> *const c_void;
     let find = arch::dlsym();

@@ -1,26 +1,28 @@
-//! The Rust face.
+//! The Rust front end: the process's allocator as `#[global_allocator]`.
 
 use core::alloc::{GlobalAlloc, Layout};
 
-use super::{allocate_aligned, allocate_known, allocate_zeroed, crossfoot_with, free_live, reallocate, retire_cache};
+use super::check::crossfoot_with;
+use super::thread_exit::retire_cache;
+use super::{allocate_aligned, allocate_known, allocate_zeroed, free_live, reallocate};
 use crate::config::MIN_ALIGN;
 
-/// The allocator, for `#[global_allocator]`. All values are the same allocator.
+/// The process's allocator, for `#[global_allocator]`. All values are the same allocator.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Crossfoot;
 
 impl Crossfoot {
-    /// The process's allocator.
+    /// Returns the process's allocator.
     pub const fn new() -> Crossfoot {
         Crossfoot
     }
 
-    /// Checks every identity of the books, and returns whether they balance.
+    /// Checks every identity of the statistics, and returns whether all hold.
     pub fn crossfoot(&self) -> bool {
         crossfoot_with(|balance| balance.is_none_or(|balance| balance.failures.is_empty()))
     }
 
-    /// Gives this thread's cache back; for threads of a home without a libc, when they end.
+    /// Gives this thread's cache back. Without a libc, call it at the end of each thread.
     pub fn retire_thread(&self) {
         retire_cache();
     }

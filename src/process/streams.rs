@@ -1,44 +1,43 @@
-//! glibc's list of streams, around a fork.
+//! The lock of glibc's list of streams, around a fork (glibc bug 19431).
 //!
-//! A thread in `fflush(NULL)` or `fclose` has the list's lock and waits for a stream's; a thread in `getline` has the
-//! stream's and waits for the allocator. glibc's `fork` takes the list's lock for itself, before those of its own allocator
-//! but after every handler of `pthread_atfork`, ours too: so ours takes it first, or the three wait for each other (glibc
-//! bug 19431).
+//! The lock order of glibc is: list, stream, allocator. A thread in `fflush(NULL)` holds the list's lock and waits for a
+//! stream's; a thread in `getline` holds the stream's and waits for the allocator. glibc's `fork` takes the list's lock
+//! after all handlers of `pthread_atfork`, which take our locks: a deadlock. So our handler takes the list's lock first.
 
 use core::ffi::{c_char, c_void};
 use core::mem::transmute;
 
 use crate::arch;
 
-/// Whether the libc says that this process has one thread only, and never had another.
+/// Returns whether the process has never had a second thread, by glibc's `__libc_single_threaded`.
 pub(super) fn is_single_threaded() -> bool {
     let single: *const c_char = arch::libc_single_threaded().cast();
-    // SAFETY: null, or glibc's variable of this type, which it writes to when a thread is made.
+    // SAFETY: null, or glibc's variable of this type, which glibc writes when a thread is created.
     !single.is_null() && unsafe { single.read_volatile() } != 0
 }
 
-/// Whether [`lock`] takes the lock: where there is glibc's list, and other threads that can hold its lock. With one thread
-/// only, nobody can; and glibc leaves the lock alone then, so that a signal handler may fork whatever it interrupted.
+/// Returns whether a fork takes the lock: there is glibc's list, and the process may have several threads. With one
+/// thread, glibc's `fork` skips the lock too, so that a signal handler may fork whatever it interrupted.
 pub(super) fn are_shared() -> bool {
     !arch::libc_single_threaded().is_null() && !arch::io_list_lock().is_null() && !is_single_threaded()
 }
 
-/// Takes the lock of the list of streams, as glibc's `fork` does a moment later once more: it counts.
+/// Takes the list's lock. It is recursive; glibc's `fork` takes it once more a moment later.
 pub(super) fn lock() {
     call(arch::io_list_lock());
 }
 
-/// Releases it, in the parent.
+/// Releases the lock, in the parent.
 pub(super) fn unlock() {
     call(arch::io_list_unlock());
 }
 
-/// Makes it a lock that nobody holds, in the child, as glibc has done in a process with several threads: one of a thread
-/// that is not there any more may have been meant. Another release would make it count wrong.
+/// Resets the lock, in the child. glibc has reset it before, so a release here would make its counter wrong.
 pub(super) fn reset() {
     call(arch::io_list_resetlock());
 }
 
+/// Calls `function` unless it is null.
 fn call(function: *const c_void) {
     if !function.is_null() {
         // SAFETY: the symbol is glibc's function without arguments and result.
