@@ -9,6 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use common::rows::{self, Failure};
 use common::{artifacts, compile, root, run, text};
 
 /// How the program ends.
@@ -32,6 +33,13 @@ struct Row {
     options: String,
     /// By link. `None`: nothing is promised.
     ends: Vec<Option<End>>,
+}
+
+impl Row {
+    /// The row's name for `CROSSFOOT_ONLY`.
+    fn name(&self) -> String {
+        format!("{} {}", self.situation, self.options)
+    }
 }
 
 fn end(cell: &str) -> Option<End> {
@@ -100,7 +108,7 @@ fn links(program: &Path, options: &str, words: [&str; 2]) -> Output {
 }
 
 /// Calls `f` for each item, by two threads, and fails with what it finds.
-fn nothing_differs<T: Sync>(items: &[T], f: impl Fn(&T) -> Vec<String> + Sync) {
+fn nothing_differs<T: Sync>(items: &[T], f: impl Fn(&T) -> Vec<Failure> + Sync) {
     let (first, second) = items.split_at(items.len() / 2);
     let found = std::thread::scope(|scope| {
         let other = scope.spawn(|| first.iter().flat_map(&f).collect::<Vec<_>>());
@@ -108,7 +116,7 @@ fn nothing_differs<T: Sync>(items: &[T], f: impl Fn(&T) -> Vec<String> + Sync) {
         found.extend(other.join().expect("the other half was run"));
         found
     });
-    assert!(found.is_empty(), "{}", found.join("\n"));
+    rows::assert_none(&found);
 }
 
 #[test]
@@ -117,12 +125,16 @@ fn every_changed_link_ends_as_the_table_says() {
     let (links_of, rows) = table();
     let lines = rows.iter().flat_map(|row| &row.ends).filter(|end| !matches!(end, None | Some(End::Ok))).count();
     assert!(rows.len() >= 40 && lines >= 200, "{} rows, {lines} of their ends are lines", rows.len());
+    if rows::only().is_some_and(|only| only.starts_with("fuzz ")) {
+        return;
+    }
+    let rows = rows::selected(rows, |row, only| row.name() == only);
     nothing_differs(&rows, |row| {
         let differs = |(link, end): (&String, &Option<End>)| {
             let expected = (*end)?;
             let found = ended(&links(&program, &row.options, [&row.situation, link]));
-            (found != Ok(expected))
-                .then(|| format!("{} {link} [{}]: {found:?}, not {expected:?}", row.situation, row.options))
+            let different = format!("{} {link} [{}]: {found:?}, not {expected:?}", row.situation, row.options);
+            (found != Ok(expected)).then(|| Failure { row: row.name(), found: different })
         };
         links_of.iter().zip(&row.ends).filter_map(differs).collect()
     });
@@ -132,11 +144,17 @@ fn every_changed_link_ends_as_the_table_says() {
 #[test]
 fn changed_links_never_end_in_a_loop_or_a_fault() {
     let Some(program) = program() else { return };
+    if rows::only().is_some_and(|only| !only.starts_with("fuzz ")) {
+        return;
+    }
     let seeds: Vec<String> = (1..=80).map(|seed| seed.to_string()).collect();
+    let seeds = rows::selected(seeds, |seed, only| format!("fuzz {seed}") == only);
     nothing_differs(&seeds, |seed| {
         let differs = |options: &&str| {
             let found = ended(&links(&program, options, ["fuzz", seed]));
-            found.err().map(|found| format!("fuzz {seed} [{options}]: {found}"))
+            let failed =
+                |found| Failure { row: format!("fuzz {seed}"), found: format!("fuzz {seed} [{options}]: {found}") };
+            found.err().map(failed)
         };
         ["default", "check:on", "exit_report"].iter().filter_map(differs).collect()
     });

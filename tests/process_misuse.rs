@@ -8,6 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use common::rows::{self, Failure};
 use common::{artifacts, installed, root, run, text};
 
 /// How a program ends.
@@ -98,11 +99,12 @@ fn every_program_ends_as_the_table_says() {
     if installed("gcc").is_none() {
         return;
     }
-    let rows = table();
-    let differences = |rows: &[Row]| -> Vec<String> {
+    let rows = rows::selected(table(), |row, only| row.program == only);
+    let differences = |rows: &[Row]| -> Vec<Failure> {
         let both = |row: &Row| {
             let program = compile(&row.program);
-            [differs(&program, "", &row.by_default), differs(&program, "check:on", &row.checked)]
+            let found = [differs(&program, "", &row.by_default), differs(&program, "check:on", &row.checked)];
+            found.map(|found| Some(Failure { row: row.program.clone(), found: found? }))
         };
         rows.iter().flat_map(both).flatten().collect()
     };
@@ -114,7 +116,7 @@ fn every_program_ends_as_the_table_says() {
         found.extend(other.join().expect("the other half was compared"));
         found
     });
-    assert!(found.is_empty(), "{}", found.join("\n"));
+    rows::assert_none(&found);
 }
 
 #[test]

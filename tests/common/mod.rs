@@ -7,6 +7,7 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of this")]
 
 mod compile;
+pub mod rows;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
