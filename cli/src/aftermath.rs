@@ -1,5 +1,5 @@
-//! What is said of a program that has ended and could not say it itself: the report from its stats page, and that its
-//! books were not checked.
+//! Reports on a program that ended without writing its own report: prints the last figures of its stats page, and that
+//! its books were not checked.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -23,22 +23,22 @@ use crate::hand_over::HandOver;
 use crate::parent::{Child, Ended, leads_to};
 use crate::stat::now;
 
-/// A program that has ended.
+/// An ended program, with what is needed to report on it.
 pub struct Aftermath<'a> {
-    /// What was asked for.
+    /// The arguments of `run`.
     pub run: &'a Run,
     /// Where the report goes.
     pub report: Option<&'a Report>,
-    /// The page that it was started with.
+    /// The stats page that the program was started with.
     pub page: &'a HandOver,
-    /// Its process.
+    /// The program's process.
     pub child: &'a Child,
-    /// How it ended.
+    /// How the process ended.
     pub ended: Ended,
 }
 
-/// Says what is not known of a program that was started without a stats page, which Linux or an option refused: whether
-/// it checked its books and wrote its report, and where it was killed, that it did not.
+/// Prints that the checks and reports of a program are unknown: it was started without a stats page, because Linux or
+/// an option refused one. A killed program neither checked its books nor wrote its report, and the line says so.
 pub fn without_page(run: &Run, child: &Child, ended: Ended) {
     let what = match (run.check, run.report.is_some()) {
         (true, true) => "--check and --report",
@@ -53,8 +53,8 @@ pub fn without_page(run: &Run, child: &Child, ended: Ended) {
     let _ = Failure { status: 0, line }.report();
 }
 
-/// Returns the program's name as Linux had it in the end, which is what a report of the program's own says. Without `/proc`,
-/// that of the file that was started, as short as Linux has names.
+/// Returns the last name that Linux had for the program, the name that the program's own report gives. Without `/proc`,
+/// returns the name of the file that was started, cut to the length of Linux's names.
 fn name<'a>(run: &'a Run, child: &'a Child) -> &'a OsStr {
     const LONGEST: usize = 15;
     let started = || {
@@ -67,19 +67,19 @@ fn name<'a>(run: &'a Run, child: &'a Child) -> &'a OsStr {
     }
 }
 
-/// What the page says last.
+/// The last reading of the stats page.
 struct Last {
     reading: Reading,
     failures: Failures,
-    /// How long before the end it was taken, in seconds.
+    /// The seconds between the reading and the end of the process.
     seconds: f64,
-    /// Whose figures they are, where the process had another name in the end, or was another program.
+    /// The program that the figures belong to, if the process had another name or was another program when it ended.
     of: Option<String>,
 }
 
 impl Aftermath<'_> {
-    /// Says what the program did not say. Returns how this command ends: as the program, unless that would look like the
-    /// success of a check that was none.
+    /// Prints what the program did not report itself. Returns how this command is to end: as the program did. If
+    /// `--check` was given and the program made no check, status 0 and figures that do not balance become status 70.
     pub fn tell(&self) -> Ended {
         let said = self.page.ending();
         let last = self.last();
@@ -108,6 +108,7 @@ impl Aftermath<'_> {
         if self.ended == Ended::Exited(0) || !is_right { Ended::Exited(Failure::UNBALANCED) } else { self.ended }
     }
 
+    /// Returns the last reading of the stats page, checked. Returns `None` if the process wrote none.
     fn last(&self) -> Option<Last> {
         let (mut reading, taken) = self.page.reading()?;
         reading.read_at = now();
@@ -117,14 +118,15 @@ impl Aftermath<'_> {
         Some(Last { of, seconds: reading.read_at.saturating_sub(taken.nanos) as f64 / 1e9, reading, failures })
     }
 
-    /// Why there are no figures, behind "it".
+    /// Returns why there are no figures, as the rest of a sentence that begins with "it".
     fn nothing(&self) -> &'static str {
         if self.page.images() == 0 { "never allocated on Crossfoot" } else { "left no figures" }
     }
 
-    /// Returns what the figures of this image of the process are called, unless it is the program that the process was in the
-    /// end. A program that ran on Crossfoot after it has taken the page over. One that did not, as after `env -i`, shows
-    /// only by its name; so does a program that renamed itself, of which the name from before is given.
+    /// Returns a name for the program that wrote the figures of `image`, if it is not the program that the process was
+    /// at its end. A later program on Crossfoot has taken the page over, which raises the count of images. A later
+    /// program without Crossfoot, as after `env -i`, shows only by its name. So does a program that renamed itself:
+    /// then its earlier name is returned.
     fn other_program(&self, image: u64) -> Option<String> {
         if image != self.page.images() {
             return Some("the program before".into());
@@ -134,19 +136,21 @@ impl Aftermath<'_> {
         differs.then(|| Heading { pid: 0, command: &before, ended: "" }.command().to_string())
     }
 
+    /// Returns the program's name.
     fn name(&self) -> &OsStr {
         name(self.run, self.child)
     }
 
-    /// How it ended, behind "it".
+    /// Returns how the process ended, as the rest of a sentence that begins with "it".
     fn how(&self) -> String {
         match self.ended {
-            // Also true of a program that ran without Crossfoot.
+            // This is true of a program without Crossfoot, too.
             Ended::Exited(status) => format!("ended with status {status} and without Crossfoot's exit handler"),
             Ended::Killed(signal) => format!("ended by {}", signal_name(signal)),
         }
     }
 
+    /// Prints a line about the program to standard error.
     fn line(&self, what: &str) {
         let _ = Failure { status: 0, line: format!("{} ({}): {what}", shown(self.name()), self.child.pid()) }.report();
     }
@@ -171,15 +175,17 @@ impl Aftermath<'_> {
         {
             self.line(&format!("cannot write its report to {}: {error}", shown(path)));
         } else if *report == Report::Stderr {
-            // Where standard error is closed, nobody can be told.
+            // An error is dropped: standard error is the only place to report one.
             let _ = std::io::stderr().write_all(text.as_bytes());
         }
     }
 }
 
+/// Writes a report to `path`. Uses this command's own descriptor if the path leads to standard output or standard
+/// error.
 fn write_to(path: &Path, text: &str) -> std::io::Result<()> {
     if let Some(standard) = [1, 2].into_iter().find(|&descriptor| leads_to(path, descriptor)) {
-        // SAFETY: it is open, as the line before has seen, and is not closed here.
+        // SAFETY: `leads_to` has found the descriptor open, and `ManuallyDrop` keeps it open.
         let file = ManuallyDrop::new(unsafe { File::from_raw_fd(standard) });
         return (&*file).write_all(text.as_bytes());
     }
@@ -188,6 +194,7 @@ fn write_to(path: &Path, text: &str) -> std::io::Result<()> {
     open.open(path)?.write_all(text.as_bytes())
 }
 
+/// Returns a signal's name, as `SIGTERM`, or `signal N` for a real-time signal.
 fn signal_name(signal: i32) -> String {
     const NAMES: [&str; 31] = [
         "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",

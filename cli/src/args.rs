@@ -8,17 +8,17 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::failure::Failure;
 
-/// What the command is to do.
+/// A command, as the command line gives it.
 pub enum Command {
     /// Run a program on Crossfoot.
     Run(Run),
     /// Print the figures of a process.
     Stat(Stat),
-    /// Print why each byte of a process is in memory.
+    /// Print the cause of each resident byte of a process.
     Audit(Audit),
     /// List the processes that run on Crossfoot.
     Ps(Ps),
-    /// Have a process give free memory back to the system.
+    /// Make a process give free memory back to Linux.
     Trim(Trim),
     /// Print the options.
     Options,
@@ -26,7 +26,7 @@ pub enum Command {
     Classes,
     /// Print the locks.
     Locks {
-        /// As a drawing.
+        /// As a graph for Graphviz.
         dot: bool,
     },
     /// Write the manual pages.
@@ -50,17 +50,17 @@ pub enum Format {
 /// The arguments of `run`.
 #[derive(clap::Args, Debug)]
 pub struct Run {
-    /// Write a report of the program's memory to PATH when it exits; '-' or 'stderr': to standard error
+    /// Write a report of the program's memory to PATH when it exits; '-' and 'stderr' mean standard error
     ///
-    /// The report is of the process that is started, also of what it becomes by exec. Where it ends in a
-    /// way in which it writes none, by a signal for instance, this command writes what is known. Without
-    /// this option nothing is written.
+    /// The report is of the process that is started, or of the program that it has become by exec. If the
+    /// process ends without writing one, for instance by a signal, this command writes the last figures of
+    /// its stats page.
     #[arg(long, value_name = "PATH", verbatim_doc_comment)]
     pub report: Option<OsString>,
     /// The form of the report; needs --report
     #[arg(long, value_enum, requires = "report")]
     pub format: Option<Format>,
-    /// Write reports of descendants too, to PATH.PID; needs --report
+    /// Write a report of each descendant too, to PATH.PID; needs --report
     #[arg(long, requires = "report")]
     pub descendants: bool,
     /// Check the books when a process exits; exit status 70 if they do not balance
@@ -80,13 +80,13 @@ pub struct Stat {
     /// The form of the figures
     #[arg(long, value_enum, default_value = "table")]
     pub format: Format,
-    /// Print every metric, not the ten lines
+    /// Print every metric instead of the ten lines
     #[arg(long)]
     pub all: bool,
-    /// Print bytes as they are, without units
+    /// Print numbers of bytes without units
     #[arg(long)]
     pub bytes: bool,
-    /// Print them again every so many seconds, as 0.5, until the process ends
+    /// Print the figures again every SECONDS seconds (0.5, for instance), until the process ends
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub watch: Option<f64>,
 }
@@ -94,10 +94,10 @@ pub struct Stat {
 /// The arguments of `ps`.
 #[derive(clap::Args, Debug)]
 pub struct Ps {
-    /// The column by which the processes are sorted, the largest first; by pid, the smallest first
+    /// Sort by this column, the largest first; pid: the smallest first
     #[arg(long, value_enum, default_value = "rss")]
     pub sort: Column,
-    /// Print bytes as they are, without units
+    /// Print numbers of bytes without units
     #[arg(long)]
     pub bytes: bool,
 }
@@ -107,13 +107,13 @@ pub struct Ps {
 pub enum Column {
     /// The process's number.
     Pid,
-    /// What of the process is in memory.
+    /// The resident memory of the process.
     Rss,
-    /// Everything that its allocator obtained.
+    /// All bytes that its allocator has from Linux.
     Total,
     /// Its live objects.
     Live,
-    /// What was given back, or never used.
+    /// Of those, the bytes that were given back, or never used.
     Released,
     /// The age of the reading.
     Age,
@@ -128,7 +128,7 @@ pub struct Audit {
     /// The form of the audit
     #[arg(long, value_enum, default_value = "table")]
     pub format: crate::audit::Format,
-    /// Look again at a process that moves for at most so many seconds
+    /// Repeat the audit of a process that moves for at most SECONDS seconds
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub within: f64,
 }
@@ -139,12 +139,12 @@ pub struct Trim {
     /// The process
     #[arg(value_parser = clap::value_parser!(i32).range(1..))]
     pub pid: i32,
-    /// Wait for so many seconds at most, as 0.5
+    /// Wait at most SECONDS seconds (0.5, for instance)
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
     pub wait: f64,
 }
 
-/// A time that can be waited for.
+/// Parses a number of seconds.
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.001..=1e6).contains(&seconds) => Ok(seconds),
@@ -164,44 +164,44 @@ struct Line {
 enum Verb {
     /// Run a program on Crossfoot
     ///
-    /// The command becomes the program: process number, exit status and signals are the program's own.
-    /// With --report or --check it stays the program's parent, passes on signals, stops when the program
-    /// stops, and ends as the program ends.
-    /// libcrossfoot.so is looked for beside this command, in ../lib from there, or where the environment
-    /// variable CROSSFOOT_LIB says. Options in the environment variable CROSSFOOT hold as well; those
-    /// given here win.
+    /// This command becomes the program: the process number, the exit status and the signals are the
+    /// program's own. With --report or --check this command stays the program's parent instead. It passes
+    /// signals on, stops when the program stops, and ends as the program ends.
+    /// libcrossfoot.so is searched at the path in the environment variable CROSSFOOT_LIB, or else beside
+    /// this command and in ../lib from there. Options in the environment variable CROSSFOOT hold too,
+    /// except those that are given here as well.
     #[command(after_help = RUN_STATUS, override_usage = RUN_USAGE, verbatim_doc_comment)]
     Run(Run),
     /// Print the figures of a process that runs on Crossfoot
     ///
-    /// Ten lines say where its bytes are: seven parts, their total, what of the process is in memory, and
-    /// whether the books balance. The process is not stopped and gets no signal: its last reading is read from its stats page, which
-    /// it keeps in shared memory. A process that does nothing keeps an old one. Needs the right to read
-    /// /proc/PID/maps: that of the process's user, or of root.
+    /// Ten lines show where its bytes are: seven parts, their total, the resident memory of the process,
+    /// and whether the books balance. The process is not stopped and gets no signal: its last reading is
+    /// read from its stats page, which it keeps in shared memory. The reading of a process that neither
+    /// allocates nor frees may be old. Needs the right to read /proc/PID/maps, as the process's user or root.
     #[command(after_help = STAT_STATUS, verbatim_doc_comment)]
     Stat(Stat),
     /// List the processes that run on Crossfoot
     ///
-    /// RSS: what of the process is in memory, says the system. TOTAL: all bytes that its allocator has from the
-    /// system, of which LIVE are live objects, and RELEASED are in address space only. AGE: of these figures, but
-    /// for RSS.
+    /// RSS is the resident memory of the whole process, as Linux counts it. TOTAL is all bytes that its
+    /// allocator has from Linux: of these, LIVE are live objects, and RELEASED are address space without
+    /// memory. AGE is the age of the figures other than RSS. Processes that may not be read are not listed.
     #[command(verbatim_doc_comment)]
     Ps(Ps),
-    /// Have a process give free memory back to the system
+    /// Make a process give free memory back to Linux
     ///
-    /// One of the process's threads does it, when it next allocates or frees more than a few objects: a
-    /// process that sleeps does it when it wakes up. What went back is printed. The free pages of the
-    /// heap, and those in the hands of that thread, go back, as by malloc_trim. Needs the same right as
+    /// One of the process's threads does it, when it next allocates or frees more than a few objects. So a
+    /// process that sleeps does it when it wakes up. As by malloc_trim, the free pages of the heap go back,
+    /// and those that this thread's cache keeps. The number of bytes is printed. Needs the same right as
     /// stat.
     #[command(after_help = TRIM_STATUS, verbatim_doc_comment)]
     Trim(Trim),
-    /// Say why each byte of a process is in memory
+    /// Print the cause of each resident byte of a process
     ///
-    /// The allocator's structures, read from the process's memory, beside what the system says of its
-    /// mappings: live, in transit, cached, fragmentation, free, metadata, and what is not Crossfoot's. The
-    /// process is not stopped; one that allocates meanwhile is looked at again for a while, and how far it
-    /// moved is printed. Needs the right to read its memory: that of its parent or of root, where the system restricts
-    /// ptrace.
+    /// The allocator's structures are read from the process's memory and compared with Linux's figures for
+    /// its mappings. Causes are live objects, objects in transit, caches, fragmentation, free pages,
+    /// metadata, and mappings that are not Crossfoot's. The process is not stopped. If it allocates
+    /// meanwhile, the audit is repeated for a while, and how far the process moved is printed. Needs the
+    /// right to read the process's memory; where Linux restricts ptrace, only its parent and root have it.
     #[command(after_help = AUDIT_STATUS, verbatim_doc_comment)]
     Audit(Audit),
     /// Print the options that the environment variable CROSSFOOT takes
@@ -222,7 +222,7 @@ enum Verb {
     },
 }
 
-/// The whole command line, for its manual pages.
+/// Returns the description of the whole command line, for the manual pages.
 pub fn line() -> clap::Command {
     Line::command()
 }
@@ -233,15 +233,15 @@ const RUN_USAGE: &str =
 const AUDIT_STATUS: &str = "\
 Exit status:
   0    the audit was printed
-  1    it could not be written
-  2    no such process, one that is another user's, one that does not run on Crossfoot, or wrong arguments
-  70   the process kept still during two looks, and both found the same unexplained, or the same accounts
-       wrong; on Linux before 6.7 also because of pages that were read and never written";
+  1    the output could not be written
+  2    no such process, another user's, or not on Crossfoot; or wrong arguments
+  70   the process kept still during two passes, and both found the same unexplained bytes, or the same
+       wrong accounts; on Linux before 6.7, pages that were read and never written can be the reason";
 
 const RUN_STATUS: &str = "\
 Exit status: the program's own, or
-  2    Crossfoot cannot be preloaded: a static program, one that gains rights when it is started, one for
-       another kind of machine or another libc, one with a malloc of its own; or wrong arguments, or no
+  2    Crossfoot cannot be preloaded: the program is static, gains rights when it is started, is for
+       another kind of machine or another libc, or has a malloc of its own; or wrong arguments, or no
        libcrossfoot.so
   70   with --check: the books did not balance
   126  the program cannot be executed
@@ -249,19 +249,19 @@ Exit status: the program's own, or
 
 const TRIM_STATUS: &str = "\
 Exit status:
-  0    the process did it
-  1    that could not be written
+  0    the process has given memory back, if it had any to give
+  1    the output could not be written
   2    no such process, another user's, not on Crossfoot, or without a stats page; or wrong arguments
-  3    none of the process's threads came by in time; it is done when one does";
+  3    no thread of the process has done it in time; the next one that allocates or frees enough does it";
 
 const STAT_STATUS: &str = "\
 Exit status:
   0    the figures were printed; with --watch: the process has ended
-  1    they could not be written
+  1    the output could not be written
   2    no such process, another user's, not on Crossfoot, or on another version; or wrong arguments
   70   the books do not balance";
 
-/// Reads the command line.
+/// Parses the command line.
 pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, Failure> {
     match Line::try_parse_from(line) {
         Ok(Line { command: Verb::Run(run) }) => Ok(Command::Run(run)),
@@ -280,13 +280,13 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, Failur
     }
 }
 
-/// What is wrong with the command line, in a line.
+/// Returns clap's error as one line.
 fn one_line(error: &clap::Error) -> String {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return "no command given (see crossfoot --help)".into();
     }
     let text = error.render().to_string();
-    // The message ends at the first empty line; tips and the usage follow.
+    // The message ends at the first empty line. Tips and the usage follow it.
     let message: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
     let mut line = message.join(" ");
     if let Some(rest) = line.strip_prefix("error: ") {
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_program_is_its_own() {
+    fn arguments_behind_the_program_are_its_own() {
         let given = run(&["run", "--check", "--", "prog", "--report", "x", "--", "-y"]);
         assert!(given.check && given.report.is_none());
         assert_eq!(given.program, ["prog", "--report", "x", "--", "-y"]);
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_in_a_line() {
+    fn an_error_is_one_line() {
         assert_eq!(wrong(&[]), "no command given (see crossfoot --help)");
         assert_eq!(
             wrong(&["run", "--reprot", "x", "prog"]),

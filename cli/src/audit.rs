@@ -1,4 +1,4 @@
-//! `crossfoot audit`: every resident byte of a process by its cause.
+//! `crossfoot audit`: prints every resident byte of a process by its cause.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -11,12 +11,13 @@ use crate::failure::Failure;
 use crate::process::{self, Refusal, Target};
 use crate::tables;
 
-/// How much of the process's memory is kept, in lines of 4 KiB.
+/// The cache of the process's memory, in lines of 4 KiB.
 const LINES: usize = 32;
-/// How long is waited before a process that moved is looked at again: twice as long each time, between these.
+/// The pauses before a process that moved is read again: each is twice the one before, from the first value up to the
+/// second.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
 
-/// By how much the first look may take longer than the time for looking again: without one there is nothing to print.
+/// The time that the first pass may take beyond `--within`: without a complete pass there is nothing to print.
 const ONE_LOOK: Duration = Duration::from_secs(30);
 
 /// The form of an audit.
@@ -28,7 +29,7 @@ pub enum Format {
     Json,
 }
 
-/// Prints an audit. Something unexplained in a process that kept still is a failure.
+/// Prints an audit. Fails if a process that kept still has unexplained bytes, or accounts that differ from its pages.
 pub fn audit(arguments: &args::Audit) -> Result<(), Failure> {
     let pid = arguments.pid;
     let found = of(pid, Duration::from_secs_f64(arguments.within))?;
@@ -51,10 +52,11 @@ pub fn audit(arguments: &args::Audit) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Audits a process. Passes over a process that moves are repeated until `within` has passed.
 fn of(pid: i32, within: Duration) -> Result<Audit, Failure> {
     let target = Target::find(pid).map_err(|refusal| refusal.failure(pid))?;
     let words = target.offsets();
-    // It is starting, and has not said yet where things are.
+    // A process that is starting has not written its offsets yet.
     let unknown = if words[0] == 0 { Refusal::NotOurs } else { Refusal::Version };
     let offsets = Offsets::from_words(&words).ok_or_else(|| unknown.failure(pid))?;
     let refused = |error| {
@@ -68,11 +70,12 @@ fn of(pid: i32, within: Duration) -> Result<Audit, Failure> {
         if error == audit::OVER {
             let seconds = (within + ONE_LOOK).as_secs_f64();
             let line = "give more time by --within, or run this with a higher priority";
-            return Failure::refused(format!("process {pid} could not be looked at in {seconds} seconds: {line}"));
+            return Failure::refused(format!("process {pid} could not be audited in {seconds} seconds: {line}"));
         }
         if Process::is_torn(error) {
             return Failure::refused(format!(
-                "process {pid} has no allocator where its stats page says: it is another program by now, or was overwritten"
+                "process {pid} has no allocator where its stats page says: it is another program by now, or was \
+                 overwritten"
             ));
         }
         Failure::refused(format!("cannot read process {pid}: {error:?}"))
@@ -92,7 +95,7 @@ fn of(pid: i32, within: Duration) -> Result<Audit, Failure> {
         let process = Process::open(Some(thread), offsets.physical_page as usize)?;
         audit::audit(&process, &offsets, &listed, &mut lines)
     };
-    // The thread that was read through may exit meanwhile, and the process lives on.
+    // The thread that the process is read through may exit during the audit while the process runs on.
     let is_over = |found: &Result<Audit, OsError>| {
         !found.as_ref().is_err_and(|&error| Process::is_absence(error)) || process::has_ended(pid)
     };
@@ -106,10 +109,10 @@ fn of(pid: i32, within: Duration) -> Result<Audit, Failure> {
     found.map_err(refused)
 }
 
-/// What a process listed last as the allocator's.
+/// The mappings that a process last listed as the allocator's.
 struct Listed<'a> {
     target: &'a Target,
-    /// What the list's number of changes was before it was read.
+    /// The list's count of changes before the list was read.
     changes: Cell<u64>,
     ranges: RefCell<Vec<Range>>,
     since: Instant,
@@ -122,7 +125,8 @@ impl Request for Listed<'_> {
         self.ranges.borrow().get(i).copied()
     }
 
-    /// Reads the list again if it has changed; where it changes all the time, the last one stays.
+    /// Reads the list again if it has changed. Keeps the last list if that fails, as it does while the list changes all
+    /// the time.
     fn changes(&self) -> u64 {
         let changes = self.target.list_changes();
         if changes != self.changes.get()
@@ -149,7 +153,7 @@ impl Request for Listed<'_> {
     }
 }
 
-/// What the process lists as the allocator's.
+/// Returns the mappings that the process lists as the allocator's.
 fn ranges(target: &Target) -> Result<Vec<Range>, Failure> {
     let pid = target.pid;
     let (mappings, unlisted) = target
@@ -157,7 +161,7 @@ fn ranges(target: &Target) -> Result<Vec<Range>, Failure> {
         .ok_or_else(|| Failure::refused(format!("the mappings of process {pid} change all the time")))?;
     if unlisted > 0 {
         return Err(Failure::refused(format!(
-            "process {pid} has {unlisted} bytes of mappings more than its ledger lists"
+            "process {pid} has {unlisted} bytes of mappings that its stats page does not list"
         )));
     }
     Ok(mappings.iter().filter_map(Range::of).collect())

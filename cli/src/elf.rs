@@ -1,4 +1,4 @@
-//! What an ELF file says about itself.
+//! Reads the facts of an ELF file that decide whether Crossfoot can be preloaded into it.
 
 use std::fmt;
 use std::fs::File;
@@ -10,12 +10,12 @@ use object::elf;
 use object::read::elf::{Dyn as _, FileHeader, ProgramHeader as _, Sym as _};
 use object::{Endianness, StringTable, elf::FileHeader32, elf::FileHeader64};
 
-/// For which kind of machine a file is.
+/// The kind of machine that a file is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Abi {
     /// 32 or 64.
     bits: u8,
-    /// Least significant byte first.
+    /// True for little-endian.
     little: bool,
     /// `e_machine`.
     machine: elf::Machine,
@@ -40,31 +40,31 @@ impl fmt::Display for Abi {
     }
 }
 
-/// What is to be known of a file before it is executed.
+/// The facts of a program or a shared object that are checked before the program is executed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Facts {
-    /// Its machine.
+    /// Its kind of machine.
     pub abi: Abi,
-    /// A program or a shared object, not an object file or a core.
+    /// True for a program or a shared object, false for an object file or a core dump.
     pub loadable: bool,
-    /// The loader it asks for. Without one it is static, or a loader itself.
+    /// The loader that it names (`PT_INTERP`). `None` for a static program, and for a loader.
     pub loader: Option<Vec<u8>>,
-    /// Its own name as a shared object.
+    /// Its own name as a shared object (`DT_SONAME`).
     pub soname: Option<Vec<u8>>,
-    /// The shared objects it asks for by name.
+    /// The names of the shared objects that it needs (`DT_NEEDED`).
     pub needed: Vec<Vec<u8>>,
-    /// It defines the symbol `malloc` for everybody.
+    /// Whether its dynamic symbols include a definition of `malloc`.
     pub defines_malloc: bool,
 }
 
-/// Reads what a file says; `None`: it is no ELF file, or a broken one.
+/// Returns the facts of a file. Returns `Ok(None)` if it is not a valid ELF file.
 pub fn read(path: &Path) -> io::Result<Option<Facts>> {
     let file = File::open(path)?;
     let mapped = Mapped::new(&file)?;
     Ok(facts(mapped.bytes()))
 }
 
-/// As [`read`], of a file in memory.
+/// Returns the facts of an ELF file from its bytes. Returns `None` if they are not a valid ELF file.
 fn facts(bytes: &[u8]) -> Option<Facts> {
     match object::FileKind::parse(bytes).ok()? {
         object::FileKind::Elf32 => facts_of(FileHeader32::<Endianness>::parse(bytes).ok()?, bytes),
@@ -73,6 +73,7 @@ fn facts(bytes: &[u8]) -> Option<Facts> {
     }
 }
 
+/// Returns the facts of an ELF file of either width.
 fn facts_of<Elf: FileHeader<Endian = Endianness>>(header: &Elf, bytes: &[u8]) -> Option<Facts> {
     let endian = header.endian().ok()?;
     let abi = Abi {
@@ -85,8 +86,7 @@ fn facts_of<Elf: FileHeader<Endian = Endianness>>(header: &Elf, bytes: &[u8]) ->
     let loader = segments.iter().find_map(|segment| segment.interpreter(endian, bytes).ok()?.map(<[u8]>::to_vec));
     let mut facts = Facts { abi, loadable, loader, soname: None, needed: Vec::new(), defines_malloc: false };
 
-    // Names are found as the loader finds them, through the dynamic segment: a program may have been stripped
-    // of its sections.
+    // Names are read from the dynamic segment, as the loader reads them: a program may be stripped of its sections.
     let dynamic = segments.iter().find_map(|segment| segment.dynamic(endian, bytes).ok()?).unwrap_or_default();
     let value = |tag| dynamic.iter().find(|d| d.tag(endian) == tag).map(|d| d.val(endian));
     let at = |address: u64| {
@@ -113,7 +113,7 @@ fn facts_of<Elf: FileHeader<Endian = Endianness>>(header: &Elf, bytes: &[u8]) ->
         .filter_map(|d| name(d.val(endian)))
         .collect();
 
-    // The table of symbols says nowhere how long it is; the hash table beside it does.
+    // The symbol table does not give its own length. The hash table beside it does.
     let count = match (value(elf::DT_HASH).and_then(at), value(elf::DT_GNU_HASH).and_then(at)) {
         (Some(table), _) => {
             object::read::elf::HashTable::<Elf>::parse(endian, table).ok().map(|t| t.symbol_table_length())
@@ -133,7 +133,7 @@ fn facts_of<Elf: FileHeader<Endian = Endianness>>(header: &Elf, bytes: &[u8]) ->
     Some(facts)
 }
 
-/// A file in memory. Large programs are mostly not read: only what is looked at is.
+/// A file mapped for reading. Only the pages that are read are loaded, so a large program costs little.
 struct Mapped {
     start: *mut libc::c_void,
     len: usize,
@@ -145,18 +145,20 @@ impl Mapped {
         if len == 0 {
             return Ok(Mapped { start: std::ptr::null_mut(), len });
         }
-        // SAFETY: a new mapping, at an address of the system's choice.
+        // SAFETY: a new mapping, at an address that Linux chooses.
         let start =
             unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), 0) };
         if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Mapped { start, len }) }
     }
 
+    /// Returns the bytes of the file.
     fn bytes(&self) -> &[u8] {
         if self.len == 0 {
             return &[];
         }
-        // SAFETY: `len` bytes are mapped for reading as long as `self` lives. Somebody who shortens or
-        // rewrites an executable file while it is started gets what he asked for, as with the loader itself.
+        // SAFETY: `len` bytes are mapped for reading as long as `self` lives. A program file that is truncated or
+        // rewritten at this moment can end this command by `SIGBUS`, or give it mixed bytes; the loader would fare the
+        // same.
         unsafe { std::slice::from_raw_parts(self.start.cast(), self.len) }
     }
 }
@@ -197,7 +199,7 @@ mod tests {
         for len in (0..4096).chain((4096..whole.len()).step_by(whole.len() / 64)) {
             let _ = facts(&whole[..len]);
         }
-        // Every byte of the headers is damaged in turn, and then of the dynamic part.
+        // Each of the first 1,024 bytes, which hold the headers, is damaged in turn.
         let mut damaged = whole[..whole.len().min(1 << 20)].to_vec();
         for at in 0..1024 {
             let was = damaged[at];

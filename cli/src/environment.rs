@@ -1,4 +1,4 @@
-//! What the program is told through its environment.
+//! The environment variables that `run` gives the program: `LD_PRELOAD` and `CROSSFOOT`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
@@ -20,7 +20,7 @@ pub enum Report {
     Path(OsString),
 }
 
-/// The value of `LD_PRELOAD`: the shared object, and behind it what the user had there.
+/// Returns the value of `LD_PRELOAD`: the shared object, then the user's own entries.
 pub fn preload(library: &Path, before: Option<&OsStr>) -> OsString {
     let ours = library.as_os_str();
     let mut value = ours.to_owned();
@@ -32,8 +32,10 @@ pub fn preload(library: &Path, before: Option<&OsStr>) -> OsString {
     value
 }
 
-/// The value of `CROSSFOOT`: what the user had there, and behind it what `run` asks for; `None`: nothing.
-/// `pid` is the process whose report goes to PATH itself, `page` the stats page that it has.
+/// Returns the value of `CROSSFOOT`: the user's options, then the options that `run` needs. A user's option of the same
+/// name as one of these is left out. Returns `None` if `run` needs none and the variable is not set.
+///
+/// The report of process `pid` goes to PATH itself. `page` is the stats page that the process has.
 pub fn crossfoot(
     before: Option<&OsStr>,
     run: &Run,
@@ -80,18 +82,19 @@ pub fn crossfoot(
     Ok((!text.is_empty() || before.is_some()).then(|| OsString::from_vec(text)))
 }
 
-/// Where the report goes that was asked for.
+/// Returns the destination of the report, if one was asked for.
 pub fn target(run: &Run) -> Result<Option<Report>, Failure> {
     run.report.as_deref().map(report).transpose()
 }
 
-/// Whether the user wants no stats page.
+/// Returns whether the user's options turn the stats page off.
 pub fn refuses_page(options: Option<&OsStr>) -> bool {
     let mut pieces = options.unwrap_or_default().as_bytes().split(|&b| b == b',');
     pieces.rfind(|piece| piece.starts_with(b"stats_page:")) == Some(b"stats_page:off")
 }
 
-/// Where `--report` leads: absolute, because the program may change its directory.
+/// Returns the destination that `--report` names. A path is made absolute, because the program may change its
+/// directory.
 fn report(given: &OsStr) -> Result<Report, Failure> {
     if given == "-" || given == "stderr" {
         return Ok(Report::Stderr);
@@ -108,8 +111,8 @@ fn report(given: &OsStr) -> Result<Report, Failure> {
     Ok(Report::Path(path.into_os_string()))
 }
 
-/// Makes sure that the report can be written, and empties it, so that what is found there afterwards is of
-/// this run.
+/// Creates the report's file, or empties it. So an error shows before the program starts, and what the file holds
+/// afterwards is from this run.
 pub fn prepare(run: &Run) -> Result<(), Failure> {
     let Some(given) = &run.report else { return Ok(()) };
     let Report::Path(path) = report(given)? else { return Ok(()) };

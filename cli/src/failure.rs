@@ -1,14 +1,14 @@
-//! What ends the command early: one line and an exit status.
+//! [`Failure`]: the line and the exit status of a command that ends early.
 
 use std::ffi::OsStr;
 use std::io::Write;
 
-/// The command cannot go on.
+/// The reason why the command ends early.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
     /// The exit status.
     pub status: u8,
-    /// The line for standard error without its prefix; empty: none.
+    /// The line for standard error, without its prefix. If it is empty, nothing is printed.
     pub line: String,
 }
 
@@ -21,30 +21,30 @@ impl Failure {
     pub const NOT_EXECUTABLE: u8 = 126;
     /// There is no such program; as shells have it.
     pub const NOT_FOUND: u8 = 127;
-    /// What was to be printed could not be written.
+    /// The output could not be written.
     pub const NOT_WRITTEN: u8 = 1;
-    /// A process has not done what it was asked for, yet.
+    /// A process has not done yet what it was asked to do.
     pub const NOT_DONE: u8 = 3;
-    /// Nobody reads what is printed; the status that shells show for a tool that died of SIGPIPE.
+    /// The reader of standard output has closed it. Shells show this status for a tool that was killed by SIGPIPE.
     pub const CLOSED_PIPE: u8 = 128 + libc::SIGPIPE as u8;
 
-    /// A failure with status [`Failure::REFUSED`].
+    /// Returns a failure with status [`Failure::REFUSED`].
     pub fn refused(line: impl Into<String>) -> Failure {
         Failure { status: Failure::REFUSED, line: line.into() }
     }
 
-    /// Prints the line; returns the status.
+    /// Prints the line and returns the status.
     pub fn report(self) -> u8 {
         if !self.line.is_empty() {
-            // One call, so that lines of several processes do not mix. Where standard error is closed,
-            // nobody can be told.
+            // One call, so that lines of several processes do not mix. An error is dropped: standard error is the only
+            // place to report one.
             let _ = std::io::stderr().write_all(format!("crossfoot: {}\n", self.line).as_bytes());
         }
         self.status
     }
 }
 
-/// A name in quotes as it stands in a line: readable, and never more than a line.
+/// Returns a name in quotes, for a message. Control characters are escaped, so that the message stays on one line.
 pub fn shown(name: impl AsRef<OsStr>) -> String {
     let mut text = String::from("'");
     for c in name.as_ref().to_string_lossy().chars() {

@@ -1,4 +1,4 @@
-//! What is printed of a reading from outside: the metrics in each form, and whether they balance.
+//! Formats a reading of another process: the metrics in each form, and whether the books balance.
 
 use std::fmt::Write as _;
 
@@ -8,17 +8,17 @@ use crossfoot::stats::Failures;
 
 use crate::args::Format;
 
-/// A reading, as it is printed.
+/// A reading, with what is printed beside it.
 pub struct Figures<'a> {
-    /// The reading, which says how old it is: `read_at` is the present.
+    /// The reading. Its `read_at` is set to the present, so that the ages in it are right.
     pub reading: &'a Reading,
-    /// The identities that fail in it.
+    /// The identities that the reading fails.
     pub failures: &'a Failures,
-    /// The reading that was printed before, and how many seconds lie between.
+    /// The reading that was printed before, and the seconds between the two.
     pub before: Option<(&'a Reading, f64)>,
 }
 
-/// The text of a reading.
+/// Returns the text of a reading.
 pub fn text(figures: &Figures<'_>, format: Format) -> String {
     let verdict = if figures.failures.is_empty() { Verdict::Balanced } else { Verdict::Unbalanced(figures.failures) };
     if let (Format::Table, Some((before, seconds))) = (format, figures.before) {
@@ -31,7 +31,7 @@ pub fn text(figures: &Figures<'_>, format: Format) -> String {
     text
 }
 
-/// A format, as the allocator calls it.
+/// Converts a format to the allocator's type.
 pub fn options_format(format: Format) -> options::Format {
     match format {
         Format::Table => options::Format::Table,
@@ -40,7 +40,7 @@ pub fn options_format(format: Format) -> options::Format {
     }
 }
 
-/// A table of numbers with how fast each of them changes.
+/// Returns a table of the numbers, each with its change per second.
 fn changes(reading: &Reading, before: &Reading, seconds: f64, failures: &Failures) -> String {
     let mut text = String::new();
     for metric in TABLE.iter().filter(|metric| metric.kind() == Kind::Uint64) {

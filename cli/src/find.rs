@@ -1,4 +1,4 @@
-//! Which file is executed when a program is started.
+//! Finds the file that is executed when a program is started.
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
@@ -8,16 +8,17 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, shown};
 
-/// Where programs are looked for without a `PATH`, as the libc has it.
+/// The folders that are searched without a `PATH`, as in glibc.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
-/// What runs a file that the kernel does not know how to execute.
+/// The shell that runs files without a format that Linux knows.
 pub const SHELL: &str = "/bin/sh";
-/// How many scripts may run each other; the kernel does not take more.
+/// The longest chain of scripts that interpret each other: Linux refuses longer ones.
 const SCRIPTS: usize = 4;
-/// How much of a file the kernel reads to see what it is, in bytes.
+/// The bytes of a file that Linux reads to recognise its format.
 const HEAD: usize = 256;
 
-/// The file that the name means: itself if it has a slash, else the first executable one in `path`.
+/// Returns the file that `name` means: `name` itself if it has a slash, else the first executable file of that name in
+/// `path`.
 pub fn program(name: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, Failure> {
     if name.as_bytes().contains(&b'/') {
         return executable(Path::new(name)).map(|()| name.into());
@@ -39,7 +40,7 @@ pub fn program(name: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, Failure> {
     Err(denied.unwrap_or_else(missing))
 }
 
-/// Whether a file is there and may be executed.
+/// Checks that a file exists and may be executed.
 fn executable(path: &Path) -> Result<(), Failure> {
     let metadata = path.metadata().map_err(|error| no_exec(path, &error))?;
     if metadata.is_dir() {
@@ -47,12 +48,12 @@ fn executable(path: &Path) -> Result<(), Failure> {
     }
     let denied = || no_exec(path, &std::io::ErrorKind::PermissionDenied.into());
     let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| denied())?;
-    // SAFETY: a string that ends with zero.
+    // SAFETY: `name` ends with a null byte.
     let answer = unsafe { libc::faccessat(libc::AT_FDCWD, name.as_ptr(), libc::X_OK, libc::AT_EACCESS) };
     if answer == 0 && metadata.is_file() { Ok(()) } else { Err(denied()) }
 }
 
-/// A file that is not there, or cannot be executed.
+/// Returns the failure for a file that does not exist or cannot be executed.
 pub fn no_exec(path: &Path, error: &std::io::Error) -> Failure {
     use std::io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
     let (status, why) = match error.kind() {
@@ -64,14 +65,14 @@ pub fn no_exec(path: &Path, error: &std::io::Error) -> Failure {
     Failure { status, line: format!("cannot run {}: {why}", shown(path)) }
 }
 
-/// The file whose code runs when `path` is executed: itself, or what interprets it.
+/// Returns the file that Linux loads when `path` is executed: `path` itself, or the last interpreter of a script.
 pub fn image(path: &Path) -> Result<PathBuf, Failure> {
     let mut path = path.to_owned();
     for _ in 0..SCRIPTS {
-        let next = match what(&path) {
-            MappingKind::Script(interpreter) => interpreter,
-            MappingKind::Text => SHELL.into(),
-            MappingKind::Program => break,
+        let next = match kind_of_file(&path) {
+            FileKind::Script(interpreter) => interpreter,
+            FileKind::Text => SHELL.into(),
+            FileKind::Program => break,
         };
         executable(&next).map_err(|mut failure| {
             failure.line = format!("{}; {} asks for it", failure.line, shown(&path));
@@ -82,39 +83,41 @@ pub fn image(path: &Path) -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
-/// What a file is to the kernel.
+/// How a file is executed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum MappingKind {
-    /// An ELF file, or one that cannot be read.
+enum FileKind {
+    /// By Linux: an ELF file. A file that cannot be read counts as one.
     Program,
-    /// A script, and what interprets it.
+    /// By the interpreter that its `#!` line names.
     Script(PathBuf),
-    /// Anything else; a shell takes it for a script of its own.
+    /// By a shell: Linux refuses it.
     Text,
 }
 
-fn what(path: &Path) -> MappingKind {
+/// Returns how a file is executed.
+fn kind_of_file(path: &Path) -> FileKind {
     let mut head = Vec::with_capacity(HEAD);
     match File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head)) {
-        Ok(_) => what_is(&head),
-        Err(_) => MappingKind::Program,
+        Ok(_) => kind_of(&head),
+        Err(_) => FileKind::Program,
     }
 }
 
-/// Whether a file is neither a program nor a script that says who interprets it.
+/// Returns whether a file is neither an ELF file nor a script with a `#!` line.
 pub fn is_text(path: &Path) -> bool {
-    what(path) == MappingKind::Text
+    kind_of_file(path) == FileKind::Text
 }
 
-fn what_is(head: &[u8]) -> MappingKind {
+/// Returns how a file with these first bytes is executed.
+fn kind_of(head: &[u8]) -> FileKind {
     if head.starts_with(b"\x7fELF") {
-        return MappingKind::Program;
+        return FileKind::Program;
     }
-    let Some(line) = head.strip_prefix(b"#!") else { return MappingKind::Text };
+    let Some(line) = head.strip_prefix(b"#!") else { return FileKind::Text };
     let line = line.split(|&b| b == b'\n').next().unwrap_or_default();
     let name = line.split(|b| matches!(b, b' ' | b'\t' | 0)).find(|word| !word.is_empty());
-    // The kernel does not take a line without a name; a shell then reads the file.
-    name.map_or(MappingKind::Text, |name| MappingKind::Script(OsStr::from_bytes(name).into()))
+    // Linux refuses a `#!` line without a name. Shells then run the file themselves.
+    name.map_or(FileKind::Text, |name| FileKind::Script(OsStr::from_bytes(name).into()))
 }
 
 #[cfg(test)]
@@ -141,13 +144,13 @@ mod tests {
 
     #[test]
     fn first_lines_are_read_as_the_kernel_reads_them() {
-        let script = |name: &str| MappingKind::Script(name.into());
-        assert_eq!(what_is(b"#!/bin/sh\nexit"), script("/bin/sh"));
-        assert_eq!(what_is(b"#! \t/usr/bin/env  python3 -u"), script("/usr/bin/env"));
-        assert_eq!(what_is(b"#!/bin/sh\0x"), script("/bin/sh"));
-        assert_eq!(what_is(b"#!  \nexit"), MappingKind::Text);
-        assert_eq!(what_is(b"exit 3\n"), MappingKind::Text);
-        assert_eq!(what_is(b""), MappingKind::Text);
-        assert_eq!(what_is(b"\x7fELF\x02"), MappingKind::Program);
+        let script = |name: &str| FileKind::Script(name.into());
+        assert_eq!(kind_of(b"#!/bin/sh\nexit"), script("/bin/sh"));
+        assert_eq!(kind_of(b"#! \t/usr/bin/env  python3 -u"), script("/usr/bin/env"));
+        assert_eq!(kind_of(b"#!/bin/sh\0x"), script("/bin/sh"));
+        assert_eq!(kind_of(b"#!  \nexit"), FileKind::Text);
+        assert_eq!(kind_of(b"exit 3\n"), FileKind::Text);
+        assert_eq!(kind_of(b""), FileKind::Text);
+        assert_eq!(kind_of(b"\x7fELF\x02"), FileKind::Program);
     }
 }

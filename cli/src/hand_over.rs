@@ -1,8 +1,11 @@
-//! A stats page for a process that is about to be started: made here, taken over there, read here when it has ended.
+//! A stats page for a process that is about to be started: `run` makes it, the allocator in the process takes it over,
+//! and `run` reads it after the process has ended.
 //!
-//! The descriptors stay open across `exec`, so a program that the process becomes takes the page over too, and the count of
-//! images says so; of a program that does not run on Crossfoot, only the name of the process says so. Children of the process get no part of it: one that is forked closes the descriptors and makes a page of
-//! its own, and one that is started past that sees that the page is another process's, and closes them.
+//! The descriptors stay open across `exec`. So a program that the process becomes takes the page over too, and raises
+//! the count of images. A program that does not run on Crossfoot shows only by the name of the process.
+//!
+//! Children of the process do not use the page. A forked child closes the descriptors and makes a page of its own. A
+//! child that was created in another way finds another process's number in the page, and closes them.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -21,7 +24,7 @@ use crossfoot::stats_page::write_head;
 
 use crate::page::Words;
 
-/// A page that nobody has yet, or that the process has which was started with it.
+/// A stats page, for the process that is started with it.
 pub struct HandOver {
     page: File,
     control: File,
@@ -29,10 +32,10 @@ pub struct HandOver {
 }
 
 impl HandOver {
-    /// Makes a page, of a process that is not known yet. An error: the system refuses it, and the process can be started
-    /// without.
+    /// Makes a page that belongs to no process yet. Returns an error if Linux refuses it: then the process is started
+    /// without a page.
     pub fn new() -> io::Result<HandOver> {
-        // SAFETY: it only answers.
+        // SAFETY: the call only returns a number.
         let page_size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         let (page, control) = (file(PAGE_NAME, SIZE)?, file(CONTROL_NAME, page_size as usize)?);
         let invalid = || io::Error::from(io::ErrorKind::InvalidData);
@@ -44,13 +47,13 @@ impl HandOver {
         Ok(HandOver { page, control, words })
     }
 
-    /// The option by which the allocator is told, for the variable `CROSSFOOT`.
+    /// Returns the option that tells the allocator the page's descriptors, for the variable `CROSSFOOT`.
     pub fn option(&self) -> (&'static str, String) {
         ("stats_page", format!("{}/{}", self.page.as_raw_fd(), self.control.as_raw_fd()))
     }
 
-    /// In the process that is going to have the page, between `fork` and `exec`: makes it this process's, and has the
-    /// descriptors stay open across `exec`. Allocates nothing.
+    /// Makes the page the calling process's, and keeps the descriptors open across `exec`. The process that becomes the
+    /// program calls this just before `exec`. Allocates nothing.
     pub fn claim(&self) {
         // SAFETY: plain calls about this process and its own descriptors.
         unsafe {
@@ -61,14 +64,15 @@ impl HandOver {
         }
     }
 
-    /// The last reading, and when it was taken and by which image: also when the process has ended. `None`: it wrote none.
+    /// Returns the last reading, with its time and its image, also after the process has ended. Returns `None` if the
+    /// process wrote none.
     pub fn reading(&self) -> Option<(Reading, Taken)> {
         let mut reading = Reading::new();
         let taken = view::reading(&self.words, reading.words_mut())?;
         Some((reading, taken))
     }
 
-    /// What the process did at its exit: [`ENDING_AT`].
+    /// Returns the flags of what the process did at its exit: the word [`ENDING_AT`].
     pub fn ending(&self) -> u64 {
         self.words.words()[ENDING_AT].load(Ordering::Relaxed)
     }
@@ -79,17 +83,17 @@ impl HandOver {
         words.flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).take_while(|&byte| byte != 0).collect()
     }
 
-    /// How many programs the process was, one after the other by `exec`, that took the page over. 0: none did, because none
-    /// ran on Crossfoot, or none allocated.
+    /// Returns how many programs took the page over. The process was them one after the other, by `exec`. 0 means that
+    /// none ran on Crossfoot, or that none allocated.
     pub fn images(&self) -> u64 {
         self.words.words()[IMAGES_AT].load(Ordering::Relaxed)
     }
 }
 
-/// A file in memory of this size, which stays, under a number that is in nobody's way.
+/// Creates a memory file of a fixed size, under a descriptor number above those that programs choose.
 fn file(name: &CStr, size: usize) -> io::Result<File> {
     let checked = |result: libc::c_int| if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) };
-    // SAFETY: the calls make descriptors, which are this function's alone, and ask for what they are for.
+    // SAFETY: the calls create descriptors, which this function owns, and write only to `limit`.
     unsafe {
         let mut limit: libc::rlimit = std::mem::zeroed();
         checked(libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit))?;
@@ -97,7 +101,7 @@ fn file(name: &CStr, size: usize) -> io::Result<File> {
             return Err(io::Error::from_raw_os_error(libc::EFBIG));
         }
         let made = match libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_NOEXEC_SEAL) {
-            // Before Linux 6.3.
+            // Linux before 6.3 does not know the flag.
             -1 => libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING),
             made => made,
         };
@@ -106,7 +110,7 @@ fn file(name: &CStr, size: usize) -> io::Result<File> {
         let number = raised.into_iter().find(|&number| number >= 0).unwrap_or(-1);
         let file = File::from(OwnedFd::from_raw_fd(checked(number)?));
         file.set_len(size as u64)?;
-        // It stays writable: what the process becomes by `exec` has to map it again.
+        // Not sealed against writing: a program that the process becomes by `exec` maps it for writing again.
         let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
         checked(libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals))?;
         Ok(file)
@@ -118,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_that_nobody_took_over_has_nothing() {
+    fn a_new_page_has_no_reading_and_no_image() {
         let page = HandOver::new().expect("the system gives memory");
         assert!(page.reading().is_none());
         assert_eq!(page.images(), 0);

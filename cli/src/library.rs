@@ -1,4 +1,4 @@
-//! Where `libcrossfoot.so` is.
+//! Finds `libcrossfoot.so`.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -8,13 +8,14 @@ use crate::failure::{Failure, shown};
 
 /// The shared object's name.
 const NAME: &str = "libcrossfoot.so";
-/// The environment variable that says where it is.
+/// The environment variable that gives its path.
 pub const VARIABLE: &str = "CROSSFOOT_LIB";
-/// What separates the entries of `LD_PRELOAD`, or is replaced in them.
+/// Characters that a path in `LD_PRELOAD` must not have: the loader separates entries at them, or replaces what
+/// follows.
 const NOT_IN_PRELOAD: &[u8] = b" :$";
 
-/// Finds the shared object: where `variable` says, else near the command at `exe`. The path is absolute and
-/// fit for `LD_PRELOAD`.
+/// Returns the path of the shared object: `variable` if it is set, else the one near the command at `exe`. The path is
+/// absolute and fit for `LD_PRELOAD`.
 pub fn find(variable: Option<&OsStr>, exe: Option<&Path>) -> Result<PathBuf, Failure> {
     let path = match variable.filter(|v| !v.is_empty()) {
         Some(given) => {
@@ -49,10 +50,11 @@ pub fn find(variable: Option<&OsStr>, exe: Option<&Path>) -> Result<PathBuf, Fai
     Ok(path)
 }
 
-/// The path of this command. `None`: neither `/proc` nor the system's name for the file that was executed leads there.
+/// Returns the path of this command. Returns `None` if neither `/proc` nor `AT_EXECFN`, the name that was executed,
+/// leads to it.
 pub fn own_path() -> Option<PathBuf> {
     std::env::current_exe().ok().or_else(|| {
-        // SAFETY: a number, or the address of a C string that stays as long as the process.
+        // SAFETY: the call returns 0, or the address of a C string that lives as long as the process.
         let name = unsafe { libc::getauxval(libc::AT_EXECFN) as *const libc::c_char };
         if name.is_null() {
             return None;
@@ -63,7 +65,7 @@ pub fn own_path() -> Option<PathBuf> {
     })
 }
 
-/// The shared object beside the command, in `../lib`, or beside the folder `deps` that the command is in.
+/// Returns the shared object beside the command, in `../lib`, or beside the folder `deps` that the command is in.
 fn near(exe: Option<&Path>) -> Option<PathBuf> {
     let folder = exe?.parent()?;
     let built = if folder.ends_with("deps") { folder.parent() } else { None };
@@ -77,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_to_do_is_said() {
+    fn errors_say_what_to_do() {
         let failure = find(None, Some(Path::new("/nowhere/bin/crossfoot"))).unwrap_err();
         assert_eq!(failure.status, 2);
         assert!(failure.line.contains("cargo build --release") && failure.line.contains(VARIABLE), "{failure:?}");

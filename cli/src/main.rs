@@ -1,15 +1,18 @@
-//! The command `crossfoot`: runs programs on Crossfoot, looks at those that run, and prints its tables.
+//! The command `crossfoot`: runs programs on Crossfoot, reads the statistics of running processes, and prints the
+//! allocator's tables.
 //!
-//! The rooms: `args` reads the command line; `run` puts a run together from `find` (which file is
-//! executed), `library` (where `libcrossfoot.so` is), `elf` and `refuse` (whether preloading works
-//! there), `environment` (what the program is told) and `parent` (what passes between it and a shell); `hand_over`
-//! makes a page for the process to come, and `aftermath` says what it leaves there; `stat`, `ps` and `trim` look at
-//! processes that run, which `process` finds, whose pages `page` opens, and `figures` writes; `tables` prints; `man`
-//! writes the manual pages. `failure` is what ends each of them early: one line and an exit status.
+//! - `args` reads the command line, and `man` writes the manual pages from its texts. `failure` is how each command
+//!   ends early: with one line and an exit status.
+//! - `run` starts a program. `find` resolves its name to a file, `library` finds `libcrossfoot.so`, `refuse` checks by
+//!   `elf` that preloading works, and `environment` builds the variables. With a report or a check, `parent` runs the
+//!   program as a child, `hand_over` makes its stats page, and `aftermath` reports what the program did not.
+//! - `stat`, `ps`, `trim` and `audit` read running processes. `process` finds a process's stats page, `page` maps it;
+//!   `figures` and `summary` format its readings.
+//! - `tables` prints the options, the size classes and the locks.
 
-// Rust's own start-up changes what a program inherits: it ignores SIGPIPE and opens closed standard
-// descriptors. Without it the program that `run` becomes inherits everything as it was, and a closed
-// pipe ends the command as it ends every other tool.
+// Rust's runtime start-up changes what a program inherits: it ignores SIGPIPE and opens closed standard descriptors.
+// `no_main` avoids that. So the program that `run` becomes inherits everything unchanged, and a closed pipe ends this
+// command as it ends other tools.
 #![cfg_attr(not(test), no_main)]
 
 mod aftermath;
@@ -36,14 +39,14 @@ mod trim;
 
 use args::Command;
 
-/// The C entry point; the standard library finds the arguments by itself.
+/// The C entry point. The standard library finds the arguments by itself.
 #[cfg(not(test))]
 #[unsafe(no_mangle)]
 extern "C" fn main(_argc: core::ffi::c_int, _argv: *const *const core::ffi::c_char) -> core::ffi::c_int {
     core::ffi::c_int::from(command())
 }
 
-/// Does what the command line says; the exit status.
+/// Executes the command line. Returns the exit status.
 #[cfg_attr(test, expect(dead_code, reason = "the test harness has its own entry point"))]
 fn command() -> u8 {
     let done = args::parse(std::env::args_os()).and_then(|command| match command {

@@ -1,4 +1,4 @@
-//! The manual pages: crossfoot(1) and one for each command, made of what `--help` says.
+//! Writes the manual pages: crossfoot(1), and one for each command, from the texts of `--help`.
 
 use std::io;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub fn write(folder: &Path) -> Result<(), Failure> {
         let mut line = args::line();
         line.build();
         for command in line.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help") {
-            // clap keeps names that live as long as the process, which ends soon.
+            // clap takes only static names. The process ends soon, so the leak does not matter.
             let name: &'static str = format!("crossfoot-{}", command.get_name()).leak();
             let page = command.clone().name(name).display_name(name).version(env!("CARGO_PKG_VERSION"));
             let mut text = Vec::new();
@@ -33,13 +33,13 @@ pub fn write(folder: &Path) -> Result<(), Failure> {
     pages().map_err(|e| Failure::refused(format!("cannot write manual pages to '{}': {e}", folder.display())))
 }
 
-/// Writes a page, whose notes clap calls EXTRA. Not every terminal's encoding has an ellipsis.
+/// Writes a page. Renames clap's section EXTRA to NOTES, and replaces ellipses, which some terminals' encodings lack.
 fn put(folder: &Path, name: &str, text: &[u8]) -> io::Result<()> {
     let text = String::from_utf8_lossy(text).replace(".SH EXTRA", ".SH NOTES").replace('…', "...");
     std::fs::write(folder.join(format!("{name}.1")), text)
 }
 
-/// The options, of the table that the allocator reads them by.
+/// Returns the section ENVIRONMENT, from the table that the allocator reads its options by.
 fn environment() -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["ENVIRONMENT"]);
@@ -53,10 +53,11 @@ fn environment() -> Roff {
     }
     roff.control("TP", []);
     roff.text([bold("CROSSFOOT_LIB")]);
-    roff.text([roman("Where libcrossfoot.so is, if not beside the command or in ../lib from there.")]);
+    roff.text([roman("The path of libcrossfoot.so, if it is neither beside the command nor in ../lib from there.")]);
     roff
 }
 
+/// Returns the section SEE ALSO.
 fn see(pages: &[&str]) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["SEE ALSO"]);

@@ -1,4 +1,4 @@
-//! Ways to a process's stats page and its control words: through its descriptors, or through its memory.
+//! Access to a process's stats page and control words: through the process's descriptors, or through its memory.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -13,49 +13,50 @@ use crossfoot::stats_page::view::Source;
 
 use crate::process;
 
-/// How many numbers from the lowest usual one on are tried before all descriptors are listed.
+/// The number of usual descriptor numbers. They are tried before all descriptors are listed.
 const USUAL: i32 = 8;
-/// What a process has to be allowed for a page: the two lowest numbers that one may have, and what they are made from.
+/// The limit on open files below which a process has no stats page: its two files need `FROM[1]` and the next number.
 pub const NUMBERS_NEEDED: u64 = FROM[1] as u64 + 2;
 
-/// The seal that keeps a mapped file from becoming smaller, which would end this process by `SIGBUS`.
+/// The seal against shrinking: a mapped file that shrank would end this command by `SIGBUS`.
 const SHRINK: libc::c_int = libc::F_SEAL_SHRINK;
 
-/// Where a page's descriptor is as a rule.
+/// Returns the descriptor numbers that a page usually has.
 pub fn usual_numbers() -> Vec<i32> {
     (FROM[0]..FROM[0] + USUAL).collect()
 }
 
-/// Every descriptor of a process.
+/// Returns the numbers of all descriptors of a process.
 pub fn all_numbers(pid: i32) -> io::Result<Vec<i32>> {
     let entries = fs::read_dir(process::of(pid, "fd"))?;
     Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
-/// Whether a mapping of this name is of a stats page.
+/// Returns whether a file of this name, as `/proc` shows it, is a stats page.
 pub fn is_page(name: &str) -> bool {
     name == format!("/memfd:{} (deleted)", PAGE_NAME.to_string_lossy())
 }
 
+/// Returns whether a file of this name holds control words.
 fn is_control(name: &str) -> bool {
     name == format!("/memfd:{} (deleted)", CONTROL_NAME.to_string_lossy())
 }
 
-/// Opens a descriptor's file. The program may have put a pipe there meanwhile: that is not waited for.
+/// Opens the file of a descriptor. Does not block where the program has replaced the file by a pipe.
 fn open(path: &Path, writable: bool) -> io::Result<File> {
     OpenOptions::new().read(true).write(writable).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
-/// A way to a process's page.
+/// A process's stats page.
 pub enum Page {
-    /// It is mapped, and stays when the process has ended.
+    /// Mapped into this command. It stays readable after the process has ended.
     Mapped(Words),
-    /// It is read from the process's memory.
+    /// Read from the process's memory.
     Memory(Memory),
 }
 
 impl Page {
-    /// The page under a descriptor of a process, if that is one.
+    /// Returns the page behind a descriptor of a process. Returns `None` if the descriptor is not a stats page.
     pub fn open(pid: i32, number: i32) -> Option<Page> {
         let path = process::of(pid, &format!("fd/{number}"));
         if !is_page(fs::read_link(&path).ok()?.to_str()?) {
@@ -64,7 +65,7 @@ impl Page {
         Words::map(&open(&path, false).ok()?, SIZE, false).map(Page::Mapped)
     }
 
-    /// The page that a process has mapped there.
+    /// Returns the page that a process has mapped at `start`.
     pub fn in_memory(pid: i32, start: u64) -> io::Result<Page> {
         Ok(Page::Memory(Memory { file: File::open(process::of(pid, "mem"))?, start }))
     }
@@ -79,30 +80,31 @@ impl Source for Page {
     }
 }
 
-/// A file of a process, mapped here.
+/// A file of a process as words, mapped into this command.
 pub struct Words {
     start: *const AtomicU64,
     size: usize,
 }
 
 impl Words {
-    /// Maps a file that has this size, for good. `None`: it is another one, or cannot be mapped.
+    /// Maps the first `size` bytes of a file. Returns `None` if the file is shorter, is not sealed against shrinking,
+    /// or cannot be mapped.
     pub fn map(file: &File, size: usize, writable: bool) -> Option<Words> {
-        // SAFETY: the call only answers.
+        // SAFETY: the call only returns the seals.
         let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
         if seals < 0 || seals & SHRINK == 0 || file.metadata().ok()?.len() < size as u64 {
             return None;
         }
         let rights = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
-        // SAFETY: a new mapping, at an address of the system's choice.
+        // SAFETY: a new mapping, at an address that Linux chooses.
         let start = unsafe { libc::mmap(std::ptr::null_mut(), size, rights, libc::MAP_SHARED, file.as_raw_fd(), 0) };
         (start != libc::MAP_FAILED).then(|| Words { start: start.cast_const().cast(), size })
     }
 
-    /// The words. Those that are mapped for reading may not be stored to.
+    /// Returns the words. Those of a read-only mapping must not be stored to.
     pub fn words(&self) -> &[AtomicU64] {
-        // SAFETY: mapped for as long as this lives, and the file has at least this size. What is mapped for reading only is
-        // only loaded from.
+        // SAFETY: the mapping lives as long as `self`, and the sealed file has at least this size. Words of a read-only
+        // mapping are only loaded.
         unsafe { std::slice::from_raw_parts(self.start, self.size / size_of::<u64>()) }
     }
 }
@@ -117,12 +119,12 @@ impl Source for Words {
 
 impl Drop for Words {
     fn drop(&mut self) {
-        // SAFETY: mapped in `map`; what was borrowed from it borrows this.
+        // SAFETY: the mapping was made in `map`, and references into it borrow `self`.
         unsafe { libc::munmap(self.start.cast_mut().cast(), self.size) };
     }
 }
 
-/// A page that is read from outside.
+/// Words in a process's memory, from the address `start` on.
 pub struct Memory {
     file: File,
     start: u64,
@@ -140,16 +142,16 @@ impl Memory {
     }
 }
 
-/// A way to a process's control words.
+/// A process's control words.
 pub enum Control {
-    /// They are mapped.
+    /// Mapped into this command.
     Mapped(Words),
-    /// They are written in the process's memory.
+    /// Written in the process's memory.
     Memory(Memory),
 }
 
 impl Control {
-    /// Finds the control words in the file with this inode.
+    /// Finds the control words of a process: the file with this inode.
     pub fn open(pid: i32, inode: u64) -> io::Result<Control> {
         for number in usual_numbers().into_iter().chain(all_numbers(pid)?) {
             let path = process::of(pid, &format!("fd/{number}"));
@@ -170,7 +172,7 @@ impl Control {
         Ok(Control::Memory(Memory { file, start }))
     }
 
-    /// Adds one to a word, and returns what it says now.
+    /// Adds one to a word. Returns the new value.
     pub fn add(&self, word: usize) -> io::Result<u64> {
         match self {
             Control::Mapped(words) => {

@@ -1,11 +1,11 @@
-//! The program as a child of this command, where a report or a check is asked for: somebody has to be there when it ends
-//! in a way in which it writes none.
+//! Runs the program as a child of this command, for a report or a check: a killed program writes neither, so its parent
+//! has to.
 //!
-//! The program is started as if this command became it: in the same process group, so that a terminal's signals and
-//! its job control reach it; with the same ignored signals, signal mask and timers. This command holds back all signals
-//! and passes on those that were sent to it alone, stops when the program stops, and ends as the program ended. It keeps
-//! neither the program's descriptors nor its directory. A program lives on if this command is killed by SIGKILL, as under
-//! `nohup` or `time`.
+//! The program starts as if this command became it: in the same process group, so that a terminal's signals and job
+//! control reach it, and with the same ignored signals, signal mask and timers. This command blocks all signals and
+//! passes on those that were sent to it alone. It stops when the program stops, and ends as the program ended. It
+//! closes its copies of the program's descriptors and leaves its directory. If this command is killed by SIGKILL, the
+//! program runs on, as under `nohup` or `time`.
 
 use std::cell::OnceCell;
 use std::fs;
@@ -25,14 +25,14 @@ pub enum Ended {
     Killed(i32),
 }
 
-/// The program that runs.
+/// The program, as a running child process.
 pub struct Child {
     pid: libc::pid_t,
-    /// The name of the program, as Linux had it when the process ended.
+    /// The name that Linux had for the program when the process ended.
     name: OnceCell<Vec<u8>>,
 }
 
-/// What a program inherits that this command changes for itself.
+/// The inherited state that this command changes for itself and gives back to the program.
 struct Inherited {
     mask: libc::sigset_t,
     on_child: libc::sigaction,
@@ -41,15 +41,16 @@ struct Inherited {
 
 const TIMERS: [libc::c_int; 3] = [libc::ITIMER_REAL, libc::ITIMER_VIRTUAL, libc::ITIMER_PROF];
 
-/// Holds back all signals, so that none comes before there is a child to pass it on to.
+/// Blocks all signals, so that none arrives before there is a child to pass it on to. Stops the timers. Returns the
+/// state before.
 fn hold_signals() -> Inherited {
-    // SAFETY: plain data that the calls fill; the calls change this process's signals and timers.
+    // SAFETY: the structures are plain data that the calls fill. The calls change this process's signals and timers.
     unsafe {
         let mut inherited: Inherited = zeroed();
         let mut all: libc::sigset_t = zeroed();
         libc::sigfillset(&raw mut all);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const all, &raw mut inherited.mask);
-        // Where SIGCHLD is ignored, the system does not say how children end.
+        // While SIGCHLD is ignored, Linux does not report how children end.
         let mut default: libc::sigaction = zeroed();
         default.sa_sigaction = libc::SIG_DFL;
         libc::sigaction(libc::SIGCHLD, &raw const default, &raw mut inherited.on_child);
@@ -62,7 +63,7 @@ fn hold_signals() -> Inherited {
 }
 
 impl Inherited {
-    /// Gives everything back, in the child, or where there is none.
+    /// Restores the inherited state, in the child, or in this process if there is no child.
     fn restore(&self) {
         // SAFETY: as above.
         unsafe {
@@ -75,12 +76,12 @@ impl Inherited {
     }
 }
 
-/// Starts a program: `execute` becomes it, in a process of its own. An error: that failed, there. `None`: there can be no
-/// other process, and everything is as it was.
+/// Starts a program in a child process: `execute` becomes the program there. Returns an error if `execute` failed.
+/// Returns `None`, with everything restored, if no child can be made.
 pub fn start(execute: impl FnOnce() -> Failure) -> Option<Result<Child, Failure>> {
     let (reader, writer) = std::io::pipe().ok()?;
     let inherited = hold_signals();
-    // SAFETY: this process has one thread, so the child may do everything.
+    // SAFETY: this process has one thread, so the child may call any function.
     match unsafe { libc::fork() } {
         -1 => {
             inherited.restore();
@@ -90,9 +91,9 @@ pub fn start(execute: impl FnOnce() -> Failure) -> Option<Result<Child, Failure>
             drop(reader);
             inherited.restore();
             let failure = execute();
-            // The parent reads it; if that is gone, nobody can be told.
+            // An error is dropped: it means that the parent is gone.
             let _ = (&writer).write_all(&[&[failure.status], failure.line.as_bytes()].concat());
-            // SAFETY: ends the process; streams are the parent's.
+            // SAFETY: ends the process without flushing the streams, which the parent flushes.
             unsafe { libc::_exit(failure.status.into()) }
         }
         pid => {
@@ -100,7 +101,7 @@ pub fn start(execute: impl FnOnce() -> Failure) -> Option<Result<Child, Failure>
             Some(match failed(reader) {
                 None => Ok(Child { pid, name: OnceCell::new() }),
                 Some(failure) => {
-                    // SAFETY: waits for the child made above.
+                    // SAFETY: waits for the child that was created above.
                     unsafe { libc::waitpid(pid, null_mut(), 0) };
                     Err(failure)
                 }
@@ -109,31 +110,31 @@ pub fn start(execute: impl FnOnce() -> Failure) -> Option<Result<Child, Failure>
     }
 }
 
-/// Waits until the program is executed. A failure: it could not be.
+/// Waits until the child has executed the program. Returns the failure if it could not.
 fn failed(mut reader: PipeReader) -> Option<Failure> {
     let mut bytes = Vec::new();
-    // What cannot be read is as good as nothing: then the way in which the child ends says it.
+    // A failed read counts as an empty one: the child's exit status still shows that it failed.
     let _ = reader.read_to_end(&mut bytes);
     let (&status, line) = bytes.split_first()?;
     Some(Failure { status, line: String::from_utf8_lossy(line).into_owned() })
 }
 
 impl Child {
-    /// The process's number.
+    /// Returns the process's number.
     pub fn pid(&self) -> u32 {
         self.pid.unsigned_abs()
     }
 
-    /// Returns the name of the program that the process was in the end, as Linux has it (15 bytes). Empty while it runs, and
-    /// where there is no `/proc`.
+    /// Returns the name that Linux had for the program when the process ended (at most 15 bytes). Empty while it runs,
+    /// and where there is no `/proc`.
     pub fn name(&self) -> &[u8] {
         self.name.get().map_or(&[], Vec::as_slice)
     }
 
-    /// Lets go of what the program alone should have: its input, its output unless `keep_output`, and every descriptor
-    /// above standard error; and its directory, which somebody may want to unmount.
+    /// Gives up what only the program should hold: the input, the output unless `keep_output`, every descriptor above
+    /// standard error, and the directory, so that its file system can be unmounted.
     pub fn let_go(&self, keep_output: bool) {
-        // SAFETY: these change descriptors and the directory of this process, which uses no others from here on.
+        // SAFETY: the calls change the directory and descriptors of this process, which uses no others afterwards.
         unsafe {
             libc::chdir(c"/".as_ptr());
             let nothing = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
@@ -147,7 +148,7 @@ impl Child {
         }
     }
 
-    /// Passes on signals and stops with the program, until it ends.
+    /// Waits until the program ends. Passes signals on to it, and stops when it stops.
     pub fn wait(&self) -> Ended {
         // SAFETY: plain data that the calls fill.
         let mut all: libc::sigset_t = unsafe { zeroed() };
@@ -157,7 +158,7 @@ impl Child {
             if let Some(ended) = self.poll() {
                 return ended;
             }
-            // SAFETY: as above; all signals are held back.
+            // SAFETY: as above. All signals are blocked.
             let mut information: libc::siginfo_t = unsafe { zeroed() };
             // SAFETY: as above.
             let signal = unsafe { libc::sigwaitinfo(&raw const all, &raw mut information) };
@@ -167,44 +168,45 @@ impl Child {
         }
     }
 
-    /// Asks for a change of the child's state. Returns `None` if there is none, an error if it is not known any more.
+    /// Returns a change of the child's state, or `None` if there is none. Returns an error if the child is no longer
+    /// known.
     fn change(&self, flags: libc::c_int) -> std::io::Result<Option<libc::siginfo_t>> {
         // SAFETY: plain data that the call fills.
         let mut information: libc::siginfo_t = unsafe { zeroed() };
-        // SAFETY: asks for the child made in `start`.
+        // SAFETY: the call writes to `information`.
         match unsafe { libc::waitid(libc::P_PID, self.pid(), &raw mut information, flags | libc::WNOHANG) } {
-            // SAFETY: the call filled it, or left it zeros.
+            // SAFETY: the call filled the structure, or left it zero.
             0 => Ok(Some(information).filter(|found| unsafe { found.si_pid() } == self.pid)),
             _ => Err(std::io::Error::last_os_error()),
         }
     }
 
-    /// What became of the program since the last look.
+    /// Handles the changes of the program's state since the last call. Returns how the program ended, if it has.
     fn poll(&self) -> Option<Ended> {
         loop {
             match self.change(libc::WEXITED | libc::WNOWAIT) {
                 Ok(None) => {}
                 Ok(Some(_)) => return Some(self.ended()),
-                // Nobody else asks how it ended. If the system does not say, it is not known.
+                // No other code waits for this child. So its status is lost, and the command fails.
                 Err(_) => return Some(Ended::Exited(Failure::REFUSED)),
             }
             match self.change(libc::WSTOPPED) {
-                // SAFETY: it was filled for a child.
+                // SAFETY: the structure was filled for a child.
                 Ok(Some(stopped)) => self.stop_too(unsafe { stopped.si_status() }),
                 _ => return None,
             }
         }
     }
 
-    /// Asks how the program ended, which it has. Keeps its name first: nothing else says which program it was, and it is gone
-    /// with the process.
+    /// Returns how the program ended. Called once it is a zombie. Keeps its name first: `/proc` has it only until the
+    /// process is waited for, and nothing else tells which program it was.
     fn ended(&self) -> Ended {
         if let Ok(mut name) = fs::read(process::of(self.pid, "comm")) {
             name.pop_if(|last| *last == b'\n');
             let _ = self.name.set(name);
         }
         let mut status = 0;
-        // SAFETY: asks for the child made in `start`, which has ended.
+        // SAFETY: the call writes to `status`. The child has ended, so it does not block.
         match unsafe { libc::waitpid(self.pid, &raw mut status, 0) } {
             -1 => Ended::Exited(Failure::REFUSED),
             _ if libc::WIFSIGNALED(status) => Ended::Killed(libc::WTERMSIG(status)),
@@ -212,9 +214,9 @@ impl Child {
         }
     }
 
-    /// Stops as the program has, so that a shell sees its job stopped.
+    /// Stops this process by the signal that stopped the program, so that a shell sees its job stopped.
     fn stop_too(&self, signal: i32) {
-        // SAFETY: plain data that the calls fill; what is changed is changed back.
+        // SAFETY: the structures are plain data that the calls fill. The changed signal state is restored below.
         unsafe {
             let mut now: libc::siginfo_t = zeroed();
             let flags = libc::WCONTINUED | libc::WNOHANG | libc::WNOWAIT;
@@ -229,22 +231,23 @@ impl Child {
             libc::sigemptyset(&raw mut this);
             libc::sigaddset(&raw mut this, signal);
             libc::kill(libc::getpid(), signal);
-            // Here it stops, until somebody has the job go on.
+            // The process stops at this unblocking, until SIGCONT.
             libc::sigprocmask(libc::SIG_UNBLOCK, &raw const this, &raw mut mask);
             libc::sigprocmask(libc::SIG_SETMASK, &raw const mask, null_mut());
             libc::sigaction(signal, &raw const before, null_mut());
         }
     }
 
-    /// Passes on a signal that the program did not get as well.
+    /// Passes a signal on, unless the program got it as well.
     fn pass_on(&self, signal: i32, information: &libc::siginfo_t) {
-        // SAFETY: these only answer, and send a signal to the child, which exists until it was waited for.
+        // SAFETY: the calls read numbers and send a signal to the child. Its number is not reused before it was waited
+        // for.
         unsafe {
             let leads_session = libc::getsid(0) == libc::getpid();
             match information.si_code {
-                // A terminal sends to the whole group. Only of a hangup the leader of a session is told alone.
+                // A terminal signals the whole group. Only a hangup goes to the session's leader alone.
                 libc::SI_KERNEL if !(leads_session && matches!(signal, libc::SIGHUP | libc::SIGCONT)) => {}
-                // It sent to its group.
+                // The program signalled its own group.
                 _ if information.si_code <= 0 && information.si_pid() == self.pid => {}
                 libc::SI_QUEUE => {
                     libc::sigqueue(self.pid, signal, information.si_value());
@@ -258,14 +261,14 @@ impl Child {
 }
 
 impl Ended {
-    /// Ends this process in the same way, without a second core file. Returns the status where that is not possible, as
-    /// for the first process of a container.
+    /// Ends this process in the same way, without a second core dump. Returns the exit status where a signal cannot end
+    /// it, as for the first process of a container.
     pub fn end_so(self) -> u8 {
         let signal = match self {
             Ended::Exited(status) => return status,
             Ended::Killed(signal) => signal,
         };
-        // SAFETY: plain data; the calls change this process, which ends.
+        // SAFETY: the structures are plain data. The calls change only this process, which ends.
         unsafe {
             let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
             libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
@@ -283,7 +286,7 @@ impl Ended {
     }
 }
 
-/// Whether a path leads to the file of this descriptor.
+/// Returns whether a path leads to the file of this descriptor.
 pub fn leads_to(path: &std::path::Path, descriptor: i32) -> bool {
     use std::os::unix::fs::MetadataExt;
     // SAFETY: plain data that the call fills.

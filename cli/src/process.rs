@@ -1,10 +1,12 @@
-//! Another process that runs on Crossfoot: its stats page, its mappings, its memory.
+//! Another process that runs on Crossfoot: its stats page, its mappings, its control words.
 //!
-//! The page is found among the descriptors of the process (`/proc/PID/fd`), which whoever may trace it can open, and mapped
-//! read-only; `page` does that. Nothing stops the process, and nothing is written to it but a control word when a fresh
-//! reading or a release is asked for. Where the program has closed all of its descriptors, the page is read through
-//! `/proc/PID/mem`. The files of a process whose first thread has exited (`pthread_exit`) are empty: then those of another
-//! thread are read, whose number works in place of the process's.
+//! The stats page is found among the process's descriptors (`/proc/PID/fd`) and mapped read-only by `page`. This needs
+//! the right to trace the process. If the program has closed all of its descriptors, the page is read through
+//! `/proc/PID/mem`. The process is not stopped. Only its control words are written, to ask for a fresh reading or for a
+//! release of memory.
+//!
+//! Once the first thread of a process has exited (`pthread_exit`), the process's files in `/proc` are empty. Then
+//! another thread's files are read: its number works in place of the process's.
 
 use std::fs;
 use std::io;
@@ -21,34 +23,34 @@ use crossfoot::stats_page::view::{self, Head, Mapping, Source, Taken, Wrong};
 use crate::failure::Failure;
 use crate::page::{self, Control, Page};
 
-/// How often an answer is looked for.
+/// The interval at which an answer is polled.
 const POLL: Duration = Duration::from_micros(100);
-/// How many threads of a process are tried, where one exits while the process is read through it.
+/// The number of attempts to read a process, if the thread that it is read through exits meanwhile.
 pub const TRIES: usize = 5;
 
-/// Why a process cannot be looked at.
+/// The reason why a process cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
     /// There is no such process, or it has ended.
     Gone,
     /// It belongs to another user.
     OtherUser,
-    /// It is this user's, but does not let itself be read.
+    /// It belongs to this user, but may not be traced, for instance because it is not dumpable.
     Closed,
     /// It does not run on Crossfoot, or has not allocated yet.
     NotOurs,
     /// It runs another version.
     Version,
-    /// It runs on Crossfoot, and has no page: why that may be.
+    /// It runs on Crossfoot without a stats page, for a likely reason.
     NoPage(String),
-    /// It has the page of the process that it was forked from.
+    /// Its stats page is still that of the process that it was forked from, which has this number.
     Inherited(u64),
-    /// The page can be neither attached nor read.
+    /// The page can be neither mapped nor read, for this reason.
     Unreadable(String),
 }
 
 impl Refusal {
-    /// As the command says it.
+    /// Returns the failure with the message for `pid`.
     pub fn failure(self, pid: i32) -> Failure {
         Failure::refused(match self {
             Refusal::Gone => format!("no process {pid}"),
@@ -68,33 +70,33 @@ impl Refusal {
 /// A line of `/proc/PID/maps`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Map {
-    /// The first byte.
+    /// The address of the first byte.
     pub start: u64,
-    /// The first byte behind.
+    /// The address behind the last byte.
     pub end: u64,
-    /// As `rw-p`.
+    /// The rights, as `rw-p`.
     pub rights: String,
     /// The file's inode.
     pub inode: u64,
-    /// What it is of; empty: anonymous memory.
+    /// The name of the mapped file. Empty for anonymous memory.
     pub name: String,
 }
 
 /// A process with a stats page that this command understands.
 pub struct Target {
-    /// Its number.
+    /// The process's number.
     pub pid: i32,
     page: Page,
 }
 
 impl Target {
-    /// Finds a process's page. What is found stays readable when the process has ended.
+    /// Finds a process's stats page. The page stays readable after the process has ended, if it is mapped.
     pub fn find(pid: i32) -> Result<Target, Refusal> {
         let (mut thread, mut tries) = (readable(pid), 1);
         loop {
             let found = Target::find_through(thread, pid);
             let now = readable(pid);
-            // The thread that was read through may have exited meanwhile, and the process lives on.
+            // The thread that the process was read through may have exited meanwhile, while the process runs on.
             if !matches!(found, Err(Refusal::Gone | Refusal::NotOurs)) || now == thread || tries == TRIES {
                 return found;
             }
@@ -102,7 +104,7 @@ impl Target {
         }
     }
 
-    /// As [`Target::find`], reading the files of this thread of the process.
+    /// Finds the page through the files of one thread of the process.
     fn find_through(thread: i32, pid: i32) -> Result<Target, Refusal> {
         let denied = |error: io::Error| if has_ended(pid) { Refusal::Gone } else { refused(pid, &error) };
         let mut refusal = Refusal::NotOurs;
@@ -110,7 +112,7 @@ impl Target {
             for page in numbers.into_iter().filter_map(|number| Page::open(thread, number)) {
                 match check(pid, page) {
                     Ok(page) => return Ok(Target { pid, page }),
-                    // A file of the program's own says nothing about ours.
+                    // A file of the program's own, with the same name. The search goes on.
                     Err(Refusal::NotOurs) => {}
                     Err(why) => refusal = why,
                 }
@@ -122,7 +124,7 @@ impl Target {
         Target::find_mapped(thread, pid)
     }
 
-    /// As [`Target::find_through`], where the page is not among the descriptors.
+    /// Finds the page among the mappings, for a process without a descriptor of it.
     fn find_mapped(thread: i32, pid: i32) -> Result<Target, Refusal> {
         let text = fs::read_to_string(of(thread, "maps")).map_err(|error| refused(pid, &error))?;
         let maps: Vec<Map> = text.lines().filter_map(map).collect();
@@ -144,39 +146,42 @@ impl Target {
         Err(refusal.unwrap_or_else(|| if runs_on_it(&maps) { no_page(thread) } else { Refusal::NotOurs }))
     }
 
-    /// The last reading, and when it was taken. `None`: there is none yet.
+    /// Returns the last reading, with its time. Returns `None` if there is none yet.
     pub fn reading(&self) -> Option<(Reading, Taken)> {
         let mut reading = Reading::new();
         let taken = view::reading(&self.page, reading.words_mut())?;
         Some((reading, taken))
     }
 
-    /// Asks for a fresh reading and waits for it at most this long. A process whose threads do nothing gives none.
-    pub fn want_fresh(&self, backoff: Duration) {
-        // Where it may not be asked, the last reading is all there is.
-        let _ = self.ask(REFRESH_WANTED_AT, REFRESH_ANSWERED_AT, backoff);
+    /// Asks for a fresh reading, and waits at most `timeout` for it. A process gives none while its threads neither
+    /// allocate nor free.
+    pub fn want_fresh(&self, timeout: Duration) {
+        // An error is dropped: without the right to ask, the last reading is the best there is.
+        let _ = self.ask(REFRESH_WANTED_AT, REFRESH_ANSWERED_AT, timeout);
     }
 
-    /// Asks for free memory to be given back to the system, and waits for that at most this long. How many bytes went back;
-    /// `None`: none of the process's threads has come by. An error: it may not be asked.
-    pub fn want_release(&self, backoff: Duration) -> io::Result<Option<u64>> {
+    /// Asks for free memory to be given back to Linux, and waits at most `timeout` for it. Returns the number of bytes
+    /// given back, or `None` if no thread of the process has done it in time. Returns an error if the process may not
+    /// be asked.
+    pub fn want_release(&self, timeout: Duration) -> io::Result<Option<u64>> {
         let before = view::word(&self.page, RELEASED_AT).unwrap_or_default();
-        let done = self.ask(RELEASE_WANTED_AT, RELEASE_ANSWERED_AT, backoff)?;
+        let done = self.ask(RELEASE_WANTED_AT, RELEASE_ANSWERED_AT, timeout)?;
         let after = view::word(&self.page, RELEASED_AT).unwrap_or_default();
         Ok(done.then(|| after.wrapping_sub(before)))
     }
 
-    /// Adds one to a control word and waits until the page says that it was obeyed: whether that happened.
-    fn ask(&self, word: usize, answer: usize, backoff: Duration) -> io::Result<bool> {
+    /// Adds one to a control word, and waits at most `timeout` until the answer on the page has caught up. Returns
+    /// whether it has.
+    fn ask(&self, word: usize, answer: usize, timeout: Duration) -> io::Result<bool> {
         let inode = view::word(&self.page, CONTROL_INODE_AT).ok_or(io::ErrorKind::NotFound)?;
         let wanted = Control::open(readable(self.pid), inode)?.add(word)?;
         let since = Instant::now();
         let is_done = || {
-            // Others may ask as well, so the answer may be further.
+            // Other commands may ask too. So the answer may be past this request.
             view::word(&self.page, answer).is_some_and(|answered| answered.wrapping_sub(wanted).cast_signed() >= 0)
         };
         while !is_done() {
-            if since.elapsed() >= backoff || has_ended(self.pid) {
+            if since.elapsed() >= timeout || has_ended(self.pid) {
                 return Ok(is_done());
             }
             std::thread::sleep(POLL);
@@ -184,10 +189,10 @@ impl Target {
         Ok(true)
     }
 
-    /// The mappings that the process lists as the allocator's, by address, and how many bytes are not listed. `None`: they
-    /// change all the time.
+    /// Returns the mappings that the process lists as the allocator's, sorted by address, and the number of bytes that
+    /// are not listed. Returns `None` if the list changes all the time.
     pub fn mappings(&self) -> Option<(Vec<Mapping>, u64)> {
-        // Too much for a small stack.
+        // On the heap: the array is too large for a small stack.
         let all = vec![Mapping { start: 0, end: 0, what: 0 }; LIST];
         let mut all: Box<[Mapping; LIST]> = all.into_boxed_slice().try_into().ok()?;
         let (len, unlisted) = view::mappings(&self.page, &mut all)?;
@@ -196,12 +201,12 @@ impl Target {
         Some((mappings, unlisted))
     }
 
-    /// A number that each change of the list of mappings changes.
+    /// Returns the list's count of changes.
     pub fn list_changes(&self) -> u64 {
         view::word(&self.page, LIST_CHANGES_AT).unwrap_or(0)
     }
 
-    /// Where things are in the process.
+    /// Returns the addresses of the allocator's structures in the process.
     pub fn offsets(&self) -> [u64; OFFSETS] {
         let mut offsets = [0; OFFSETS];
         self.page.read(OFFSETS_AT, &mut offsets);
@@ -209,24 +214,25 @@ impl Target {
     }
 }
 
-/// A file of a process, or of one of its threads.
+/// Returns the path of a file of a process, or of one of its threads.
 pub fn of(pid: i32, name: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/{name}"))
 }
 
-/// A line of `/proc/PID/status`: what stands behind its name.
+/// Returns the value of a line of `/proc/PID/status`.
 pub fn status(pid: i32, name: &str) -> Option<String> {
     let text = fs::read_to_string(of(pid, "status")).ok()?;
     text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
 }
 
-/// The user that a process runs as.
+/// Returns the effective user of a process.
 pub fn user(pid: i32) -> Option<u32> {
     status(pid, "Uid")?.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// Returns the reason for an error at reading a file of a process.
 fn refused(pid: i32, error: &io::Error) -> Refusal {
-    // SAFETY: it only answers.
+    // SAFETY: the call only returns a number.
     let own = unsafe { libc::geteuid() };
     match error.raw_os_error() {
         Some(libc::ENOENT | libc::ESRCH) => Refusal::Gone,
@@ -235,9 +241,9 @@ fn refused(pid: i32, error: &io::Error) -> Refusal {
     }
 }
 
-/// Returns the number of a thread of the process whose files in `/proc` lead to its memory and descriptors: the first
-/// thread, whose number is the process's. Once the first thread has exited its files are empty, and another thread's number
-/// is returned. Returns `pid` if no thread runs.
+/// Returns the number of a thread that the process's memory and descriptors can be read through, by its files in
+/// `/proc`. This is the first thread, with the process's number, until it exits and its files become empty. Then it is
+/// another thread. Returns `pid` if no thread runs.
 pub fn readable(pid: i32) -> i32 {
     if has_exited(pid) { other_thread(pid).unwrap_or(pid) } else { pid }
 }
@@ -249,17 +255,17 @@ fn other_thread(pid: i32) -> Option<i32> {
     numbers.find(|&thread| !has_exited(thread))
 }
 
-/// Whether a thread has exited: it is a zombie or gone.
+/// Returns whether a thread has exited: it is a zombie or gone.
 fn has_exited(thread: i32) -> bool {
     status(thread, "State").is_none_or(|state| state.starts_with(['Z', 'X']))
 }
 
-/// Whether the process is a zombie without a running thread, or gone.
+/// Returns whether a process has ended: it is gone, or a zombie without a running thread.
 pub fn has_ended(pid: i32) -> bool {
     has_exited(pid) && other_thread(pid).is_none()
 }
 
-/// Reads a line of `/proc/PID/maps`.
+/// Parses a line of `/proc/PID/maps`.
 pub fn map(line: &str) -> Option<Map> {
     let mut fields = line.splitn(6, ' ');
     let (start, end) = fields.next()?.split_once('-')?;
@@ -270,12 +276,13 @@ pub fn map(line: &str) -> Option<Map> {
     Some(Map { start: number(start)?, end: number(end)?, rights, inode, name })
 }
 
-/// Whether a process that has no page runs on Crossfoot all the same, as far as its mappings say.
+/// Returns whether the mappings include the shared object: then a process without a page runs on Crossfoot all the
+/// same.
 fn runs_on_it(maps: &[Map]) -> bool {
     maps.iter().any(|map| map.name.ends_with("/libcrossfoot.so"))
 }
 
-/// Why a process on Crossfoot may have no page, read through a thread of it.
+/// Returns a likely reason why a process on Crossfoot has no page. The process is read through its thread `pid`.
 fn no_page(pid: i32) -> Refusal {
     let environment = fs::read(of(pid, "environ")).unwrap_or_default();
     let mut variables = environment.split(|&b| b == 0);
@@ -300,14 +307,14 @@ fn no_page(pid: i32) -> Refusal {
     })
 }
 
-/// The page, if it is one, of this process, and understood.
+/// Returns the page if it is a stats page of this process, in this command's version.
 fn check(pid: i32, page: Page) -> Result<Page, Refusal> {
     let head = Head::read(&page).ok_or(Refusal::Gone)?;
-    // Before the version: what these say is the same in all.
+    // Checked before the version: the magic number and the process have the same place in all versions.
     if head.get(MAGIC_AT) != MAGIC {
         return Err(Refusal::NotOurs);
     }
-    // Its own number: the innermost of its PID namespaces.
+    // The number that the process has for itself, in its innermost PID namespace.
     let own = status(pid, "NSpid").and_then(|all| all.split_whitespace().last()?.parse().ok());
     if own != Some(head.get(PROCESS_AT)) {
         return Err(Refusal::Inherited(head.get(PROCESS_AT)));

@@ -1,4 +1,4 @@
-//! `crossfoot ps`: which processes run on Crossfoot.
+//! `crossfoot ps`: lists the processes that run on Crossfoot.
 
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -11,7 +11,7 @@ use crate::failure::{Failure, shown};
 use crate::process::{self, Refusal, Target};
 use crate::{stat, summary, tables};
 
-/// The longest entry of the system's table of users that is asked for, in bytes.
+/// The size of the buffer for an entry of the user database.
 const ENTRY: usize = 4096;
 
 /// Prints a line for each process on Crossfoot.
@@ -33,22 +33,24 @@ pub fn ps(arguments: &Ps) -> Result<(), Failure> {
     let rows: Vec<_> = found.iter().map(|found| found.row(&mut names, arguments.bytes)).collect();
     let heading = ["PID", "USER", "RSS", "TOTAL", "LIVE", "RELEASED", "AGE", "COMMAND"];
     tables::print(&tables::aligned(&heading, &rows, &[0, 2, 3, 4, 5, 6]))?;
-    let said = ["that could not be looked at", "on another version of Crossfoot", "whose stats page cannot be read"];
-    for (n, what) in others.into_iter().zip(said).filter(|&(n, _)| n > 0) {
-        eprintln!("crossfoot: {n} process{} {what}", if n == 1 { "" } else { "es" });
+    let reasons =
+        ["could not be looked at, for want of rights", "another version of Crossfoot", "no readable stats page"];
+    for (n, reason) in others.into_iter().zip(reasons).filter(|&(n, _)| n > 0) {
+        eprintln!("crossfoot: {n} process{} not listed: {reason}", if n == 1 { "" } else { "es" });
     }
     Ok(())
 }
 
-/// A process, and its figures. Where it has no reading yet, or has ended meanwhile, those are `None`.
+/// A process with its figures. They are `None` if it has no reading yet, or has ended meanwhile.
 struct Found {
     pid: i32,
     rss: Option<i64>,
-    /// Total, live, released, and the nanoseconds since they were so.
+    /// The bytes in total, live and released, and the age of the reading in nanoseconds.
     figures: Option<[i64; 4]>,
 }
 
 impl Found {
+    /// Reads the figures of a process.
     fn of(target: &Target) -> Found {
         let figures = target.reading().map(|(reading, taken)| {
             let (books, age) = (&reading.snapshot, stat::now().saturating_sub(taken.nanos));
@@ -57,7 +59,8 @@ impl Found {
         Found { pid: target.pid, rss: summary::resident(target.pid), figures }
     }
 
-    /// Ascending where the column descends. What is not known comes last.
+    /// Returns the key for sorting. It negates the column, so that the largest comes first. An unknown value comes
+    /// last.
     fn key(&self, column: Column) -> i64 {
         let figure = |i: usize| self.figures.map(|figures| figures[i]);
         let value = match column {
@@ -71,8 +74,10 @@ impl Found {
         value.map_or(i64::MAX, |value| -value)
     }
 
+    /// Returns the row of the table. `names` caches the names of users.
     fn row(&self, names: &mut HashMap<u32, String>, raw: bool) -> [String; 8] {
-        // One that has ended meanwhile has no user any more; scripts count columns.
+        // A process that has ended meanwhile has no user. The column is filled all the same, for scripts that count
+        // columns.
         let user = process::user(self.pid).map_or_else(
             || "-".to_owned(),
             |user| names.entry(user).or_insert_with(|| name_of(user).unwrap_or_else(|| user.to_string())).clone(),
@@ -84,7 +89,7 @@ impl Found {
     }
 }
 
-/// A process's command line, in one line.
+/// Returns a process's command line on one line.
 fn command(pid: i32) -> String {
     let bytes = fs::read(process::of(process::readable(pid), "cmdline")).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes).trim_end_matches('\0').replace('\0', " ");
@@ -95,11 +100,11 @@ fn command(pid: i32) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// A user's name.
+/// Returns a user's name.
 fn name_of(user: u32) -> Option<String> {
     let mut buffer = [0; ENTRY];
     let mut found = std::ptr::null_mut();
-    // SAFETY: room for the answer and its strings, which are read before either goes.
+    // SAFETY: the buffers have the given sizes. The strings of the entry are copied before the buffer is dropped.
     unsafe {
         let mut entry: libc::passwd = std::mem::zeroed();
         libc::getpwuid_r(user, &raw mut entry, buffer.as_mut_ptr(), buffer.len(), &raw mut found);

@@ -1,4 +1,4 @@
-//! Where preloading cannot work.
+//! Refuses programs that `libcrossfoot.so` cannot be preloaded into.
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::elf::{self, Facts};
 use crate::failure::{Failure, shown};
 
-/// The beginnings of names of shared objects that replace `malloc`.
+/// Prefixes of the names of shared objects that replace `malloc`.
 const ALLOCATORS: &[&str] = &[
     "libjemalloc",
     "libtcmalloc",
@@ -25,11 +25,11 @@ const ALLOCATORS: &[&str] = &[
     "libmsan",
 ];
 
-/// The beginnings of names of glibc's loaders, on all machines.
+/// Prefixes of the names of glibc's loaders, on all CPUs.
 const LOADERS: &[&str] = &["ld-linux", "ld64.so.", "ld.so.1", "ld-2."];
 
-/// Refuses a program that the shared object at `library` cannot be preloaded into. `image` is the file that is
-/// executed, `script` what it interprets.
+/// Refuses a program that the shared object at `library` cannot be preloaded into. `image` is the file that Linux
+/// loads. `script` is the script that it interprets, if it is an interpreter.
 pub fn check(image: &Path, script: Option<&Path>, library: &Path) -> Result<(), Failure> {
     let refused = |why: String| {
         let of = script.map(|script| format!(" (which runs {})", shown(script))).unwrap_or_default();
@@ -40,7 +40,7 @@ pub fn check(image: &Path, script: Option<&Path>, library: &Path) -> Result<(), 
         Ok(None) => return Err(Failure::refused(format!("{} is no shared object", shown(library)))),
         Err(error) => return Err(Failure::refused(format!("cannot read {}: {error}", shown(library)))),
     };
-    // What may be executed but not read is executed unseen; what is broken is left to the kernel.
+    // A file that may be executed and not read is let through. Linux reports a broken one.
     if let Ok(Some(facts)) = elf::read(image)
         && facts.loadable
         && let Some(why) = other_kind(&facts, &ours)
@@ -53,13 +53,13 @@ pub fn check(image: &Path, script: Option<&Path>, library: &Path) -> Result<(), 
     }
 }
 
-/// Why the two do not fit.
+/// Returns why the two files do not fit together.
 fn other_kind(program: &Facts, library: &Facts) -> Option<String> {
     if program.abi != library.abi {
         return Some(format!("it is a {} program, libcrossfoot.so is {}", program.abi, library.abi));
     }
     match &program.loader {
-        // The loader may be called by its own name; what it loads is not guessed.
+        // The program is the loader itself, which was called by its name. The program that it loads is not checked.
         None if program.soname.as_deref().is_some_and(is_glibc_loader) => return None,
         None => return Some("it is static".into()),
         Some(loader) if !is_glibc_loader(loader) => {
@@ -74,16 +74,17 @@ fn other_kind(program: &Facts, library: &Facts) -> Option<String> {
     brought.map(|name| format!("it brings its own malloc, {}", shown(OsStr::from_bytes(name))))
 }
 
+/// Returns whether a file has the name of a glibc loader.
 fn is_glibc_loader(path: &[u8]) -> bool {
     let name = path.rsplit(|&b| b == b'/').next().unwrap_or_default();
     LOADERS.iter().any(|loader| name.starts_with(loader.as_bytes()))
 }
 
-/// How a program gets more rights than its caller when it is executed (`AT_SECURE`).
+/// Returns how a program gets more rights than its caller when it is executed (`AT_SECURE`).
 fn gains_rights(path: &Path) -> Option<&'static str> {
     let file = path.metadata().ok()?;
     let name = CString::new(path.as_os_str().as_bytes()).ok()?;
-    // SAFETY: these only answer.
+    // SAFETY: the calls only return numbers.
     let (user, group, as_user, as_group) =
         unsafe { (libc::getuid(), libc::getgid(), libc::geteuid(), libc::getegid()) };
     if as_user != user || as_group != group {
@@ -99,15 +100,15 @@ fn gains_rights(path: &Path) -> Option<&'static str> {
     if file.mode() & set_group == set_group && file.gid() != group {
         return Some("it is setgid");
     }
-    // SAFETY: strings that end with zero; no buffer, only the size is asked for.
+    // SAFETY: the strings end with a null byte. Without a buffer, the call returns only the size.
     let capabilities =
         unsafe { libc::getxattr(name.as_ptr(), c"security.capability".as_ptr(), std::ptr::null_mut(), 0) };
     if capabilities > 0 && user != 0 { Some("it has file capabilities") } else { None }
 }
 
-/// Whether the system gives no rights to what is executed: for this process, or on that file system.
+/// Returns whether Linux gives no rights to executed files: for this process, or on the file's file system.
 fn no_new_rights(path: &CString) -> bool {
-    // SAFETY: these only answer; a string that ends with zero and room for the answer, which is plain data.
+    // SAFETY: the path ends with a null byte, and `system` is plain data that the call fills.
     unsafe {
         let mut system: libc::statvfs = std::mem::zeroed();
         libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1

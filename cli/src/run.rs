@@ -13,8 +13,8 @@ use crate::failure::Failure;
 use crate::hand_over::HandOver;
 use crate::{environment, find, library, parent, refuse};
 
-/// Runs the program: in place of this process, or where a report or a check is asked for, as a child of it. Returns how it
-/// ended then, or why it could not be started.
+/// Runs the program. This process becomes it. With a report or a check, a child does. Returns how the child ended, or
+/// why the program could not be started.
 pub fn run(run: &Run) -> Failure {
     let Some(name) = run.program.first() else { return Failure::refused("no program given") };
     let prepared = match prepare(run, name) {
@@ -24,14 +24,14 @@ pub fn run(run: &Run) -> Failure {
     if run.report.is_none() && !run.check {
         return prepared.become_it(run, None);
     }
-    // Without one, nothing is known of a program that does not say itself how it ended.
+    // Without a stats page, nothing is known of a program that does not report its own end.
     let page = if environment::refuses_page(prepared.options.as_deref()) { None } else { HandOver::new().ok() };
     let report = match environment::target(run) {
         Ok(report) => report,
         Err(failure) => return failure,
     };
     match parent::start(|| prepared.become_it(run, page.as_ref())) {
-        // Better a program without a parent than none.
+        // No child can be made: the program runs in place of this process, without a parent.
         None => prepared.become_it(run, page.as_ref()),
         Some(Err(failure)) => failure,
         Some(Ok(child)) => {
@@ -50,29 +50,29 @@ pub fn run(run: &Run) -> Failure {
     }
 }
 
-/// What is executed, and what it is told.
+/// The program's file, and the values for its environment.
 struct Prepared {
     path: PathBuf,
     preload: OsString,
-    /// The user's options.
+    /// The user's value of `CROSSFOOT`.
     options: Option<OsString>,
 }
 
-/// Everything before the program is executed.
+/// Does everything that can fail before the program is executed.
 fn prepare(run: &Run, name: &OsStr) -> Result<Prepared, Failure> {
     let library = library::find(env::var_os(library::VARIABLE).as_deref(), library::own_path().as_deref())?;
     let path = find::program(name, env::var_os("PATH").as_deref())?;
     let image = find::image(&path)?;
     refuse::check(&image, (image != path).then_some(&path), &library)?;
     let options = env::var_os("CROSSFOOT");
-    // What is wrong with the options is said before anything happens.
+    // Errors in the options are found before the report's file is emptied.
     environment::crossfoot(options.as_deref(), run, std::process::id(), None)?;
     environment::prepare(run)?;
     Ok(Prepared { path, preload: environment::preload(&library, env::var_os("LD_PRELOAD").as_deref()), options })
 }
 
 impl Prepared {
-    /// Becomes the program, with `page` as its stats page. Returns only where that fails.
+    /// Becomes the program, with `page` as its stats page. Returns only if that fails.
     fn become_it(&self, run: &Run, page: Option<&HandOver>) -> Failure {
         let pid = std::process::id();
         let options = match environment::crossfoot(self.options.as_deref(), run, pid, page) {
@@ -93,11 +93,11 @@ impl Prepared {
     }
 }
 
-/// Becomes the program. The signal mask and the ignored signals stay as they were inherited, which the
-/// standard library's `exec` would change.
+/// Becomes the program. Leaves the signal mask and the ignored signals as they were inherited. The standard library's
+/// `exec` would change them.
 fn exec(path: &Path, arguments: &[std::ffi::OsString]) -> Failure {
     let error = match exec_file(path.as_os_str(), arguments.iter().map(|a| a.as_os_str())) {
-        // As `execvp` has it: what the kernel does not know may be a script for a shell.
+        // As `execvp` does: a text file that Linux refuses may be a script, which the shell runs.
         error if error.raw_os_error() == Some(libc::ENOEXEC) && find::is_text(path) => {
             let rest = arguments.iter().skip(1).map(|a| a.as_os_str());
             exec_file(OsStr::new(find::SHELL), [OsStr::new(find::SHELL), path.as_os_str()].into_iter().chain(rest))
@@ -107,6 +107,7 @@ fn exec(path: &Path, arguments: &[std::ffi::OsString]) -> Failure {
     find::no_exec(path, &error)
 }
 
+/// Executes a file. Returns the error if that fails.
 fn exec_file<'a>(path: &OsStr, arguments: impl Iterator<Item = &'a OsStr>) -> io::Error {
     let c_string = |text: &OsStr| CString::new(text.as_bytes());
     let Ok(path) = c_string(path) else { return io::ErrorKind::InvalidInput.into() };
@@ -115,7 +116,7 @@ fn exec_file<'a>(path: &OsStr, arguments: impl Iterator<Item = &'a OsStr>) -> io
     };
     let mut pointers: Vec<*const libc::c_char> = arguments.iter().map(|a| a.as_ptr()).collect();
     pointers.push(std::ptr::null());
-    // SAFETY: a string that ends with zero and an array of such that ends with null.
+    // SAFETY: `path` ends with a null byte. `pointers` holds such strings, and ends with a null pointer.
     unsafe { libc::execv(path.as_ptr(), pointers.as_ptr()) };
     io::Error::last_os_error()
 }

@@ -1,4 +1,4 @@
-//! `crossfoot stat`: the figures of a process that runs.
+//! `crossfoot stat`: prints the figures of a running process.
 
 use std::time::{Duration, Instant};
 
@@ -12,19 +12,19 @@ use crate::process::{Refusal, Target};
 use crate::summary::{self, Summary};
 use crate::tables;
 
-/// A reading that is older is asked for anew.
+/// The age in nanoseconds above which a fresh reading is asked for.
 const OLD: u64 = 50_000_000;
-/// And waited for this long: a process whose threads do nothing has no better one.
+/// The longest wait for a fresh reading: a process gives none while its threads neither allocate nor free.
 const TIMEOUT: Duration = Duration::from_millis(1);
 
-/// Prints the figures, again and again if that is asked for.
+/// Prints the figures. With `--watch`, repeats that until the process ends.
 pub fn stat(stat: &Stat) -> Result<(), Failure> {
     let mut before: Option<(Reading, u64)> = None;
     let watch = stat.watch.map(Duration::from_secs_f64);
     let mut next = Instant::now();
     loop {
         let target = match Target::find(stat.pid) {
-            // It was there, and has ended: that is what was waited for.
+            // The process was watched and has ended: that is success.
             Err(Refusal::Gone) if before.is_some() => return Ok(()),
             found => found.map_err(|refusal| refusal.failure(stat.pid))?,
         };
@@ -46,7 +46,7 @@ pub fn stat(stat: &Stat) -> Result<(), Failure> {
             let before = before_this.map(|(reading, seconds)| (&reading.snapshot, seconds));
             let (books, failures) = (&reading.snapshot, &failures);
             let summary = Summary { pid: stat.pid, books, failures, age, before, raw: stat.bytes };
-            // Between two readings there is an empty line.
+            // An empty line separates two readings.
             let gap = if before_any { "\n" } else { "" };
             tables::print(&format!("{gap}{}", summary::text(&summary)))?;
         }
@@ -61,7 +61,7 @@ pub fn stat(stat: &Stat) -> Result<(), Failure> {
     }
 }
 
-/// The last reading, and when it was taken, asked for anew if it is old.
+/// Returns the last reading, with its time. Asks for a fresh one first if it is old.
 pub fn fresh(target: &Target) -> Option<(Reading, u64)> {
     let found = target.reading();
     if found.as_ref().is_none_or(|(_, taken)| now().saturating_sub(taken.nanos) > OLD) {
@@ -71,7 +71,7 @@ pub fn fresh(target: &Target) -> Option<(Reading, u64)> {
     found.map(|(reading, taken)| (reading, taken.nanos))
 }
 
-/// Nanoseconds of the clock that readings are dated by.
+/// Returns the nanoseconds of the clock that readings are dated by.
 pub fn now() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the call writes to this frame.

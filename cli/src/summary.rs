@@ -1,4 +1,4 @@
-//! What `stat` prints by default: where the bytes of a process are, in ten lines; and bytes as people read them.
+//! The ten lines that `stat` prints by default: the bytes of a process by their use. Also formats numbers of bytes.
 
 use std::fmt::Write as _;
 
@@ -6,10 +6,10 @@ use crossfoot::stats::{Account, Failures, Snapshot};
 
 use crate::process;
 
-/// How many parts the total has.
+/// The number of parts of the total.
 const PARTS: usize = 7;
 
-/// The parts of everything that was obtained from the system, in bytes, in the order of the lines. Their sum is the total.
+/// Returns the parts of all bytes that the allocator has from Linux, in the order of the lines. Their sum is [`total`].
 fn parts(books: &Snapshot) -> [(i64, &'static str); PARTS] {
     let transit = in_transit(books);
     let account = |account| books.account(account);
@@ -28,28 +28,28 @@ fn parts(books: &Snapshot) -> [(i64, &'static str); PARTS] {
     ]
 }
 
-/// Bytes of objects that are on their way to the owner of their span.
+/// Returns the bytes of objects in transit to the owner of their span.
 fn in_transit(books: &Snapshot) -> i64 {
     books.classes().map(|(class, totals)| totals.in_transit() * class.size() as i64).sum()
 }
 
-/// Everything that was obtained from the system.
+/// Returns the bytes that the allocator has from Linux.
 pub fn total(books: &Snapshot) -> i64 {
     Account::ALL.into_iter().map(|account| books.account(account)).sum()
 }
 
-/// Bytes of live objects, without those in transit.
+/// Returns the bytes of live objects, without those in transit.
 pub fn live(books: &Snapshot) -> i64 {
     books.live_bytes() - in_transit(books)
 }
 
-/// What of a process is in memory, says the system.
+/// Returns a process's resident bytes, as Linux counts them.
 pub fn resident(pid: i32) -> Option<i64> {
     let text = process::status(process::readable(pid), "VmRSS")?;
     Some(text.strip_suffix("kB")?.trim().parse::<i64>().ok()? * 1024)
 }
 
-/// A number of bytes: as it is, or with a unit of which there is at least one.
+/// Formats a number of bytes: unchanged if `raw`, else in the largest unit of which there is at least one.
 pub fn bytes(n: i64, raw: bool) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if raw {
@@ -59,7 +59,7 @@ pub fn bytes(n: i64, raw: bool) -> String {
         return format!("{n} B");
     }
     let (mut size, mut unit) = (n as f64 / 1024.0, 0);
-    // What would be printed as 1024.0 has the next unit.
+    // A number that would be printed as 1024.0 gets the next unit.
     while size.abs() >= 1023.95 && unit + 1 < UNITS.len() {
         size /= 1024.0;
         unit += 1;
@@ -67,23 +67,23 @@ pub fn bytes(n: i64, raw: bool) -> String {
     format!("{size:.1} {}", UNITS[unit])
 }
 
-/// A reading, as the ten lines show it.
+/// The content of the ten lines.
 pub struct Summary<'a> {
     /// The process.
     pub pid: i32,
-    /// Its books.
+    /// The snapshot of its statistics.
     pub books: &'a Snapshot,
-    /// The identities that fail in them.
+    /// The identities that the snapshot fails.
     pub failures: &'a Failures,
-    /// How old they are, in seconds.
+    /// The age of the snapshot, in seconds.
     pub age: f64,
-    /// The books that were printed before, and how many seconds lie between.
+    /// The snapshot that was printed before, and the seconds between the two.
     pub before: Option<(&'a Snapshot, f64)>,
-    /// Whether bytes are printed as they are.
+    /// Whether bytes are printed without units.
     pub raw: bool,
 }
 
-/// The ten lines.
+/// Returns the ten lines, and a line for each identity that fails.
 pub fn text(summary: &Summary<'_>) -> String {
     let Summary { books, raw, .. } = *summary;
     let before = summary.before.map(|(before, seconds)| (parts(before), total(before), seconds));

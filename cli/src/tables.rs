@@ -1,4 +1,4 @@
-//! What the command prints: tables of the kernel.
+//! Prints the allocator's tables: its options, size classes and locks.
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
@@ -9,7 +9,7 @@ use crossfoot::size_class::Class;
 
 use crate::failure::Failure;
 
-/// Writes `text` to standard output. A reader that has gone away is no reason for a message.
+/// Writes `text` to standard output. Fails without a message if the reader has closed the pipe.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
@@ -18,21 +18,21 @@ pub fn print(text: &str) -> Result<(), Failure> {
     })
 }
 
-/// The options.
+/// Returns the table of options.
 pub fn options() -> String {
     let rows: Vec<[&str; 4]> = TABLE.iter().map(|row| [row.name, row.default, row.range, row.help]).collect();
     let text = String::from("Set in the environment: CROSSFOOT=\"name:value,name:value\"\n\n");
     text + &aligned(&["name", "default", "range", "help"], &rows, &[])
 }
 
-/// The size classes.
+/// Returns the table of size classes.
 pub fn classes() -> String {
     let mut text = String::from("class  object bytes  span bytes  objects  tail %  most lost %\n");
     let mut below = 0;
     for class in Class::all() {
         let (size, span, objects) = (class.size(), class.span_pages().bytes(), class.objects());
         let tail = span - objects * size;
-        // The most is lost in a span full of the smallest requests that come to this class.
+        // The most bytes are lost in a span full of the smallest requests of this class.
         let lost = tail + objects * (size - (below + 1));
         let percent = |part: usize| 100.0 * part as f64 / span as f64;
         // Writing to a string does not fail.
@@ -48,12 +48,13 @@ pub fn classes() -> String {
     text
 }
 
-/// The locks and their order; `dot`: as a drawing.
+/// Returns the locks in their order. With `dot`, as a graph for Graphviz.
 pub fn locks(dot: bool) -> String {
     if dot { lock::dot().to_string() } else { lock::table().to_string() }
 }
 
-/// Rows under a heading, each column as wide as its widest entry; `right` are those that end alike.
+/// Returns rows under a heading, each column as wide as its widest entry. The columns in `right` are aligned at the
+/// right.
 pub fn aligned<S: AsRef<str>, const N: usize>(heading: &[&str; N], rows: &[[S; N]], right: &[usize]) -> String {
     let rows: Vec<[&str; N]> =
         [*heading].into_iter().chain(rows.iter().map(|row| row.each_ref().map(AsRef::as_ref))).collect();
