@@ -1,7 +1,7 @@
-//! Gives the shared object its name, says when it begins and that it does not end, and names what it alone has.
+//! Sets the linker's options for the shared object: its name, its start and end, and the symbols that only it defines.
 
-/// The names of the C library's that only the shared object has, and what each is there: a program that links the
-/// archive keeps its libc's.
+/// C library names that only the shared object defines, with the function for each. A program that links the archive
+/// keeps its libc's functions.
 const ONLY_SHARED: [(&str, &str); 9] = [
     ("dlopen", "crossfoot_dlopen"),
     ("_exit", "crossfoot_exit"),
@@ -16,21 +16,23 @@ const ONLY_SHARED: [(&str, &str); 9] = [
 
 fn main() {
     println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libcrossfoot.so.0");
-    // The libc keeps addresses of this object, for ends of threads and for forks: `dlclose` must leave it where it is.
+    // The libc keeps addresses of this object, for thread exits and forks. So `dlclose` must not unmap it.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
-    // What runs at start registers for forks before any other object does: handlers of the others may then allocate,
-    // because they run before this one's take the locks, and after they let go.
+    // Initialises this object first, so that its fork handlers are registered before those of other objects. Those may
+    // then allocate: at a fork they run before this object's handlers take the locks, and after these have released
+    // them.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,initfirst");
-    // The compiler's start files would register things that nothing here has: constructors, exception tables, a profile.
+    // Without the compiler's start files, which register things that this object does not have: constructors, exception
+    // tables, a profile.
     println!("cargo:rustc-cdylib-link-arg=-nostartfiles");
-    // What runs in every process stands apart from what most never run, and so do errors: a page of the file that is
-    // wanted brings its neighbours along.
+    // Keeps code that every process runs apart from code that few run, and from error paths: reading a page of the file
+    // also reads its neighbours.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,keep-text-section-prefix");
     for (name, ours) in ONLY_SHARED {
         println!("cargo:rustc-cdylib-link-arg=-Wl,--defsym={name}={ours}");
     }
-    // The compiler's own list exports what is written here as `no_mangle`, and hides all else. Only lld takes a second
-    // list, which is what this compiler links with on x86-64 Linux.
+    // The compiler's own version script exports only `no_mangle` functions and hides the rest. Of the linkers only lld
+    // takes a second script. This compiler links with lld on x86-64 Linux.
     let out = std::env::var("OUT_DIR").expect("cargo sets it");
     let list = format!("{out}/shared.map");
     std::fs::write(&list, "{ global: dlopen; _exit; _Exit; };\n").expect("the folder of the output can be written");

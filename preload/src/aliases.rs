@@ -1,5 +1,6 @@
-//! The names by which glibc's functions can be called past a replacement. They lead here too: an object of glibc's own
-//! allocator would come to our `free`, which knows nothing of it.
+//! glibc's second names for its functions (`__libc_malloc` and others), which programs use to call past a replacement.
+//! They lead to this allocator too. Otherwise an object of glibc's allocator would come to this `free`, which does not
+//! know it.
 
 use core::ffi::{c_int, c_void};
 
@@ -21,7 +22,7 @@ pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
 /// [`names::realloc`].
 ///
 /// # Safety
-/// As there.
+/// As for [`names::realloc`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __libc_realloc(p: *mut c_void, size: usize) -> *mut c_void {
     // SAFETY: the caller's promise.
@@ -31,14 +32,14 @@ pub unsafe extern "C" fn __libc_realloc(p: *mut c_void, size: usize) -> *mut c_v
 /// [`names::free`].
 ///
 /// # Safety
-/// As there.
+/// As for [`names::free`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __libc_free(p: *mut c_void) {
     // SAFETY: the caller's promise.
     unsafe { names::free(p) }
 }
 
-/// [`names::memalign`], under a name that old loaders call too.
+/// [`names::memalign`]. Old loaders call this name, too.
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_memalign(align: usize, size: usize) -> *mut c_void {
     names::memalign(align, size)

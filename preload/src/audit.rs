@@ -1,4 +1,4 @@
-//! The audit for C: `include/crossfoot-audit.h` says what it promises.
+//! The audit for C, as `include/crossfoot-audit.h` declares it.
 
 use core::ffi::{c_char, c_int};
 
@@ -19,9 +19,10 @@ pub struct Amount {
     resident: u64,
 }
 
-/// `struct crossfoot_audit`, word by word.
+/// The number of words of `struct crossfoot_audit`.
 const WORDS: usize = 20;
 
+/// Returns the words of `struct crossfoot_audit`, in its order.
 fn words(audit: &Audit) -> [u64; WORDS] {
     let (outside, none) = (&audit.outside, u64::MAX);
     let agrees = audit.comparisons.iter().all(|c| c.account_bytes == c.walked);
@@ -49,7 +50,7 @@ fn words(audit: &Audit) -> [u64; WORDS] {
     ]
 }
 
-/// Audits this process: 0, or an error number.
+/// Audits this process. Returns 0 or an error number.
 ///
 /// # Safety
 /// `size` bytes from `out` can be written, and `capacity` elements of `causes`.
@@ -64,13 +65,13 @@ pub unsafe extern "C" fn crossfoot_audit(out: *mut u64, size: usize, causes: *mu
     };
     let words = words(&audit);
     for i in 0..size / size_of::<u64>() {
-        // SAFETY: the caller's promise: there is room for this word. What this version does not know is zero.
+        // SAFETY: the caller's promise: the word is within `size`. Words that this version does not know are zero.
         unsafe { out.add(i).write(words.get(i).copied().unwrap_or(0)) };
     }
     for (i, cause) in Cause::ALL.into_iter().enumerate().take(capacity) {
         let amount = audit.causes.get(cause);
         let amount = Amount { name: cause.c_name().as_ptr(), bytes: amount.bytes, resident: amount.resident };
-        // SAFETY: the caller's promise: there is room for this element.
+        // SAFETY: the caller's promise: the element is within `capacity`.
         unsafe { causes.add(i).write(amount) };
     }
     0

@@ -1,7 +1,8 @@
-//! Names of other allocators' and other systems' C libraries, for programs that are built against them.
+//! Functions of jemalloc, macOS, NetBSD and OpenBSD, for programs that are built against them.
 //!
-//! As their authors define them, but for what is said. The flags of jemalloc's `…x` functions: the binary logarithm of
-//! the alignment, and [`ZERO`]; which thread cache and which arena to use is accepted and makes no difference.
+//! They behave as their authors define them, except where a comment says otherwise. The flags of jemalloc's `…x`
+//! functions are the binary logarithm of the alignment, and [`ZERO`]. Flags that choose a thread cache or an arena are
+//! accepted without effect.
 
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
@@ -16,17 +17,17 @@ use crate::names::{EINVAL, ENOMEM, calloc, fail};
 
 /// jemalloc's `MALLOCX_ZERO`: new bytes are zero.
 const ZERO: c_int = 0x40;
-/// The bits of the flags that are the alignment's logarithm.
+/// The bits of the flags with the logarithm of the alignment.
 const LG_ALIGN: c_int = 0x3f;
 /// `EOVERFLOW` of `errno.h`.
 const EOVERFLOW: c_int = 75;
 
-/// The alignment that `flags` ask for.
+/// Returns the alignment that `flags` ask for.
 fn align_of(flags: c_int) -> usize {
     1 << (flags & LG_ALIGN)
 }
 
-/// How many bytes an object of `size` bytes has. `None`: no object can have them.
+/// Returns the usable bytes of an object of `size` bytes. Returns `None` if no object can have that size.
 fn real_size(size: usize, align: usize) -> Option<usize> {
     let size = match Class::of_aligned(size, align) {
         Some(class) => class.size(),
@@ -35,33 +36,35 @@ fn real_size(size: usize, align: usize) -> Option<usize> {
     (size <= MAX_REQUEST && align <= MAX_ALIGN).then_some(size)
 }
 
-/// jemalloc's `mallocx`. Null: no memory; `errno` is left alone.
+/// jemalloc's `mallocx`. Returns null without memory, and leaves `errno` unchanged.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallocx(size: usize, flags: c_int) -> *mut c_void {
     let align = align_of(flags);
     if flags & ZERO == 0 {
         return process::allocate_aligned(size, align).cast();
     }
-    // Memory that is known to be zero is not written again, which only this function knows.
+    // `allocate_zeroed` does not write memory that is known to be zero. It zeroes `size` bytes; the rest is zeroed
+    // below.
     let (p, zero) = if align <= MIN_ALIGN {
         (keeping_errno(|| process::allocate_zeroed(size)), size)
     } else {
         (process::allocate_aligned(size, align), 0)
     };
     if !p.is_null() {
-        // SAFETY: a fresh object, written as far as it may be used: a later `rallocx` zeroes only what is behind.
+        // SAFETY: a fresh object, written up to its usable size. `rallocx` relies on that: it zeroes only what lies
+        // behind.
         unsafe { p.add(zero).write_bytes(0, process::usable_size(p) - zero) };
     }
     p.cast()
 }
 
-/// What `f` does, but `errno` is afterwards what it was.
+/// Calls `f`, and restores `errno` afterwards.
 fn keeping_errno<R>(f: impl FnOnce() -> R) -> R {
     let location = arch::errno_location();
     if location.is_null() {
         return f();
     }
-    // SAFETY: the symbol is the libc's function of this type, which returns this thread's `errno`.
+    // SAFETY: the symbol is the libc's function of this type. It returns the address of this thread's `errno`.
     unsafe {
         let errno = core::mem::transmute::<*const c_void, unsafe extern "C" fn() -> *mut c_int>(location)();
         let before = *errno;
@@ -71,21 +74,22 @@ fn keeping_errno<R>(f: impl FnOnce() -> R) -> R {
     }
 }
 
-/// jemalloc's `rallocx`: resizes. Null: no memory, and the object is as it was; `errno` is left alone.
+/// jemalloc's `rallocx`: resizes an object. Returns null without memory; then the object is unchanged. Leaves `errno`
+/// unchanged.
 ///
 /// # Safety
 /// `p` is a live object of this allocator.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rallocx(p: *mut c_void, size: usize, flags: c_int) -> *mut c_void {
     let align = align_of(flags);
-    // Content is kept as far as both objects may be used, which is further than the caller asks for: bytes up to the old
-    // real size are not zeroed.
+    // Keeps the content up to the usable size of both objects, not just `size`: bytes up to the old usable size are not
+    // zeroed.
     let size = real_size(size, align).unwrap_or(size);
-    // SAFETY: the caller's promise; of two objects, the new one is no other's, and both have the bytes copied.
+    // SAFETY: the caller's promise. Two live objects do not overlap, and both have the bytes that are copied.
     unsafe {
         let old = process::usable_size(p.cast());
         let new: *mut u8 = if p.addr() & (align - 1) == 0 && align <= MAX_ALIGN {
-            // It keeps the alignment where it stays, and gets it where it moves.
+            // The object has the alignment if it stays, and gets it if it moves.
             keeping_errno(|| process::reallocate(p.cast(), size.max(1), align))
         } else {
             let new = process::allocate_aligned(size, align);
@@ -103,7 +107,7 @@ pub unsafe extern "C" fn rallocx(p: *mut c_void, size: usize, flags: c_int) -> *
     }
 }
 
-/// jemalloc's `xallocx`, which resizes where the object is: here never. Returns the size that it has.
+/// jemalloc's `xallocx`, which resizes in place. Crossfoot never does. Returns the object's size.
 ///
 /// # Safety
 /// `p` is a live object of this allocator.
@@ -113,7 +117,7 @@ pub unsafe extern "C" fn xallocx(p: *mut c_void, _size: usize, _extra: usize, _f
     unsafe { process::usable_size(p.cast()) }
 }
 
-/// jemalloc's `sallocx`: how many bytes the object has.
+/// jemalloc's `sallocx`: returns the object's usable bytes.
 ///
 /// # Safety
 /// `p` is a live object of this allocator.
@@ -123,7 +127,7 @@ pub unsafe extern "C" fn sallocx(p: *const c_void, _flags: c_int) -> usize {
     unsafe { process::usable_size(p.cast_mut().cast()) }
 }
 
-/// jemalloc's `dallocx`: frees.
+/// jemalloc's `dallocx`: frees an object.
 ///
 /// # Safety
 /// `p` is a live object of this allocator, or null.
@@ -133,23 +137,24 @@ pub unsafe extern "C" fn dallocx(p: *mut c_void, _flags: c_int) {
     unsafe { process::free(p.cast()) }
 }
 
-/// jemalloc's `sdallocx`: frees an object of which the caller knows the size.
+/// jemalloc's `sdallocx`: frees an object, with its requested size.
 ///
 /// # Safety
-/// `p` is a live object of this allocator that was asked for with `size` and the alignment in `flags`, or null.
+/// `p` is a live object of this allocator allocated with `size` and the alignment in `flags`, or null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sdallocx(p: *mut c_void, size: usize, flags: c_int) {
     // SAFETY: the caller's promise.
     unsafe { process::free_sized(p.cast(), size, align_of(flags), "sdallocx") }
 }
 
-/// jemalloc's `nallocx`: how many bytes an object of `size` bytes would have; 0 where there can be none.
+/// jemalloc's `nallocx`: returns the usable bytes that an object of `size` bytes would have. Returns 0 if no object can
+/// have that size.
 #[unsafe(no_mangle)]
 pub extern "C" fn nallocx(size: usize, flags: c_int) -> usize {
     real_size(size, align_of(flags)).unwrap_or(0)
 }
 
-/// macOS's `malloc_size`: how many bytes the object has; 0 for null.
+/// macOS's `malloc_size`: returns the object's usable bytes, and 0 for null.
 ///
 /// # Safety
 /// `p` is null or a live object of this allocator.
@@ -159,24 +164,25 @@ pub unsafe extern "C" fn malloc_size(p: *const c_void) -> usize {
     unsafe { process::usable_size(p.cast_mut().cast()) }
 }
 
-/// macOS's `malloc_good_size`: how many bytes an object of `size` bytes would have; `size` where there can be none.
+/// macOS's `malloc_good_size`: returns the usable bytes that an object of `size` bytes would have. Returns `size` if no
+/// object can have that size.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_good_size(size: usize) -> usize {
     real_size(size, 1).unwrap_or(size)
 }
 
-/// NetBSD's `reallocarr`: resizes the object at `*p` to `count * size` bytes, and frees it where these are none.
-/// Returns 0 or an error; then `*p` is as it was. `errno` is left alone.
+/// NetBSD's `reallocarr`: resizes the object at `*p` to `count * size` bytes, or frees it if that is 0. Returns 0, or
+/// an error number; then `*p` is unchanged. Leaves `errno` unchanged.
 ///
 /// # Safety
 /// `p` points to a pointer that is null or a live object of this allocator.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reallocarr(p: *mut c_void, count: usize, size: usize) -> c_int {
-    let place = p.cast::<*mut u8>();
+    let slot = p.cast::<*mut u8>();
     let Some(bytes) = count.checked_mul(size) else { return EOVERFLOW };
-    // SAFETY: the caller's promise; the pointer may lie unaligned in an object of another type.
+    // SAFETY: the caller's promise. The pointer may be unaligned, in an object of another type.
     unsafe {
-        let old = place.read_unaligned();
+        let old = slot.read_unaligned();
         let new = if bytes == 0 {
             process::free(old);
             null_mut()
@@ -187,12 +193,12 @@ pub unsafe extern "C" fn reallocarr(p: *mut c_void, count: usize, size: usize) -
             }
             new
         };
-        place.write_unaligned(new);
+        slot.write_unaligned(new);
     }
     0
 }
 
-/// OpenBSD's `freezero`: writes zeros over the first `size` bytes of the object, which it must have, and frees it.
+/// OpenBSD's `freezero`: zeroes the first `size` bytes of an object, and frees it.
 ///
 /// # Safety
 /// `p` is null or a live object of this allocator of at least `size` bytes.
@@ -208,7 +214,7 @@ pub unsafe extern "C" fn freezero(p: *mut c_void, size: usize) {
     }
 }
 
-/// Writes zeros that the compiler does not take for useless.
+/// Writes zeros that the compiler does not optimise away.
 ///
 /// # Safety
 /// `size` bytes from `p` on can be written.
@@ -218,9 +224,9 @@ unsafe fn erase(p: *mut u8, size: usize) {
     core::hint::black_box(p);
 }
 
-/// OpenBSD's `recallocarray`: resizes from `old * size` to `new * size` bytes; bytes that come are zero, bytes that go
-/// are overwritten by zeros. Null with `ENOMEM`, also where the new product overflows, or with `EINVAL` where the old
-/// one does or is more than the object has; then the object is as it was.
+/// OpenBSD's `recallocarray`: resizes an object from `old * size` to `new * size` bytes. New bytes are zero, and the
+/// freed object is zeroed. Returns null with `ENOMEM` without memory, and if the new product overflows. Returns null
+/// with `EINVAL` if the old product overflows or exceeds the object. Then the object is unchanged.
 ///
 /// # Safety
 /// `p` is null or a live object of this allocator.
@@ -231,7 +237,7 @@ pub unsafe extern "C" fn recallocarray(p: *mut c_void, old: usize, new: usize, s
     }
     let Some(bytes) = new.checked_mul(size) else { return fail(ENOMEM) };
     let Some(old_bytes) = old.checked_mul(size) else { return fail(EINVAL) };
-    // SAFETY: the caller's promise; of two objects, the new one is no other's, and both have the bytes copied.
+    // SAFETY: the caller's promise. Two live objects do not overlap, and both have the bytes that are copied.
     unsafe {
         if old_bytes > process::usable_size(p.cast()) {
             return fail(EINVAL);

@@ -1,4 +1,4 @@
-//! The names of isolated heaps: `include/crossfoot-heap.h` says what they promise.
+//! Isolated heaps for C, as `include/crossfoot-heap.h` declares them.
 
 use core::ffi::c_void;
 use core::mem::ManuallyDrop;
@@ -8,33 +8,35 @@ use crossfoot::Heap;
 
 use crate::names::{EINVAL, ENOMEM, fail};
 
-/// A heap as C sees it: `crossfoot_heap_t`.
+/// A heap in C: `crossfoot_heap_t`.
 #[repr(C)]
 pub struct CHeap {
     _opaque: [u8; 0],
 }
 
-/// The heap behind a pointer, not to be dropped.
+/// Returns the heap behind a pointer. The heap is not dropped.
 ///
 /// # Safety
 /// `heap` came from [`crossfoot_heap_new`] or [`crossfoot_heap_new_limited`] and was not destroyed.
 unsafe fn heap_of(heap: *mut CHeap) -> ManuallyDrop<Heap> {
-    // SAFETY: the caller's promise; a heap's address is not null.
+    // SAFETY: the caller's promise. A heap's address is not null.
     ManuallyDrop::new(unsafe { Heap::from_raw(NonNull::new_unchecked(heap).cast()) })
 }
 
-/// A new heap, or null with `ENOMEM`.
+/// Creates a heap. Returns null with `ENOMEM` without memory or address space.
 #[unsafe(no_mangle)]
 pub extern "C" fn crossfoot_heap_new() -> *mut CHeap {
     handle(Heap::new().ok())
 }
 
-/// A new heap whose objects take at most `bytes` bytes of pages, rounded up to 4 MiB, or null with `ENOMEM`.
+/// Creates a heap with a limit: its objects take at most `bytes` bytes of pages, rounded up to 4 MiB. Returns null with
+/// `ENOMEM` without memory or address space.
 #[unsafe(no_mangle)]
 pub extern "C" fn crossfoot_heap_new_limited(bytes: usize) -> *mut CHeap {
     handle(Heap::with_limit(bytes).ok())
 }
 
+/// Returns the pointer for C, or null with `ENOMEM`.
 fn handle(heap: Option<Heap>) -> *mut CHeap {
     match heap {
         Some(heap) => heap.into_raw().cast().as_ptr(),
@@ -42,19 +44,19 @@ fn handle(heap: Option<Heap>) -> *mut CHeap {
     }
 }
 
-/// Gives a heap back, whatever is still allocated in it. Null: nothing happens.
+/// Destroys a heap with all objects in it. Null is a no-op.
 ///
 /// # Safety
-/// `heap` is null or a heap that nobody uses any more, nor anything in it.
+/// `heap` is null or a live heap. Neither the heap nor an object in it is used afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn crossfoot_heap_destroy(heap: *mut CHeap) {
     if !heap.is_null() {
-        // SAFETY: the caller's promise; it is dropped here, once.
+        // SAFETY: the caller's promise. The heap is dropped here, once.
         drop(ManuallyDrop::into_inner(unsafe { heap_of(heap) }));
     }
 }
 
-/// As `malloc`, in a heap.
+/// Allocates in a heap, as `malloc` does.
 ///
 /// # Safety
 /// `heap` is a live heap.
@@ -64,7 +66,7 @@ pub unsafe extern "C" fn crossfoot_heap_malloc(heap: *mut CHeap, size: usize) ->
     or_enomem(unsafe { heap_of(heap) }.allocate(size))
 }
 
-/// As `calloc`, in a heap.
+/// Allocates zeros in a heap, as `calloc` does.
 ///
 /// # Safety
 /// `heap` is a live heap.
@@ -77,7 +79,7 @@ pub unsafe extern "C" fn crossfoot_heap_calloc(heap: *mut CHeap, count: usize, s
     }
 }
 
-/// As `realloc`, in a heap.
+/// Resizes an object of a heap, as `realloc` does.
 ///
 /// # Safety
 /// `heap` is a live heap, and `p` null or a live object of it.
@@ -97,7 +99,7 @@ pub unsafe extern "C" fn crossfoot_heap_realloc(heap: *mut CHeap, p: *mut c_void
     }
 }
 
-/// As `aligned_alloc`, in a heap: null with `EINVAL` where `align` is no power of two.
+/// Allocates in a heap, as `aligned_alloc` does. Returns null with `EINVAL` if `align` is no power of two.
 ///
 /// # Safety
 /// `heap` is a live heap.
@@ -110,7 +112,7 @@ pub unsafe extern "C" fn crossfoot_heap_aligned_alloc(heap: *mut CHeap, align: u
     or_enomem(unsafe { heap_of(heap) }.allocate_aligned(size, align))
 }
 
-/// As `free`, in a heap.
+/// Frees an object of a heap, as `free` does.
 ///
 /// # Safety
 /// `heap` is a live heap, and `p` null or a live object of it.
@@ -120,7 +122,7 @@ pub unsafe extern "C" fn crossfoot_heap_free(heap: *mut CHeap, p: *mut c_void) {
     unsafe { heap_of(heap).free(p.cast()) }
 }
 
-/// As `malloc_usable_size`, in a heap.
+/// Returns the usable bytes of an object of a heap, as `malloc_usable_size` does.
 ///
 /// # Safety
 /// `heap` is a live heap, and `p` null or a live object of it.
@@ -130,6 +132,7 @@ pub unsafe extern "C" fn crossfoot_heap_usable_size(heap: *mut CHeap, p: *mut c_
     unsafe { heap_of(heap).usable_size(p.cast()) }
 }
 
+/// Returns `p`. Sets `errno` to `ENOMEM` if it is null.
 fn or_enomem(p: *mut u8) -> *mut c_void {
     if p.is_null() { fail(ENOMEM) } else { p.cast() }
 }

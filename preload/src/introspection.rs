@@ -1,7 +1,7 @@
-//! The functions by which programs ask glibc's allocator how it is, and tell it how to be.
+//! glibc's functions for statistics and tuning: `mallinfo`, `malloc_stats`, `malloc_info`, `malloc_trim`, `mallopt`.
 //!
-//! All of them are there: a call that fell through to glibc would start glibc's own allocator beside this one. The
-//! figures are those of the books; docs/c-surface.md says what each field means here.
+//! All of them are defined here, because a call that fell through to glibc would start glibc's own allocator beside
+//! this one. The figures come from one snapshot of the statistics. `docs/c-surface.md` explains each field.
 
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
@@ -30,39 +30,41 @@ pub struct Info<T> {
     keepcost: T,
 }
 
-/// What these functions report, from one snapshot. Bytes, but for the counts.
+/// The figures that these functions report, from one snapshot. They are bytes, except for the counts.
 struct Figures {
     /// Address space of the page heap.
     space: usize,
-    /// Of that, what is backed by memory.
+    /// Of that, the bytes with memory.
     ready: usize,
-    /// Live large objects, and their pages' bytes.
+    /// The number of live large objects, and the bytes of their pages.
     large: usize,
     large_bytes: usize,
-    /// Small objects, live or on their way home.
+    /// Small objects, live or in transit to their owner.
     small_bytes: usize,
-    /// Places for small objects that nobody has, and by class.
+    /// The number of free slots for small objects in spans, in total and by class.
     vacant: usize,
     vacant_of: [i64; CLASSES],
-    /// Free pages that are backed by memory.
+    /// Free pages with memory.
     free_pages: usize,
 }
 
-/// Runs `f` on the system stack, of which a snapshot needs some KiB, after what others freed for this thread was taken
-/// in: on that stack nothing is freed.
+/// Runs `f` on the system stack, because a snapshot needs some KiB of stack. Drains the thread's inbox first, which
+/// cannot be done there: on the system stack nothing may be freed.
 fn on_system_stack<R>(f: impl FnOnce() -> R) -> R {
     process::exchange();
     process::on_system_stack(f)
 }
 
 impl Figures {
+    /// Reads the figures, from any stack.
     fn read() -> Figures {
         on_system_stack(Figures::read_in_place)
     }
 
+    /// Reads the figures on the system stack.
     fn read_in_place() -> Figures {
         let mut books = Snapshot::new();
-        // Without an answer, before the first allocation, all figures are zero.
+        // Before the first allocation there is no answer, and all figures are zero.
         let _ = process::read_posted(&mut books);
         let bytes = |n: i64| usize::try_from(n).unwrap_or(0);
         let account = |account| bytes(books.account(account));
@@ -83,11 +85,12 @@ impl Figures {
         }
     }
 
-    /// Memory for small objects and free memory: what glibc would have in its arenas.
+    /// Returns the memory of small objects and free pages: the part that glibc would have in its arenas.
     fn arena(&self) -> usize {
         self.ready.saturating_sub(self.large_bytes)
     }
 
+    /// Returns the fields, each converted by `number`.
     fn info<T: Copy>(&self, number: impl Fn(usize) -> T) -> Info<T> {
         Info {
             arena: number(self.arena()),
@@ -110,13 +113,13 @@ pub extern "C" fn mallinfo2() -> Info<usize> {
     on_system_stack(|| Figures::read_in_place().info(|n| n))
 }
 
-/// glibc's `mallinfo`: [`mallinfo2`] in numbers that are too small; what does not fit is `INT_MAX`.
+/// glibc's `mallinfo`: [`mallinfo2`] with fields of type `int`. A number that does not fit becomes `INT_MAX`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo() -> Info<c_int> {
     on_system_stack(|| Figures::read_in_place().info(|n| c_int::try_from(n).unwrap_or(c_int::MAX)))
 }
 
-/// glibc's `malloc_stats`: how much there is, on standard error.
+/// glibc's `malloc_stats`: prints the totals to standard error.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_stats() {
     on_system_stack(print_stats);
@@ -125,7 +128,7 @@ pub extern "C" fn malloc_stats() {
 fn print_stats() {
     let figures = Figures::read_in_place();
     let mut text = Line::new();
-    // A line has room for twice as much.
+    // The buffer has room for twice as much.
     let _ = write!(
         text,
         "Arena 0:\nsystem bytes     = {:10}\nin use bytes     = {:10}\nTotal (incl. mmap):\n\
@@ -140,7 +143,7 @@ fn print_stats() {
     process::ALLOCATOR.os().print(text.bytes());
 }
 
-/// Writes to a `FILE` of the libc's.
+/// A `FILE` of the libc, as a writer.
 struct Stream {
     write: unsafe extern "C" fn(*const u8, usize, usize, *mut c_void) -> usize,
     file: *mut c_void,
@@ -148,14 +151,14 @@ struct Stream {
 
 impl Write for Stream {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        // SAFETY: the text is readable, and the caller of `malloc_info` gave an open stream.
+        // SAFETY: the text is readable, and `file` is an open stream by the promise of the caller of `malloc_info`.
         let written = unsafe { (self.write)(s.as_ptr(), 1, s.len(), self.file) };
         if written == s.len() { Ok(()) } else { Err(fmt::Error) }
     }
 }
 
-/// glibc's `malloc_info`: the free places by size and the totals, as XML. Returns 0, or `EINVAL` where `options` is
-/// not 0 or nobody has `fwrite`.
+/// glibc's `malloc_info`: writes the free slots by size, and the totals, as XML. Returns 0, or `EINVAL` if `options` is
+/// not 0 or the process has no `fwrite`.
 ///
 /// # Safety
 /// `file` is an open stream of the libc's.
@@ -171,11 +174,12 @@ pub unsafe extern "C" fn malloc_info(options: c_int, file: *mut c_void) -> c_int
             write,
         )
     };
-    // The stream knows of its errors, and keeps them for `ferror`.
+    // An error is dropped: the stream keeps it for `ferror`.
     let _ = describe(&mut Stream { write, file }, &Figures::read());
     0
 }
 
+/// Writes the whole XML document.
 fn describe(out: &mut Stream, figures: &Figures) -> fmt::Result {
     out.write_str("<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n")?;
     let mut from = 1;
@@ -197,12 +201,14 @@ fn describe(out: &mut Stream, figures: &Figures) -> fmt::Result {
     out.write_str("</malloc>\n")
 }
 
+/// Writes the totals of free memory.
 fn totals(out: &mut Stream, figures: &Figures) -> fmt::Result {
     let free = figures.arena().saturating_sub(figures.small_bytes);
     out.write_str("<total type=\"fast\" count=\"0\" size=\"0\"/>\n")?;
     writeln!(out, "<total type=\"rest\" count=\"{}\" size=\"{free}\"/>", figures.vacant)
 }
 
+/// Writes the totals from the OS.
 fn system(out: &mut Stream, figures: &Figures) -> fmt::Result {
     writeln!(out, "<system type=\"current\" size=\"{}\"/>", figures.arena())?;
     writeln!(out, "<system type=\"max\" size=\"{}\"/>", figures.space)?;
@@ -210,7 +216,7 @@ fn system(out: &mut Stream, figures: &Figures) -> fmt::Result {
     writeln!(out, "<aspace type=\"mprotect\" size=\"{}\"/>", figures.space)
 }
 
-/// glibc's `malloc_trim`: gives free pages back to the system, but for `pad` bytes. Returns 1 if any went back,
+/// glibc's `malloc_trim`: gives free pages back to Linux, except for `pad` bytes. Returns 1 if any were given back,
 /// else 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(pad: usize) -> c_int {
@@ -226,9 +232,8 @@ const M_ARENA_MAX: c_int = -8;
 /// The largest value of `M_MXFAST` that glibc takes.
 const MXFAST: usize = 160;
 
-/// glibc's `mallopt`: 1 where the program gets what it asks for, which is so for every parameter that only says how
-/// glibc's allocator is to do its work; 0 for values that glibc refuses, for a request to fill memory, and for
-/// unknown parameters.
+/// glibc's `mallopt`. Returns 1 for parameters that tune glibc's allocator, which have no effect here. Returns 0 for
+/// values that glibc refuses, for a request to fill memory, and for unknown parameters.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallopt(parameter: c_int, value: c_int) -> c_int {
     c_int::from(match parameter {

@@ -1,4 +1,14 @@
-//! The C face: `malloc` and its family, for `LD_PRELOAD` and for linking.
+//! The C API of Crossfoot: `malloc` and its family, C++'s operators, and the functions of `include/`, for `LD_PRELOAD`
+//! and for linking. Each name is in `docs/c-surface.md`.
+//!
+//! Programs, their libraries and the libc call it, on any thread, also before the libc has started. It calls the
+//! process's allocator, `crossfoot::process`.
+//!
+//! It calls the libc only through weak references, because there may be none, and never with a lock held. No frame of
+//! Rust may be unwound by a C++ exception: functions that one may pass through are assembly (`cxx`).
+//!
+//! A call that succeeds leaves `errno` unchanged. Any object may be freed by any of the functions for freeing: they
+//! share one heap. Only objects of isolated heaps (`heaps`) are apart.
 
 #![no_std]
 
@@ -17,7 +27,7 @@ mod own;
 
 crossfoot::panic_handler!();
 
-// The prebuilt `core` refers to the personality; nothing unwinds through this object.
+// The prebuilt `core` refers to this personality function. It is never called: no frame of Rust here is unwound.
 #[cfg(panic = "abort")]
 core::arch::global_asm!(
     ".pushsection .text.rust_eh_personality,\"ax\",@progbits",

@@ -1,4 +1,4 @@
-//! The metrics for C: `include/crossfoot-metrics.h` says what they promise.
+//! The metrics for C, as `include/crossfoot-metrics.h` declares them.
 
 use core::ffi::{CStr, c_char, c_int};
 use core::fmt::{self, Write};
@@ -34,13 +34,13 @@ pub struct Sample {
     length: usize,
 }
 
-/// How many metrics there are.
+/// Returns the number of metrics.
 #[unsafe(no_mangle)]
 pub extern "C" fn crossfoot_metrics_count() -> usize {
     metrics::all().len()
 }
 
-/// Describes a metric: 0, or -1 where there is none.
+/// Describes a metric. Returns 0, or -1 if there is no such metric.
 ///
 /// # Safety
 /// `out` can be written.
@@ -50,7 +50,7 @@ pub unsafe extern "C" fn crossfoot_metric_describe(metric: usize, out: *mut Desc
     let name = metric.c_name().as_ptr();
     let description = Description {
         name,
-        // SAFETY: the unit is the end of the name.
+        // SAFETY: the name ends with the unit.
         unit: unsafe { name.add(metric.name().len() - metric.unit().len()) },
         help: metric.c_help().as_ptr(),
         kind: metric.kind() as c_int,
@@ -63,7 +63,8 @@ pub unsafe extern "C" fn crossfoot_metric_describe(metric: usize, out: *mut Desc
     0
 }
 
-/// The label of an element of a vector, cut where there is no room for it. Returns its length.
+/// Writes the label of an element of a vector, cut to `size` bytes. Returns its whole length, and 0 if there is no such
+/// element.
 ///
 /// # Safety
 /// `size` bytes from `out` on can be written.
@@ -72,17 +73,17 @@ pub unsafe extern "C" fn crossfoot_metric_label(metric: usize, element: usize, o
     let labels = metrics::all().get(metric).and_then(Metric::labels).filter(|labels| element < labels.len());
     let mut text = Text { at: out.cast(), room: size.saturating_sub(1), length: 0 };
     if let Some(labels) = labels {
-        // It takes everything.
+        // Writing to a `Text` does not fail.
         let _ = write!(text, "{}=\"{}\"", labels.key(), labels.label(element));
     }
     if size > 0 {
-        // SAFETY: at most `size - 1` bytes were written before.
+        // SAFETY: the caller's promise. The index is at most `size - 1`.
         unsafe { out.add(text.length.min(text.room)).write(0) };
     }
     text.length
 }
 
-/// A text of C that is cut where there is no room.
+/// A buffer for a C string. Text that does not fit is cut, and counted all the same.
 struct Text {
     at: *mut u8,
     room: usize,
@@ -93,7 +94,7 @@ impl Write for Text {
     fn write_str(&mut self, s: &str) -> fmt::Result {
         for &byte in s.as_bytes() {
             if self.length < self.room {
-                // SAFETY: there is room for so many bytes, as the caller of the function said.
+                // SAFETY: the buffer has `room` bytes, by the promise of the caller of `crossfoot_metric_label`.
                 unsafe { self.at.add(self.length).write(byte) };
             }
             self.length += 1;
@@ -102,6 +103,7 @@ impl Write for Text {
     }
 }
 
+/// Returns the `enum crossfoot_answer`.
 fn answer(answer: Option<Answer>) -> c_int {
     match answer {
         None | Some(Answer::Unavailable) => 0,
@@ -110,11 +112,10 @@ fn answer(answer: Option<Answer>) -> c_int {
     }
 }
 
-/// Reads samples by their names.
+/// Reads samples by their names, all from one snapshot. Returns an `enum crossfoot_answer`.
 ///
 /// # Safety
-/// `samples` points to `count` samples; each name is a C string, and so many numbers as its capacity says can be written
-/// to its values, unless that is 0.
+/// `samples` points to `count` samples. Each name is a C string, and `capacity` numbers can be written to `values`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn crossfoot_metrics_read(samples: *mut Sample, count: usize) -> c_int {
     let samples = if count == 0 {
@@ -127,7 +128,7 @@ pub unsafe extern "C" fn crossfoot_metrics_read(samples: *mut Sample, count: usi
     for sample in &mut *samples {
         // SAFETY: the caller's promise.
         let name = unsafe { CStr::from_ptr(sample.name) }.to_bytes();
-        // Who reads many often reads them in the order of the table.
+        // Programs often read many metrics in the order of the table: the next one is tried first.
         let place = match metrics::all().get(next).filter(|metric| metric.name().as_bytes() == name) {
             Some(_) => Some(next),
             None => metrics::all().binary_search_by(|metric| metric.name().as_bytes().cmp(name)).ok(),
@@ -136,7 +137,7 @@ pub unsafe extern "C" fn crossfoot_metrics_read(samples: *mut Sample, count: usi
         let metric = place.and_then(|i| metrics::all().get(i));
         wanted = metric.map_or(wanted, |metric| wanted.with(metric.aggregate));
         (sample.kind, sample.value) = (metric.map_or(Kind::Bad as c_int, |_| ABSENT), 0);
-        // Until its value is there: which one it is.
+        // Keeps the metric's index until the value is read.
         sample.length = place.unwrap_or(usize::MAX);
     }
     let read = metrics::with_reading(wanted, |reading| {
@@ -152,7 +153,9 @@ pub unsafe extern "C" fn crossfoot_metrics_read(samples: *mut Sample, count: usi
 }
 
 /// # Safety
-/// As for [`crossfoot_metrics_read`], which left in the length which metric it is.
+/// As for [`crossfoot_metrics_read`], which has put the metric's index into `length`.
+/// Fills a sample from a reading.
+///
 unsafe fn take(sample: &mut Sample, reading: &Reading) {
     let metric = metrics::all().get(core::mem::take(&mut sample.length));
     let Some(metric) = metric.filter(|metric| metric.is_known(reading)) else { return };
@@ -161,7 +164,7 @@ unsafe fn take(sample: &mut Sample, reading: &Reading) {
     sample.length = metric.len();
     let room = metric.len().min(sample.capacity);
     if metric.kind() != Kind::Uint64 && room > 0 {
-        // SAFETY: there is room for so many numbers, by the caller's promise.
+        // SAFETY: `values` has `capacity` numbers, by the caller's promise.
         let values = unsafe {
             sample.values.write_bytes(0, room);
             core::slice::from_raw_parts_mut(sample.values, room)
@@ -170,7 +173,7 @@ unsafe fn take(sample: &mut Sample, reading: &Reading) {
     }
 }
 
-/// `struct crossfoot_snapshot`, as words in its order.
+/// The metrics that add up to each word of `struct crossfoot_snapshot`, in its order.
 const SNAPSHOT: [&[&str]; 15] = [
     &["/memory/classes/total:bytes"],
     &["/memory/ready:bytes"],
@@ -196,7 +199,7 @@ const SNAPSHOT: [&[&str]; 15] = [
     &["/stats/age:nanoseconds"],
 ];
 
-/// Reads the main figures.
+/// Reads the main figures. Returns an `enum crossfoot_answer`.
 ///
 /// # Safety
 /// `size` bytes from `out` on can be written, as whole words.
@@ -212,7 +215,7 @@ pub unsafe extern "C" fn crossfoot_snapshot_read(out: *mut u64, size: usize) -> 
         }
     });
     for i in 0..words {
-        // SAFETY: the caller's promise. What this version does not know is zero.
+        // SAFETY: the caller's promise. Words that this version does not know are zero.
         unsafe { out.add(i).write(figures.get(i).copied().unwrap_or(0)) };
     }
     answer(read.map(|(answer, ())| answer))

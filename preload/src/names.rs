@@ -1,4 +1,4 @@
-//! The names of C, POSIX, BSD and glibc by which programs allocate and free.
+//! The functions of C, POSIX, BSD and glibc that programs allocate and free by.
 
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
@@ -12,7 +12,7 @@ pub const EINVAL: c_int = 22;
 /// `ENOMEM` of `errno.h`.
 pub const ENOMEM: c_int = 12;
 
-/// C's `malloc`: `size` bytes aligned to 16, or null with `ENOMEM`. Zero bytes are an object too.
+/// C's `malloc`. Returns `size` bytes aligned to 16, or null with `ENOMEM`. A request of zero bytes gets an object too.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc(size: usize) -> *mut c_void {
     process::allocate(size).cast()
@@ -31,7 +31,7 @@ pub unsafe extern "C" fn free(p: *mut c_void) {
 /// C23's `free_sized`.
 ///
 /// # Safety
-/// `p` is null or a live object of this allocator that was asked for with `size`.
+/// `p` is null or a live object of this allocator allocated with `size`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_sized(p: *mut c_void, size: usize) {
     // SAFETY: the caller's promise.
@@ -41,14 +41,14 @@ pub unsafe extern "C" fn free_sized(p: *mut c_void, size: usize) {
 /// C23's `free_aligned_sized`.
 ///
 /// # Safety
-/// `p` is null or a live object of this allocator that was asked for with `align` and `size`.
+/// `p` is null or a live object of this allocator allocated with `align` and `size`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_aligned_sized(p: *mut c_void, align: usize, size: usize) {
     // SAFETY: the caller's promise.
     unsafe { process::free_sized(p.cast(), size, align, "free_aligned_sized") }
 }
 
-/// SunOS's `cfree`: [`free`].
+/// SunOS's `cfree`. Does what [`free`] does.
 ///
 /// # Safety
 /// As for [`free`].
@@ -58,7 +58,8 @@ pub unsafe extern "C" fn cfree(p: *mut c_void) {
     unsafe { process::free(p.cast()) }
 }
 
-/// C's `calloc`: `count * size` zero bytes, or null with `ENOMEM`, also where the product overflows.
+/// C's `calloc`. Returns `count * size` zero bytes. Returns null with `ENOMEM` without memory, and if the product
+/// overflows.
 #[unsafe(no_mangle)]
 pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
     match count.checked_mul(size) {
@@ -67,7 +68,7 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
     }
 }
 
-/// C's `realloc`. A null `p` allocates; a `size` of zero frees `p` and returns null, as glibc does.
+/// C's `realloc`. Allocates if `p` is null. If `size` is zero, frees `p` and returns null, as glibc does.
 ///
 /// # Safety
 /// `p` is null or a live object of this allocator.
@@ -86,8 +87,8 @@ pub unsafe extern "C" fn realloc(p: *mut c_void, size: usize) -> *mut c_void {
     }
 }
 
-/// POSIX's `posix_memalign`: 0, `EINVAL` where `align` is no power-of-two multiple of a pointer's size, or
-/// `ENOMEM`, which is in `errno` too, as glibc has it. `out` is written only with 0.
+/// POSIX's `posix_memalign`. Returns 0, `EINVAL` if `align` is no power of two of at least a pointer's size, or
+/// `ENOMEM`. Sets `errno` to `ENOMEM` too, as glibc does. Writes `out` only when it returns 0.
 ///
 /// # Safety
 /// `out` can be written.
@@ -105,7 +106,7 @@ pub unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, align: usize, siz
     0
 }
 
-/// C's `aligned_alloc`: null with `EINVAL` where `align` is no power of two.
+/// C's `aligned_alloc`. Returns null with `EINVAL` if `align` is no power of two.
 #[unsafe(no_mangle)]
 pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
     if !align.is_power_of_two() {
@@ -114,7 +115,7 @@ pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
     aligned(align, size)
 }
 
-/// glibc's `memalign`: `align` is rounded up to a power of two; `EINVAL` where there is none.
+/// glibc's `memalign`. Rounds `align` up to a power of two. Returns null with `EINVAL` if there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
     match align.checked_next_power_of_two() {
@@ -123,13 +124,13 @@ pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
     }
 }
 
-/// BSD's `valloc`: aligned to a physical page.
+/// BSD's `valloc`. Returns memory aligned to a physical page.
 #[unsafe(no_mangle)]
 pub extern "C" fn valloc(size: usize) -> *mut c_void {
     aligned(physical_page(), size)
 }
 
-/// glibc's `pvalloc`: as [`valloc`], with `size` rounded up to whole physical pages.
+/// glibc's `pvalloc`. Does what [`valloc`] does, with `size` rounded up to whole physical pages.
 #[unsafe(no_mangle)]
 pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
     match checked_align_up(size, physical_page()) {
@@ -138,7 +139,8 @@ pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
     }
 }
 
-/// glibc's `reallocarray`: [`realloc`] to `count * size` bytes, or null with `ENOMEM` where the product overflows.
+/// glibc's `reallocarray`. Resizes to `count * size` bytes, as [`realloc`]. Returns null with `ENOMEM` if the product
+/// overflows.
 ///
 /// # Safety
 /// As for [`realloc`].
@@ -151,7 +153,7 @@ pub unsafe extern "C" fn reallocarray(p: *mut c_void, count: usize, size: usize)
     }
 }
 
-/// How many bytes of the object may be used; 0 for null.
+/// Returns the number of bytes of the object that may be used, and 0 for null.
 ///
 /// # Safety
 /// `p` is null or a live object of this allocator.
@@ -161,17 +163,18 @@ pub unsafe extern "C" fn malloc_usable_size(p: *mut c_void) -> usize {
     unsafe { process::usable_size(p.cast()) }
 }
 
+/// Returns the size of a physical page.
 fn physical_page() -> usize {
     process::ALLOCATOR.os().physical_page_size()
 }
 
-/// `size` bytes aligned to `align`, a power of two, or null with `ENOMEM`.
+/// Returns `size` bytes aligned to `align`, a power of two, or null with `ENOMEM`.
 pub fn aligned(align: usize, size: usize) -> *mut c_void {
     let p = process::allocate_aligned(size, align);
     if p.is_null() { fail(ENOMEM) } else { p.cast() }
 }
 
-/// Sets `errno`; null.
+/// Sets `errno`. Returns null.
 #[cold]
 pub fn fail(errno: c_int) -> *mut c_void {
     process::set_errno(errno);

@@ -1,4 +1,4 @@
-//! What the operators have to do with exceptions: finding C++'s functions, throwing, and catching.
+//! C++ exceptions for the operators: finding C++'s runtime functions, throwing, and catching.
 
 use core::arch::naked_asm;
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -6,12 +6,13 @@ use core::ptr::{null, null_mut};
 
 use crossfoot::{arch, report};
 
-/// C++ libraries of which a program may load one after this object was loaded.
+/// C++ libraries. A program may load one after this object was loaded.
 const LIBRARIES: [&CStr; 2] = [c"libstdc++.so.6", c"libc++.so.1"];
-/// `RTLD_LAZY | RTLD_NOLOAD` of `dlfcn.h`: what is loaded already.
+/// `RTLD_LAZY | RTLD_NOLOAD` of `dlfcn.h`: opens only a library that is already loaded.
 const LOADED: c_int = 1 | 4;
 
-/// Where the function `name` is: where the linker found it, or in a C++ library that was loaded later.
+/// Returns the function `name`: the one that the linker found, or the one in a C++ library that was loaded later.
+/// Returns null if there is none.
 pub(super) fn find(linked: *const c_void, name: &CStr) -> *const c_void {
     type Open = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
     type Find = unsafe extern "C" fn(*mut c_void, *const c_char) -> *const c_void;
@@ -19,19 +20,19 @@ pub(super) fn find(linked: *const c_void, name: &CStr) -> *const c_void {
     if !linked.is_null() || find.is_null() {
         return linked;
     }
-    // SAFETY: the symbol is the libc's function of this type; null stands for everything that was loaded globally.
+    // SAFETY: the symbol is the libc's `dlsym`, of this type. Null is `RTLD_DEFAULT`.
     let (find, open) = unsafe {
         let find = core::mem::transmute::<*const c_void, Find>(find);
-        // Not by a weak reference: about one in a static program, the linker warns.
+        // Not through a weak reference: the linker warns about a reference to `dlopen` in a static program.
         (find, find(null_mut(), c"dlopen".as_ptr()))
     };
     if open.is_null() {
         return null();
     }
-    // SAFETY: it is the libc's function of this type.
+    // SAFETY: the symbol is `dlopen`, of this type.
     let open = unsafe { core::mem::transmute::<*const c_void, Open>(open) };
     for library in LIBRARIES {
-        // SAFETY: names that end with a null byte; a library that is found stays loaded.
+        // SAFETY: the names end with a null byte. A library that is found stays loaded.
         unsafe {
             let library = open(library.as_ptr(), LOADED);
             let function = if library.is_null() { null() } else { find(library, name.as_ptr()) };
@@ -43,11 +44,11 @@ pub(super) fn find(linked: *const c_void, name: &CStr) -> *const c_void {
     null()
 }
 
-/// The function that throws `std::bad_alloc`. Without one the process ends.
+/// Returns the function that throws `std::bad_alloc`. Aborts if there is none.
 pub(super) extern "C" fn thrower(size: usize) -> *const c_void {
     let parts =
         [arch::cxa_allocate_exception(), arch::cxa_throw(), arch::bad_alloc_type(), arch::bad_alloc_functions()];
-    // A static program that catches `std::bad_alloc` has these, but need not have the function.
+    // A static program that catches `std::bad_alloc` has all parts, but may lack the function that throws it.
     if arch::throw_bad_alloc().is_null() && parts.iter().all(|part| !part.is_null()) {
         return throw_by_hand as *const c_void;
     }
@@ -58,8 +59,8 @@ pub(super) extern "C" fn thrower(size: usize) -> *const c_void {
     throw
 }
 
-/// Throws `std::bad_alloc`, of which all parts are there: an object that is only a pointer to its functions, which in
-/// the Itanium ABI begin 16 bytes into their table.
+/// Throws `std::bad_alloc` from its parts, which must all be there. The object is only a pointer to its virtual
+/// functions, which in the Itanium ABI begin 16 bytes into their table.
 #[unsafe(naked)]
 unsafe extern "C-unwind" fn throw_by_hand() {
     naked_asm!(
@@ -74,7 +75,7 @@ unsafe extern "C-unwind" fn throw_by_hand() {
         "mov qword ptr [rax], rcx",
         "mov rdi, rax",
         "mov rsi, qword ptr [rip + _ZTISt9bad_alloc@GOTPCREL]",
-        // Its destructor, if it has one, does nothing that matters.
+        // No destructor: it would do nothing that matters.
         "xor edx, edx",
         "pop rcx",
         ".cfi_adjust_cfa_offset -8",
@@ -83,8 +84,8 @@ unsafe extern "C-unwind" fn throw_by_hand() {
     )
 }
 
-/// Takes (size, alignment, function). Calls the function with both; null if it throws, whatever it throws. The table
-/// behind it is the form of `__gxx_personality_v0`: of the one call, everything is caught.
+/// Takes (size, alignment, function). Calls the function with the first two. Returns null if it throws anything. The
+/// table behind the code has the form that `__gxx_personality_v0` reads: it has the one call, and catches every type.
 #[unsafe(naked)]
 pub(super) unsafe extern "C-unwind" fn catching() {
     naked_asm!(
@@ -119,7 +120,7 @@ pub(super) unsafe extern "C-unwind" fn catching() {
         ".cfi_adjust_cfa_offset -8",
         "ret",
         ".cfi_endproc",
-        // Relative to itself, and filled in by the loader.
+        // An address for the relative reference above, filled in by the loader.
         ".pushsection .data.rel.crossfoot_cxx_personality,\"aw\",@progbits",
         ".balign 8",
         "crossfoot_cxx_personality:",
@@ -128,11 +129,11 @@ pub(super) unsafe extern "C-unwind" fn catching() {
         ".pushsection .gcc_except_table.crossfoot_cxx_caught,\"a\",@progbits",
         ".balign 4",
         "crossfoot_cxx_caught:",
-        // No other base of landing pads; types are 4 bytes; where the types end.
+        // No separate base for landing pads; types of 4 bytes; the offset of the end of the types.
         ".byte 0xff, 0x03",
         ".uleb128 22f - 20f",
         "20:",
-        // One call: where it is, how long, where it lands, and its first action.
+        // The one call: its start, its length, its landing pad, its first action.
         ".byte 0x01",
         ".uleb128 21f - 23f",
         "23:",
@@ -153,12 +154,12 @@ pub(super) unsafe extern "C-unwind" fn catching() {
     )
 }
 
-/// What [`catching`] has to do with an exception: what C++'s own personality says, which may have been loaded since.
+/// The personality function of [`catching`]: jumps to C++'s own, which may have been loaded after this object.
 #[unsafe(naked)]
 unsafe extern "C" fn personality() {
     naked_asm!(
         ".cfi_startproc",
-        // The five arguments, for the function that is called in the end.
+        // Saves the five arguments for C++'s function.
         "push rdi",
         ".cfi_adjust_cfa_offset 8",
         "push rsi",
@@ -184,7 +185,7 @@ unsafe extern "C" fn personality() {
         "je 2f",
         "jmp rax",
         "2:",
-        // `_URC_CONTINUE_UNWIND`: without C++, whatever is thrown is nobody's to catch here.
+        // `_URC_CONTINUE_UNWIND`: without C++, an exception is not caught here.
         "mov eax, 8",
         "ret",
         ".cfi_endproc",
@@ -192,14 +193,17 @@ unsafe extern "C" fn personality() {
     )
 }
 
+/// Returns C++'s personality function, or null.
 extern "C" fn find_personality() -> *const c_void {
     find(arch::gxx_personality(), c"__gxx_personality_v0")
 }
 
+/// Returns C++'s `__cxa_begin_catch`, or null.
 extern "C" fn begin_catch() -> *const c_void {
     find(arch::cxa_begin_catch(), c"__cxa_begin_catch")
 }
 
+/// Returns C++'s `__cxa_end_catch`, or null.
 extern "C" fn end_catch() -> *const c_void {
     find(arch::cxa_end_catch(), c"__cxa_end_catch")
 }

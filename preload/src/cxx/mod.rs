@@ -1,11 +1,16 @@
-//! C++'s `operator new` and `operator delete`, under the names of the Itanium ABI.
+//! C++'s `operator new` and `operator delete`, under the names of the Itanium ABI. They have the semantics of the
+//! standard's replaceable operators. An operator that the standard defines by another one calls that one, even if the
+//! program has replaced it. Without memory, the new-handler is called and the request repeated, until there is memory,
+//! no handler, or an exception. Without a handler, `std::bad_alloc` is thrown.
 //!
-//! They do what the standard says of the ones that a program may replace: an operator that the standard defines by
-//! another one calls that one, the program's if it has replaced it. Where there is no memory, the new-handler is
-//! called until it ends the matter, and without one `std::bad_alloc` is thrown.
+//! C++ programs call them on any thread. They allocate and free through `crossfoot::process`.
 //!
-//! Whatever an exception may pass through is assembly with unwind tables: this object is built to abort, and no
-//! frame of Rust may be unwound. The functions in Rust here do not call what may throw.
+//! The functions in Rust here must not call anything that may throw: this object is built with `panic=abort`, and a
+//! frame of Rust must not be unwound. So each function that an exception may pass through is assembly with unwind
+//! tables.
+//!
+//! Each operator has a second, hidden symbol (`crossfoot_own…`). It differs from the public symbol's address exactly if
+//! the program has replaced the operator.
 
 mod exceptions;
 
@@ -18,41 +23,47 @@ use crossfoot::{arch, process};
 use crate::names;
 use exceptions::{catching, find, thrower};
 
+/// Allocates for `operator new`. Returns null without memory.
 extern "C" fn allocate(size: usize) -> *mut c_void {
     process::allocate(size).cast()
 }
 
+/// Allocates for the aligned `operator new`. Returns null without memory, and for an alignment that is no power of two.
 extern "C" fn allocate_aligned(size: usize, align: usize) -> *mut c_void {
     if align.is_power_of_two() { names::aligned(align, size) } else { null_mut() }
 }
 
-/// The program's new-handler. Null: it has none, or none could help, because `align` is no alignment.
+/// Returns the program's new-handler. Returns null if it has none, and if `align` is no power of two, because no
+/// handler can help then.
 extern "C" fn handler(align: usize) -> *const c_void {
     let get = find(arch::get_new_handler(), c"_ZSt15get_new_handlerv");
     if get.is_null() || !align.is_power_of_two() {
         return null();
     }
-    // SAFETY: the symbol is C++'s function of this type, which does not throw.
+    // SAFETY: the symbol is C++'s `std::get_new_handler`, of this type, which does not throw.
     unsafe { core::mem::transmute::<*const c_void, unsafe extern "C" fn() -> *const c_void>(get)() }
 }
 
+/// Frees for `operator delete`.
 extern "C" fn release(p: *mut c_void) {
-    // SAFETY: `operator delete` is for live objects and null, by C++'s rules.
+    // SAFETY: C++ calls `operator delete` for live objects and null.
     unsafe { process::free(p.cast()) }
 }
 
+/// Frees for `operator delete` with a size.
 extern "C" fn release_sized(p: *mut c_void, size: usize) {
-    // SAFETY: as above; the size is the one that was asked for.
+    // SAFETY: as above. C++ gives the size of the allocation.
     unsafe { process::free_sized(p.cast(), size, 0, "operator delete") }
 }
 
+/// Frees for `operator delete` with a size and an alignment.
 extern "C" fn release_aligned(p: *mut c_void, size: usize, align: usize) {
     // SAFETY: as above.
     unsafe { process::free_sized(p.cast(), size, align, "operator delete") }
 }
 
-/// Takes (size, alignment). Calls the new-handler and tries again, as long as there is one and no memory. Returns
-/// the object, or null where there is no handler. What the handler throws passes through.
+/// Takes (size, alignment). While there is a new-handler and no memory, calls the handler and tries again. Returns the
+/// object, or null if there is no handler. An exception of the handler passes through.
 #[unsafe(naked)]
 unsafe extern "C-unwind" fn retry() {
     naked_asm!(
@@ -94,7 +105,7 @@ unsafe extern "C-unwind" fn retry() {
     )
 }
 
-/// Takes (size, alignment). As [`retry`], but throws instead of returning null.
+/// Takes (size, alignment). Does what [`retry`] does, and throws `std::bad_alloc` instead of returning null.
 #[unsafe(naked)]
 unsafe extern "C-unwind" fn retry_or_throw() {
     naked_asm!(
@@ -113,7 +124,7 @@ unsafe extern "C-unwind" fn retry_or_throw() {
         "call {thrower}",
         "pop rdi",
         ".cfi_adjust_cfa_offset -8",
-        // The exception comes from the caller's frame.
+        // A jump, so that the exception is thrown from the caller's frame.
         "jmp rax",
         ".cfi_endproc",
         retry = sym retry,
@@ -121,7 +132,8 @@ unsafe extern "C-unwind" fn retry_or_throw() {
     )
 }
 
-/// Defines operators. Each has a second, hidden name, which is this one whatever the program has replaced.
+/// Defines operators. Each has a second, hidden symbol, which names this definition even if the program has replaced
+/// the operator.
 macro_rules! operators {
     ($($(#[$doc:meta])* $name:ident = $symbol:literal: [$($line:expr),+] $($key:ident = $value:path),*;)+) => {$(
         $(#[$doc])*
@@ -144,14 +156,14 @@ macro_rules! operators {
     )+};
 }
 
-/// An operator that is another one.
+/// Jumps to another operator: this one is defined by it.
 macro_rules! as_other {
     ($other:literal) => {
         concat!("jmp qword ptr [rip + ", $other, "@GOTPCREL]")
     };
 }
 
-/// Goes on at 8 if the program has replaced the operator.
+/// Jumps to the label 8 if the program has replaced the operator.
 macro_rules! if_replaced {
     ($other:literal) => {
         concat!(
@@ -166,7 +178,7 @@ macro_rules! if_replaced {
     };
 }
 
-/// Calls the program's operator in its stead, and returns null if that throws.
+/// The label 8: calls the program's operator, and returns null if that throws.
 macro_rules! catching_other {
     ($other:literal) => {
         concat!("8:\n", "mov rdx, qword ptr [rip + ", $other, "@GOTPCREL]\n", "jmp {catching}")
@@ -284,7 +296,7 @@ operators! {
     /// `operator delete[](void*, nothrow_t const&)`.
     delete_array_nothrow = "_ZdaPvRKSt9nothrow_t": [as_other!("_ZdaPv")];
 
-    /// `operator delete(void*, size_t)`. Without a replaced one, the size is checked as far as that is done.
+    /// `operator delete(void*, size_t)`. Checks the size, if the program has not replaced `operator delete(void*)`.
     delete_sized = "_ZdlPvm": [
         if_replaced!("_ZdlPv"),
         "jmp {release}",
@@ -317,7 +329,7 @@ operators! {
         if_replaced!("_ZdlPvSt11align_val_t"),
         "jmp {release}",
         "8:",
-        // The alignment is the second argument of the one without size.
+        // The operator without a size takes the alignment as its second argument.
         "mov rsi, rdx",
         as_other!("_ZdlPvSt11align_val_t")
     ] release = release_aligned;

@@ -1,10 +1,12 @@
-//! The functions of memory that the compiler calls: `memcpy`, `memmove`, `memset`, `memcmp`, `bcmp`, `strlen`.
+//! The memory functions that compiled code calls: `memcpy`, `memmove`, `memset`, `memcmp`, `bcmp`, `strlen`.
 //!
-//! The shared object brings its own, so that it needs no other object, also in a namespace of `dlmopen` that has no
-//! libc. They are hidden, and have other names here: `build.rs` gives them their names in the shared object alone.
-//! A program that links the archive keeps its libc's.
+//! Code of the shared object calls them. With its own ones, it needs no other object, not even in a namespace of
+//! `dlmopen` without a libc.
 //!
-//! No lock, no allocation, no stack; any thread, also before relocation.
+//! They take no lock, allocate nothing and use no stack. Any thread may call them, also before relocation.
+//!
+//! They are hidden symbols with other names. `build.rs` gives them their C names in the shared object only: a program
+//! that links the archive keeps its libc's functions.
 
 use core::arch::global_asm;
 

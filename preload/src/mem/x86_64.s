@@ -1,9 +1,9 @@
-# memcpy, memmove, memset, memcmp, bcmp and strlen for the shared object alone, in Intel syntax. build.rs gives them
-# their names there. Up to 64 bytes with SSE2, which every x86-64 CPU has; above with AVX where CPU and kernel have it;
-# long ones by the string instructions. The libc's functions are no help: they are indirect, and the loader cannot bind
-# to them where it relocates this object before the libc.
+# memcpy, memmove, memset, memcmp, bcmp and strlen for the shared object only, in Intel syntax. build.rs gives them
+# their C names there. Up to 64 bytes use SSE2, which every x86-64 CPU has. More bytes use AVX if the CPU and Linux
+# support it, and long runs use the string instructions. The libc's functions cannot be used: they are ifuncs, and the
+# loader cannot bind to them if it relocates this object before the libc.
 
-# What crossfoot_wide found: 0 nothing yet, 1 no AVX, 2 AVX. Every thread finds the same.
+# The result of crossfoot_wide: 0 not known yet, 1 no AVX, 2 AVX. Every thread finds the same.
 .pushsection .bss.crossfoot_width,"aw",@nobits
 crossfoot_width: .zero 1
 .popsection
