@@ -1,8 +1,8 @@
 /* Crossfoot, a memory allocator whose books always balance: its metrics.
  *
- * docs/metrics.md explains every one. Any thread may call these functions at any time, but no signal handler. They
- * allocate nothing, do not change errno, and need 2 KiB of stack. Who reads waits for no thread that allocates; for
- * another reader of metrics as long as that one reads.
+ * docs/metrics.md explains each metric. Any thread may call these functions at any time, but no signal handler. They
+ * allocate nothing, do not change errno, and need 2 KiB of stack. A reader waits for no thread that allocates. Readers
+ * wait for each other.
  */
 
 #ifndef CROSSFOOT_METRICS_H
@@ -22,72 +22,72 @@ extern "C" {
 #define CROSSFOOT_METRICS_NOEXCEPT
 #endif
 
-/* What kind of value a metric has, and a sample got. */
+/* The kind of a metric's value, and of the value in a sample. */
 enum crossfoot_kind {
     /* No metric has the name. */
     CROSSFOOT_BAD = 0,
-    /* Samples only: the value is not known. */
+    /* In samples only: the value is not known. */
     CROSSFOOT_ABSENT = 1,
     /* One number. */
     CROSSFOOT_UINT64 = 2,
-    /* A number for each label. */
+    /* One number for each label. */
     CROSSFOOT_VECTOR = 3,
-    /* How many there are up to each bound, and their sum. */
+    /* One count for each interval between bounds, and the sum of the values. */
     CROSSFOOT_HISTOGRAM = 4
 };
 
-/* What an answer holds. */
+/* The state of the figures that a function returned. */
 enum crossfoot_answer {
-    /* There are no figures: nothing was allocated yet, or no snapshot could be taken. */
+    /* No figures: nothing was allocated yet, or no snapshot could be taken. */
     CROSSFOOT_NOTHING = 0,
-    /* Figures from an earlier snapshot, because another reader was stopped. */
+    /* Figures of the last complete snapshot, because another reader was stopped or Linux refused a fence. */
     CROSSFOOT_STALE = 1,
-    /* Figures of now. */
+    /* Current figures. */
     CROSSFOOT_COMPLETE = 2
 };
 
 /* A metric. All texts and arrays live as long as the process. */
 struct crossfoot_metric {
-    /* "/path:unit", and the unit alone. */
+    /* The name, "/path:unit", and the unit alone. */
     const char *name;
     const char *unit;
-    /* What it says, in a sentence. */
+    /* A sentence that explains it. */
     const char *help;
     /* An enum crossfoot_kind. */
     int kind;
-    /* 1: it only grows, from the start of the process on. */
+    /* 1 if it only grows from the start of the process on, else 0. */
     int cumulative;
-    /* How many numbers the value has: 1, the labels of a vector, the groups of a histogram. */
+    /* The number of numbers in the value: 1, the labels of a vector, the intervals of a histogram. */
     size_t length;
-    /* Histograms: the most of each group but the last, length - 1 of them. Otherwise null. */
+    /* For a histogram, the length - 1 upper bounds of its intervals: the last interval has none. Otherwise null. */
     const uint64_t *bounds;
 };
 
-/* What is asked for, and what comes. */
+/* A request for a metric's value, and the value. */
 struct crossfoot_sample {
     /* In: the metric's name. */
     const char *name;
-    /* In, for a vector or a histogram: where its numbers go, and for how many there is room. */
+    /* In, for a vector or a histogram: an array for its numbers, and the array's length. */
     uint64_t *values;
     size_t capacity;
     /* Out: an enum crossfoot_kind. */
     int kind;
-    /* Out: the number, or the sum of a histogram; otherwise 0. */
+    /* Out: the number, or a histogram's sum. Otherwise 0. */
     uint64_t value;
-    /* Out: how many numbers there are. Those for which there is room were written. */
+    /* Out: the number of numbers in the value. At most `capacity` of them were written. */
     size_t length;
 };
 
-/* The main figures, all from one snapshot. Bytes, unless the name says otherwise.
+/* The main figures, all from one snapshot. They are bytes, unless the name says otherwise.
  *
  * total = objects + unused + free + released + stacks + metadata
  * alloc_objects - free_objects = live_objects
  */
 struct crossfoot_snapshot {
-    /* Everything obtained from the system and not given back, and of that what is not released. */
+    /* The bytes obtained from Linux and not given back, and those of them that are not released. */
     uint64_t total;
     uint64_t ready;
-    /* Objects; memory of spans for objects that no object uses; free pages with memory, and without. */
+    /* Live objects; memory of spans that no live object uses; free pages with memory, and without. */
     uint64_t objects;
     uint64_t unused;
     uint64_t free;
@@ -95,7 +95,7 @@ struct crossfoot_snapshot {
     /* Stacks; the allocator's own records. */
     uint64_t stacks;
     uint64_t metadata;
-    /* How many objects there are, and of those how many are on their way home. */
+    /* The number of live objects, and of those that are in transit to the owner of their span. */
     uint64_t live_objects;
     uint64_t objects_in_transit;
     /* Since the start of the process. */
@@ -103,27 +103,26 @@ struct crossfoot_snapshot {
     uint64_t alloc_bytes;
     uint64_t free_objects;
     uint64_t free_bytes;
-    /* How old the snapshot is, in nanoseconds; 0, but for a stale one. */
+    /* The age of the snapshot. 0 unless it is stale. */
     uint64_t age_nanoseconds;
 };
 
-/* How many metrics there are. */
+/* Returns the number of metrics. */
 size_t crossfoot_metrics_count(void) CROSSFOOT_METRICS_NOEXCEPT;
 
-/* Describes a metric, by its place in the sorted list of all. 0; -1 where there is none, and then nothing is
- * written. */
+/* Describes a metric, given by its index in the list of all metrics, which is sorted by name. Returns 0. Returns -1
+ * without writing anything if there is no such metric. */
 int crossfoot_metric_describe(size_t metric, struct crossfoot_metric *out) CROSSFOOT_METRICS_NOEXCEPT;
 
-/* The label of an element of a vector, as "size=\"64\"", written to `out`, which has room for `size` bytes, with its
- * null. Returns its length, also where it did not fit and was cut; 0 where there is none. */
+/* Writes the label of an element of a vector, as "size=\"64\"", with its null byte to the `size` bytes at `out`. A
+ * label that does not fit is cut. Returns its whole length without the null byte, and 0 if there is no such element. */
 size_t crossfoot_metric_label(size_t metric, size_t element, char *out, size_t size) CROSSFOOT_METRICS_NOEXCEPT;
 
-/* Reads `count` samples by their names, all from one snapshot, and nothing that none of them asks for. Returns an enum
+/* Reads `count` samples by their names, all from one snapshot. Computes nothing else. Returns an enum
  * crossfoot_answer. */
 int crossfoot_metrics_read(struct crossfoot_sample *samples, size_t count) CROSSFOOT_METRICS_NOEXCEPT;
 
-/* Reads the main figures. `size` is sizeof *out: what a program was not compiled for is not written. Returns an enum
- * crossfoot_answer. */
+/* Reads the main figures. `size` is sizeof *out: fields beyond it are not written. Returns an enum crossfoot_answer. */
 int crossfoot_snapshot_read(struct crossfoot_snapshot *out, size_t size) CROSSFOOT_METRICS_NOEXCEPT;
 
 #ifdef __cplusplus

@@ -1,8 +1,8 @@
-/* Crossfoot, a memory allocator whose books always balance: what it has beyond the headers of the C library.
+/* Crossfoot, a memory allocator whose books always balance: functions that the C library's headers do not declare.
  *
- * malloc, free and the other functions of <stdlib.h> and <malloc.h> need no declaration from here. Sizes are bytes.
- * No function changes errno when it succeeds; what some do when they fail stands beside them. Any object may be freed
- * by any function. See crossfoot(3), and docs/c-surface.md for every function that is exported.
+ * malloc, free and the other functions of <stdlib.h> and <malloc.h> are declared there. Sizes are in bytes. A function
+ * that succeeds leaves errno unchanged; some set it when they fail. Any function that frees takes any object, except
+ * objects of isolated heaps. See crossfoot(3). docs/c-surface.md lists every exported function.
  */
 
 #ifndef CROSSFOOT_H
@@ -10,11 +10,9 @@
 
 #include <stddef.h>
 
-/* Isolated heaps. */
+/* The audit of resident memory, isolated heaps, metrics. */
 #include "crossfoot-audit.h"
 #include "crossfoot-heap.h"
-
-/* Metrics. */
 #include "crossfoot-metrics.h"
 
 #ifdef __cplusplus
@@ -28,42 +26,42 @@ extern "C" {
 #define CROSSFOOT_NOEXCEPT
 #endif
 
-/* Crossfoot's own. */
+/* Crossfoot */
 
-/* The version, for instance "0.1.0". The text lives as long as the process. */
+/* Returns the version, for instance "0.1.0". The text lives as long as the process. */
 const char *crossfoot_version(void) CROSSFOOT_NOEXCEPT;
 
-/* Checks every identity of the books. 1: all hold. 0: not, and each that fails is a line on standard error. Takes
- * locks of the allocator, and needs 40 KiB of stack; not for signal handlers. */
+/* Checks every identity of the statistics. Returns 1 if all hold. Otherwise returns 0, and prints a line to standard
+ * error for each that fails. Takes locks of the allocator: not for signal handlers. */
 int crossfoot_balanced(void) CROSSFOOT_NOEXCEPT;
 
-/* Gives the calling thread's cache back, with the free memory in it. Only for threads of which the C library does not
- * tell when they end, such as those of a raw clone: called last, since a thread that allocates or frees afterwards
- * gets another cache. Objects stay what they are. */
+/* Retires the calling thread's cache, with the free memory in it. Only for threads that exit unnoticed by the C
+ * library, such as those of a raw clone. Must be the thread's last call: if it allocates or frees afterwards, it gets
+ * another cache. Objects stay allocated. */
 void crossfoot_retire_thread(void) CROSSFOOT_NOEXCEPT;
 
-/* For Crossfoot's own use: says which of several allocators in the process `pid` writes the exit report. 1: the caller
- * does. 0: another one has claimed it. */
+/* Claims the exit report of the process `pid`. For Crossfoot's own use, if a process has several Crossfoot allocators.
+ * Returns 1, or 0 if another one has claimed it. */
 int crossfoot_claim_report(int pid) CROSSFOOT_NOEXCEPT;
 
-/* C23, which C libraries may not declare yet. */
+/* C23. C libraries may not declare these yet. */
 
-/* Frees an object of malloc, calloc or realloc that was asked for with `size`. */
+/* Frees an object of malloc, calloc or realloc that was allocated with `size`. */
 void free_sized(void *p, size_t size) CROSSFOOT_NOEXCEPT;
 
-/* Frees an object of aligned_alloc that was asked for with `alignment` and `size`. */
+/* Frees an object of aligned_alloc that was allocated with `alignment` and `size`. */
 void free_aligned_sized(void *p, size_t alignment, size_t size) CROSSFOOT_NOEXCEPT;
 
 /* macOS */
 
-/* How many bytes the object has, all of which may be used; 0 for null. */
+/* Returns the number of usable bytes of the object, and 0 for null. */
 size_t malloc_size(const void *p) CROSSFOOT_NOEXCEPT;
 
-/* How many bytes an object of `size` bytes would have; `size` where there can be none. */
+/* Returns the number of usable bytes that an object of `size` bytes would have. Returns `size` if no object can have
+ * that size. */
 size_t malloc_good_size(size_t size) CROSSFOOT_NOEXCEPT;
 
-/* jemalloc. None of these changes errno. Flags that name a thread cache or an arena are accepted and make no
- * difference. */
+/* jemalloc. None of these changes errno. Flags that choose a thread cache or an arena are accepted without effect. */
 
 #ifndef MALLOCX_LG_ALIGN
 #define MALLOCX_LG_ALIGN(lg) ((int)(lg))
@@ -71,40 +69,41 @@ size_t malloc_good_size(size_t size) CROSSFOOT_NOEXCEPT;
 #define MALLOCX_ZERO ((int)0x40)
 #endif
 
-/* An object of `size` bytes; null without memory. */
+/* Allocates `size` bytes. Returns null without memory. */
 void *mallocx(size_t size, int flags) CROSSFOOT_NOEXCEPT;
 
-/* The object at `p`, which must not be null, with `size` bytes; it may move. Null without memory, and it is as it
- * was. */
+/* Resizes the object at `p`, which must not be null, to `size` bytes. It may move. Returns null without memory; then
+ * the object is unchanged. */
 void *rallocx(void *p, size_t size, int flags) CROSSFOOT_NOEXCEPT;
 
-/* How many bytes the object at `p` has. Crossfoot never resizes it in place. */
+/* Returns the number of usable bytes of the object at `p`. Crossfoot never resizes it in place. */
 size_t xallocx(void *p, size_t size, size_t extra, int flags) CROSSFOOT_NOEXCEPT;
 
-/* How many bytes the object at `p` has. */
+/* Returns the number of usable bytes of the object at `p`. */
 size_t sallocx(const void *p, int flags) CROSSFOOT_NOEXCEPT;
 
-/* Frees. The second takes the size and the alignment that were asked for. */
+/* Free an object. The second takes the requested size and alignment. */
 void dallocx(void *p, int flags) CROSSFOOT_NOEXCEPT;
 void sdallocx(void *p, size_t size, int flags) CROSSFOOT_NOEXCEPT;
 
-/* How many bytes an object of `size` bytes would have; 0 where there can be none. */
+/* Returns the number of usable bytes that an object of `size` bytes would have. Returns 0 if no object can have that
+ * size. */
 size_t nallocx(size_t size, int flags) CROSSFOOT_NOEXCEPT;
 
 /* NetBSD */
 
-/* Resizes the object at `*p`, where `p` is the address of a pointer that may be null, to `count * size` bytes, and
- * frees it where these are none. 0, or ENOMEM or EOVERFLOW, and `*p` is as it was; errno is left alone. */
+/* Resizes the object at `*p`, where `p` is the address of a pointer that may be null, to `count * size` bytes. Frees
+ * it if the product is 0. Returns 0, or ENOMEM or EOVERFLOW; then `*p` is unchanged. Leaves errno unchanged. */
 int reallocarr(void *p, size_t count, size_t size) CROSSFOOT_NOEXCEPT;
 
 /* OpenBSD */
 
-/* Writes zeros over the first `size` bytes of the object, which must have them, and frees it. */
+/* Zeroes the first `size` bytes of the object, which must have that many, and frees it. */
 void freezero(void *p, size_t size) CROSSFOOT_NOEXCEPT;
 
-/* Resizes an object of `old_count * size` bytes to `count * size` bytes. What comes is zero, what goes is overwritten.
- * Null without memory or where the new product overflows (errno ENOMEM), or where the old one is wrong (EINVAL); the
- * object is as it was. */
+/* Resizes an object of `old_count * size` bytes to `count * size` bytes. New bytes are zero, and the freed object is
+ * zeroed. Returns null with errno ENOMEM without memory or if the new product overflows, and with errno EINVAL if the
+ * old product overflows or exceeds the object. Then the object is unchanged. */
 void *recallocarray(void *p, size_t old_count, size_t count, size_t size) CROSSFOOT_NOEXCEPT;
 
 #ifdef __cplusplus
