@@ -16,7 +16,7 @@ use core::ptr::null_mut;
 use crate::cache::{Cache, Freed, Pended};
 use crate::central::Central;
 use crate::config::{MAX_ALIGN, MAX_REQUEST, MIN_ALIGN};
-use crate::heap::Use;
+use crate::heap::{Heap, Use};
 use crate::os::Os;
 use crate::report;
 use crate::size_class::{Class, QUICK_MAX, SMALL_MAX};
@@ -29,51 +29,45 @@ const FREED: &str = "already freed";
 
 /// Allocates `size` bytes aligned to 16. Null: no memory.
 #[inline(always)]
-pub fn allocate<O: Os>(central: &Central<O>, cache: &Cache, size: usize) -> *mut u8 {
+pub fn allocate<O: Os>(heap: &Heap<O>, central: &Central<O>, cache: &Cache, size: usize) -> *mut u8 {
     if size <= QUICK_MAX {
         let p = cache.pop_quick(size);
         if !p.is_null() {
             return p;
         }
     }
-    allocate_slow(central, cache, size)
+    allocate_slow(heap, central, cache, size)
 }
 
 /// Allocates `size` bytes where the fast path found nothing in hand. Null: no memory.
 #[cold]
 #[inline(never)]
-pub fn allocate_slow<O: Os>(central: &Central<O>, cache: &Cache, size: usize) -> *mut u8 {
+pub fn allocate_slow<O: Os>(heap: &Heap<O>, central: &Central<O>, cache: &Cache, size: usize) -> *mut u8 {
     if size <= SMALL_MAX {
-        allocate_class(central, cache, Class::of(size))
+        allocate_class(heap, central, cache, Class::of(size))
     } else {
-        allocate_large(central, cache, size, 1, false).0
+        allocate_large(heap, cache, size, 1, false).0
     }
 }
 
-fn allocate_class<O: Os>(central: &Central<O>, cache: &Cache, class: Class) -> *mut u8 {
+fn allocate_class<O: Os>(heap: &Heap<O>, central: &Central<O>, cache: &Cache, class: Class) -> *mut u8 {
     let p = cache.pop(class);
-    if p.is_null() { cache.refill(central, class) } else { p }
+    if p.is_null() { cache.refill(heap, central, class) } else { p }
 }
 
 /// A large object, and where that is asked for by `zero`, whether it reads as zero.
 ///
 /// A call of its own: small objects' slow path would save registers for it each time.
 #[inline(never)]
-fn allocate_large<O: Os>(
-    central: &Central<O>,
-    cache: &Cache,
-    size: usize,
-    align: usize,
-    zero: bool,
-) -> (*mut u8, bool) {
+fn allocate_large<O: Os>(heap: &Heap<O>, cache: &Cache, size: usize, align: usize, zero: bool) -> (*mut u8, bool) {
     if size > MAX_REQUEST {
         return (null_mut(), false);
     }
     let Some(pages) = Pages::holding(size) else { return (null_mut(), false) };
     let _inside = cache.enter_to_change(|| ("malloc", 0));
-    match central.heap().take_large(cache.client(), pages, align, zero) {
+    match heap.take_large(cache.client(), pages, align, zero) {
         Some(span) => {
-            cache.publish_after(central, pages);
+            cache.publish_after(heap, pages);
             (span.base().ptr(), span.zero())
         }
         None => (null_mut(), false),
@@ -82,24 +76,30 @@ fn allocate_large<O: Os>(
 
 /// Allocates `size` bytes aligned to `align`, a power of two of at most [`MAX_ALIGN`]. Null: no memory, or
 /// a larger alignment.
-pub fn allocate_aligned<O: Os>(central: &Central<O>, cache: &Cache, size: usize, align: usize) -> *mut u8 {
+pub fn allocate_aligned<O: Os>(
+    heap: &Heap<O>,
+    central: &Central<O>,
+    cache: &Cache,
+    size: usize,
+    align: usize,
+) -> *mut u8 {
     debug_assert!(align.is_power_of_two());
     if align <= MIN_ALIGN {
-        return allocate(central, cache, size);
+        return allocate(heap, central, cache, size);
     }
     if align > MAX_ALIGN {
         return null_mut();
     }
     match Class::of_aligned(size, align) {
-        Some(class) => allocate_class(central, cache, class),
-        None => allocate_large(central, cache, size.max(1), align, false).0,
+        Some(class) => allocate_class(heap, central, cache, class),
+        None => allocate_large(heap, cache, size.max(1), align, false).0,
     }
 }
 
 /// Allocates `size` zero bytes aligned to 16. Memory that is known to be zero is not written again.
-pub fn allocate_zeroed<O: Os>(central: &Central<O>, cache: &Cache, size: usize) -> *mut u8 {
+pub fn allocate_zeroed<O: Os>(heap: &Heap<O>, central: &Central<O>, cache: &Cache, size: usize) -> *mut u8 {
     if size > SMALL_MAX {
-        let (p, zero) = allocate_large(central, cache, size, 1, true);
+        let (p, zero) = allocate_large(heap, cache, size, 1, true);
         if !p.is_null() && !zero {
             // SAFETY: a fresh object of at least `size` bytes.
             unsafe { p.write_bytes(0, size) };
@@ -107,7 +107,7 @@ pub fn allocate_zeroed<O: Os>(central: &Central<O>, cache: &Cache, size: usize) 
         return p;
     }
     let class = Class::of(size);
-    let p = allocate_class(central, cache, class);
+    let p = allocate_class(heap, central, cache, class);
     if !p.is_null() {
         // A fresh object holds nothing but its link, which is its first word.
         let dirty = if cache.is_fresh(class) { size_of::<*mut Object>() } else { size };
@@ -123,13 +123,13 @@ pub fn allocate_zeroed<O: Os>(central: &Central<O>, cache: &Cache, size: usize) 
 /// `p` is null or an object that this kernel handed out and nobody uses any more. What is seen to be
 /// something else ends the process with one line.
 #[inline(always)]
-pub unsafe fn free<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8) {
+pub unsafe fn free<O: Os>(heap: &Heap<O>, central: &Central<O>, cache: &Cache, p: *mut u8) {
     // SAFETY: the caller's promise.
-    match unsafe { free_quick(central, cache.thread_id(), p) } {
+    match unsafe { free_quick(heap, cache.thread_id(), p) } {
         Freed::Done => {}
-        Freed::Last => free_last(central, || Some(cache), p),
+        Freed::Last => free_last(heap, || Some(cache), p),
         // SAFETY: the caller's promise.
-        Freed::Not => unsafe { free_other(central, cache, p, "free") },
+        Freed::Not => unsafe { free_other(heap, central, cache, p, "free") },
     }
 }
 
@@ -139,8 +139,8 @@ pub unsafe fn free<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8) {
 /// # Safety
 /// As for [`free`].
 #[inline(always)]
-pub unsafe fn free_quick<O: Os>(central: &Central<O>, thread_id: usize, p: *mut u8) -> Freed {
-    match central.heap().span_of_thread(Addr(p.addr()), thread_id) {
+pub unsafe fn free_quick<O: Os>(heap: &Heap<O>, thread_id: usize, p: *mut u8) -> Freed {
+    match heap.span_of_thread(Addr(p.addr()), thread_id) {
         // SAFETY: the caller frees the object; a span with a token holds small objects, and the thread is its owner's.
         Some(span) => unsafe { Cache::push(span, p.cast()) },
         None => Freed::Not,
@@ -152,9 +152,9 @@ pub unsafe fn free_quick<O: Os>(central: &Central<O>, thread_id: usize, p: *mut 
 /// # Safety
 /// `p` is a live object of this kernel, and nobody uses it any more.
 #[inline(always)]
-pub unsafe fn free_live<O: Os>(central: &Central<O>, thread_id: usize, p: *mut u8) -> Freed {
+pub unsafe fn free_live<O: Os>(heap: &Heap<O>, thread_id: usize, p: *mut u8) -> Freed {
     // SAFETY: the caller's promise.
-    match unsafe { central.heap().span_of_live(Addr(p.addr()), thread_id) } {
+    match unsafe { heap.span_of_live(Addr(p.addr()), thread_id) } {
         // SAFETY: as in `free_quick`.
         Some(span) => unsafe { Cache::push(span, p.cast()) },
         None => Freed::Not,
@@ -168,12 +168,12 @@ pub unsafe fn free_live<O: Os>(central: &Central<O>, thread_id: usize, p: *mut u
 /// while it changed its lists.
 #[cold]
 #[inline(never)]
-pub fn free_last<'a, O: Os>(central: &Central<O>, cache: impl FnOnce() -> Option<&'a Cache>, p: *mut u8) {
+pub fn free_last<'a, O: Os>(heap: &Heap<O>, cache: impl FnOnce() -> Option<&'a Cache>, p: *mut u8) {
     // Mostly it is the current one, which stays, and nobody needs to know whose.
-    if let Some(span) = central.heap().span_of(Addr::of(p)).filter(|span| span.list_state.get() == ListState::Partial)
+    if let Some(span) = heap.span_of(Addr::of(p)).filter(|span| span.list_state.get() == ListState::Partial)
         && let Some(cache) = cache().filter(|cache| cache.owns(span))
     {
-        cache.freed_last(central, span);
+        cache.freed_last(heap, span);
     }
 }
 
@@ -194,9 +194,9 @@ pub enum Other<'a> {
 /// # Safety
 /// As for [`free`]; `cache` is what the thread's word points to.
 #[inline(always)]
-pub unsafe fn free_pending<O: Os>(central: &Central<O>, cache: *const Cache, p: *mut u8) -> Other<'_> {
+pub unsafe fn free_pending<O: Os>(heap: &Heap<O>, cache: *const Cache, p: *mut u8) -> Other<'_> {
     let addr = Addr(p.addr());
-    let Some(span) = central.heap().span_of(addr).filter(|span| span.is_object(addr)) else { return Other::Rest };
+    let Some(span) = heap.span_of(addr).filter(|span| span.is_object(addr)) else { return Other::Rest };
     // SAFETY: what owns or gathers is a cache; caches are never unmapped. The caller frees the object.
     unsafe {
         if core::ptr::eq(Cache::owner_of(span), cache) {
@@ -215,9 +215,15 @@ pub unsafe fn free_pending<O: Os>(central: &Central<O>, cache: *const Cache, p: 
 /// # Safety
 /// As for [`free`]; [`free_quick`] did nothing.
 #[inline]
-pub unsafe fn free_other<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, function: &'static str) {
+pub unsafe fn free_other<O: Os>(
+    heap: &Heap<O>,
+    central: &Central<O>,
+    cache: &Cache,
+    p: *mut u8,
+    function: &'static str,
+) {
     let addr = Addr::of(p);
-    if let Some(span) = central.heap().span_of(addr)
+    if let Some(span) = heap.span_of(addr)
         && span.kind() == Kind::Small
         && !cache.is_checked()
         && span.is_object(addr)
@@ -225,10 +231,10 @@ pub unsafe fn free_other<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8,
         && span.list_state.get() == ListState::Full
     {
         // SAFETY: the caller's promise, and it is an object of a span that this cache owns.
-        return unsafe { cache.free_into_full(central, span, p.cast()) };
+        return unsafe { cache.free_into_full(heap, span, p.cast()) };
     }
     // SAFETY: the caller's promise.
-    unsafe { free_slow(central, cache, p, function) }
+    unsafe { free_slow(heap, central, cache, p, function) }
 }
 
 /// The rest of [`free`]: large objects, other threads' objects, misuse, and all where frees are validated. `function`
@@ -238,12 +244,18 @@ pub unsafe fn free_other<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8,
 /// As for [`free`]; [`free_quick`] did nothing.
 #[cold]
 #[inline(never)]
-pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, function: &'static str) {
+pub unsafe fn free_slow<O: Os>(
+    heap: &Heap<O>,
+    central: &Central<O>,
+    cache: &Cache,
+    p: *mut u8,
+    function: &'static str,
+) {
     if p.is_null() {
         return;
     }
     // Misuse is found before anything changes: a handler of the signal that ends the process may still allocate.
-    let span = checked_span(central, p, function);
+    let span = checked_span(heap, p, function);
     let large = span.kind() == Kind::Large;
     let inside = cache.enter_to_change(|| (function, p.addr()));
     if !(if large { span.end_large() } else { span.mark_freed(Addr::of(p)) }) {
@@ -253,25 +265,25 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
     if large {
         let pages = span.pages();
         // SAFETY: this call ended the object's life, so nobody else gives its span back.
-        unsafe { central.heap().give_back_near(cache.client(), span, Use::Large) };
-        return cache.publish_after(central, pages);
+        unsafe { heap.give_back_near(cache.client(), span, Use::Large) };
+        return cache.publish_after(heap, pages);
     }
     if !cache.owns(span) {
         // SAFETY: the caller's promise, and `checked_span` saw that it is an object.
-        if !unsafe { cache.free_remote(central, span, p.cast()) } {
+        if !unsafe { cache.free_remote(heap, central, span, p.cast()) } {
             misuse(function, p, FREED);
         }
         return;
     }
     if span.list_state.get() == ListState::Full {
         // SAFETY: the caller's promise, and `checked_span` saw that it is an object.
-        return unsafe { cache.free_into_full(central, span, p.cast()) };
+        return unsafe { cache.free_into_full(heap, span, p.cast()) };
     }
     // The thread got its cache in this call, frees are validated, or the object is the one that was freed last.
     // SAFETY: as above.
     match unsafe { Cache::push(span, p.cast()) } {
         Freed::Done => {}
-        Freed::Last => cache.freed_last(central, span),
+        Freed::Last => cache.freed_last(heap, span),
         Freed::Not => misuse(function, p, FREED),
     }
 }
@@ -284,6 +296,7 @@ pub unsafe fn free_slow<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, 
 #[cold]
 #[inline(never)]
 pub unsafe fn free_sized_slow<O: Os>(
+    heap: &Heap<O>,
     central: &Central<O>,
     cache: &Cache,
     p: *mut u8,
@@ -292,8 +305,8 @@ pub unsafe fn free_sized_slow<O: Os>(
     function: &'static str,
 ) {
     if cache.is_checked() && !p.is_null() {
-        let span = checked_span(central, p, function);
-        let larger = central.has_larger() && size <= span.usable();
+        let span = checked_span(heap, p, function);
+        let larger = heap.has_larger() && size <= span.usable();
         let aligned = align <= MIN_ALIGN || p.addr().is_multiple_of(align);
         if !(aligned && (is_of(span, size, align) || larger)) {
             let has = span.usable();
@@ -305,7 +318,7 @@ pub unsafe fn free_sized_slow<O: Os>(
         }
     }
     // SAFETY: the caller's promise.
-    unsafe { free_slow(central, cache, p, function) }
+    unsafe { free_slow(heap, central, cache, p, function) }
 }
 
 /// Whether an object of `size` bytes aligned to `align` would be one of `span`.
@@ -320,9 +333,9 @@ fn is_of(span: &Span, size: usize, align: usize) -> bool {
 
 /// The span of a live object, or the end of the process with a line that says what `p` is instead.
 #[inline]
-fn checked_span<'a, O: Os>(central: &'a Central<O>, p: *mut u8, function: &'static str) -> &'a Span {
+fn checked_span<'a, O: Os>(heap: &'a Heap<O>, p: *mut u8, function: &'static str) -> &'a Span {
     let addr = Addr::of(p);
-    let found = central.heap().span_of(addr.align_down(MIN_ALIGN)).filter(|span| !span.is_dummy());
+    let found = heap.span_of(addr.align_down(MIN_ALIGN)).filter(|span| !span.is_dummy());
     let Some(span) = found else {
         misuse(function, p, "not an address of this allocator, or already freed");
     };
@@ -346,8 +359,8 @@ fn misuse(function: &str, p: *mut u8, found: impl Display) -> ! {
 ///
 /// # Safety
 /// `p` is null or a live object of this kernel.
-pub unsafe fn usable_size<O: Os>(central: &Central<O>, p: *mut u8) -> usize {
-    if p.is_null() { 0 } else { checked_span(central, p, "malloc_usable_size").usable() }
+pub unsafe fn usable_size<O: Os>(heap: &Heap<O>, p: *mut u8) -> usize {
+    if p.is_null() { 0 } else { checked_span(heap, p, "malloc_usable_size").usable() }
 }
 
 /// Changes an object's size to `size` bytes, at least 1, keeping its content as far as both reach; the object may move. Null:
@@ -356,26 +369,33 @@ pub unsafe fn usable_size<O: Os>(central: &Central<O>, p: *mut u8) -> usize {
 /// # Safety
 /// `p` is a live object of this kernel; if the result is not null, it is not used any more. An
 /// alignment above 16 bytes is kept only if the object does not move: `align` says what is needed.
-pub unsafe fn reallocate<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, size: usize, align: usize) -> *mut u8 {
+pub unsafe fn reallocate<O: Os>(
+    heap: &Heap<O>,
+    central: &Central<O>,
+    cache: &Cache,
+    p: *mut u8,
+    size: usize,
+    align: usize,
+) -> *mut u8 {
     if cache.is_checked() {
         system_stack::abort_if_active_always("realloc", p.addr());
     }
-    let span = checked_span(central, p, "realloc");
+    let span = checked_span(heap, p, "realloc");
     let old = span.usable();
     if span.kind() == Kind::Large {
         if size > SMALL_MAX {
-            if resize_large(central, cache, span, size) {
+            if resize_large(heap, cache, span, size) {
                 return p;
             }
             // SAFETY: the caller's promise.
-            return unsafe { large::move_large(central, cache, p, span, size, align) };
+            return unsafe { large::move_large(heap, central, cache, p, span, size, align) };
         }
     } else if stays(cache, span, size, align) {
         return p;
     }
-    let new = allocate_aligned(central, cache, size, align);
+    let new = allocate_aligned(heap, central, cache, size, align);
     if new.is_null() && size <= old {
-        central.note_larger();
+        heap.note_larger();
         // No memory to make it smaller: it is large enough where it is.
         return p;
     }
@@ -383,7 +403,7 @@ pub unsafe fn reallocate<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8,
         // SAFETY: two objects of at least this many bytes, one of them new.
         unsafe {
             copy(p, new, old.min(size));
-            free(central, cache, p);
+            free(heap, central, cache, p);
         }
     }
     new
@@ -413,7 +433,7 @@ unsafe fn copy(from: *const u8, to: *mut u8, bytes: usize) {
 }
 
 /// Makes a large object's span fit `size` bytes where it is. `false`: it can't grow there.
-fn resize_large<O: Os>(central: &Central<O>, cache: &Cache, span: &Span, size: usize) -> bool {
+fn resize_large<O: Os>(heap: &Heap<O>, cache: &Cache, span: &Span, size: usize) -> bool {
     let Some(pages) = Pages::holding(size) else { return false };
     if size > MAX_REQUEST {
         return false;
@@ -422,12 +442,12 @@ fn resize_large<O: Os>(central: &Central<O>, cache: &Cache, span: &Span, size: u
         core::cmp::Ordering::Equal => true,
         core::cmp::Ordering::Less => {
             let _inside = cache.enter_to_change(|| ("realloc", span.base().0));
-            central.heap().shrink(cache.writer(), span, pages);
+            heap.shrink(cache.writer(), span, pages);
             true
         }
         core::cmp::Ordering::Greater => {
             let _inside = cache.enter_to_change(|| ("realloc", span.base().0));
-            central.heap().grow_in_place(cache.client(), span, pages)
+            heap.grow_in_place(cache.client(), span, pages)
         }
     }
 }

@@ -18,6 +18,8 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::audit::Offsets;
 use crate::cache::Cache;
+use crate::central::Central;
+use crate::heap::Heap;
 use crate::lock::{Fork, Mutex, Rank, hold_row, let_go_row};
 use crate::mem_stats::{self, Balance, MemStats};
 use crate::metrics::{OsFigures, Reading, SeqLock};
@@ -26,7 +28,8 @@ use crate::os::{Os, OsError};
 use crate::report::Line;
 use crate::span::Span;
 use crate::stack_pool::StackPool;
-use crate::stats::{self, Answer, Snapshot, Totals};
+use crate::stats::{self, Answer, ConsistentStats, Snapshot, Totals};
+use crate::stats_page::StatsPage;
 use crate::thread::Caches;
 use crate::units::PAGE_SHIFT;
 use crate::vm::Vm;
@@ -35,6 +38,8 @@ pub use reading::Metrics;
 
 /// An allocator: everything, in one value. It takes no memory before its first allocation.
 pub struct Allocator<O: Os> {
+    heap: Heap<O>,
+    central: Central<O>,
     caches: Caches<O>,
     stacks: StackPool<O>,
     /// Whether start-up was tried before. Its lock is the boot lock.
@@ -60,7 +65,9 @@ impl<O: Os> Allocator<O> {
     /// An allocator on `os` that has nothing yet.
     pub const fn new(os: O) -> Allocator<O> {
         Allocator {
-            caches: Caches::new(os),
+            heap: Heap::new(os),
+            central: Central::new(),
+            caches: Caches::new(),
             stacks: StackPool::new(),
             tried: Mutex::new(Rank::Boot, false),
             ready: AtomicBool::new(false),
@@ -79,24 +86,47 @@ impl<O: Os> Allocator<O> {
         self.ready.load(Ordering::Acquire)
     }
 
-    /// The caches and everything below them.
+    /// The page heap.
+    #[inline(always)]
+    pub fn heap(&self) -> &Heap<O> {
+        &self.heap
+    }
+
+    /// The spans without an owner, by size class.
+    #[inline(always)]
+    pub fn central(&self) -> &Central<O> {
+        &self.central
+    }
+
+    /// The caches of threads.
     #[inline(always)]
     pub fn caches(&self) -> &Caches<O> {
         &self.caches
     }
 
-    /// The stacks that nobody uses.
+    /// The free stacks.
     pub fn stacks(&self) -> &StackPool<O> {
         &self.stacks
     }
 
-    /// The system.
-    pub fn os(&self) -> &O {
-        self.vm().os()
+    /// The states of address space: the OS, and the accounts.
+    pub fn vm(&self) -> &Vm<O> {
+        self.heap.vm()
     }
 
-    fn vm(&self) -> &Vm<O> {
-        self.caches.central().heap().vm()
+    /// The OS.
+    pub fn os(&self) -> &O {
+        self.heap.os()
+    }
+
+    /// The consistent statistics.
+    pub fn stats(&self) -> &ConsistentStats<O> {
+        self.heap.stats()
+    }
+
+    /// The page that other processes read, with the list of mappings.
+    pub fn stats_page(&self) -> &StatsPage<O> {
+        self.heap.stats_page()
     }
 
     /// Starts the kernel up if that has not happened. An error leaves it as it was; another call tries again.
@@ -117,7 +147,7 @@ impl<O: Os> Allocator<O> {
             self.open_stats_page();
         }
         // SAFETY: the caller's promise; `first` is said once.
-        unsafe { self.caches.boot(first) }?;
+        unsafe { self.caches.boot(&self.heap, first) }?;
         self.start_stats_page();
         self.ready.store(true, Ordering::Release);
         Ok(())
@@ -130,7 +160,7 @@ impl<O: Os> Allocator<O> {
     pub unsafe fn adopt(&self) -> Result<&Cache, OsError> {
         // SAFETY: the caller's promise.
         unsafe { self.boot() }?;
-        let cache = self.caches.adopt()?;
+        let cache = self.caches.adopt(&self.heap)?;
         cache.set_checked(self.is_checked());
         Ok(cache)
     }
@@ -143,11 +173,20 @@ impl<O: Os> Allocator<O> {
     pub unsafe fn adopt_for(&self, thread: usize, process: fn() -> i32) -> Result<(&Cache, bool), OsError> {
         // SAFETY: the caller's promise.
         unsafe { self.boot() }?;
-        let (cache, found) = self.caches.adopt_for(thread, process)?;
+        let (cache, found) = self.caches.adopt_for(&self.heap, thread, process)?;
         if !found {
             cache.set_checked(self.is_checked());
         }
         Ok((cache, found))
+    }
+
+    /// Takes a cache back from a thread that exits or needs it no more; see [`Caches::retire`].
+    ///
+    /// # Safety
+    /// The calling thread owns the cache and does not use it after.
+    pub unsafe fn retire(&self, cache: &Cache) {
+        // SAFETY: the caller's promise.
+        unsafe { self.caches.retire(&self.heap, &self.central, cache) };
     }
 
     /// Says whether caches that are adopted from now on validate every free: off at first, and once on, for good, since
@@ -176,9 +215,11 @@ impl<O: Os> Allocator<O> {
     pub fn is_held_by_this_thread(&self) -> bool {
         let ours = [self.sysmon.is_mine(), self.trace.is_mine(), self.tried.is_mine(), self.metrics.is_mine()];
         ours.contains(&true)
-            || self.vm().stats_page().is_held_by_this_thread()
-            || self.stacks.is_held_by_this_thread()
+            || self.stats_page().is_held_by_this_thread()
             || self.caches.is_held_by_this_thread()
+            || self.central.is_held_by_this_thread()
+            || self.stacks.is_held_by_this_thread()
+            || self.heap.is_held_by_this_thread()
     }
 
     /// Before a fork: takes every lock in rank order, so that the child finds each free and what it protects whole; but
@@ -188,9 +229,14 @@ impl<O: Os> Allocator<O> {
         hold_row([&self.sysmon], fork);
         hold_row([&self.trace], fork);
         hold_row([&self.metrics], fork);
-        self.vm().stats_page().hold_readings(fork);
-        self.caches.hold_for_fork(fork, cache, || self.stacks.hold_for_fork(fork));
-        self.vm().stats_page().hold_list(fork);
+        self.stats_page().hold_readings(fork);
+        self.stats().hold_for_fork(self.os(), fork, self.caches.own_writers(cache));
+        self.caches.hold_for_fork(fork);
+        self.central.hold_for_fork(fork);
+        self.stacks.hold_for_fork(fork);
+        self.heap.hold_for_fork(fork);
+        self.caches.note_local_pages(&self.heap, fork);
+        self.stats_page().hold_list(fork);
     }
 
     /// After a fork, in the parent and in the child. What the thread was doing that a signal handler interrupted to fork
@@ -203,10 +249,16 @@ impl<O: Os> Allocator<O> {
         let figures_rest = self.metrics.is_held_for(fork);
         // SAFETY: the caller's promise.
         unsafe {
-            self.vm().stats_page().release_list(self.os(), fork, child);
+            self.stats_page().release_list(self.os(), fork, child);
+            self.heap.release_after_fork(fork, child);
             self.stacks.release_after_fork(fork, child);
-            self.caches.release_after_fork(fork, cache, child);
-            self.vm().stats_page().release_readings(fork, child);
+            self.central.release_after_fork(fork, child);
+            self.caches.release_after_fork(fork, child);
+            self.stats().release_after_fork(self.os(), fork, self.caches.own_writers(cache), child);
+            if child {
+                self.caches.forget_threads(&self.heap, cache);
+            }
+            self.stats_page().release_readings(fork, child);
             if child && figures_rest {
                 // They are of the parent. The lock under which they are written is held.
                 self.figures.set(&OsFigures::NONE);
@@ -222,19 +274,19 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// The caches, once the kernel has started and if it keeps books.
-    fn started(&self) -> Option<&Caches<O>> {
-        (stats::BOOKS_ENABLED && self.is_ready()).then_some(&self.caches)
+    /// Returns the heap and the caches, once the allocator has started and if this build keeps statistics.
+    fn started(&self) -> Option<(&Heap<O>, &Caches<O>)> {
+        (stats::BOOKS_ENABLED && self.is_ready()).then_some((&self.heap, &self.caches))
     }
 
     /// Checks every identity; see [`mem_stats::crossfoot`]. `None` before start-up.
     ///
     /// Takes the sysmon lock and the trace lock, then what [`mem_stats::crossfoot`] takes.
     pub fn crossfoot(&self, cache: Option<&Cache>) -> Option<Balance> {
-        let caches = self.started()?;
+        let (heap, caches) = self.started()?;
         let sysmon = self.sysmon.lock();
         let trace = self.trace.lock();
-        let balance = mem_stats::crossfoot(caches, cache);
+        let balance = mem_stats::crossfoot(heap, caches, cache);
         drop((trace, sysmon));
         balance.abort_if_changed();
         self.leave_reading();
@@ -243,7 +295,8 @@ impl<O: Os> Allocator<O> {
 
     /// See [`mem_stats::crossfoot_at_once`]. `None` before start-up.
     pub fn crossfoot_at_once(&self, interrupted: bool) -> Option<Balance> {
-        Some(mem_stats::crossfoot_at_once(self.started()?, interrupted))
+        let (heap, caches) = self.started()?;
+        Some(mem_stats::crossfoot_at_once(heap, caches, interrupted))
     }
 
     /// As [`Allocator::crossfoot`], objects too; see [`mem_stats::crossfoot_quiet`].
@@ -251,11 +304,11 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// As for [`mem_stats::crossfoot_quiet`].
     pub unsafe fn crossfoot_quiet(&self, cache: Option<&Cache>) -> Option<Balance> {
-        let caches = self.started()?;
+        let (heap, caches) = self.started()?;
         let sysmon = self.sysmon.lock();
         let trace = self.trace.lock();
         // SAFETY: the caller's promise.
-        let balance = unsafe { mem_stats::crossfoot_quiet(caches, cache) };
+        let balance = unsafe { mem_stats::crossfoot_quiet(heap, caches, cache) };
         drop((trace, sysmon));
         balance.abort_if_changed();
         Some(balance)
@@ -264,32 +317,32 @@ impl<O: Os> Allocator<O> {
     /// One consistent snapshot. `None` before start-up. Takes the books' lock; never waits for an allocating
     /// thread.
     pub fn snapshot(&self, out: &mut Snapshot) -> Option<Answer> {
-        let answer = mem_stats::snapshot(self.started()?, out);
+        let answer = mem_stats::snapshot(self.started()?.0, out);
         self.leave_reading();
         Some(answer)
     }
 
     /// The totals of one consistent snapshot. Otherwise as [`Allocator::snapshot`].
     pub fn totals(&self, out: &mut Totals) -> Option<Answer> {
-        Some(mem_stats::totals(self.started()?, out))
+        Some(mem_stats::totals(self.started()?.0, out))
     }
 
     /// The last complete snapshot, for a signal handler: takes no lock, whatever it interrupts. `None` before
     /// start-up.
     pub fn last_snapshot(&self, out: &mut Snapshot) -> Option<Answer> {
-        Some(self.started()?.central().heap().stats().last(out))
+        Some(self.started()?.0.stats().last(out))
     }
 
     /// Statistics from one consistent snapshot. `None` before start-up. Otherwise as [`Allocator::snapshot`], but in
     /// double-check mode as [`Allocator::crossfoot`], and what fails is printed. `cache` is the calling thread's, if
     /// it has one: what it has not posted yet is posted first.
     pub fn mem_stats(&self, cache: Option<&Cache>, out: &mut MemStats) -> Option<Answer> {
-        let caches = self.started()?;
+        let (heap, _) = self.started()?;
         if !self.double_check.load(Ordering::Relaxed) {
             if let Some(cache) = cache {
-                cache.post_all(caches.central());
+                cache.post_all(heap);
             }
-            let answer = mem_stats::stats(caches, out);
+            let answer = mem_stats::stats(heap, out);
             self.leave_reading();
             return Some(answer);
         }
@@ -322,16 +375,16 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// As for [`mem_stats::read_slow`].
     pub unsafe fn read_slow(&self) -> Option<(MemStats, MemStats)> {
-        let caches = self.started()?;
+        let (heap, caches) = self.started()?;
         let _sysmon = self.sysmon.lock();
         let _trace = self.trace.lock();
         // SAFETY: the caller's promise.
-        unsafe { mem_stats::read_slow(caches) }
+        unsafe { mem_stats::read_slow(heap, caches) }
     }
 
     /// Where its structures lie, for a reader in another process. Takes the heap's lock. After start-up.
     pub fn offsets(&self) -> Offsets {
-        let heap = self.caches.central().heap();
+        let heap = &self.heap;
         let ((map, pages, accounts), (writers, heap_turns)) = (heap.offsets(), heap.movement_offsets());
         Offsets {
             form: Offsets::FORM,

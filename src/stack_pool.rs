@@ -122,7 +122,7 @@ impl<O: Os> StackPool<O> {
         size: usize,
         nanos: Option<u64>,
     ) -> Result<Stack<'a>, OsError> {
-        let physical = heap.vm().os().physical_page_size();
+        let physical = heap.os().physical_page_size();
         if size > MAX_REQUEST / 2 {
             return Err(OsError::OutOfMemory);
         }
@@ -239,5 +239,5 @@ impl<O: Os> StackPool<O> {
 /// How many bytes of guard a stack has: whole pages of both kinds. Frames that are larger may step over it; those of
 /// compilers that probe the stack do not.
 fn guard<O: Os>(heap: &Heap<O>) -> usize {
-    heap.vm().os().physical_page_size().max(PAGE_SIZE)
+    heap.os().physical_page_size().max(PAGE_SIZE)
 }

@@ -133,7 +133,7 @@ impl Run {
             520..522 => self.retire(i),
             522..566 => {
                 let pages = Pages(4 + self.rng.below(48));
-                self.allocator.caches().central().heap().release(cache.writer(), pages);
+                self.allocator.heap().release(cache.writer(), pages);
                 true
             }
             _ => self.free(Some(cache).filter(|_| what != 999)),
@@ -141,12 +141,12 @@ impl Run {
     }
 
     fn allocate(&mut self, cache: &Cache, size: usize) -> bool {
-        let central = self.allocator.caches().central();
+        let (heap, central) = (self.allocator.heap(), self.allocator.central());
         let how = self.rng.below(16);
         let p = match how {
-            0 => api::allocate_zeroed(central, cache, size),
-            1 => api::allocate_aligned(central, cache, size, 16 << (size % 13)),
-            _ => api::allocate(central, cache, size),
+            0 => api::allocate_zeroed(heap, central, cache, size),
+            1 => api::allocate_aligned(heap, central, cache, size, 16 << (size % 13)),
+            _ => api::allocate(heap, central, cache, size),
         };
         if !p.is_null() {
             let held = Held::new(p as usize, size, self.rng.next());
@@ -319,9 +319,9 @@ fn numbers_of(page: usize, wanted: Verb) -> Vec<u64> {
 fn what_moves_lose_is_missing_and_nothing_else() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
-    let central = allocator.caches().central();
-    let held = Held::new(api::allocate(central, cache, 4 * MIB) as usize, 4 * MIB, 7);
-    let behind = api::allocate(central, cache, 4 * MIB) as usize;
+    let (heap, central) = (allocator.heap(), allocator.central());
+    let held = Held::new(api::allocate(heap, central, cache, 4 * MIB) as usize, 4 * MIB, 7);
+    let behind = api::allocate(heap, central, cache, 4 * MIB) as usize;
     allocator.os().fail_verb_with(Verb::MovePages, OsError::Lost);
     let grown = allocator::reallocate(&allocator, cache, held.at, 6 * MIB, 1);
     assert_eq!(allocator.os().count(Verb::MovePages), 1, "the object was to move by its pages");
@@ -331,7 +331,7 @@ fn what_moves_lose_is_missing_and_nothing_else() {
     // Nowhere else is there room now: the old object stays as it is.
     allocator.os().fail_verb(Verb::Reserve);
     allocator.os().fail_verb(Verb::Map);
-    while api::allocate(central, cache, 5 * MIB) as usize != 0 {}
+    while api::allocate(heap, central, cache, 5 * MIB) as usize != 0 {}
     assert_eq!(allocator::reallocate(&allocator, cache, held.at, 7 * MIB, 1), 0);
     held.check();
     allocator.os().fail_never();
@@ -395,13 +395,13 @@ fn a_budget_of_ready_memory() {
     for _ in 0..run.held.len() / 2 {
         run.free(Some(cache));
     }
-    let central = run.allocator.caches().central();
-    assert!(api::allocate(central, cache, GIB).is_null());
-    assert!(central.heap().release(cache.writer(), Pages(usize::MAX)).0 > 0);
+    let (heap, central) = (run.allocator.heap(), run.allocator.central());
+    assert!(api::allocate(heap, central, cache, GIB).is_null());
+    assert!(heap.release(cache.writer(), Pages(usize::MAX)).0 > 0);
     run.check();
     // It is lifted.
     run.sim().limit_ready(usize::MAX);
-    let at = api::allocate(central, cache, GIB) as usize;
+    let at = api::allocate(heap, central, cache, GIB) as usize;
     assert_ne!(at, 0);
     free(&run.allocator, cache, at);
     run.finish();
@@ -411,23 +411,24 @@ fn a_budget_of_ready_memory() {
 fn every_kind_of_request_without_memory() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
-    let central = allocator.caches().central();
-    let held: Vec<usize> = [24, 5_000, 40_000, 3 * MIB].map(|size| api::allocate(central, cache, size) as usize).into();
+    let (heap, central) = (allocator.heap(), allocator.central());
+    let held: Vec<usize> =
+        [24, 5_000, 40_000, 3 * MIB].map(|size| api::allocate(heap, central, cache, size) as usize).into();
     allocator.os().fail_from(1);
     for class in Class::all() {
         // What is in hand is handed out; then there is no more.
         let mut more = Vec::new();
-        while let p @ 1.. = api::allocate(central, cache, class.size()) as usize {
+        while let p @ 1.. = api::allocate(heap, central, cache, class.size()) as usize {
             more.push(p);
             assert!(more.len() * class.size() < 64 * MIB);
         }
-        assert!(api::allocate_zeroed(central, cache, class.size()).is_null());
+        assert!(api::allocate_zeroed(heap, central, cache, class.size()).is_null());
         more.into_iter().for_each(|at| free(&allocator, cache, at));
     }
     for size in [100_000, 10 * MIB, GIB] {
-        assert!(api::allocate(central, cache, size).is_null());
-        assert!(api::allocate_zeroed(central, cache, size).is_null());
-        assert!(api::allocate_aligned(central, cache, size, MIB).is_null());
+        assert!(api::allocate(heap, central, cache, size).is_null());
+        assert!(api::allocate_zeroed(heap, central, cache, size).is_null());
+        assert!(api::allocate_aligned(heap, central, cache, size, MIB).is_null());
         for &at in &held {
             assert_eq!(allocator::reallocate(&allocator, cache, at, size + 8 * MIB, 1), 0);
         }
@@ -461,7 +462,7 @@ fn start_after(page: usize, plan: impl Fn(&Sim), tries: usize, must_fail: usize)
             assert!(i >= must_fail);
             break;
         };
-        let nothing = allocator.caches().central().heap().span_of(Addr(1 << 45));
+        let nothing = allocator.heap().span_of(Addr(1 << 45));
         assert!(nothing.is_none_or(|span| span.is_dummy()));
         // Start-up done and only the cache missing, there are books already.
         match allocator.crossfoot(None) {
@@ -473,7 +474,7 @@ fn start_after(page: usize, plan: impl Fn(&Sim), tries: usize, must_fail: usize)
     allocator.os().fail_never();
     let cache = adopt(&allocator);
     balanced_with_machine(&allocator, Some(cache));
-    let at = api::allocate(allocator.caches().central(), cache, 100) as usize;
+    let at = api::allocate(allocator.heap(), allocator.central(), cache, 100) as usize;
     assert_ne!(at, 0);
     free(&allocator, cache, at);
     retire(&allocator, cache);

@@ -14,7 +14,7 @@ use crossfoot::units::{Addr, KIB, MIB, PAGE_SIZE, Pages};
 use allocator::{adopt, balanced, balanced_with_machine, empty, free, reallocate, retire};
 
 fn allocate(allocator: &Allocator<Sim>, cache: &Cache, size: usize) -> usize {
-    let at = api::allocate(allocator.caches().central(), cache, size) as usize;
+    let at = api::allocate(allocator.heap(), allocator.central(), cache, size) as usize;
     assert_ne!(at, 0, "there is memory");
     at
 }
@@ -71,7 +71,7 @@ fn an_object_before_another_does_not_grow_over_it() {
 fn growing_from_the_hand_takes_no_lock() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
-    let heap = allocator.caches().central().heap();
+    let heap = allocator.heap();
     // The first one makes the heap grow; then there is a block to have in hand.
     let (first, at) = (allocate(&allocator, cache, 40 * KIB), allocate(&allocator, cache, 40 * KIB));
     // SAFETY: the object has so many bytes.
@@ -97,7 +97,7 @@ fn growing_from_the_hand_takes_no_lock() {
 fn several_blocks_are_in_hand() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
-    let heap = allocator.caches().central().heap();
+    let heap = allocator.heap();
     let size = 32 * PAGE_SIZE;
     let objects: Vec<_> = (0..6).map(|_| allocate(&allocator, cache, size)).collect();
     let still = heap.stop_all();
@@ -145,7 +145,7 @@ fn free_memory_moves_under_a_fresh_object() {
     for zero in [false, true] {
         let allocator = allocator::allocator(Sim::new());
         let cache = adopt(&allocator);
-        let central = allocator.caches().central();
+        let (heap, central) = (allocator.heap(), allocator.central());
         let (a, behind) = (allocate(&allocator, cache, 8 * MIB), allocate(&allocator, cache, 3 * MIB));
         // SAFETY: the object has so many bytes.
         unsafe { (a as *mut u8).write_bytes(0xa5, 8 * MIB) };
@@ -153,8 +153,11 @@ fn free_memory_moves_under_a_fresh_object() {
         let before = balanced_with_machine(&allocator, Some(cache)).snapshot;
         let ready = allocator.os().ready_bytes();
         let size = 16 * MIB;
-        let at =
-            if zero { api::allocate_zeroed(central, cache, size) as usize } else { allocate(&allocator, cache, size) };
+        let at = if zero {
+            api::allocate_zeroed(heap, central, cache, size) as usize
+        } else {
+            allocate(&allocator, cache, size)
+        };
         assert!(at > behind, "it does not fit where there is memory");
         let after = balanced_with_machine(&allocator, Some(cache)).snapshot;
         let more = allocator.os().ready_bytes() - ready;
@@ -171,7 +174,7 @@ fn free_memory_moves_under_a_fresh_object() {
             unsafe { (at as *mut u8).write_bytes(0x5a, size) };
         }
         // What moved away is there again, zero.
-        let again = api::allocate_zeroed(central, cache, 8 * MIB) as usize;
+        let again = api::allocate_zeroed(heap, central, cache, 8 * MIB) as usize;
         assert_eq!(again, a);
         // SAFETY: as above.
         assert!(unsafe { core::slice::from_raw_parts(again as *const u8, 8 * MIB) }.iter().all(|&b| b == 0));
@@ -185,7 +188,7 @@ fn a_refused_move_loses_nothing() {
     for nth in 1..8 {
         let allocator = allocator::allocator(Sim::new());
         let cache = adopt(&allocator);
-        let heap = allocator.caches().central().heap();
+        let heap = allocator.heap();
         let (a, behind) = (allocate(&allocator, cache, 8 * MIB), allocate(&allocator, cache, 3 * MIB));
         free(&allocator, cache, a);
         // The heap has grown before, so that only moves are left to be refused.
@@ -196,7 +199,7 @@ fn a_refused_move_loses_nothing() {
         unsafe { heap.give_back_near(cache.client(), large, Use::Large) };
         heap.release(cache.writer(), Pages(16 * MIB / PAGE_SIZE));
         allocator.os().fail_nth(nth);
-        let at = api::allocate(allocator.caches().central(), cache, 16 * MIB) as usize;
+        let at = api::allocate(allocator.heap(), allocator.central(), cache, 16 * MIB) as usize;
         allocator.os().fail_never();
         balanced_with_machine(&allocator, Some(cache));
         if at != 0 {
@@ -267,8 +270,8 @@ fn the_heap_grows_by_parts_of_chunks() {
         allocator.os().fail_above(Verb::Reserve, part);
         let mut objects: Vec<usize> = (0..200).map(|i| allocate(&allocator, cache, 16 + 7 * i)).collect();
         objects.extend((0..20).map(|_| allocate(&allocator, cache, part - 16 * KIB)));
-        let central = allocator.caches().central();
-        assert!(api::allocate(central, cache, part + 1).is_null(), "no part is larger");
+        let (heap, central) = (allocator.heap(), allocator.central());
+        assert!(api::allocate(heap, central, cache, part + 1).is_null(), "no part is larger");
         balanced_with_machine(&allocator, Some(cache));
         allocator.os().fail_never();
         objects.extend([5 * MIB, 100 * MIB].map(|size| allocate(&allocator, cache, size)));
@@ -300,8 +303,8 @@ fn part_after(fail: impl Fn(&Sim, u64)) {
         allocator.os().fail_above(Verb::Reserve, MIB);
         let before = allocator.os().injected();
         fail(allocator.os(), n);
-        let central = allocator.caches().central();
-        let first = api::allocate(central, cache, 500 * KIB) as usize;
+        let (heap, central) = (allocator.heap(), allocator.central());
+        let first = api::allocate(heap, central, cache, 500 * KIB) as usize;
         *refusals = allocator.os().injected() - before;
         // A table's page that could be made neither Ready nor Reserved again is in no account until it can be.
         balanced(&allocator, Some(cache));

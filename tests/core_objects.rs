@@ -156,7 +156,7 @@ impl Both {
             Step::Retire { cache } => self.retire(cache),
             Step::Release { pages } => {
                 let writer = self.cache(0).writer();
-                let heap = self.allocator.caches().central().heap();
+                let heap = self.allocator.heap();
                 assert!(heap.release(writer, Pages(pages)).0 <= pages + 16, "whole physical pages at the most");
             }
             Step::Check => self.check(),
@@ -172,10 +172,10 @@ impl Both {
         if !self.fits(size + align) {
             return;
         }
-        let central = self.allocator.caches().central();
+        let (heap, central) = (self.allocator.heap(), self.allocator.central());
         let p = match align {
-            1 => api::allocate(central, cache, size),
-            _ => api::allocate_aligned(central, cache, size, align),
+            1 => api::allocate(heap, central, cache, size),
+            _ => api::allocate_aligned(heap, central, cache, size, align),
         };
         self.insert(p as usize, size, align);
     }
@@ -183,7 +183,7 @@ impl Both {
     fn zeroed(&mut self, cache: usize, size: usize) {
         let cache = self.cache(cache);
         if self.fits(size) {
-            let at = api::allocate_zeroed(self.allocator.caches().central(), cache, size) as usize;
+            let at = api::allocate_zeroed(self.allocator.heap(), self.allocator.central(), cache, size) as usize;
             assert!(at != 0 && reads_zero(at, size), "{size} bytes at {at:#x} are not zero");
             self.insert(at, size, 1);
         }
@@ -310,8 +310,8 @@ fn alignments_up_to_a_gibibyte() {
             }
             align *= 2;
         }
-        let (cache, central) = (both.cache(0), both.allocator.caches().central());
-        assert!(api::allocate_aligned(central, cache, 1, 2 * MAX_ALIGN).is_null(), "no more than that");
+        let (cache, heap, central) = (both.cache(0), both.allocator.heap(), both.allocator.central());
+        assert!(api::allocate_aligned(heap, central, cache, 1, 2 * MAX_ALIGN).is_null(), "no more than that");
         both.finish();
     }
 }
@@ -323,11 +323,11 @@ fn requests_that_no_memory_could_serve() {
     both.allocate(0, 100, 1);
     both.allocate(0, 100_000, 1);
     for size in [usize::MAX, usize::MAX - 4096, MAX_REQUEST + 1, MAX_REQUEST, MAX_REQUEST - 8191, 1 << 47, 65 * GIB] {
-        let central = both.allocator.caches().central();
-        assert!(api::allocate(central, cache, size).is_null(), "{size:#x}");
-        assert!(api::allocate_zeroed(central, cache, size).is_null(), "{size:#x}");
+        let (heap, central) = (both.allocator.heap(), both.allocator.central());
+        assert!(api::allocate(heap, central, cache, size).is_null(), "{size:#x}");
+        assert!(api::allocate_zeroed(heap, central, cache, size).is_null(), "{size:#x}");
         for align in [32, 8 * KIB, MIB, MAX_ALIGN] {
-            assert!(api::allocate_aligned(central, cache, size, align).is_null(), "{size:#x} aligned to {align}");
+            assert!(api::allocate_aligned(heap, central, cache, size, align).is_null(), "{size:#x} aligned to {align}");
         }
         for &at in both.model.live.keys() {
             assert_eq!(allocator::reallocate(&both.allocator, cache, at, size, 1), 0, "{size:#x}");

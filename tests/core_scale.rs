@@ -45,18 +45,18 @@ fn heap_of(size: usize) -> Box<Allocator<Sim>> {
     allocator.os().limit_ready(allocator.os().ready_bytes() + size / 32);
     assert!(take(&allocator, cache, Pages(size / PAGE_SIZE), 1).is_none());
     allocator.os().limit_ready(usize::MAX);
-    let grown = allocator.caches().central().heap().vm().accounts().get(Account::HeapReleased);
+    let grown = allocator.heap().accounts().get(Account::HeapReleased);
     assert!((size..=size + 64 * MIB).contains(&grown), "{grown:#x} of {size:#x}");
     allocator
 }
 
 fn take<'a>(allocator: &'a Allocator<Sim>, cache: &Cache, pages: Pages, align: usize) -> Option<&'a Span> {
-    allocator.caches().central().heap().take(cache.writer(), pages, align, Use::Large)
+    allocator.heap().take(cache.writer(), pages, align, Use::Large)
 }
 
 fn give(allocator: &Allocator<Sim>, cache: &Cache, span: &Span) {
     // SAFETY: the span came from `take`, and nobody uses it.
-    unsafe { allocator.caches().central().heap().give_back(cache.writer(), span, Use::Large) }
+    unsafe { allocator.heap().give_back(cache.writer(), span, Use::Large) }
 }
 
 /// A heap that is measured.
@@ -135,7 +135,7 @@ fn compare(what: &str, mut fields: [Field<'_>; 2]) {
     }
     for field in &fields {
         let mut snapshot = Snapshot::new();
-        assert!(mem_stats::snapshot(field.allocator.caches(), &mut snapshot).is_complete());
+        assert!(mem_stats::snapshot(field.allocator.heap(), &mut snapshot).is_complete());
         let mut failures = Failures::default();
         snapshot.check(&mut failures);
         assert!(failures.is_empty());

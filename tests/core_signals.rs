@@ -48,13 +48,13 @@ fn churn(allocator: &Allocator<Linux>, cache: &Cache, rng: &mut Rng) {
     let sizes = [24, 3_000, 20 * KIB, 40 * KIB, 300 * KIB];
     let objects = [(); 8].map(|()| {
         let size = sizes[rng.below(sizes.len())];
-        let at = api::allocate(allocator.caches().central(), cache, size) as usize;
+        let at = api::allocate(allocator.heap(), allocator.central(), cache, size) as usize;
         assert!(at != 0, "no memory for {size} bytes");
         at
     });
     objects.into_iter().for_each(|at| free(allocator, cache, at));
     if rng.one_in(50) {
-        allocator.caches().central().heap().release(cache.writer(), Pages(16));
+        allocator.heap().release(cache.writer(), Pages(16));
     }
 }
 
@@ -123,7 +123,7 @@ fn a_thread_that_is_stopped_anywhere_keeps_no_reader() {
             thread::yield_now();
         }
         let (_stop, _let_go) = (Stop(&stop), LetGo);
-        let stats = allocator.caches().central().heap().stats();
+        let stats = allocator.stats();
         let end = Instant::now() + TIMEOUT;
         let least = if soaking() { 1_000 } else { 300 };
         while (stops < least || inside < 20) && Instant::now() < end {
@@ -314,14 +314,14 @@ fn a_child_has_the_pages_that_others_held() {
             };
             // The first makes the heap grow, the second fills the hand.
             for size in [24, 200] {
-                assert!(!api::allocate(allocator.caches().central(), cache, size).is_null());
+                assert!(!api::allocate(allocator.heap(), allocator.central(), cache, size).is_null());
             }
             if !moving {
                 stay();
             }
             Sim::stop_halfway(stay);
             // Another class takes its span from the hand.
-            api::allocate(allocator.caches().central(), cache, 3_000);
+            api::allocate(allocator.heap(), allocator.central(), cache, 3_000);
         });
         arrived.recv_timeout(Duration::from_secs(60)).expect("the thread came to where it stays");
         let held = || {
@@ -349,9 +349,9 @@ fn a_child_has_the_pages_that_others_held() {
 fn an_end_inside_the_first_reading_has_a_snapshot() {
     let allocator = linux();
     let cache = adopt(allocator);
-    let p = api::allocate(allocator.caches().central(), cache, 100);
+    let p = api::allocate(allocator.heap(), allocator.central(), cache, 100);
     assert!(!p.is_null());
-    let reading = allocator.caches().central().heap().stats().reader();
+    let reading = allocator.stats().reader();
     let balance = allocator.crossfoot_at_once(true).expect("it has started");
     assert_eq!(balance.answer, Answer::Complete);
     assert!(balance.failures.is_empty() && balance.interrupted && !balance.complete);

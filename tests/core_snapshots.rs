@@ -66,13 +66,13 @@ impl Exchange {
                 80..98 => rng.below(8 * KIB),
                 _ => rng.below(100 * KIB),
             };
-            let new = api::allocate(allocator.caches().central(), cache, size) as usize;
+            let new = api::allocate(allocator.heap(), allocator.central(), cache, size) as usize;
             assert_ne!(new, 0);
             let place = &self.slots[rng.below(self.slots.len())];
             free_if_any(allocator, cache, place.swap(new, Ordering::AcqRel));
         }
         if rng.one_in(20) {
-            allocator.caches().central().heap().release(cache.writer(), Pages(64));
+            allocator.heap().release(cache.writer(), Pages(64));
         }
         retire(allocator, cache);
     }
@@ -191,7 +191,7 @@ fn stopped_in(act: fn(&Allocator<Sim>, &crossfoot::cache::Cache), f: impl FnOnce
         retire(allocator, cache);
     });
     let before = arrived.recv_timeout(Duration::from_secs(60)).expect("the worker came to the middle of an entry");
-    assert_eq!(allocator.caches().central().heap().stats().writers_inside(), 1);
+    assert_eq!(allocator.stats().writers_inside(), 1);
     f(allocator, &before);
     go.send(()).expect("the worker waits");
     worker.join().expect("the worker ends");
@@ -206,25 +206,25 @@ fn stopped_in(act: fn(&Allocator<Sim>, &crossfoot::cache::Cache), f: impl FnOnce
 
 /// Allocates until the cache has pages and a record in hand, and posts all.
 fn get_ready(allocator: &Allocator<Sim>, cache: &crossfoot::cache::Cache) -> [usize; 2] {
-    let central = allocator.caches().central();
+    let (heap, central) = (allocator.heap(), allocator.central());
     // The first makes the heap grow, the second fills the hand.
-    let objects = [24, 200].map(|size| api::allocate(central, cache, size) as usize);
+    let objects = [24, 200].map(|size| api::allocate(heap, central, cache, size) as usize);
     // SAFETY: this thread owns the cache.
     let (pages, records) = unsafe { cache.client().local_pages() };
     assert!(pages >= Class::of(40).span_pages() && records > 0, "{pages:?} and {records} records are in hand");
-    cache.post_all(central);
+    cache.post_all(heap);
     objects
 }
 
 /// A span for a class, from what is in the cache's hand: a movement that no lock protects.
 fn take_near(allocator: &Allocator<Sim>, cache: &crossfoot::cache::Cache) {
-    let at = api::allocate(allocator.caches().central(), cache, 40) as usize;
+    let at = api::allocate(allocator.heap(), allocator.central(), cache, 40) as usize;
     free(allocator, cache, at);
 }
 
 /// A large object: an entry under the page heap's lock.
 fn take_large(allocator: &Allocator<Sim>, cache: &crossfoot::cache::Cache) {
-    let at = api::allocate(allocator.caches().central(), cache, 300 * KIB) as usize;
+    let at = api::allocate(allocator.heap(), allocator.central(), cache, 300 * KIB) as usize;
     free(allocator, cache, at);
 }
 
@@ -242,7 +242,7 @@ fn a_writer_that_is_stopped_keeps_no_reader() {
                 assert_eq!(&snapshot, before);
                 assert_eq!(totals, before.totals());
             }
-            assert_eq!(allocator.caches().central().heap().stats().stale_reads(), 0);
+            assert_eq!(allocator.stats().stale_reads(), 0);
         });
     }
 }
@@ -267,7 +267,7 @@ fn what_a_fork_cut_off_is_taken_back() {
             act(allocator, cache);
         });
         let before = arrived.recv_timeout(Duration::from_secs(60)).expect("the worker came to the middle of an entry");
-        let stats = allocator.caches().central().heap().stats();
+        let stats = allocator.stats();
         let fork = Fork::outside();
         stats.hold_for_fork(allocator.os(), &fork, |_| false);
         assert_eq!(stats.writers_inside(), 1, "it was waited for, and gave no sign");
@@ -290,9 +290,9 @@ fn what_a_fork_cut_off_is_taken_back() {
 fn a_movement_at_a_closed_door_goes_through_the_heap() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
-    let central = allocator.caches().central();
-    let stats = central.heap().stats();
-    let first = api::allocate(central, cache, 24) as usize;
+    let (heap, central) = (allocator.heap(), allocator.central());
+    let stats = heap.stats();
+    let first = api::allocate(heap, central, cache, 24) as usize;
     let mut reader = stats.reader();
     assert!(reader.close(allocator.os()));
     assert!(stats.enter(cache.writer()).is_none() && stats.writers_inside() == 0);
@@ -328,12 +328,12 @@ fn a_movement_that_is_stopped_leaves_a_crossfoot_unchecked() {
 fn a_reader_that_is_stopped_makes_answers_stale() {
     let allocator = linux();
     let cache = adopt(allocator);
-    let stats = allocator.caches().central().heap().stats();
+    let stats = allocator.stats();
     let (mut snapshot, mut totals) = (Snapshot::new(), Totals::new());
     assert_eq!(allocator.last_snapshot(&mut snapshot), Some(Answer::Unavailable), "nobody has read yet");
     assert_eq!(allocator.snapshot(&mut snapshot), Some(Answer::Complete));
     let before = snapshot.clone();
-    let object = api::allocate(allocator.caches().central(), cache, 300 * KIB) as usize;
+    let object = api::allocate(allocator.heap(), allocator.central(), cache, 300 * KIB) as usize;
     let (held, go) = (AtomicBool::new(false), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -376,7 +376,7 @@ fn a_fence_that_is_refused_makes_answers_stale_for_a_while() {
     let cache = adopt(&allocator);
     let (mut snapshot, mut last) = (Snapshot::new(), Snapshot::new());
     assert_eq!(allocator.snapshot(&mut last), Some(Answer::Complete));
-    let object = api::allocate(allocator.caches().central(), cache, 300 * KIB) as usize;
+    let object = api::allocate(allocator.heap(), allocator.central(), cache, 300 * KIB) as usize;
     allocator.os().fail_fence();
     for _ in 0..2 {
         assert!(matches!(allocator.snapshot(&mut snapshot), Some(Answer::Stale { .. })), "nothing orders the reader");
@@ -396,7 +396,7 @@ fn readers_that_come_together_share_a_snapshot() {
     const READERS: u64 = 2;
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
-    let stats = allocator.caches().central().heap().stats();
+    let stats = allocator.stats();
     let fences = || allocator.os().count(crossfoot::os::sim::Verb::FenceAll);
     let read = || assert_eq!(allocator.snapshot(&mut Snapshot::new()), Some(Answer::Complete));
     (0..3).for_each(|_| read());
@@ -443,7 +443,7 @@ fn every_step_of_one_thread_holds() {
         for _ in 0..600 {
             if objects.len() < most && !rng.one_in(2) {
                 let size = sizes[rng.below(sizes.len())];
-                objects.push(api::allocate(allocator.caches().central(), cache, size) as usize);
+                objects.push(api::allocate(allocator.heap(), allocator.central(), cache, size) as usize);
             } else if !objects.is_empty() {
                 let at = objects.swap_remove(rng.below(objects.len()));
                 free(&allocator, cache, at);
@@ -463,7 +463,7 @@ fn every_step_of_one_thread_holds() {
 fn a_large_object_takes_pages_that_only_the_hand_knows() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
-    let (heap, client, class) = (allocator.caches().central().heap(), cache.client(), Class::of(8 * KIB));
+    let (heap, client, class) = (allocator.heap(), cache.client(), Class::of(8 * KIB));
     let small = || heap.take_near(client, class.span_pages(), Use::Small(class)).expect("there is room");
     let back = |span| {
         // SAFETY: nobody uses the span.

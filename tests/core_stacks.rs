@@ -15,7 +15,7 @@ use crossfoot::units::{GIB, KIB, MIB, PAGE_SIZE, Pages};
 use allocator::{Rng, adopt, balanced, balanced_with_machine, empty, free, retire};
 
 fn heap<O: Os>(allocator: &Allocator<O>) -> &Heap<O> {
-    allocator.caches().central().heap()
+    allocator.heap()
 }
 
 fn take<'a, O: Os>(allocator: &'a Allocator<O>, cache: &Cache, size: usize) -> Result<Stack<'a>, OsError> {
@@ -207,7 +207,7 @@ fn run(fail: Option<u64>) -> (u64, usize) {
             }
             8 => {
                 let size = 1 + rng.below(200 * KIB);
-                let at = crossfoot::api::allocate(allocator.caches().central(), cache, size) as usize;
+                let at = crossfoot::api::allocate(allocator.heap(), allocator.central(), cache, size) as usize;
                 if at != 0 {
                     allocator::fill(at, size, size as u64);
                     objects.push((at, size));

@@ -56,19 +56,20 @@ impl World {
     fn new() -> World {
         let allocator = allocator::allocator(Sim::new());
         let (cache, other) = (adopt(&allocator), adopt(&allocator));
-        let (central, writer) = (allocator.caches().central(), cache.writer());
-        let objects: Vec<usize> = (0..500).map(|_| api::allocate(central, cache, CLASS.size()) as usize).collect();
+        let (heap, central, writer) = (allocator.heap(), allocator.central(), cache.writer());
+        let objects: Vec<usize> =
+            (0..500).map(|_| api::allocate(heap, central, cache, CLASS.size()) as usize).collect();
         objects[..100].iter().for_each(|&at| free(&allocator, cache, at));
         // Some come home to an inbox, some stay in an outbox.
         objects[100..200].iter().for_each(|&at| free(&allocator, other, at));
-        api::allocate(central, cache, 100_000);
+        api::allocate(heap, central, cache, 100_000);
         // So large that it does not go to the cache's hand, where nobody releases it.
-        let large = api::allocate(central, cache, 300_000) as usize;
+        let large = api::allocate(heap, central, cache, 300_000) as usize;
         for kind in [Kind::Stack, Kind::WorkBuf, Kind::Bitmap] {
-            central.heap().take(writer, Pages(2), 1, Use::Manual(kind)).expect("there is room");
+            heap.take(writer, Pages(2), 1, Use::Manual(kind)).expect("there is room");
         }
         free(&allocator, cache, large);
-        assert_eq!(central.heap().release(writer, Pages(5)), Pages(5));
+        assert_eq!(heap.release(writer, Pages(5)), Pages(5));
         balanced_with_machine(&allocator, Some(cache));
         World { allocator }
     }
@@ -82,19 +83,19 @@ impl World {
     }
 
     fn post(&self, entry: &Delta) {
-        self.allocator.caches().central().heap().stats().post(self.cache().writer(), entry);
+        self.allocator.stats().post(self.cache().writer(), entry);
     }
 
     fn post_class(&self, entry: &ClassDelta) {
-        self.allocator.caches().central().heap().stats().post_class(self.cache().writer(), CLASS, entry);
+        self.allocator.stats().post_class(self.cache().writer(), CLASS, entry);
     }
 
     fn count(&self, count: Count, n: usize) {
-        self.allocator.caches().central().heap().stats().count(self.cache().writer(), CLASS, count, n);
+        self.allocator.stats().count(self.cache().writer(), CLASS, count, n);
     }
 
     fn accounts(&self) -> &Accounts {
-        self.allocator.caches().central().heap().vm().accounts()
+        self.allocator.heap().accounts()
     }
 
     fn crossfoot(&self, quiet: bool) -> Balance {
@@ -284,7 +285,7 @@ fn each_identity_of_a_snapshot_alone() {
         wrong(&mut entry);
         world.post(&entry);
         let mut snapshot = Snapshot::new();
-        assert!(mem_stats::snapshot(world.allocator.caches(), &mut snapshot).is_complete());
+        assert!(mem_stats::snapshot(world.allocator.heap(), &mut snapshot).is_complete());
         let mut failures = Failures::default();
         snapshot.check(&mut failures);
         let names: Vec<&str> = failures.iter().map(|failure| failure.identity).collect();
@@ -374,7 +375,7 @@ fn an_entry_that_was_forgotten() {
 #[test]
 fn a_span_that_covers_another() {
     let world = World::new();
-    let heap = world.allocator.caches().central().heap();
+    let heap = world.allocator.heap();
     let take = || heap.take(world.cache().writer(), Pages(60), 1, Use::Manual(Kind::Stack)).expect("there is room");
     let (one, two): (&Span, &Span) = (take(), take());
     assert_eq!(one.base().plus(one.pages().bytes()), two.base(), "the lowest room comes first");
@@ -388,8 +389,8 @@ fn a_span_that_covers_another() {
 #[test]
 fn a_span_that_counts_an_object_too_many() {
     let world = World::new();
-    let at = api::allocate(world.allocator.caches().central(), world.cache(), CLASS.size());
-    let span = world.allocator.caches().central().heap().span_of(Addr::of(at)).expect("an object has a span");
+    let at = api::allocate(world.allocator.heap(), world.allocator.central(), world.cache(), CLASS.size());
+    let span = world.allocator.heap().span_of(Addr::of(at)).expect("an object has a span");
     world.is_balanced();
     span.carved.set(span.carved.get() + 1);
     world.fails(true, &[FOUND, VACANT]);

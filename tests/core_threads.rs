@@ -48,7 +48,7 @@ impl<'a, O: Os> Worker<'a, O> {
             96..99 => self.rng.below(33 * KIB),
             _ => self.rng.below(200 * KIB),
         };
-        let at = api::allocate(self.allocator.caches().central(), self.cache, size) as usize;
+        let at = api::allocate(self.allocator.heap(), self.allocator.central(), self.cache, size) as usize;
         assert!(at != 0 && at.is_multiple_of(16));
         let object = Object { at, size, id: self.rng.next() };
         fill(at, size, object.id);
@@ -161,7 +161,7 @@ fn exchange_one<O: Os>(
             _ => from.try_iter().take(3).for_each(|object| worker.free(object)),
         }
         if round % 500 == 499 {
-            allocator.caches().central().heap().release(worker.cache.writer(), Pages(64));
+            allocator.heap().release(worker.cache.writer(), Pages(64));
             // As if the thread ended and another began.
             let rng = Rng(worker.rng.next());
             worker.end();
@@ -189,7 +189,7 @@ fn read_meanwhile(allocator: &Allocator<impl Os>, time: Duration) {
                     // Freed by a cache that may own none of them.
                     let worker = Worker::new(allocator, seed);
                     left.into_iter().for_each(|object| worker.free(object));
-                    allocator.caches().central().heap().release(worker.cache.writer(), Pages(128));
+                    allocator.heap().release(worker.cache.writer(), Pages(128));
                     worker.end();
                 }
             });
@@ -197,7 +197,7 @@ fn read_meanwhile(allocator: &Allocator<impl Os>, time: Duration) {
         scope.spawn(|| {
             let mut snapshot = Snapshot::new();
             while !stop.load(Ordering::Relaxed) {
-                let complete = mem_stats::snapshot(allocator.caches(), &mut snapshot).is_complete();
+                let complete = mem_stats::snapshot(allocator.heap(), &mut snapshot).is_complete();
                 let mut failures = Failures::default();
                 snapshot.check(&mut failures);
                 assert_none(&failures);
@@ -322,12 +322,12 @@ fn an_owner_that_sleeps_counts_its_allocations() {
     const SIZE: usize = 64;
     let allocator = allocator::allocator(Sim::new());
     let (owner, other) = (adopt(&allocator), adopt(&allocator));
-    let central = allocator.caches().central();
+    let (heap, central) = (allocator.heap(), allocator.central());
     let class = Class::of(SIZE);
     for n in [1, 19, 200, 255, 1_000] {
         let mut snapshot = Snapshot::new();
         let mut read = |what: &str| {
-            assert!(mem_stats::snapshot(allocator.caches(), &mut snapshot).is_complete());
+            assert!(mem_stats::snapshot(allocator.heap(), &mut snapshot).is_complete());
             let mut failures = Failures::default();
             snapshot.check(&mut failures);
             assert!(failures.is_empty(), "{n} objects {what}: {failures:?}");
@@ -336,10 +336,10 @@ fn an_owner_that_sleeps_counts_its_allocations() {
         };
         let before = read("to come");
         assert_eq!(before, (0, 0));
-        let objects: Vec<usize> = (0..n).map(|_| api::allocate(central, owner, SIZE) as usize).collect();
+        let objects: Vec<usize> = (0..n).map(|_| api::allocate(heap, central, owner, SIZE) as usize).collect();
         assert_eq!(read("allocated"), (n, 0), "all are counted, whatever their owner does now");
         objects.into_iter().for_each(|at| free(&allocator, other, at));
-        other.flush_pending(central);
+        other.flush_pending(heap, central);
         assert_eq!(read("sent"), (n, n));
         let mut reading = Reading::new();
         assert_eq!(allocator.fill_reading(Aggregates::ALL, || 1, &mut reading), Some(Answer::Complete));
@@ -350,10 +350,10 @@ fn an_owner_that_sleeps_counts_its_allocations() {
         assert_eq!((stats.heap_objects, stats.in_transit), (n as u64, n as u64));
         assert_eq!(stats.heap_alloc, n as u64 * SIZE as u64);
         // The owner wakes up: whatever came for it is taken in.
-        let more: Vec<usize> = (0..2_000).map(|_| api::allocate(central, owner, SIZE) as usize).collect();
+        let more: Vec<usize> = (0..2_000).map(|_| api::allocate(heap, central, owner, SIZE) as usize).collect();
         assert_eq!(read("home").1, 0);
         more.into_iter().for_each(|at| free(&allocator, owner, at));
-        owner.post_all(central);
+        owner.post_all(heap);
     }
     retire(&allocator, owner);
     retire(&allocator, other);

@@ -3,6 +3,7 @@
 use super::{allocate_large, copy, free};
 use crate::cache::Cache;
 use crate::central::Central;
+use crate::heap::Heap;
 use crate::os::{Os, OsError};
 use crate::span::Span;
 use crate::units::{Addr, KIB, Pages};
@@ -16,6 +17,7 @@ const MOVE_BY_PAGES: usize = 256 * KIB;
 /// # Safety
 /// As for [`super::reallocate`]; `span` is the span of `p`.
 pub(super) unsafe fn move_large<O: Os>(
+    heap: &Heap<O>,
     central: &Central<O>,
     cache: &Cache,
     p: *mut u8,
@@ -23,26 +25,23 @@ pub(super) unsafe fn move_large<O: Os>(
     size: usize,
     align: usize,
 ) -> *mut u8 {
-    let (mut new, _) = allocate_large(central, cache, size, align.max(1), true);
+    let (mut new, _) = allocate_large(heap, cache, size, align.max(1), true);
     if new.is_null() {
         return new;
     }
     let bytes = span.pages().bytes();
     // Where physical pages are larger than a page, a span may begin or end inside one.
-    let physical = central.heap().vm().os().physical_page_size();
+    let physical = heap.os().physical_page_size();
     let whole = (span.base().0 | Addr::of(new).0 | bytes).is_multiple_of(physical);
     let by_pages = bytes >= MOVE_BY_PAGES && whole;
     // SAFETY: both are large objects of the caller's; the new one has at least as many bytes.
     unsafe {
-        let done = if by_pages {
-            central.heap().move_pages(span.base(), Addr::of(new), bytes)
-        } else {
-            Err(OsError::Unsupported)
-        };
+        let done =
+            if by_pages { heap.move_pages(span.base(), Addr::of(new), bytes) } else { Err(OsError::Unsupported) };
         if done == Err(OsError::Lost) {
-            lose_large(central, cache, new, bytes);
+            lose_large(heap, cache, new, bytes);
             // Another object, where there is one: to that one the content is copied.
-            new = allocate_large(central, cache, size, align.max(1), false).0;
+            new = allocate_large(heap, cache, size, align.max(1), false).0;
             if new.is_null() {
                 return new;
             }
@@ -50,7 +49,7 @@ pub(super) unsafe fn move_large<O: Os>(
         if done.is_err() {
             copy(p, new, bytes);
         }
-        free(central, cache, p);
+        free(heap, central, cache, p);
     }
     new
 }
@@ -61,12 +60,12 @@ pub(super) unsafe fn move_large<O: Os>(
 /// It is the caller's, and nobody uses it.
 #[cold]
 #[inline(never)]
-unsafe fn lose_large<O: Os>(central: &Central<O>, cache: &Cache, p: *mut u8, lost: usize) {
+unsafe fn lose_large<O: Os>(heap: &Heap<O>, cache: &Cache, p: *mut u8, lost: usize) {
     let addr = Addr::of(p);
-    let (Some(span), Some(lost)) = (central.heap().span_of(addr), Pages::holding(lost)) else { return };
+    let (Some(span), Some(lost)) = (heap.span_of(addr), Pages::holding(lost)) else { return };
     let _inside = cache.enter_to_change(|| ("realloc", addr.0));
     if span.end_large() {
         // SAFETY: the caller's promise; the object's life ended above.
-        unsafe { central.heap().lose(cache.writer(), span, addr, lost) };
+        unsafe { heap.lose(cache.writer(), span, addr, lost) };
     }
 }

@@ -19,10 +19,10 @@ impl<O: Os> Allocator<O> {
     /// Takes the metrics lock, for which it may wait for another reader; `pid` says which process this is. `None` before
     /// start-up. `cache` is the calling thread's, if it has one: what it has not posted yet is posted first.
     pub fn metrics(&self, cache: Option<&Cache>, pid: fn() -> i32) -> Option<Metrics<'_, O>> {
-        let caches = self.started()?;
+        let (heap, _) = self.started()?;
         let reading = self.metrics.lock();
         if let Some(cache) = cache {
-            cache.post_all(caches.central());
+            cache.post_all(heap);
         }
         Some(Metrics { allocator: self, reading, pid })
     }
@@ -39,11 +39,10 @@ impl<O: Os> Allocator<O> {
     ///
     /// [`Aggregates::FREE`] takes no lock and looks at no more on a large heap. `pid` is the process's number.
     pub fn fill_reading(&self, wanted: Aggregates, pid: fn() -> i32, out: &mut Reading) -> Option<Answer> {
-        let caches = self.started()?;
-        let heap = caches.central().heap();
+        let (heap, _) = self.started()?;
         let mut answer = Answer::Complete;
         if wanted.has(Aggregate::ConsistentStats) {
-            answer = mem_stats::snapshot(caches, &mut out.snapshot);
+            answer = mem_stats::snapshot(heap, &mut out.snapshot);
         }
         out.begin(O::now());
         if wanted.has(Aggregate::ConsistentStats) {
@@ -76,8 +75,7 @@ impl<O: Os> Allocator<O> {
     /// Fills in what needs no lock.
     #[inline(never)]
     fn fill_beside(&self, wanted: Aggregates, pid: fn() -> i32, out: &mut Reading) {
-        let heap = self.caches.central().heap();
-        out.stale = heap.stats().stale_reads();
+        out.stale = self.stats().stale_reads();
         if wanted.has(Aggregate::Caches) {
             let (idle, made) = self.caches.idle_and_made();
             (out.idle, out.caches) = (idle as u64, made as u64);
@@ -89,11 +87,13 @@ impl<O: Os> Allocator<O> {
             out.note_lock(Rank::Sysmon, self.sysmon.waits());
             out.note_lock(Rank::Trace, self.trace.waits());
             out.note_lock(Rank::Metrics, self.metrics.waits());
-            let (readings, mappings) = self.vm().stats_page().waits();
+            let (readings, mappings) = self.stats_page().waits();
             out.note_lock(Rank::Ledger, readings);
             out.note_lock(Rank::Mappings, mappings);
             out.note_lock(Rank::StackPool, self.stacks.waits());
             self.caches.each_wait(|rank, waits| out.note_lock(rank, waits));
+            self.central.each_wait(|rank, waits| out.note_lock(rank, waits));
+            self.heap.each_wait(|rank, waits| out.note_lock(rank, waits));
             out.note(Aggregate::Locks);
         }
         if wanted.has(Aggregate::Calls)
@@ -104,7 +104,7 @@ impl<O: Os> Allocator<O> {
         }
         if wanted.has(Aggregate::Peaks) {
             // After the snapshot: no figure in it is above its peak.
-            let [total, ready] = heap.vm().accounts().peaks();
+            let [total, ready] = self.heap.accounts().peaks();
             out.peaks = Peaks { total: total as u64, ready: ready as u64 };
             out.note(Aggregate::Peaks);
         }

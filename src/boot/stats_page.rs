@@ -8,17 +8,12 @@ use crate::metrics::{FORMAT, Reading, WORDS};
 use crate::options::StatsPageOption;
 use crate::os::Os;
 use crate::stats::{Account, Answer, Delta};
+use crate::stats_page::ReadSlot;
 use crate::stats_page::view::Mapping;
-use crate::stats_page::{ReadSlot, StatsPage};
 
 const _: () = assert!(WORDS <= crate::stats_page::layout::READING_MAX, "a ledger page has room for a reading");
 
 impl<O: Os> Allocator<O> {
-    /// The ledger page, and the list of mappings on it.
-    pub fn stats_page(&self) -> &StatsPage<O> {
-        self.vm().stats_page()
-    }
-
     /// Says what becomes of the ledger page, before the first allocation: later it changes nothing.
     pub fn set_stats_page(&self, wanted: StatsPageOption) {
         self.stats_page.store(wanted.to_word(), Ordering::Relaxed);
@@ -47,7 +42,7 @@ impl<O: Os> Allocator<O> {
         self.caches.with_shared(|cache| {
             let mut delta = Delta::new();
             self.vm().account_stats_page(&mut delta);
-            self.caches.central().heap().stats().post(cache.writer(), &delta);
+            self.stats().post(cache.writer(), &delta);
         });
         self.stats_page().set_offsets(&self.offsets().words());
         // SAFETY: a kernel stays where it is once it has started, and is called with itself.
@@ -56,13 +51,13 @@ impl<O: Os> Allocator<O> {
 
     /// In the child of a fork, which may have got no ledger page: accounts for that.
     pub(super) fn stats_page_after_fork(&self) {
-        if !self.is_ready() || self.stats_page().size(self.os()) == self.vm().accounts().get(Account::LedgerSys) {
+        if !self.is_ready() || self.stats_page().size(self.os()) == self.heap.accounts().get(Account::LedgerSys) {
             return;
         }
         self.caches.with_shared(|cache| {
             let mut delta = Delta::new();
             self.vm().settle_stats_page(&mut delta);
-            self.caches.central().heap().stats().post(cache.writer(), &delta);
+            self.stats().post(cache.writer(), &delta);
         });
     }
 
@@ -73,9 +68,8 @@ impl<O: Os> Allocator<O> {
             return;
         }
         slot.begin();
-        let heap = self.caches.central().heap();
         let Some(reading) = reading_in(&mut slot) else { return };
-        if heap.stats().try_read(self.os(), &mut reading.snapshot) {
+        if self.stats().try_read(self.os(), &mut reading.snapshot) {
             self.publish(slot, O::now(), true);
         } else {
             slot.retry_later();
@@ -88,7 +82,7 @@ impl<O: Os> Allocator<O> {
         slot.begin();
         let Some(reading) = reading_in(&mut slot) else { return };
         // A reader that was told nothing, or an old snapshot, leaves that to be written by a slow path.
-        if let Answer::Stale { nanos } = self.caches.central().heap().stats().last(&mut reading.snapshot) {
+        if let Answer::Stale { nanos } = self.stats().last(&mut reading.snapshot) {
             self.publish(slot, O::now().saturating_sub(nanos), false);
         }
     }

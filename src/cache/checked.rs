@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 use super::record::Cache;
 use super::refill::FreeList;
 use crate::central::Central;
+use crate::heap::Heap;
 use crate::local;
 use crate::os::Os;
 use crate::report;
@@ -99,12 +100,12 @@ impl Cache {
     /// Allocates an object of `class`. Null: no memory.
     #[cold]
     #[inline(never)]
-    pub(super) fn refill_checked<O: Os>(&self, central: &Central<O>, class: Class) -> *mut u8 {
+    pub(super) fn refill_checked<O: Os>(&self, heap: &Heap<O>, central: &Central<O>, class: Class) -> *mut u8 {
         let _inside = self.enter_to_change(|| ("malloc", 0));
         let state = &self.classes[class.index()];
         if state.stock.get().count == 0 {
-            self.settle(central);
-            let list = self.fetch(central, class);
+            self.settle(heap, central);
+            let list = self.fetch(heap, central, class);
             if list.is_empty() {
                 return null_mut();
             }

@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering;
 use super::record::Cache;
 use super::refill::FreeList;
 use crate::central::Central;
+use crate::heap::Heap;
 use crate::os::Os;
 use crate::size_class::Class;
 use crate::span::{Followed, ListState, Object, Span};
@@ -27,21 +28,21 @@ impl Cache {
 
     /// Posts everything, gives empty spans back, hands the others over, and closes the inbox. The cache
     /// owns nothing afterwards. Owner only.
-    pub fn close<O: Os>(&self, central: &Central<O>) {
-        self.send_all(central);
-        self.drain(central);
-        central.heap().settle(self.client());
+    pub fn close<O: Os>(&self, heap: &Heap<O>, central: &Central<O>) {
+        self.send_all(heap, central);
+        self.drain(heap, central);
+        heap.settle(self.client());
         for class in Class::all().filter(|&class| self.has_span(class)) {
-            self.hand_over(central, class);
+            self.hand_over(heap, central, class);
         }
-        self.close_inbox(central);
-        central.heap().empty_local(self.client());
+        self.close_inbox(heap, central);
+        heap.empty_local(self.client());
         debug_assert!(self.is_valid());
     }
 
     /// Sends what was freed for other caches and not sent yet. Owner only.
-    pub fn flush_pending<O: Os>(&self, central: &Central<O>) {
-        self.send_all(central);
+    pub fn flush_pending<O: Os>(&self, heap: &Heap<O>, central: &Central<O>) {
+        self.send_all(heap, central);
     }
 
     /// Whether there is a span of `class`. Most threads use few classes.
@@ -52,14 +53,14 @@ impl Cache {
     }
 
     /// Sends what was freed for other caches, and takes in what others freed for this one. Owner only.
-    pub fn exchange<O: Os>(&self, central: &Central<O>) {
-        self.send_all(central);
-        self.drain(central);
+    pub fn exchange<O: Os>(&self, heap: &Heap<O>, central: &Central<O>) {
+        self.send_all(heap, central);
+        self.drain(heap, central);
     }
 
     /// Gives every span without a live object back to the heap, the current ones and those that wait for the next
     /// allocation too. Owner only.
-    pub fn give_back_empty<O: Os>(&self, central: &Central<O>) {
+    pub fn give_back_empty<O: Os>(&self, heap: &Heap<O>) {
         for class in Class::all().filter(|&class| self.has_span(class)) {
             let state = &self.classes[class.index()];
             // SAFETY: the current span is alive while it is current.
@@ -70,8 +71,8 @@ impl Cache {
             }
             while let Some(span) = state.partial.find(|span| span.out.get() == 0) {
                 state.partial.remove(span);
-                self.count_frees(central, span);
-                central.retire(self.client(), span);
+                self.count_frees(heap, span);
+                heap.retire(self.client(), span);
             }
         }
     }
@@ -94,15 +95,15 @@ impl Cache {
         }
     }
 
-    fn hand_over<O: Os>(&self, central: &Central<O>, class: Class) {
+    fn hand_over<O: Os>(&self, heap: &Heap<O>, central: &Central<O>, class: Class) {
         self.end_current(class);
         let state = &self.classes[class.index()];
         // Whoever gets a span must find everything about it counted.
-        state.partial.each(|span| self.count_frees(central, span));
+        state.partial.each(|span| self.count_frees(heap, span));
         for list in [&state.partial, &state.full] {
             while let Some(span) = list.pop() {
                 // SAFETY: a listed span is alive.
-                central.put(self.client(), unsafe { span.as_ref() });
+                central.put(heap, self.client(), unsafe { span.as_ref() });
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use super::record::Cache;
 use crate::central::Central;
+use crate::heap::Heap;
 use crate::os::Os;
 use crate::span::{ListState, Object, Span};
 
@@ -44,13 +45,13 @@ impl Cache {
     /// The owner freed the last object of `span` that was out.
     #[cold]
     #[inline(never)]
-    pub fn freed_last<O: Os>(&self, central: &Central<O>, span: &Span) {
+    pub fn freed_last<O: Os>(&self, heap: &Heap<O>, span: &Span) {
         // The slot's objects come from the current one, so it stays, empty or not.
         if span.list_state.get() == ListState::Partial {
             self.set_inside(true);
             self.classes[span.class().index()].partial.remove(span);
-            self.list_partial(central, span);
-            self.publish_sometimes(central);
+            self.list_partial(heap, span);
+            self.publish_sometimes(heap);
             self.set_inside(false);
         }
     }
@@ -59,14 +60,14 @@ impl Cache {
     ///
     /// # Safety
     /// As for [`Cache::push`].
-    pub unsafe fn free_into_full<O: Os>(&self, central: &Central<O>, span: &Span, object: *mut Object) {
+    pub unsafe fn free_into_full<O: Os>(&self, heap: &Heap<O>, span: &Span, object: *mut Object) {
         debug_assert!(span.list_state.get() == ListState::Full && span.free.get().is_null());
         self.set_inside(true);
         self.classes[span.class().index()].full.remove(span);
         span.mark_full(false);
         // SAFETY: the caller's promise. The list is empty, so the object is not its first.
         unsafe { Cache::push(span, object) };
-        self.list_partial(central, span);
+        self.list_partial(heap, span);
         self.set_inside(false);
     }
 
@@ -97,11 +98,11 @@ impl Cache {
     /// Lists a span that stands in no list and has free objects, or gives it back if it is empty and not the
     /// only one with room: the last one is kept, so that a program that goes up and down by one object does not
     /// take and give back a span each time.
-    pub(super) fn list_partial<O: Os>(&self, central: &Central<O>, span: &Span) {
+    pub(super) fn list_partial<O: Os>(&self, heap: &Heap<O>, span: &Span) {
         let partial = &self.classes[span.class().index()].partial;
         if span.out.get() == 0 && !partial.is_empty() {
-            self.count_frees(central, span);
-            central.retire(self.client(), span);
+            self.count_frees(heap, span);
+            heap.retire(self.client(), span);
         } else {
             span.list_state.set(ListState::Partial);
             partial.push(span);

@@ -4,7 +4,7 @@
 //! no counter on the fast path: their span knows how many they are, and slow paths count them.
 
 use super::record::Cache;
-use crate::central::Central;
+use crate::heap::Heap;
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 use crate::span::Span;
@@ -21,36 +21,36 @@ impl Cache {
     }
 
     /// Counts the frees of every class that were not counted yet. Owner only.
-    pub fn post_all<O: Os>(&self, central: &Central<O>) {
+    pub fn post_all<O: Os>(&self, heap: &Heap<O>) {
         for class in Class::all() {
             // Full spans have no frees that are not counted: the first one lists them as partial.
-            self.classes[class.index()].partial.each(|span| self.count_frees(central, span));
-            self.count_current(central, class);
+            self.classes[class.index()].partial.each(|span| self.count_frees(heap, span));
+            self.count_current(heap, class);
         }
     }
 
     /// Counts the frees into `span`, which this cache owns, that were not counted yet. Owner only.
     #[inline]
-    pub(super) fn count_frees<O: Os>(&self, central: &Central<O>, span: &Span) {
+    pub(super) fn count_frees<O: Os>(&self, heap: &Heap<O>, span: &Span) {
         let freed = span.count_freed();
         if freed != 0 {
-            central.heap().stats().count(self.writer(), span.class(), Count::Freed, freed as usize);
+            heap.stats().count(self.writer(), span.class(), Count::Freed, freed as usize);
         }
     }
 
     /// Counts the frees into the current span of one class, the next one at each call: a thread that has gone on to other
     /// classes does not come by in their refills.
-    pub(super) fn post_next<O: Os>(&self, central: &Central<O>) {
+    pub(super) fn post_next<O: Os>(&self, heap: &Heap<O>) {
         let next = self.next_post.get();
         self.next_post.set(if next + 1 < CLASSES { next + 1 } else { 0 });
-        self.count_current(central, Class::from_index(next));
+        self.count_current(heap, Class::from_index(next));
     }
 
     #[inline]
-    fn count_current<O: Os>(&self, central: &Central<O>, class: Class) {
+    fn count_current<O: Os>(&self, heap: &Heap<O>, class: Class) {
         // SAFETY: the current span is alive while it is current.
         if let Some(span) = unsafe { self.classes[class.index()].current.get().as_ref() } {
-            self.count_frees(central, span);
+            self.count_frees(heap, span);
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::record::Cache;
 use crate::central::Central;
 use crate::config::CARVE_BYTES;
+use crate::heap::Heap;
 use crate::os::Os;
 use crate::size_class::Class;
 use crate::span::{Changed, Followed, ListState, Object, Span};
@@ -32,34 +33,34 @@ impl Cache {
     /// Allocates an object of `class`, whose slot is empty, and fills the slot. Null: no memory; the slot is still empty.
     #[cold]
     #[inline(never)]
-    pub fn refill<O: Os>(&self, central: &Central<O>, class: Class) -> *mut u8 {
+    pub fn refill<O: Os>(&self, heap: &Heap<O>, central: &Central<O>, class: Class) -> *mut u8 {
         let is_time = self.is_time_to_settle();
         // Always, for a cache whose frees are validated: so that others need not ask.
         if is_time && self.is_checked() {
-            return self.refill_checked(central, class);
+            return self.refill_checked(heap, central, class);
         }
         self.set_inside(true);
         if is_time {
-            self.settle(central);
+            self.settle(heap, central);
         }
-        self.slots[class.index()].head.set(self.fetch(central, class).first);
+        self.slots[class.index()].head.set(self.fetch(heap, central, class).first);
         self.set_inside(false);
         self.pop(class)
     }
 
     /// Takes free objects of `class` in hand. Empty: no memory.
     #[inline(always)]
-    pub(super) fn fetch<O: Os>(&self, central: &Central<O>, class: Class) -> FreeList {
+    pub(super) fn fetch<O: Os>(&self, heap: &Heap<O>, central: &Central<O>, class: Class) -> FreeList {
         let state = &self.classes[class.index()];
         // SAFETY: the current span is alive while it is current.
         if let Some(span) = unsafe { state.current.get().as_ref() } {
             // What this thread freed is warm. Next best is what came home: only then is the inbox looked at,
             // whose cache line belongs to those who send. Memory never used comes last.
-            if !span.free.get().is_null() || self.drain(central) && !span.free.get().is_null() {
-                return self.take_freed(central, class, span);
+            if !span.free.get().is_null() || self.drain(heap, central) && !span.free.get().is_null() {
+                return self.take_freed(heap, class, span);
             }
             if span.carved.get() < span.objects() {
-                return self.take_uncarved(central, class, span);
+                return self.take_uncarved(heap, class, span);
             }
             set_full(span);
             state.full.push(span);
@@ -70,44 +71,49 @@ impl Cache {
             None => {
                 // What was current may be given back meanwhile.
                 state.current.set(core::ptr::null());
-                let Some(span) = self.next_span(central, class) else { return FreeList::EMPTY };
+                let Some(span) = self.next_span(heap, central, class) else { return FreeList::EMPTY };
                 span
             }
         };
         span.list_state.set(ListState::Current);
         state.current.set(span);
         if span.free.get().is_null() {
-            self.take_uncarved(central, class, span)
+            self.take_uncarved(heap, class, span)
         } else {
-            self.take_freed(central, class, span)
+            self.take_freed(heap, class, span)
         }
     }
 
     /// A span of `class` with room, in no list, where this cache lists none: from the central list or the heap.
     #[inline(never)]
-    fn next_span<'a, O: Os>(&self, central: &'a Central<O>, class: Class) -> Option<&'a Span> {
-        let take =
-            || self.with_bitmap(central, central.take(self.client(), class, self.as_owner(), self.span_thread_id())?);
+    fn next_span<'a, O: Os>(&self, heap: &'a Heap<O>, central: &Central<O>, class: Class) -> Option<&'a Span> {
+        let take = || {
+            self.with_bitmap(
+                heap,
+                central,
+                central.take(heap, self.client(), class, self.as_owner(), self.span_thread_id())?,
+            )
+        };
         let span = take().or_else(|| {
             // Before there is no memory, what is on its way comes home, and may give spans back.
-            self.send_all(central);
-            self.drain(central);
+            self.send_all(heap, central);
+            self.drain(heap, central);
             match self.classes[class.index()].partial.pop() {
                 // SAFETY: a listed span is alive.
                 Some(span) => Some(unsafe { span.as_ref() }),
                 None => take(),
             }
         });
-        self.publish_sometimes(central);
+        self.publish_sometimes(heap);
         span
     }
 
     /// The span, which this cache owns now: with a bitmap, where frees are validated. `None`: no memory for one.
     #[inline]
-    fn with_bitmap<'a, O: Os>(&self, central: &'a Central<O>, span: &'a Span) -> Option<&'a Span> {
+    fn with_bitmap<'a, O: Os>(&self, heap: &'a Heap<O>, central: &Central<O>, span: &'a Span) -> Option<&'a Span> {
         let needs = self.is_checked() && span.carved.get() == 0 && span.live().is_none();
-        if needs && !central.heap().attach_bitmap(self.writer(), span) {
-            central.put(self.client(), span);
+        if needs && !heap.attach_bitmap(self.writer(), span) {
+            central.put(heap, self.client(), span);
             return None;
         }
         Some(span)
@@ -115,18 +121,18 @@ impl Cache {
 
     /// Takes the objects freed into `span`, of which there are some.
     #[inline(always)]
-    fn take_freed<O: Os>(&self, central: &Central<O>, class: Class, span: &Span) -> FreeList {
+    fn take_freed<O: Os>(&self, heap: &Heap<O>, class: Class, span: &Span) -> FreeList {
         let first = span.free.get();
         let (count, uncounted) = span.take_back();
-        central.heap().stats().refill(self.writer(), class, uncounted);
+        heap.stats().refill(self.writer(), class, uncounted);
         self.classes[class.index()].fresh.set(false);
         FreeList { first, count }
     }
 
     /// Makes objects of memory of `span` that was never handed out, of which there is some.
     #[inline(never)]
-    fn take_uncarved<O: Os>(&self, central: &Central<O>, class: Class, span: &Span) -> FreeList {
-        central.heap().stats().refill(self.writer(), class, 0);
+    fn take_uncarved<O: Os>(&self, heap: &Heap<O>, class: Class, span: &Span) -> FreeList {
+        heap.stats().refill(self.writer(), class, 0);
         let carved = span.carved.get();
         let count = (span.objects() - carved).min((CARVE_BYTES / span.object_size()).max(1) as u32);
         // SAFETY: objects `carved` to `carved + count` lie in the span and were never handed out.

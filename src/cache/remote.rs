@@ -9,6 +9,7 @@ use core::ptr::null_mut;
 use super::inbox::{Arrived, Owner, Route, Validate, forward};
 use super::record::Cache;
 use crate::central::{Central, receive};
+use crate::heap::Heap;
 use crate::local::EMPTY_CACHE_BYTES;
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
@@ -140,6 +141,7 @@ impl Outbox {
 /// The ways home of a batch of `span` that `cache` has in hand.
 struct ToOwner<'a, O: Os> {
     cache: &'a Cache,
+    heap: &'a Heap<O>,
     central: &'a Central<O>,
     span: &'a Span,
 }
@@ -158,11 +160,11 @@ impl<'a, O: Os> Route<'a, Object> for ToOwner<'a, O> {
     }
 
     fn receive(&self, batch: &Batch) {
-        self.cache.received(self.central, self.span, batch);
+        self.cache.received(self.heap, self.span, batch);
     }
 
     fn free_unowned(&self, batch: &Batch) -> bool {
-        self.central.free(self.cache.client(), self.span, batch)
+        self.central.free(self.heap, self.cache.client(), self.span, batch)
     }
 }
 
@@ -171,19 +173,25 @@ impl Cache {
     ///
     /// # Safety
     /// `object` is an object of `span`, and the caller's to free.
-    pub unsafe fn free_remote<O: Os>(&self, central: &Central<O>, span: &Span, object: *mut Object) -> bool {
+    pub unsafe fn free_remote<O: Os>(
+        &self,
+        heap: &Heap<O>,
+        central: &Central<O>,
+        span: &Span,
+        object: *mut Object,
+    ) -> bool {
         let index = pending_of(span);
         // SAFETY: the outbox is the owner's, who is running this.
         let pending = unsafe { &mut (*self.outbox.get()).pendings[index] };
         if pending.span != self.pending_span(span) {
             // SAFETY: the caller's promise.
-            unsafe { self.begin_pending(central, index, span, object) };
+            unsafe { self.begin_pending(heap, central, index, span, object) };
             return true;
         }
         // SAFETY: the caller's promise.
         match unsafe { pending.fetch(object) } {
             Pended::More => {}
-            Pended::Full => self.send(central, index),
+            Pended::Full => self.send(heap, central, index),
             Pended::Not => return false,
         }
         true
@@ -211,9 +219,9 @@ impl Cache {
     /// Sends what is gathered of `span`, after [`Cache::free_pending`] filled it.
     #[cold]
     #[inline(never)]
-    pub fn flush_pending_of<O: Os>(&self, central: &Central<O>, span: &Span) {
+    pub fn flush_pending_of<O: Os>(&self, heap: &Heap<O>, central: &Central<O>, span: &Span) {
         let _inside = self.mark_inside();
-        self.send(central, pending_of(span));
+        self.send(heap, central, pending_of(span));
     }
 
     /// Whether objects of `span` are gathered and not sent yet. Owner only.
@@ -233,8 +241,15 @@ impl Cache {
     /// As for [`Cache::free_remote`].
     #[cold]
     #[inline(never)]
-    unsafe fn begin_pending<O: Os>(&self, central: &Central<O>, index: usize, span: &Span, object: *mut Object) {
-        self.send(central, index);
+    unsafe fn begin_pending<O: Os>(
+        &self,
+        heap: &Heap<O>,
+        central: &Central<O>,
+        index: usize,
+        span: &Span,
+        object: *mut Object,
+    ) {
+        self.send(heap, central, index);
         // SAFETY: the outbox is the owner's, who is running this.
         let outbox = unsafe { &mut *self.outbox.get() };
         let room = usize::from(FULL[span.class().index()]) - 1;
@@ -245,13 +260,13 @@ impl Cache {
             PendingBatch { span: as_parcels, head: object, tail: object, sum: object.addr() as u64, room };
         outbox.begun |= 1 << index;
         if room == 0 {
-            self.send(central, index);
+            self.send(heap, central, index);
         }
     }
 
     /// Sends a parcel to its span's owner, or frees it where there is none.
     #[inline(never)]
-    fn send<O: Os>(&self, central: &Central<O>, index: usize) {
+    fn send<O: Os>(&self, heap: &Heap<O>, central: &Central<O>, index: usize) {
         // SAFETY: the outbox is the owner's, who is running this; nothing called below touches it.
         let outbox = unsafe { &mut *self.outbox.get() };
         outbox.begun &= !(1 << index);
@@ -261,15 +276,15 @@ impl Cache {
         // SAFETY: the parcel's objects are outstanding, so their span is alive.
         let Some(span) = (unsafe { span.as_ref() }) else { return };
         // Before the owner can count them as received.
-        central.heap().stats().count(self.writer(), span.class(), Count::Sent, span.count_of(sum) as usize);
+        heap.stats().count(self.writer(), span.class(), Count::Sent, span.count_of(sum) as usize);
         // SAFETY: the parcel's objects are free ones of the span, and this cache's.
-        unsafe { forward(&ToOwner { cache: self, central, span }, &Batch { head, tail, sum }) };
+        unsafe { forward(&ToOwner { cache: self, heap, central, span }, &Batch { head, tail, sum }) };
     }
 
     /// Calls `f` for everything that was sent to this cache and not taken in: how many objects of which span. Owner
     /// only, or with all threads outside the allocator.
-    pub fn each_arrived<O: Os>(&self, central: &Central<O>, mut f: impl FnMut(&Span, u32)) -> Result<(), Changed> {
-        self.inbox.each(&Known { central }, |arrived| f(arrived.span, arrived.span.count_of(arrived.batch.sum)))
+    pub fn each_arrived<O: Os>(&self, heap: &Heap<O>, mut f: impl FnMut(&Span, u32)) -> Result<(), Changed> {
+        self.inbox.each(&Known { heap }, |arrived| f(arrived.span, arrived.span.count_of(arrived.batch.sum)))
     }
 
     /// Whether it is time to [`settle`](Cache::settle), at one of so many refills.
@@ -285,12 +300,12 @@ impl Cache {
     /// neither, and others' memory would wait for it.
     #[cold]
     #[inline(never)]
-    pub(super) fn settle<O: Os>(&self, central: &Central<O>) {
-        self.send_all(central);
-        self.drain(central);
-        self.post_next(central);
-        if central.heap().vm().stats_page().is_time() {
-            self.publish(central, false);
+    pub(super) fn settle<O: Os>(&self, heap: &Heap<O>, central: &Central<O>) {
+        self.send_all(heap, central);
+        self.drain(heap, central);
+        self.post_next(heap);
+        if heap.stats_page().is_time() {
+            self.publish(heap, false);
         }
     }
 
@@ -301,58 +316,58 @@ impl Cache {
     }
 
     /// Sends everything that was gathered.
-    pub(super) fn send_all<O: Os>(&self, central: &Central<O>) {
+    pub(super) fn send_all<O: Os>(&self, heap: &Heap<O>, central: &Central<O>) {
         self.count_refills();
         // SAFETY: the outbox is the owner's, who is running this.
         let mut begun = unsafe { (*self.outbox.get()).begun };
         while begun != 0 {
-            self.send(central, begun.trailing_zeros() as usize);
+            self.send(heap, central, begun.trailing_zeros() as usize);
             begun &= begun - 1;
         }
     }
 
     /// Takes in what came home; returns whether anything did.
-    pub(super) fn drain<O: Os>(&self, central: &Central<O>) -> bool {
+    pub(super) fn drain<O: Os>(&self, heap: &Heap<O>, central: &Central<O>) -> bool {
         let any = self.inbox.has_any();
         if any {
-            self.take_all(central, false);
+            self.take_all(heap, central, false);
         }
         any
     }
 
     /// Closes the inbox and takes in what is there.
-    pub(super) fn close_inbox<O: Os>(&self, central: &Central<O>) {
-        self.take_all(central, true);
+    pub(super) fn close_inbox<O: Os>(&self, heap: &Heap<O>, central: &Central<O>) {
+        self.take_all(heap, central, true);
     }
 
     #[inline(never)]
-    fn take_all<O: Os>(&self, central: &Central<O>, closed: bool) {
-        let look = Known { central };
+    fn take_all<O: Os>(&self, heap: &Heap<O>, central: &Central<O>, closed: bool) {
+        let look = Known { heap };
         let take_in = |Arrived { batch, span }: Arrived<Object, &Span>| {
             // SAFETY: what was in the inbox is free objects of the span, and this cache's now.
-            unsafe { forward(&ToOwner { cache: self, central, span }, &batch) };
+            unsafe { forward(&ToOwner { cache: self, heap, central, span }, &batch) };
         };
         let taken = if closed { self.inbox.close(&look, take_in) } else { self.inbox.take(&look, take_in) };
         taken.unwrap_or_else(|changed| changed.abort());
     }
 
     /// Puts a batch on the list of a span that this cache owns.
-    fn received<O: Os>(&self, central: &Central<O>, span: &Span, batch: &Batch) {
+    fn received<O: Os>(&self, heap: &Heap<O>, span: &Span, batch: &Batch) {
         let class = span.class();
         // SAFETY: the batch's objects are this span's, and the span is ours.
         let count = unsafe { receive(span, batch) }.unwrap_or_else(|changed| changed.abort());
-        central.heap().stats().count(self.writer(), class, Count::Received, count as usize);
+        heap.stats().count(self.writer(), class, Count::Received, count as usize);
         let state = &self.classes[class.index()];
         match span.list_state.get() {
             ListState::Current => {}
             ListState::Full => {
                 span.mark_full(false);
                 state.full.remove(span);
-                self.list_partial(central, span);
+                self.list_partial(heap, span);
             }
             ListState::Partial if span.out.get() == 0 => {
                 state.partial.remove(span);
-                self.list_partial(central, span);
+                self.list_partial(heap, span);
             }
             ListState::Partial => {}
         }
@@ -361,7 +376,7 @@ impl Cache {
 
 /// What a kernel knows of objects that come home.
 struct Known<'a, O: Os> {
-    central: &'a Central<O>,
+    heap: &'a Heap<O>,
 }
 
 impl<'a, O: Os> Validate<Object> for Known<'a, O> {
@@ -371,7 +386,7 @@ impl<'a, O: Os> Validate<Object> for Known<'a, O> {
     #[inline]
     fn span(&self, tail: *mut Object) -> Option<&'a Span> {
         let addr = Addr::of(tail);
-        self.central.heap().span_of(addr).filter(|span| span.kind() == Kind::Small && span.may_be_free(addr))
+        self.heap.span_of(addr).filter(|span| span.kind() == Kind::Small && span.may_be_free(addr))
     }
 
     #[inline]

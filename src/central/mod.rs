@@ -43,41 +43,21 @@ impl<O: Os> Row<O> {
     }
 }
 
-/// The central lists of one kernel, and the page heap behind them.
+/// The central lists of one allocator.
 pub struct Central<O: Os> {
-    heap: Heap<O>,
     classes: [CachePadded<Row<O>>; CLASSES],
-    /// Whether an object ever stayed larger than its size became, for want of memory for a smaller one.
-    larger: AtomicBool,
 }
 
 impl<O: Os> Central<O> {
-    /// Empty lists over an empty heap.
-    pub const fn new(os: O) -> Central<O> {
+    /// Empty lists.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> Central<O> {
         Central {
-            heap: Heap::new(os),
             classes: [const {
                 let spans = Mutex::new(Rank::Central, Spans { partial: SpanList::new() });
                 CachePadded::new(Row { spans, listed: AtomicBool::new(false) })
             }; CLASSES],
-            larger: AtomicBool::new(false),
         }
-    }
-
-    /// The page heap.
-    #[inline(always)]
-    pub fn heap(&self) -> &Heap<O> {
-        &self.heap
-    }
-
-    /// Says that an object stays larger than its size becomes: from now on an object's size says less about its class.
-    pub fn note_larger(&self) {
-        self.larger.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether an object may be larger than its size needs.
-    pub fn has_larger(&self) -> bool {
-        self.larger.load(Ordering::Relaxed)
     }
 
     fn row(&self, class: Class) -> &Row<O> {
@@ -102,12 +82,19 @@ impl<O: Os> Central<O> {
 
     /// A span of `class` with room, for `owner`, whose thread frees with `thread_id`: from the list, else from the page
     /// heap. `None`: no memory.
-    pub fn take(&self, client: &Client, class: Class, owner: *mut (), thread_id: usize) -> Option<&Span> {
+    pub fn take<'a>(
+        &self,
+        heap: &'a Heap<O>,
+        client: &Client,
+        class: Class,
+        owner: *mut (),
+        thread_id: usize,
+    ) -> Option<&'a Span> {
         if let Some(span) = self.take_listed(class, owner, thread_id) {
             // SAFETY: records of spans in use are alive; the span is the caller's now.
             return Some(unsafe { span.as_ref() });
         }
-        let span = self.heap.take_near(client, class.span_pages(), Use::Small(class))?;
+        let span = heap.take_near(client, class.span_pages(), Use::Small(class))?;
         span.set_owner(owner, thread_id);
         Some(span)
     }
@@ -116,9 +103,9 @@ impl<O: Os> Central<O> {
     /// the page heap.
     ///
     /// The caller owned it until now, has posted everything about it, and has it in no list.
-    pub fn put(&self, client: &Client, span: &Span) {
+    pub fn put(&self, heap: &Heap<O>, client: &Client, span: &Span) {
         if span.count_or_abort() == 0 {
-            return self.retire(client, span);
+            return heap.retire(client, span);
         }
         let row = self.row(span.class());
         let spans = row.spans.lock();
@@ -142,23 +129,10 @@ impl<O: Os> Central<O> {
         true
     }
 
-    /// Gives an empty span back to the page heap. The caller owns the span, or took it out of its list, and has counted
-    /// all frees into it.
-    pub fn retire(&self, client: &Client, span: &Span) {
-        debug_assert!(span.out.get() == 0);
-        if span.live().is_some() {
-            // Frees are validated: what was written to free objects is seen as long as it can be.
-            span.count_free().unwrap_or_else(|changed| changed.abort());
-        }
-        self.heap.detach_bitmap(span);
-        // SAFETY: no object of the span is live or in transit, and it stands in no list.
-        unsafe { self.heap.give_back_near(client, span, Use::Small(span.class())) };
-    }
-
     /// Frees objects of a span that has no owner. `false`: it has one by now, and nothing was done.
     ///
     /// The objects were posted as sent, and count as received by whoever frees them.
-    pub fn free(&self, client: &Client, span: &Span, batch: &Batch<Object>) -> bool {
+    pub fn free(&self, heap: &Heap<O>, client: &Client, span: &Span, batch: &Batch<Object>) -> bool {
         let class = span.class();
         let row = self.row(class);
         let spans = row.spans.lock();
@@ -174,14 +148,14 @@ impl<O: Os> Central<O> {
                 changed.abort()
             }
         };
-        self.heap.stats().count(client.writer(), class, Count::Received, received);
+        heap.stats().count(client.writer(), class, Count::Received, received);
         if span.out.get() == 0 {
             if had_room {
                 spans.partial.remove(span);
                 row.note(&spans);
             }
             drop(spans);
-            self.retire(client, span);
+            heap.retire(client, span);
         } else if !had_room {
             spans.list(span);
             row.note(&spans);
@@ -189,16 +163,14 @@ impl<O: Os> Central<O> {
         true
     }
 
-    /// Takes the locks of all classes and the heap's for a fork; `between` takes those that come between.
-    pub fn hold_for_fork(&self, fork: &Fork, between: impl FnOnce()) {
+    /// Takes the locks of all classes for a fork.
+    pub fn hold_for_fork(&self, fork: &Fork) {
         hold_row(self.locks(), fork);
-        between();
-        self.heap.hold_for_fork(fork);
     }
 
-    /// Whether the calling thread holds a lock of a class, or one from there down.
+    /// Returns whether the calling thread holds the lock of a class.
     pub fn is_held_by_this_thread(&self) -> bool {
-        self.locks().any(Mutex::is_mine) || self.heap.is_held_by_this_thread()
+        self.locks().any(Mutex::is_mine)
     }
 
     /// Releases what [`Central::hold_for_fork`] took.
@@ -207,16 +179,12 @@ impl<O: Os> Central<O> {
     /// This thread, or in the child the one that forked, holds the locks by that call.
     pub unsafe fn release_after_fork(&self, fork: &Fork, child: bool) {
         // SAFETY: the caller's promise.
-        unsafe {
-            self.heap.release_after_fork(fork, child);
-            let_go_row(self.locks(), fork, child);
-        }
+        unsafe { let_go_row(self.locks(), fork, child) };
     }
 
-    /// Calls `f` with how threads waited for each lock from here down.
+    /// Calls `f` with how threads waited for the lock of each class.
     pub fn each_wait(&self, mut f: impl FnMut(Rank, Waits)) {
         self.locks().for_each(|lock| f(Rank::Central, lock.waits()));
-        self.heap.each_wait(f);
     }
 }
 

@@ -125,6 +125,19 @@ impl Client {
 }
 
 impl<O: Os> Heap<O> {
+    /// Gives an empty span of small objects back. The caller owns the span, or took it out of its list, and has counted
+    /// all frees into it.
+    pub fn retire(&self, client: &Client, span: &Span) {
+        debug_assert!(span.out.get() == 0);
+        if span.live().is_some() {
+            // Frees are validated: the last chance to see a write to a free object.
+            span.count_free().unwrap_or_else(|changed| changed.abort());
+        }
+        self.detach_bitmap(span);
+        // SAFETY: no object of the span is live or in transit, and it stands in no list.
+        unsafe { self.give_back_near(client, span, Use::Small(span.class())) };
+    }
+
     /// Takes a span of `pages` pages for the owner of `client`, from what is in hand where that does. `None`: no
     /// memory.
     pub fn take_near(&self, client: &Client, pages: Pages, what: Use) -> Option<&Span> {

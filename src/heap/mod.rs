@@ -23,7 +23,7 @@ mod stacks;
 mod walk;
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::config::SUMMARY_LEVELS;
 use crate::lock::{CachePadded, Fork, Mutex, Rank, hold_row, let_go_row};
@@ -32,7 +32,10 @@ use crate::os::{Os, OsError, Window};
 use crate::page::{PageAlloc, PageOffsets};
 use crate::size_class::Class;
 use crate::span::{Kind, MapOffsets, PageMap, Span};
-use crate::stats::{Account, AccountOffsets, ClassDelta, ConsistentStats, Delta, Moved, Total, Writer, WriterOffsets};
+use crate::stats::{
+    Account, AccountOffsets, Accounts, ClassDelta, ConsistentStats, Delta, Moved, Total, Writer, WriterOffsets,
+};
+use crate::stats_page::StatsPage;
 use crate::units::{Addr, PAGE_SIZE, Pages};
 use crate::vm::Vm;
 
@@ -115,6 +118,8 @@ pub struct Heap<O: Os> {
     clients: AtomicUsize,
     /// Moves of large objects by their pages so far.
     moves: AtomicUsize,
+    /// Whether an object ever stayed larger than its requested size became, for want of memory for a smaller one.
+    larger: AtomicBool,
     /// Apart, so that the lock lies in one line with what every holder needs.
     state: CachePadded<Mutex<O, State>>,
 }
@@ -128,6 +133,7 @@ impl<O: Os> Heap<O> {
             map: CachePadded::new(PageMap::new()),
             clients: AtomicUsize::new(0),
             moves: AtomicUsize::new(0),
+            larger: AtomicBool::new(false),
             state: CachePadded::new(Mutex::new(
                 Rank::Heap,
                 State {
@@ -143,6 +149,17 @@ impl<O: Os> Heap<O> {
         }
     }
 
+    /// Records that an object stays larger than its requested size became: from now on an object's size says less about
+    /// its class.
+    pub fn note_larger(&self) {
+        self.larger.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether an object may be larger than its size needs.
+    pub fn has_larger(&self) -> bool {
+        self.larger.load(Ordering::Relaxed)
+    }
+
     /// Says that there is one cache more.
     pub fn add_client(&self) {
         self.clients.fetch_add(1, Ordering::Relaxed);
@@ -151,6 +168,24 @@ impl<O: Os> Heap<O> {
     /// The system and the accounts.
     pub fn vm(&self) -> &Vm<O> {
         &self.vm
+    }
+
+    /// The OS.
+    #[inline(always)]
+    pub fn os(&self) -> &O {
+        self.vm.os()
+    }
+
+    /// Returns the balances by account.
+    #[inline(always)]
+    pub fn accounts(&self) -> &Accounts {
+        self.vm.accounts()
+    }
+
+    /// The page that other processes read.
+    #[inline(always)]
+    pub fn stats_page(&self) -> &StatsPage<O> {
+        self.vm.stats_page()
     }
 
     /// The consistent statistics.

@@ -22,6 +22,7 @@ use crate::api;
 use crate::boot::Allocator;
 use crate::cache::Cache;
 use crate::central::Central;
+use crate::heap::Heap as PageHeap;
 use crate::local::InHeap;
 use crate::lock::{Mutex, Rank, stand_back};
 use crate::mem_stats::{Balance, MemStats};
@@ -162,10 +163,10 @@ impl Heap {
         // SAFETY: the kernel stays until everything in the extent goes.
         let cache = unsafe { allocator.adopt() }?;
         // The head is memory from the system like any other.
-        let (page_heap, mut delta) = (allocator.caches().central().heap(), Delta::new());
-        page_heap.vm().accounts().mapped(Account::OtherSys, extent.head(), &mut delta);
-        page_heap.vm().accounts().became_ready(extent.head(), &mut delta);
-        page_heap.stats().post(cache.writer(), &delta);
+        let (accounts, mut delta) = (allocator.heap().accounts(), Delta::new());
+        accounts.mapped(Account::OtherSys, extent.head(), &mut delta);
+        accounts.became_ready(extent.head(), &mut delta);
+        allocator.stats().post(cache.writer(), &delta);
         heap.owned.lock().0 = cache;
         // SAFETY: it is new, and stays until it is dropped.
         unsafe { list::add(inner) };
@@ -192,14 +193,14 @@ impl Heap {
     }
 
     #[inline]
-    fn within<R>(&self, f: impl FnOnce(&Central<RangeOs>, &Cache) -> R) -> R {
-        self.with(|allocator, cache| f(allocator.caches().central(), cache))
+    fn within<R>(&self, f: impl FnOnce(&PageHeap<RangeOs>, &Central<RangeOs>, &Cache) -> R) -> R {
+        self.with(|allocator, cache| f(allocator.heap(), allocator.central(), cache))
     }
 
     /// Allocates `size` bytes aligned to 16. Null: no memory. Zero bytes are an object too.
     #[inline]
     pub fn allocate(&self, size: usize) -> *mut u8 {
-        self.within(|central, cache| api::allocate(central, cache, size))
+        self.within(|heap, central, cache| api::allocate(heap, central, cache, size))
     }
 
     /// Allocates `size` bytes aligned to `align`. Null: no memory, or `align` is no power of two or above 1 GiB.
@@ -208,13 +209,13 @@ impl Heap {
         if !align.is_power_of_two() {
             return null_mut();
         }
-        self.within(|central, cache| api::allocate_aligned(central, cache, size, align))
+        self.within(|heap, central, cache| api::allocate_aligned(heap, central, cache, size, align))
     }
 
     /// Allocates `size` zero bytes aligned to 16. Null: no memory. Memory that is known to be zero is not written.
     #[inline]
     pub fn allocate_zeroed(&self, size: usize) -> *mut u8 {
-        self.within(|central, cache| api::allocate_zeroed(central, cache, size))
+        self.within(|heap, central, cache| api::allocate_zeroed(heap, central, cache, size))
     }
 
     /// Frees an object.
@@ -225,7 +226,7 @@ impl Heap {
     #[inline]
     pub unsafe fn free(&self, p: *mut u8) {
         // SAFETY: the caller's promise.
-        self.within(|central, cache| unsafe { api::free(central, cache, p) });
+        self.within(|heap, central, cache| unsafe { api::free(heap, central, cache, p) });
     }
 
     /// Changes an object's size, at least 1, keeping its content as far as both reach; it may move, then aligned to
@@ -236,7 +237,7 @@ impl Heap {
     #[inline]
     pub unsafe fn reallocate(&self, p: *mut u8, size: usize, align: usize) -> *mut u8 {
         // SAFETY: the caller's promise.
-        self.within(|central, cache| unsafe { api::reallocate(central, cache, p, size.max(1), align) })
+        self.within(|heap, central, cache| unsafe { api::reallocate(heap, central, cache, p, size.max(1), align) })
     }
 
     /// How many bytes of an object may be used; 0 for null.
@@ -245,7 +246,7 @@ impl Heap {
     /// `p` is null or a live object of this heap.
     pub unsafe fn usable_size(&self, p: *mut u8) -> usize {
         // SAFETY: the caller's promise.
-        self.within(|central, _| unsafe { api::usable_size(central, p) })
+        self.within(|heap, _, _| unsafe { api::usable_size(heap, p) })
     }
 
     /// Whether an address lies in the range that is this heap's, object or not.

@@ -13,7 +13,7 @@ mod stats;
 pub use stats::{BySize, MemStats};
 
 use crate::cache::Cache;
-use crate::heap::{Client, Stopped, Walked};
+use crate::heap::{Client, Heap, Stopped, Walked};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 use crate::span::Span;
@@ -61,21 +61,19 @@ impl Balance {
 /// One consistent snapshot, with its identities 1 to 5 unchecked.
 // Once: many read.
 #[inline(never)]
-pub fn snapshot<O: Os>(caches: &Caches<O>, out: &mut Snapshot) -> Answer {
-    let heap = caches.central().heap();
-    heap.stats().read(heap.vm().os(), out)
+pub fn snapshot<O: Os>(heap: &Heap<O>, out: &mut Snapshot) -> Answer {
+    heap.stats().read(heap.os(), out)
 }
 
 /// The totals of one consistent snapshot.
-pub fn totals<O: Os>(caches: &Caches<O>, out: &mut Totals) -> Answer {
-    let heap = caches.central().heap();
-    heap.stats().read_totals(heap.vm().os(), out)
+pub fn totals<O: Os>(heap: &Heap<O>, out: &mut Totals) -> Answer {
+    heap.stats().read_totals(heap.os(), out)
 }
 
 /// The statistics of one consistent snapshot.
-pub fn stats<O: Os>(caches: &Caches<O>, out: &mut MemStats) -> Answer {
+pub fn stats<O: Os>(heap: &Heap<O>, out: &mut MemStats) -> Answer {
     let mut taken = Snapshot::new();
-    let answer = snapshot(caches, &mut taken);
+    let answer = snapshot(heap, &mut taken);
     out.fill(&taken);
     answer
 }
@@ -86,22 +84,21 @@ pub fn stats<O: Os>(caches: &Caches<O>, out: &mut MemStats) -> Answer {
 ///
 /// # Safety
 /// No other thread allocates or frees meanwhile, and what they did happened before this call.
-pub unsafe fn read_slow<O: Os>(caches: &Caches<O>) -> Option<(MemStats, MemStats)> {
-    caches.each(|cache| cache.post_all(caches.central()));
-    let heap = caches.central().heap();
+pub unsafe fn read_slow<O: Os>(heap: &Heap<O>, caches: &Caches<O>) -> Option<(MemStats, MemStats)> {
+    caches.each(|cache| cache.post_all(heap));
     let mut reader = heap.stats().reader();
-    let closed = reader.close(heap.vm().os());
+    let closed = reader.close(heap.os());
     let pool = caches.stop_all();
     let stopped = heap.stop_all();
     let mut snapshot = Snapshot::new();
-    let complete = closed && reader.read(heap.vm().os(), &mut snapshot).is_complete();
+    let complete = closed && reader.read(heap.os(), &mut snapshot).is_complete();
     let (mut fast, mut slow) = (MemStats::new(), MemStats::new());
     let mut changed = None;
     if complete {
         fast.fill(&snapshot);
-        let found = find(caches, walk(caches, &stopped, closed, true));
+        let found = find(heap, caches, walk(caches, &stopped, closed, true));
         changed = found.walked.changed;
-        slow.fill_slowly(heap.vm().accounts(), &found, &snapshot);
+        slow.fill_slowly(heap.accounts(), &found, &snapshot);
     }
     drop((stopped, pool));
     reader.open();
@@ -113,7 +110,7 @@ pub unsafe fn read_slow<O: Os>(caches: &Caches<O>) -> Option<(MemStats, MemStats
 }
 
 /// Looks into every cache, where nobody allocates or frees.
-fn find<O: Os>(caches: &Caches<O>, walked: Walked) -> Found {
+fn find<O: Os>(heap: &Heap<O>, caches: &Caches<O>, walked: Walked) -> Found {
     let zero = [0; CLASSES];
     let mut found = Found { walked, caches: 0, allocs: zero, cached: zero, arrived: zero };
     caches.each(|cache| {
@@ -124,8 +121,7 @@ fn find<O: Os>(caches: &Caches<O>, walked: Walked) -> Found {
             found.cached[i] += found.walked.counted(cache.cached(class)) as u64;
         }
         let arrived = &mut found.arrived;
-        let counted =
-            cache.each_arrived(caches.central(), |span, count| arrived[span.class().index()] += u64::from(count));
+        let counted = cache.each_arrived(heap, |span, count| arrived[span.class().index()] += u64::from(count));
         found.walked.counted(counted);
     });
     found
@@ -152,33 +148,32 @@ fn walk<O: Os>(caches: &Caches<O>, stopped: &Stopped<'_, O>, closed: bool, objec
 /// [`Balance::abort_if_changed`] then.
 ///
 /// `cache` is the calling thread's, if it has one.
-pub fn crossfoot<O: Os>(caches: &Caches<O>, cache: Option<&Cache>) -> Balance {
+pub fn crossfoot<O: Os>(heap: &Heap<O>, caches: &Caches<O>, cache: Option<&Cache>) -> Balance {
     // SAFETY: nothing is claimed.
-    unsafe { crossfoot_if(caches, cache, false) }
+    unsafe { crossfoot_if(heap, caches, cache, false) }
 }
 
 /// Checks every identity, objects too. Otherwise as [`crossfoot`].
 ///
 /// # Safety
 /// No other thread allocates or frees meanwhile, and what they did happened before this call.
-pub unsafe fn crossfoot_quiet<O: Os>(caches: &Caches<O>, cache: Option<&Cache>) -> Balance {
+pub unsafe fn crossfoot_quiet<O: Os>(heap: &Heap<O>, caches: &Caches<O>, cache: Option<&Cache>) -> Balance {
     // SAFETY: the caller's promise.
-    unsafe { crossfoot_if(caches, cache, true) }
+    unsafe { crossfoot_if(heap, caches, cache, true) }
 }
 
 /// # Safety
 /// With `quiet`, as for [`crossfoot_quiet`].
-unsafe fn crossfoot_if<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: bool) -> Balance {
+unsafe fn crossfoot_if<O: Os>(heap: &Heap<O>, caches: &Caches<O>, cache: Option<&Cache>, quiet: bool) -> Balance {
     if let Some(cache) = cache {
-        cache.post_all(caches.central());
+        cache.post_all(heap);
     }
-    let heap = caches.central().heap();
     let mut reader = heap.stats().reader();
-    let still_writers = reader.close(heap.vm().os());
+    let still_writers = reader.close(heap.os());
     let pool = caches.stop_all();
     let stopped = heap.stop_all();
     let mut snapshot = Snapshot::new();
-    let answer = reader.read(heap.vm().os(), &mut snapshot);
+    let answer = reader.read(heap.os(), &mut snapshot);
     let complete = answer.is_complete() && still_writers;
     let alone = caches.made() - pool.idle() <= usize::from(cache.is_some());
     let objects = complete && (quiet || alone);
@@ -186,10 +181,10 @@ unsafe fn crossfoot_if<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: 
     let mut failures = Failures::default();
     snapshot.check(&mut failures);
     if complete {
-        compare_accounts(caches, &snapshot, &mut failures);
+        compare_accounts(heap, caches, &snapshot, &mut failures);
         compare_walk(&walked, &snapshot, &mut failures);
         if objects {
-            let found = find(caches, walked);
+            let found = find(heap, caches, walked);
             compare_objects(&found, &snapshot, &mut failures);
             walked = found.walked;
         }
@@ -206,10 +201,9 @@ unsafe fn crossfoot_if<O: Os>(caches: &Caches<O>, cache: Option<&Cache>, quiet: 
 /// As [`crossfoot`], at an exit beside other threads or, if `interrupted`, inside the allocator, by a signal handler: a
 /// snapshot, and the identities within it. Waits for no thread that allocates, and at most 10 ms for another reader. No
 /// reading of this thread may go on afterwards.
-pub fn crossfoot_at_once<O: Os>(caches: &Caches<O>, interrupted: bool) -> Balance {
-    let heap = caches.central().heap();
+pub fn crossfoot_at_once<O: Os>(heap: &Heap<O>, caches: &Caches<O>, interrupted: bool) -> Balance {
     let mut snapshot = Snapshot::new();
-    let answer = heap.stats().read_at_end(heap.vm().os(), &mut snapshot);
+    let answer = heap.stats().read_at_end(heap.os(), &mut snapshot);
     let mut failures = Failures::default();
     snapshot.check(&mut failures);
     let walked = Walked::empty();
@@ -217,8 +211,8 @@ pub fn crossfoot_at_once<O: Os>(caches: &Caches<O>, interrupted: bool) -> Balanc
 }
 
 /// The low-level accounts against the consistent statistics.
-fn compare_accounts<O: Os>(caches: &Caches<O>, snapshot: &Snapshot, failures: &mut Failures) {
-    let accounts = caches.central().heap().vm().accounts();
+fn compare_accounts<O: Os>(heap: &Heap<O>, caches: &Caches<O>, snapshot: &Snapshot, failures: &mut Failures) {
+    let accounts = heap.accounts();
     let mut moved = 0;
     caches.each(|cache| moved += cache.client().moved() as i64);
     for account in Account::ALL {

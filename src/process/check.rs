@@ -1,7 +1,7 @@
 //! Checks of every identity of the statistics.
 
 use super::inside;
-use super::instance::{ALLOCATOR, central, own_cache};
+use super::instance::{ALLOCATOR, heap, own_cache};
 use super::read::exchange;
 use super::system_stacks::on_system_stack;
 use crate::local;
@@ -38,7 +38,7 @@ pub(super) fn crossfoot_without_objects<R>(f: impl FnOnce(Option<&Balance>) -> R
     on_system_stack(|| {
         if let Some(cache) = own_cache() {
             let _inside = cache.enter(|| ("a check of the books", 0));
-            cache.post_all(central());
+            cache.post_all(heap());
         }
         // Without a cache given, objects are not scanned.
         f(ALLOCATOR.crossfoot(None).as_ref())

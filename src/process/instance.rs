@@ -10,16 +10,16 @@ use crate::os::Linux;
 /// The process's allocator.
 pub static ALLOCATOR: Allocator<Linux> = Allocator::new(Linux);
 
-/// Returns the part of the process's allocator that all caches share.
+/// Returns the central lists of the process's allocator.
 #[inline(always)]
 pub(super) fn central() -> &'static Central<Linux> {
-    ALLOCATOR.caches().central()
+    ALLOCATOR.central()
 }
 
 /// Returns the page heap of the process's allocator.
 #[inline(always)]
 pub(super) fn heap() -> &'static Heap<Linux> {
-    central().heap()
+    ALLOCATOR.heap()
 }
 
 /// Returns the calling thread's cache, or `None` if it has none.

@@ -39,7 +39,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
 use adopt::cache;
-use instance::central;
+use instance::{central, heap};
 
 use crate::api::{self, Other};
 use crate::arch;
@@ -107,20 +107,20 @@ fn allocate_more(size: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 fn allocate_class_slow(class: Class) -> *mut u8 {
-    or_enomem(cache().map_or(null_mut(), |cache| cache.refill(central(), class)))
+    or_enomem(cache().map_or(null_mut(), |cache| cache.refill(heap(), central(), class)))
 }
 
 #[cold]
 #[inline(never)]
 fn allocate_slow(size: usize) -> *mut u8 {
-    or_enomem(cache().map_or(null_mut(), |cache| api::allocate(central(), cache, size)))
+    or_enomem(cache().map_or(null_mut(), |cache| api::allocate(heap(), central(), cache, size)))
 }
 
 /// Allocates `size` zero bytes. Null: no memory.
 #[inline]
 pub fn allocate_zeroed(size: usize) -> *mut u8 {
     system_stack::abort_if_active("malloc", 0);
-    or_enomem(cache().map_or(null_mut(), |cache| api::allocate_zeroed(central(), cache, size)))
+    or_enomem(cache().map_or(null_mut(), |cache| api::allocate_zeroed(heap(), central(), cache, size)))
 }
 
 /// Allocates `size` bytes aligned to `align`, a power of two. Null: no memory. Does not set `errno`.
@@ -140,7 +140,7 @@ pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 fn allocate_aligned_slow(size: usize, align: usize) -> *mut u8 {
-    cache().map_or(null_mut(), |cache| api::allocate_aligned(central(), cache, size, align))
+    cache().map_or(null_mut(), |cache| api::allocate_aligned(heap(), central(), cache, size, align))
 }
 
 /// Frees an object.
@@ -151,7 +151,7 @@ fn allocate_aligned_slow(size: usize, align: usize) -> *mut u8 {
 pub unsafe fn free(p: *mut u8) {
     system_stack::abort_if_active("free", p.addr());
     // SAFETY: the caller's promise.
-    match unsafe { api::free_quick(central(), local::thread_id(), p) } {
+    match unsafe { api::free_quick(heap(), local::thread_id(), p) } {
         Freed::Done => {}
         Freed::Last => free_last(p),
         // SAFETY: the caller's promise; two functions, so that the fast path need not say which.
@@ -163,7 +163,7 @@ pub unsafe fn free(p: *mut u8) {
 #[inline(never)]
 fn free_last(p: *mut u8) {
     // SAFETY: it is null or this thread's cache.
-    api::free_last(central(), || unsafe { local::cache::<Cache>().as_ref() }, p);
+    api::free_last(heap(), || unsafe { local::cache::<Cache>().as_ref() }, p);
 }
 
 /// The second step of [`free`]: objects that another thread allocated, and objects of full spans.
@@ -173,9 +173,9 @@ fn free_last(p: *mut u8) {
 #[inline(never)]
 unsafe fn free_other(p: *mut u8) {
     // SAFETY: the caller's promise.
-    match unsafe { api::free_pending(central(), local::cache_or_empty(), p) } {
+    match unsafe { api::free_pending(heap(), local::cache_or_empty(), p) } {
         Other::Done => {}
-        Other::Send(cache, span) => cache.flush_pending_of(central(), span),
+        Other::Send(cache, span) => cache.flush_pending_of(heap(), central(), span),
         // SAFETY: as above.
         Other::Own(cache, span) => unsafe { free_own(cache, span, p) },
         // SAFETY: as above.
@@ -192,7 +192,7 @@ unsafe fn free_own(cache: &Cache, span: &Span, p: *mut u8) {
     // SAFETY: the caller's promise, and the cache is this thread's and owns the span.
     unsafe {
         match span.list_state.get() {
-            ListState::Full if !cache.is_checked() => cache.free_into_full(central(), span, p.cast()),
+            ListState::Full if !cache.is_checked() => cache.free_into_full(heap(), span, p.cast()),
             _ => free_rest(p),
         }
     }
@@ -208,9 +208,9 @@ unsafe fn free_rest(p: *mut u8) {
     // SAFETY: it is null or this thread's cache.
     match unsafe { local::cache::<Cache>().as_ref() } {
         // SAFETY: the caller's promise.
-        Some(cache) => unsafe { api::free_other(central(), cache, p, "free") },
+        Some(cache) => unsafe { api::free_other(heap(), central(), cache, p, "free") },
         // SAFETY: as above.
-        None => with_cache_to_free(p, |cache| unsafe { api::free_slow(central(), cache, p, "free") }),
+        None => with_cache_to_free(p, |cache| unsafe { api::free_slow(heap(), central(), cache, p, "free") }),
     }
 }
 
@@ -225,7 +225,7 @@ unsafe fn free_rest(p: *mut u8) {
 pub unsafe fn free_sized(p: *mut u8, size: usize, align: usize, function: &'static str) {
     system_stack::abort_if_active(function, p.addr());
     // SAFETY: the caller's promise.
-    match unsafe { api::free_quick(central(), local::thread_id(), p) } {
+    match unsafe { api::free_quick(heap(), local::thread_id(), p) } {
         Freed::Done => {}
         Freed::Last => free_last(p),
         // SAFETY: the caller's promise.
@@ -241,7 +241,7 @@ pub unsafe fn free_sized(p: *mut u8, size: usize, align: usize, function: &'stat
 pub unsafe fn free_live(p: *mut u8, size: usize, align: usize, function: &'static str) {
     system_stack::abort_if_active(function, p.addr());
     // SAFETY: the caller's promise.
-    match unsafe { api::free_live(central(), local::thread_id(), p) } {
+    match unsafe { api::free_live(heap(), local::thread_id(), p) } {
         Freed::Done => {}
         Freed::Last => free_last(p),
         // SAFETY: the caller's promise.
@@ -256,22 +256,22 @@ pub unsafe fn free_live(p: *mut u8, size: usize, align: usize, function: &'stati
 #[inline(never)]
 unsafe fn free_sized_other(p: *mut u8, size: usize, align: usize, function: &'static str) {
     // SAFETY: the caller's promise. Where frees are validated, nothing is found here but what is the cache's own.
-    match unsafe { api::free_pending(central(), local::cache_or_empty(), p) } {
+    match unsafe { api::free_pending(heap(), local::cache_or_empty(), p) } {
         Other::Done => return,
-        Other::Send(cache, span) => return cache.flush_pending_of(central(), span),
+        Other::Send(cache, span) => return cache.flush_pending_of(heap(), central(), span),
         Other::Own(cache, span) if span.list_state.get() == ListState::Full && !cache.is_checked() => {
             // SAFETY: as above, and the cache is this thread's and owns the span.
-            return unsafe { cache.free_into_full(central(), span, p.cast()) };
+            return unsafe { cache.free_into_full(heap(), span, p.cast()) };
         }
         Other::Own(..) | Other::Rest => {}
     }
     // SAFETY: it is null or this thread's cache.
     match unsafe { local::cache::<Cache>().as_ref() } {
         // SAFETY: the caller's promise.
-        Some(cache) if !cache.is_checked() => unsafe { api::free_other(central(), cache, p, function) },
+        Some(cache) if !cache.is_checked() => unsafe { api::free_other(heap(), central(), cache, p, function) },
         _ => with_cache_to_free(p, |cache| {
             // SAFETY: as above.
-            unsafe { api::free_sized_slow(central(), cache, p, size, align, function) }
+            unsafe { api::free_sized_slow(heap(), central(), cache, p, size, align, function) }
         }),
     }
 }
@@ -291,7 +291,7 @@ fn with_cache_to_free(p: *mut u8, f: impl FnOnce(&Cache)) {
             let _busy = inside::busy("free");
             ALLOCATOR.caches().with_shared(|cache| {
                 f(cache);
-                cache.flush_pending(central());
+                cache.flush_pending(heap(), central());
             });
         }
     }
@@ -306,7 +306,7 @@ pub unsafe fn reallocate(p: *mut u8, size: usize, align: usize) -> *mut u8 {
     system_stack::abort_if_active("realloc", p.addr());
     match cache() {
         // SAFETY: the caller's promise.
-        Some(cache) => or_enomem(unsafe { api::reallocate(central(), cache, p, size, align) }),
+        Some(cache) => or_enomem(unsafe { api::reallocate(heap(), central(), cache, p, size, align) }),
         None => or_enomem(null_mut()),
     }
 }
@@ -319,7 +319,7 @@ pub unsafe fn usable_size(p: *mut u8) -> usize {
     // It may be the first call of all, and find that the address is nobody's.
     startup::begin();
     // SAFETY: the caller's promise.
-    unsafe { api::usable_size(central(), p) }
+    unsafe { api::usable_size(heap(), p) }
 }
 
 #[inline]

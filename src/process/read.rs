@@ -1,6 +1,6 @@
 //! Reads the process's statistics. All but [`last`] run on the system stack; the caller's stack needs 2 KiB beside `out`.
 
-use super::instance::{ALLOCATOR, central, own_cache};
+use super::instance::{ALLOCATOR, central, heap, own_cache};
 use super::system_stacks::on_system_stack;
 use crate::local;
 use crate::lock::stand_back;
@@ -18,7 +18,7 @@ pub fn exchange() {
         return;
     }
     let _inside = cache.enter_to_change(|| ("a reading of statistics", 0));
-    cache.exchange(central());
+    cache.exchange(heap(), central());
 }
 
 /// Reads one consistent snapshot of the process's statistics. Returns `None` before the first allocation.
@@ -37,7 +37,7 @@ pub fn read_posted(out: &mut Snapshot) -> Option<Answer> {
     on_system_stack(|| {
         if let Some(cache) = own_cache() {
             let _inside = cache.enter(|| ("a reading of statistics", 0));
-            cache.post_all(central());
+            cache.post_all(heap());
         }
         ALLOCATOR.snapshot(out)
     })

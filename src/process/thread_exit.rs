@@ -76,6 +76,6 @@ pub fn retire_cache() {
         local::set_cache::<Cache>(core::ptr::null());
         cache.exit_rounds.set(0);
         // SAFETY: the thread's word was cleared, so nothing of this thread uses the cache any more.
-        unsafe { ALLOCATOR.caches().retire(cache) };
+        unsafe { ALLOCATOR.retire(cache) };
     }
 }

@@ -27,13 +27,13 @@ pub fn release_free_above(keep: usize) -> bool {
     let heap = heap();
     // In a signal handler that interrupted its thread inside the allocator, the cache may be half changed.
     if !was_inside {
-        cache.exchange(central());
-        cache.give_back_empty(central());
+        cache.exchange(heap, central());
+        cache.give_back_empty(heap);
     }
     ALLOCATOR.stacks().release(heap, cache.writer());
     heap.empty_local(cache.client());
     // The account may lag behind other threads' changes, and it includes their local pages. So a little more or less than
     // `keep` may stay.
-    let free = if keep == 0 { usize::MAX } else { heap.vm().accounts().get(Account::HeapFree) };
+    let free = if keep == 0 { usize::MAX } else { heap.accounts().get(Account::HeapFree) };
     heap.release(cache.writer(), Pages(free.saturating_sub(keep) / PAGE_SIZE)) != Pages(0)
 }

@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use crate::cache::Cache;
 use crate::central::Central;
+use crate::heap::Heap;
 use crate::lock::{Fork, Guard, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::meta::{Charge, Persistent};
 use crate::os::{Os, OsError};
@@ -61,9 +62,8 @@ impl<O: Os> StoppedPool<'_, O> {
     }
 }
 
-/// The caches of one kernel, and everything below them.
+/// The caches of one allocator.
 pub struct Caches<O: Os> {
-    central: Central<O>,
     pool: Mutex<O, Pool>,
     /// Every cache ever made, the last one first. Only added to.
     all: AtomicPtr<Cache>,
@@ -80,10 +80,10 @@ pub struct Caches<O: Os> {
 }
 
 impl<O: Os> Caches<O> {
-    /// No caches over an empty heap.
-    pub const fn new(os: O) -> Caches<O> {
+    /// No caches.
+    #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
+    pub const fn new() -> Caches<O> {
         Caches {
-            central: Central::new(os),
             pool: Mutex::new(
                 Rank::Caches,
                 Pool { idle: Cell::new(null_mut()), memory: Persistent::new(), owners: Owners::new() },
@@ -97,48 +97,42 @@ impl<O: Os> Caches<O> {
         }
     }
 
-    /// The central lists.
-    #[inline(always)]
-    pub fn central(&self) -> &Central<O> {
-        &self.central
-    }
-
     /// Reserves what the heap needs. Called by `boot` until it succeeds once; `first` says that it is the
     /// first call.
     ///
     /// # Safety
     /// The kernel stays where it is from now on.
-    pub unsafe fn boot(&self, first: bool) -> Result<(), OsError> {
+    pub unsafe fn boot(&self, heap: &Heap<O>, first: bool) -> Result<(), OsError> {
         let shared = self.shared.lock();
-        let stats = self.central.heap().stats();
+        let stats = heap.stats();
         if first {
             // SAFETY: the shared cache lives in the kernel, which stays; this is the first call.
             unsafe { stats.register(shared.writer(), shared.tallies()) };
-            stats.register_fence(self.central.heap().vm().os());
+            stats.register_fence(heap.os());
         }
-        self.central.heap().boot(shared.writer())
+        heap.boot(shared.writer())
     }
 
     /// A cache for a thread that has none: from the pool, or a new one.
-    pub fn adopt(&self) -> Result<&Cache, OsError> {
-        self.adopt_from(&mut self.pool.lock())
+    pub fn adopt(&self, heap: &Heap<O>) -> Result<&Cache, OsError> {
+        self.adopt_from(heap, &mut self.pool.lock())
     }
 
     /// As [`Caches::adopt`], for the thread with this thread pointer in the process that `process` says. Says whether the cache is one that an
     /// earlier thread with the same one did not give back, with all that it owns.
-    pub fn adopt_for(&self, thread: usize, process: fn() -> i32) -> Result<(&Cache, bool), OsError> {
+    pub fn adopt_for(&self, heap: &Heap<O>, thread: usize, process: fn() -> i32) -> Result<(&Cache, bool), OsError> {
         let mut pool = self.pool.lock();
         if let Some(cache) = pool.owners.find(thread, process) {
             cache.take_over();
             return Ok((cache, true));
         }
         let first = self.made() == 0;
-        let cache = self.adopt_from(&mut pool)?;
+        let cache = self.adopt_from(heap, &mut pool)?;
         pool.owners.note(cache, thread, process, first);
         Ok((cache, false))
     }
 
-    fn adopt_from(&self, pool: &mut Pool) -> Result<&Cache, OsError> {
+    fn adopt_from(&self, heap: &Heap<O>, pool: &mut Pool) -> Result<&Cache, OsError> {
         // SAFETY: caches in the pool are never unmapped, and are ours under the lock.
         if let Some(cache) = unsafe { pool.idle.get().as_ref() } {
             pool.idle.set(cache.next_idle.get());
@@ -146,10 +140,9 @@ impl<O: Os> Caches<O> {
             cache.open();
             return Ok(cache);
         }
-        let vm = self.central.heap().vm();
-        let stats = self.central.heap().stats();
+        let stats = heap.stats();
         let mut delta = Delta::new();
-        let memory = pool.memory.alloc(vm, size_of::<Cache>(), align_of::<Cache>(), &mut delta)?;
+        let memory = pool.memory.alloc(heap.vm(), size_of::<Cache>(), align_of::<Cache>(), &mut delta)?;
         delta.add(Total::CacheInUse, size_of::<Cache>() as isize);
         delta.add(Total::CacheFree, -(size_of::<Cache>() as isize));
         let new = memory.ptr::<Cache>();
@@ -165,7 +158,7 @@ impl<O: Os> Caches<O> {
         cache.next.store(self.all.load(Ordering::Relaxed), Ordering::Relaxed);
         self.all.store(new, Ordering::Release);
         self.made.fetch_add(1, Ordering::Relaxed);
-        self.central.heap().add_client();
+        heap.add_client();
         cache.open();
         Ok(cache)
     }
@@ -175,10 +168,10 @@ impl<O: Os> Caches<O> {
     ///
     /// # Safety
     /// The calling thread owns the cache and does not use it after.
-    pub unsafe fn retire(&self, cache: &Cache) {
-        cache.close(&self.central);
+    pub unsafe fn retire(&self, heap: &Heap<O>, central: &Central<O>, cache: &Cache) {
+        cache.close(heap, central);
         let (idle, made) = self.idle_and_made();
-        self.central.heap().release_at_end(cache.writer(), made.saturating_sub(idle + 1));
+        heap.release_at_end(cache.writer(), made.saturating_sub(idle + 1));
         let pool = self.pool.lock();
         pool.owners.forget(cache);
         cache.next_idle.set(pool.idle.get());
@@ -197,21 +190,22 @@ impl<O: Os> Caches<O> {
         self.shared.lock_within(Some(nanos)).map(|cache| f(&cache))
     }
 
-    /// Takes every lock from the books' down to the heap's for a fork, in rank order; `stacks` takes that of the stacks.
-    /// `cache` is the calling thread's, if it has one.
-    pub fn hold_for_fork(&self, fork: &Fork, cache: Option<&Cache>, stacks: impl FnOnce()) {
-        let (heap, is_own) = (self.central.heap(), self.own_writers(cache));
-        heap.stats().hold_for_fork(heap.vm().os(), fork, is_own);
+    /// Takes the locks of the pool and of the shared cache for a fork.
+    pub fn hold_for_fork(&self, fork: &Fork) {
         hold_row([&self.pool], fork);
         hold_row([&self.shared], fork);
-        self.central.hold_for_fork(fork, stacks);
-        // Inside the allocator, the thread may be moving pages of its hand itself.
-        self.leaves_rest.store(!fork.is_inside() && self.leaves_rest(), Ordering::Relaxed);
     }
 
-    /// Says which writers the calling thread uses, whose cache it is: that of those that have none too, if the thread
-    /// holds it for something else than a fork.
-    fn own_writers(&self, cache: Option<&Cache>) -> impl Fn(&Writer) -> bool {
+    /// Notes whether every thread is outside its cache's local pages, for [`Caches::release_after_fork`]. The fork holds the
+    /// heap's lock, and movements are kept out.
+    pub fn note_local_pages(&self, heap: &Heap<O>, fork: &Fork) {
+        // Inside the allocator, the thread may be moving its local pages itself.
+        self.leaves_rest.store(!fork.is_inside() && leaves_rest(heap), Ordering::Relaxed);
+    }
+
+    /// Returns which writers the calling thread uses: that of its `cache`, and that of the shared cache if the thread holds it
+    /// for something else than a fork.
+    pub fn own_writers(&self, cache: Option<&Cache>) -> impl Fn(&Writer) -> bool {
         let own = cache.map_or(null(), |cache| core::ptr::from_ref(cache.writer()));
         // SAFETY: the cache lives as long as this, and is reached by shared references only.
         let of_shared = || unsafe { core::ptr::from_ref((*self.shared.value_ptr()).writer()) };
@@ -219,47 +213,37 @@ impl<O: Os> Caches<O> {
         move |writer| core::ptr::eq(writer, own) || core::ptr::eq(writer, shared)
     }
 
-    /// Whether the calling thread holds a lock from the caches' down.
+    /// Returns whether the calling thread holds the lock of the pool or of the shared cache.
     pub fn is_held_by_this_thread(&self) -> bool {
-        self.pool.is_mine() || self.shared.is_mine() || self.central.is_held_by_this_thread()
-    }
-
-    /// Whether nobody moves pages or records in a hand, and nobody will. The books are closed to movements, and the
-    /// heap's lock is held.
-    ///
-    /// A thread that came in before the fence is seen inside; one that comes after it finds the door closed and waits
-    /// for the lock. Without a fence that reaches every thread, nothing is said.
-    fn leaves_rest(&self) -> bool {
-        let heap = self.central.heap();
-        heap.vm().os().fence_all() && heap.stats().writers_inside() == 0
+        self.pool.is_mine() || self.shared.is_mine()
     }
 
     /// Releases what [`Caches::hold_for_fork`] took, in the parent or in the child.
     ///
     /// # Safety
     /// This thread, or in the child the one that forked, holds the locks by that call.
-    pub unsafe fn release_after_fork(&self, fork: &Fork, cache: Option<&Cache>, child: bool) {
-        let heap = self.central.heap();
+    pub unsafe fn release_after_fork(&self, fork: &Fork, child: bool) {
         if child && self.pool.is_held_for(fork) {
-            // SAFETY: the fork holds the lock. Where it does not, threads of another process are found by nobody.
+            // SAFETY: the fork holds the lock. Without it, the list keeps threads of the parent, which another process id
+            // tells apart.
             unsafe { (*self.pool.value_ptr()).owners.clear() };
         }
         // SAFETY: the caller's promise.
         unsafe {
-            self.central.release_after_fork(fork, child);
             let_go_row([&self.shared], fork, child);
             let_go_row([&self.pool], fork, child);
-            heap.stats().release_after_fork(heap.vm().os(), fork, self.own_writers(cache), child);
         }
-        if child && self.leaves_rest.load(Ordering::Relaxed) {
-            // What threads held that are not there any more. Their spans stay with their caches: a thread may have
-            // been anywhere in its fast paths, which leave no sign.
+    }
+
+    /// In the child of a fork, whose thread has `cache`: takes back the local pages of the threads that it does not have,
+    /// and counts their caches. All locks are released.
+    pub fn forget_threads(&self, heap: &Heap<O>, cache: Option<&Cache>) {
+        if self.leaves_rest.load(Ordering::Relaxed) {
+            // Their spans stay with their caches: a thread may have been anywhere in its fast paths, which leave no sign.
             self.each(|cache| heap.empty_local(cache.client()));
         }
-        if child {
-            let (idle, made) = self.idle_and_made();
-            self.left.store((made - idle).saturating_sub(usize::from(cache.is_some())), Ordering::Relaxed);
-        }
+        let (idle, made) = self.idle_and_made();
+        self.left.store((made - idle).saturating_sub(usize::from(cache.is_some())), Ordering::Relaxed);
     }
 
     /// Returns whether no thread but the calling one has a cache; `own`: that one has. Those of the threads that a fork
@@ -299,11 +283,10 @@ impl<O: Os> Caches<O> {
         (self.idle.load(Ordering::Acquire), self.made())
     }
 
-    /// Calls `f` with how threads waited for each lock from here down.
+    /// Calls `f` with how threads waited for each of the two locks.
     pub fn each_wait(&self, mut f: impl FnMut(Rank, Waits)) {
         f(Rank::Caches, self.pool.waits());
         f(Rank::Shared, self.shared.waits());
-        self.central.each_wait(f);
     }
 
     /// Keeps caches from being made and adopted, and those without one from freeing, until the result is dropped.
@@ -311,4 +294,13 @@ impl<O: Os> Caches<O> {
         let pool = self.pool.lock();
         StoppedPool { pool, _shared: self.shared.lock() }
     }
+}
+
+/// Returns whether no thread moves local pages or records, and none will. Movements are kept out of the statistics, and the
+/// caller holds the heap's lock.
+///
+/// A thread that came in before the fence is seen inside; one that comes after it finds the gate closed and waits for the
+/// lock. Returns `false` without a fence that reaches every thread.
+fn leaves_rest<O: Os>(heap: &Heap<O>) -> bool {
+    heap.os().fence_all() && heap.stats().writers_inside() == 0
 }

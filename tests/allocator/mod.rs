@@ -89,35 +89,35 @@ pub fn empty<O: Os>(allocator: &Allocator<O>) {
 /// Frees an object.
 pub fn free<O: Os>(allocator: &Allocator<O>, cache: &Cache, at: usize) {
     // SAFETY: the tests free what they allocated and do not use it after.
-    unsafe { api::free(allocator.caches().central(), cache, at as *mut u8) }
+    unsafe { api::free(allocator.heap(), allocator.central(), cache, at as *mut u8) }
 }
 
 /// Frees an object as a thread does that has no cache.
 pub fn free_without_cache<O: Os>(allocator: &Allocator<O>, at: usize) {
-    let central = allocator.caches().central();
+    let (heap, central) = (allocator.heap(), allocator.central());
     allocator.caches().with_shared(|cache| {
         // SAFETY: as above; the shared cache owns no span.
-        unsafe { api::free_slow(central, cache, at as *mut u8, "free") };
-        cache.flush_pending(central);
+        unsafe { api::free_slow(heap, central, cache, at as *mut u8, "free") };
+        cache.flush_pending(heap, central);
     });
 }
 
 /// Changes an object's size, at least 1.
 pub fn reallocate<O: Os>(allocator: &Allocator<O>, cache: &Cache, at: usize, size: usize, align: usize) -> usize {
     // SAFETY: the tests use the result instead, unless it is null.
-    unsafe { api::reallocate(allocator.caches().central(), cache, at as *mut u8, size, align) as usize }
+    unsafe { api::reallocate(allocator.heap(), allocator.central(), cache, at as *mut u8, size, align) as usize }
 }
 
 /// How many bytes of an object may be used.
 pub fn usable<O: Os>(allocator: &Allocator<O>, at: usize) -> usize {
     // SAFETY: a live object.
-    unsafe { api::usable_size(allocator.caches().central(), at as *mut u8) }
+    unsafe { api::usable_size(allocator.heap(), at as *mut u8) }
 }
 
 /// Gives a cache back.
 pub fn retire<O: Os>(allocator: &Allocator<O>, cache: &Cache) {
     // SAFETY: the tests drive the cache by hand and forget it here.
-    unsafe { allocator.caches().retire(cache) }
+    unsafe { allocator.retire(cache) }
 }
 
 /// A number that an object carries, and how many of its bytes are the program's.

@@ -49,7 +49,7 @@ fn all_but_free_see(allocator: &Allocator<Sim>, cache: &Cache, at: usize, found:
 }
 
 pub fn allocate(allocator: &Allocator<Sim>, cache: &Cache, size: usize) -> usize {
-    api::allocate(allocator.caches().central(), cache, size) as usize
+    api::allocate(allocator.heap(), allocator.central(), cache, size) as usize
 }
 
 #[test]
@@ -85,13 +85,13 @@ fn an_address_below_every_heap() {
     (1..600).for_each(|page| all_see(&allocator, cache, base - page * PAGE_SIZE, FOREIGN));
     // On Linux these are the addresses from zero up, such as numbers that are no pointers.
     let allocator: &Allocator<Linux> = Box::leak(allocator::allocator(Linux));
-    let (cache, central) = (adopt(allocator), allocator.caches().central());
+    let (cache, heap) = (adopt(allocator), allocator.heap());
     for at in (16..16 + 600 * PAGE_SIZE).step_by(PAGE_SIZE) {
         let line = format!("crossfoot: free({at:#x}): {FOREIGN}");
         ends_with(&line, || free(allocator, cache, at));
         ends_with(&line, || free_without_cache(allocator, at));
         // SAFETY: nobody's address, which is what must be seen; a thread without a cache asks.
-        assert_eq!(unsafe { api::free_quick(central, IDLE, at as *mut u8) }, Freed::Not);
+        assert_eq!(unsafe { api::free_quick(heap, IDLE, at as *mut u8) }, Freed::Not);
     }
     retire(allocator, cache);
     allocator::empty(allocator);
@@ -207,7 +207,7 @@ fn a_large_object_freed_by_two_threads_at_once() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
     let at = allocate(&allocator, cache, 100_000);
-    let heap = allocator.caches().central().heap();
+    let heap = allocator.heap();
     let span = heap.span_of(Addr(at)).expect("an object has a span");
     assert!(span.end_large(), "the first to end it gives it back");
     assert!(!span.end_large());
@@ -252,7 +252,7 @@ fn the_small_object_that_was_freed_last_freed_again() {
 fn a_span_that_is_no_object() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
-    let heap = allocator.caches().central().heap();
+    let heap = allocator.heap();
     for kind in [Kind::Stack, Kind::WorkBuf, Kind::Bitmap] {
         let span = heap.take(cache.writer(), Pages(3), 1, Use::Manual(kind)).expect("there is room");
         balanced_with_machine(&allocator, Some(cache));
@@ -275,7 +275,7 @@ fn null_is_freed_in_silence() {
     let linux: &Allocator<Linux> = Box::leak(allocator::allocator(Linux));
     let cache_there = adopt(linux);
     // SAFETY: null may be freed.
-    let seen = unsafe { api::free_quick(linux.caches().central(), IDLE, core::ptr::null_mut()) };
+    let seen = unsafe { api::free_quick(linux.heap(), IDLE, core::ptr::null_mut()) };
     assert_eq!(seen, Freed::Not);
     free(linux, cache_there, 0);
     free_without_cache(linux, 0);

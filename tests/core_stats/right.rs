@@ -79,7 +79,7 @@ fn the_only_thread_reads_what_is_exact() {
         let (mallocs, live) = (stats.mallocs, stats.heap_objects);
         let mut objects = Vec::new();
         for n in 1..=300 {
-            objects.push(api::allocate(allocator.caches().central(), cache, 40) as usize);
+            objects.push(api::allocate(allocator.heap(), allocator.central(), cache, 40) as usize);
             if n % 3 == 0 {
                 free(&allocator, cache, objects.remove(n % objects.len()));
             }

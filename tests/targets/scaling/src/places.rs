@@ -32,11 +32,11 @@ fn range<T>(part: &T) -> Range<usize> {
 impl Places {
     /// The places of a kernel after a run.
     pub fn of(world: &World) -> Places {
-        let (allocator, caches) = (world.allocator, world.allocator.caches());
-        let (central, heap) = (caches.central(), caches.central().heap());
+        let allocator = world.allocator;
+        let (heap, central, caches) = (allocator.heap(), allocator.central(), allocator.caches());
         let shared = caches.with_shared(range::<Cache>);
         let mut named = vec![
-            (range(heap.vm().accounts()), "accounts"),
+            (range(heap.accounts()), "accounts"),
             (range(heap.stats()), "head of the books"),
             (shared, "shared cache"),
             (range(heap), "page heap"),
