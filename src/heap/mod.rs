@@ -20,92 +20,28 @@ mod release;
 mod remap;
 mod resize;
 mod stacks;
+mod state;
 mod walk;
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::config::SUMMARY_LEVELS;
 use crate::lock::{CachePadded, Fork, Mutex, Rank, hold_row, let_go_row};
-use crate::meta::{Charge, Fixed};
 use crate::os::{Os, OsError, Window};
 use crate::page::{PageAlloc, PageOffsets};
-use crate::size_class::Class;
-use crate::span::{Kind, MapOffsets, PageMap, Span};
-use crate::stats::{
-    Account, AccountOffsets, Accounts, ClassDelta, ConsistentStats, Delta, Moved, Total, Writer, WriterOffsets,
-};
+use crate::span::{MapOffsets, PageMap, Span};
+use crate::stats::{Account, AccountOffsets, Accounts, ConsistentStats, Delta, Moved, Total, Writer, WriterOffsets};
 use crate::stats_page::StatsPage;
 use crate::units::{Addr, PAGE_SIZE, Pages};
 use crate::vm::Vm;
 
 use backing::Records;
-use bitmaps::Bitmaps;
 pub use chunks::{CHUNK_BOUNDS, Chunks};
-use grow::Growth;
-use huge::Density;
 pub use local::Client;
 use remap::Fresh;
+pub use state::Use;
+use state::{State, account_of, mapped, move_in_use, move_out_of_use, record_in_use};
 pub use walk::{Stopped, Walked};
-
-/// How many pages of a span get an entry in the page map. A larger span is found by its first page
-/// only, so that address space which nobody touches costs nothing.
-const MAPPED_PAGES: usize = 1 << 13;
-
-/// What a span is wanted for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Use {
-    /// Objects of a size class.
-    Small(Class),
-    /// One large object.
-    Large,
-    /// A span in manual use, of kind stack, work buffer or bitmap.
-    Manual(Kind),
-}
-
-impl Use {
-    fn kind(self) -> Kind {
-        match self {
-            Use::Small(_) => Kind::Small,
-            Use::Large => Kind::Large,
-            Use::Manual(kind) => kind,
-        }
-    }
-
-    fn account(self) -> Account {
-        account_of(self.kind())
-    }
-}
-
-fn account_of(kind: Kind) -> Account {
-    match kind {
-        Kind::Stack => Account::InStacks,
-        Kind::WorkBuf => Account::InWorkBufs,
-        Kind::Bitmap => Account::InBitmaps,
-        Kind::Dead | Kind::Small | Kind::Large => Account::HeapInUse,
-    }
-}
-
-/// Records of spans are charged with their own memory.
-struct OfSpans;
-
-impl Charge for OfSpans {
-    const ACCOUNT: Account = Account::SpanSys;
-    const FREE: Total = Total::SpanFree;
-}
-
-/// What the heap's lock protects: in this order, so that the records of spans lie beside the lock.
-#[repr(C)]
-struct State {
-    spans: Fixed<Span, OfSpans>,
-    pages: PageAlloc<SUMMARY_LEVELS>,
-    records: Records,
-    growth: Growth,
-    bitmaps: Bitmaps,
-    density: Density,
-    /// Pages that are taken out while they are being released; still counted as free.
-    releasing: Pages,
-}
 
 /// The page heap of one kernel.
 pub struct Heap<O: Os> {
@@ -134,18 +70,7 @@ impl<O: Os> Heap<O> {
             clients: AtomicUsize::new(0),
             moves: AtomicUsize::new(0),
             larger: AtomicBool::new(false),
-            state: CachePadded::new(Mutex::new(
-                Rank::Heap,
-                State {
-                    pages: PageAlloc::new(),
-                    records: Records::new(),
-                    spans: Fixed::new(),
-                    growth: Growth::new(),
-                    bitmaps: Bitmaps::new(),
-                    density: Density::new(),
-                    releasing: Pages(0),
-                },
-            )),
+            state: CachePadded::new(Mutex::new(Rank::Heap, State::new())),
         }
     }
 
@@ -458,49 +383,4 @@ impl<O: Os> Heap<O> {
         record_in_use(-1, &mut delta);
         self.stats.post(writer, &delta);
     }
-}
-
-/// Adds to `delta` that pages come into use.
-fn move_in_use(pages: Pages, what: Use, delta: &mut Delta) {
-    let bytes = pages.bytes() as isize;
-    match what {
-        Use::Small(class) => {
-            delta.add(Total::InHeap, bytes);
-            delta.class(class, ClassDelta { span_bytes: bytes, slots: class.objects() as isize });
-        }
-        Use::Large => {
-            delta.add(Total::InHeap, bytes);
-            delta.add(Total::LargeAllocBytes, bytes);
-            delta.add(Total::LargeAllocs, 1);
-        }
-        Use::Manual(_) => {}
-    }
-}
-
-/// Adds to `delta` that pages go out of use.
-fn move_out_of_use(pages: Pages, what: Use, delta: &mut Delta) {
-    let bytes = pages.bytes() as isize;
-    match what {
-        Use::Small(class) => {
-            delta.add(Total::InHeap, -bytes);
-            delta.class(class, ClassDelta { span_bytes: -bytes, slots: -(class.objects() as isize) });
-        }
-        Use::Large => {
-            delta.add(Total::InHeap, -bytes);
-            delta.add(Total::LargeFreeBytes, bytes);
-            delta.add(Total::LargeFrees, 1);
-        }
-        Use::Manual(_) => {}
-    }
-}
-
-/// Accounts for records that begin (1) or cease (-1) to stand for a span.
-fn record_in_use(n: isize, delta: &mut Delta) {
-    delta.add(Total::SpanInUse, n * size_of::<Span>() as isize);
-    delta.add(Total::SpanFree, -n * size_of::<Span>() as isize);
-}
-
-/// How many pages of a span have an entry in the page map.
-fn mapped(pages: Pages) -> Pages {
-    if pages.0 <= MAPPED_PAGES { pages } else { Pages(1) }
 }

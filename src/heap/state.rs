@@ -1,0 +1,131 @@
+//! What the heap's lock protects, what spans are taken for, and what that moves in the accounts.
+
+use super::backing::Records;
+use super::bitmaps::Bitmaps;
+use super::grow::Growth;
+use super::huge::Density;
+use crate::config::SUMMARY_LEVELS;
+use crate::meta::{Charge, Fixed};
+use crate::page::PageAlloc;
+use crate::size_class::Class;
+use crate::span::{Kind, Span};
+use crate::stats::{Account, ClassDelta, Delta, Total};
+use crate::units::Pages;
+
+/// How many pages of a span get an entry in the page map. A larger span is found by its first page
+/// only, so that address space which nobody touches costs nothing.
+const MAPPED_PAGES: usize = 1 << 13;
+
+/// What a span is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Use {
+    /// Objects of a size class.
+    Small(Class),
+    /// One large object.
+    Large,
+    /// A span in manual use, of kind stack, work buffer or bitmap.
+    Manual(Kind),
+}
+
+impl Use {
+    pub(super) fn kind(self) -> Kind {
+        match self {
+            Use::Small(_) => Kind::Small,
+            Use::Large => Kind::Large,
+            Use::Manual(kind) => kind,
+        }
+    }
+
+    pub(super) fn account(self) -> Account {
+        account_of(self.kind())
+    }
+}
+
+pub(super) fn account_of(kind: Kind) -> Account {
+    match kind {
+        Kind::Stack => Account::InStacks,
+        Kind::WorkBuf => Account::InWorkBufs,
+        Kind::Bitmap => Account::InBitmaps,
+        Kind::Dead | Kind::Small | Kind::Large => Account::HeapInUse,
+    }
+}
+
+/// Records of spans are charged with their own memory.
+pub(super) struct OfSpans;
+
+impl Charge for OfSpans {
+    const ACCOUNT: Account = Account::SpanSys;
+    const FREE: Total = Total::SpanFree;
+}
+
+/// What the heap's lock protects: in this order, so that the records of spans lie beside the lock.
+#[repr(C)]
+pub(super) struct State {
+    pub(super) spans: Fixed<Span, OfSpans>,
+    pub(super) pages: PageAlloc<SUMMARY_LEVELS>,
+    pub(super) records: Records,
+    pub(super) growth: Growth,
+    pub(super) bitmaps: Bitmaps,
+    pub(super) density: Density,
+    /// Pages that are taken out while they are being released; still counted as free.
+    pub(super) releasing: Pages,
+}
+
+impl State {
+    pub(super) const fn new() -> State {
+        State {
+            spans: Fixed::new(),
+            pages: PageAlloc::new(),
+            records: Records::new(),
+            growth: Growth::new(),
+            bitmaps: Bitmaps::new(),
+            density: Density::new(),
+            releasing: Pages(0),
+        }
+    }
+}
+
+/// Adds to `delta` that pages come into use.
+pub(super) fn move_in_use(pages: Pages, what: Use, delta: &mut Delta) {
+    let bytes = pages.bytes() as isize;
+    match what {
+        Use::Small(class) => {
+            delta.add(Total::InHeap, bytes);
+            delta.class(class, ClassDelta { span_bytes: bytes, slots: class.objects() as isize });
+        }
+        Use::Large => {
+            delta.add(Total::InHeap, bytes);
+            delta.add(Total::LargeAllocBytes, bytes);
+            delta.add(Total::LargeAllocs, 1);
+        }
+        Use::Manual(_) => {}
+    }
+}
+
+/// Adds to `delta` that pages go out of use.
+pub(super) fn move_out_of_use(pages: Pages, what: Use, delta: &mut Delta) {
+    let bytes = pages.bytes() as isize;
+    match what {
+        Use::Small(class) => {
+            delta.add(Total::InHeap, -bytes);
+            delta.class(class, ClassDelta { span_bytes: -bytes, slots: -(class.objects() as isize) });
+        }
+        Use::Large => {
+            delta.add(Total::InHeap, -bytes);
+            delta.add(Total::LargeFreeBytes, bytes);
+            delta.add(Total::LargeFrees, 1);
+        }
+        Use::Manual(_) => {}
+    }
+}
+
+/// Accounts for records that begin (1) or cease (-1) to stand for a span.
+pub(super) fn record_in_use(n: isize, delta: &mut Delta) {
+    delta.add(Total::SpanInUse, n * size_of::<Span>() as isize);
+    delta.add(Total::SpanFree, -n * size_of::<Span>() as isize);
+}
+
+/// How many pages of a span have an entry in the page map.
+pub(super) fn mapped(pages: Pages) -> Pages {
+    if pages.0 <= MAPPED_PAGES { pages } else { Pages(1) }
+}
