@@ -161,7 +161,7 @@ pub fn held_bytes() -> *mut u8 {
     unsafe { (&raw mut (*thread_block()).held).cast() }
 }
 
-/// A raw system call, for the few that rustix lacks (listed in `os/linux.rs`). Returns what the
+/// A raw system call, for the few that rustix lacks (listed in `os/linux/mod.rs`). Returns what the
 /// kernel returned: a negative error number or a value.
 ///
 /// # Safety

@@ -25,23 +25,13 @@
 mod calls;
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(target_os = "linux")]
-mod process;
-#[cfg(target_os = "linux")]
-mod range;
 mod region;
-#[cfg(target_os = "linux")]
-pub mod shared;
 #[cfg(feature = "testing")]
 pub mod sim;
 
 pub use calls::{CALL_NAMES, CALLS, Call, Made};
 #[cfg(target_os = "linux")]
-pub use linux::Linux;
-#[cfg(target_os = "linux")]
-pub use process::{Backing, Process, Run, Runs};
-#[cfg(target_os = "linux")]
-pub use range::{Extent, RangeOs};
+pub use linux::{Backing, Extent, Linux, Process, RangeOs, Run, Runs, shared};
 pub use region::Region;
 
 use crate::units::Addr;

@@ -21,8 +21,9 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Linux, Os, OsError, Platform, Window};
+use super::Linux;
 use crate::config::{ARENA_SIZE, MAX_PHYSICAL_PAGE};
+use crate::os::{Os, OsError, Platform, Window};
 use crate::units::{Addr, MIB, checked_align_up};
 
 /// Which part of the window's size the side area has for what grows with the heap.

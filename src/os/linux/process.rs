@@ -11,9 +11,9 @@ use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::{self, Errno};
 
-use super::OsError;
-use super::linux::error;
+use super::error;
 use crate::arch;
+use crate::os::OsError;
 use crate::units::{Addr, KIB};
 
 /// `PAGEMAP_SCAN` of `linux/fs.h`.

@@ -14,8 +14,9 @@ use rustix::io::{self, Errno};
 use rustix::mm::{self, MapFlags, ProtFlags};
 use rustix::process::{Resource, getrlimit};
 
-use super::{Linux, Shared, SharedFile};
+use super::Linux;
 use crate::arch;
+use crate::os::{Shared, SharedFile};
 use crate::units::Addr;
 
 /// How the files are called, as `/proc/PID/fd` and `/proc/PID/maps` show them behind `memfd:`.
@@ -36,7 +37,7 @@ const ESRCH: isize = 3;
 const FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
 
 impl Linux {
-    /// See [`Os::share`](super::Os::share).
+    /// See [`Os::share`](crate::os::Os::share).
     pub(super) fn share(page: usize, control: usize) -> Option<Shared> {
         // A file may not grow beyond this limit, and `SIGXFSZ` ends a process that tries.
         if getrlimit(Resource::Fsize).current.is_some_and(|limit| limit < page.max(control) as u64) {
@@ -71,7 +72,7 @@ impl Linux {
         Some(shared)
     }
 
-    /// See [`Os::take_over`](super::Os::take_over).
+    /// See [`Os::take_over`](crate::os::Os::take_over).
     pub(super) fn take_over([page, control]: [i32; 2], sizes: [usize; 2]) -> Option<Shared> {
         let first = Linux::take_over_file(page, sizes[0])?;
         match Linux::take_over_file(control, sizes[1]) {
@@ -124,7 +125,7 @@ impl Linux {
         let _ = unsafe { mm::mmap_anonymous(shared.addr.ptr(), size, access, flags) };
     }
 
-    /// See [`Os::is_inherited`](super::Os::is_inherited). The system says whether the maker has this memory; where it does
+    /// See [`Os::is_inherited`](crate::os::Os::is_inherited). The system says whether the maker has this memory; where it does
     /// not say that, whether the maker is gone.
     pub(super) fn is_inherited(maker: i32) -> bool {
         let own = Linux::pid() as usize;

@@ -8,6 +8,9 @@ mod files;
 mod guard;
 mod kept;
 mod mm;
+mod process;
+mod range;
+pub mod shared;
 mod window;
 
 use core::ffi::c_void;
@@ -23,6 +26,8 @@ use crate::arch;
 use crate::config::MAX_PHYSICAL_PAGE;
 use crate::units::{Addr, KIB, align_down, align_up};
 use mm::{Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
+pub use process::{Backing, Process, Run, Runs};
+pub use range::{Extent, RangeOs};
 
 /// `MADV_COLLAPSE` of `linux/mman.h` (Linux 6.1).
 const MADV_COLLAPSE: usize = 25;
