@@ -16,12 +16,12 @@
 #[cfg(any(test, feature = "testing"))]
 extern crate std;
 
+pub mod allocator;
 pub mod api;
 pub mod arch;
 #[deny(missing_debug_implementations)]
 pub mod audit;
 pub mod bits;
-pub mod boot;
 pub mod cache;
 pub mod central;
 pub mod config;

@@ -114,7 +114,8 @@ fn each_heap_has_books_of_its_own() {
     // What a heap is made of is from the system too, and in its books: its kernel, and a cache.
     let empty = two.crossfoot().expect("this build keeps books").snapshot;
     assert!(
-        empty.account(Account::OtherSys) as usize >= size_of::<crossfoot::boot::Allocator<crossfoot::os::RangeOs>>()
+        empty.account(Account::OtherSys) as usize
+            >= size_of::<crossfoot::allocator::Allocator<crossfoot::os::RangeOs>>()
     );
     for _ in 0..1_000 {
         assert!(one.contains(one.allocate(1_000)));

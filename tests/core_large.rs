@@ -2,8 +2,8 @@
 
 mod allocator;
 
+use crossfoot::allocator::Allocator;
 use crossfoot::api;
-use crossfoot::boot::Allocator;
 use crossfoot::cache::Cache;
 use crossfoot::heap::Use;
 use crossfoot::metrics::{Aggregates, Metric, Reading};

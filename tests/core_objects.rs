@@ -8,8 +8,8 @@ mod checked;
 #[path = "core_objects/misuse.rs"]
 mod misuse;
 
+use crossfoot::allocator::Allocator;
 use crossfoot::api;
-use crossfoot::boot::Allocator;
 use crossfoot::cache::Cache;
 use crossfoot::config::{MAX_ALIGN, MAX_REQUEST};
 use crossfoot::os::sim::Sim;

@@ -9,7 +9,7 @@ mod allocator;
 
 use std::time::Instant;
 
-use crossfoot::boot::Allocator;
+use crossfoot::allocator::Allocator;
 use crossfoot::cache::Cache;
 use crossfoot::heap::Use;
 use crossfoot::mem_stats;

@@ -3,7 +3,7 @@
 
 mod allocator;
 
-use crossfoot::boot::Allocator;
+use crossfoot::allocator::Allocator;
 use crossfoot::cache::Cache;
 use crossfoot::heap::Heap;
 use crossfoot::os::sim::{Sim, State, Verb};

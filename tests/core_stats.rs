@@ -5,8 +5,8 @@ mod allocator;
 #[path = "core_stats/right.rs"]
 mod right;
 
+use crossfoot::allocator::Allocator;
 use crossfoot::api;
-use crossfoot::boot::Allocator;
 use crossfoot::cache::Cache;
 use crossfoot::heap::Use;
 use crossfoot::mem_stats::{self, Balance};

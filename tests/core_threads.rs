@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossfoot::allocator::Allocator;
 use crossfoot::api;
-use crossfoot::boot::Allocator;
 use crossfoot::cache::Cache;
 use crossfoot::mem_stats;
 use crossfoot::metrics::{Aggregates, Metric, Reading};

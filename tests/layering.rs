@@ -26,7 +26,7 @@ const FLOORS: &[&[&str]] = &[
     &["api"],
     &["audit", "metrics", "mem_stats", "scavenge", "trace", "profile"],
     &["sysmon"],
-    &["boot"],
+    &["allocator"],
     &["isolated"],
     &["process"],
 ];

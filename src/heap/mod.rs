@@ -1,6 +1,6 @@
 //! The page heap: arenas, page bitmaps and summaries, span records.
 //!
-//! `cache` and `central` take spans here and give them back; `boot` starts it; `mem_stats` walks it.
+//! `cache` and `central` take spans here and give them back; `allocator` starts it; `mem_stats` walks it.
 //! It grows by arenas, hands out pages first fit by address, and returns pages to the system.
 //!
 //! One lock, [`Rank::Heap`], protects all but the page map, which is read
@@ -169,7 +169,7 @@ impl<O: Os> Heap<O> {
         unsafe { let_go_row([&*self.state], fork, child) };
     }
 
-    /// Reserves what the heap needs before its first page. Called by `boot`, until it succeeds once.
+    /// Reserves what the heap needs before its first page. Called by `allocator`, until it succeeds once.
     pub fn boot(&self, writer: &Writer) -> Result<(), OsError> {
         let os = self.vm.os();
         match (self.boot_in(writer, os.window()), os.small_window()) {

@@ -4,7 +4,7 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::Inner;
-use crate::boot::Allocator;
+use crate::allocator::Allocator;
 use crate::local;
 use crate::lock::{Fork, Mutex, Rank, hold_row, let_go_row};
 use crate::os::{Linux, RangeOs};

@@ -18,8 +18,8 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::{NonNull, null, null_mut};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
+use crate::allocator::Allocator;
 use crate::api;
-use crate::boot::Allocator;
 use crate::cache::Cache;
 use crate::central::Central;
 use crate::heap::Heap as PageHeap;

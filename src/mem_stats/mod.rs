@@ -1,6 +1,6 @@
 //! Reading the books: a snapshot, the same added up a second way, and the comparison of both.
 //!
-//! `boot` calls it for every face, tests at their end, `metrics` gives names to what it finds.
+//! `allocator` calls it for every face, tests at their end, `metrics` gives names to what it finds.
 //!
 //! [`snapshot`], [`totals`] and [`stats`] take the books' lock only. [`crossfoot`] and [`read_slow`] take the books', the caches' and the heap's
 //! lock, in this order, so that nobody moves what it compares. Nothing allocates; [`crossfoot`] needs

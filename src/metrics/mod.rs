@@ -27,7 +27,7 @@
 //! # }
 //! ```
 //!
-//! **Who calls it.** `boot` fills readings; `process` and the C face read for the process; the command writes what it
+//! **Who calls it.** `allocator` fills readings; `process` and the C face read for the process; the command writes what it
 //! finds of another one.
 //!
 //! **What it may not do.** Nothing is computed but sums. Nothing here takes a lock, calls the system or allocates, but

@@ -1,6 +1,6 @@
 //! The process's allocator, and the calling thread's cache in it.
 
-use crate::boot::Allocator;
+use crate::allocator::Allocator;
 use crate::cache::Cache;
 use crate::central::Central;
 use crate::heap::Heap;

@@ -36,7 +36,7 @@ pub fn with_reading<R>(wanted: Aggregates, f: impl FnOnce(&Reading) -> R) -> Opt
 }
 
 /// Calls `f` with the metrics lock held, on the system stack. Takes the lock on the caller's stack, where it may wait.
-fn with_metrics<R>(f: impl FnOnce(&mut crate::boot::Metrics<'_, Linux>) -> R) -> Option<R> {
+fn with_metrics<R>(f: impl FnOnce(&mut crate::allocator::Metrics<'_, Linux>) -> R) -> Option<R> {
     stand_back::<Linux>();
     exchange();
     let cache = own_cache();

@@ -47,16 +47,16 @@ pub struct MapOffsets {
 /// page zero, and one comparison rules out all addresses beyond it. The pages whose entries are the dummy
 /// record never belong to a heap.
 pub struct PageMap {
-    /// The first entry. Written once, by `boot`.
+    /// The first entry. Written once, by `allocator`.
     entries: Cell<*const MapEntry>,
-    /// The page number of the first entry. Written once, by `boot`.
+    /// The page number of the first entry. Written once, by `allocator`.
     first: Cell<usize>,
-    /// The number of granules that the map covers. Zero until `boot`, so that every earlier lookup fails. It
+    /// The number of granules that the map covers. Zero until `allocator`, so that every earlier lookup fails. It
     /// grows before a page of the heap that it did not cover is allocated.
     granules: Cell<usize>,
     /// The readable bytes of the map. Protected by the page heap's lock.
     covered: Cell<usize>,
-    /// The number of entries that the map may grow to. Written once, by `boot`.
+    /// The number of entries that the map may grow to. Written once, by `allocator`.
     length: Cell<usize>,
 }
 
@@ -83,7 +83,7 @@ impl PageMap {
     }
 
     /// Reserves the map of `window`. If the environment has a fixed address for the map, it reserves only the
-    /// part up to the window's first pages. Called by `boot` until it succeeds.
+    /// part up to the window's first pages. Called by `allocator` until it succeeds.
     pub fn init<O: Os>(&self, vm: &Vm<O>, window: Window) -> Result<(), OsError> {
         let end = window.base.plus(window.size).page().0;
         let first = if O::SPARSE_FROM_ZERO { 0 } else { window.base.page().0.wrapping_sub(HEAD) };
@@ -110,7 +110,7 @@ impl PageMap {
     }
 
     /// Extends the map to cover at least its first `entries` entries. The caller holds the page heap's lock
-    /// or is `boot`.
+    /// or is `allocator`.
     fn extend<O: Os>(&self, vm: &Vm<O>, entries: usize) -> Result<(), OsError> {
         let (covered, physical) = (self.covered.get(), vm.os().physical_page_size());
         let wanted = align_up(entries * size_of::<MapEntry>(), physical);
@@ -231,7 +231,7 @@ impl PageMap {
         unsafe { vm.sparse_map_ready(Addr::of(from), bytes) }
     }
 
-    /// Returns where the map lies, for a reader in another process. Called after `boot`.
+    /// Returns where the map lies, for a reader in another process. Called after `allocator`.
     pub fn offsets(&self) -> MapOffsets {
         MapOffsets {
             entries: Addr::of(self.entries.get()).0 as u64,

@@ -73,7 +73,7 @@ impl<O: Os> ConsistentStats<O> {
         }
     }
 
-    /// Registers the heavy fence with the OS. If the OS has none, readers and writers use a full fence. `boot`
+    /// Registers the heavy fence with the OS. If the OS has none, readers and writers use a full fence. `allocator`
     /// calls this once, before any thread posts or reads.
     pub fn register_fence(&self, os: &O) {
         self.cut.set_asymmetric(os.register_fence());

@@ -4,7 +4,7 @@
 //! the allocator's mappings. A second file has control words that a reader may write. [`view`] reads a page, for the
 //! command.
 //!
-//! Callers: `vm` keeps the list. `boot` makes the page, or takes over the page that the process was started with,
+//! Callers: `vm` keeps the list. `allocator` makes the page, or takes over the page that the process was started with,
 //! writes readings, and calls here around a fork. Slow paths of `cache` poll [`StatsPage::is_time`].
 //!
 //! [`Rank::Ledger`] is held while a reading is written. Only a fork waits for it; other callers use `try_lock`.
@@ -133,7 +133,7 @@ impl<O: Os> StatsPage<O> {
     }
 
     /// Takes over the page that the process was started with, or makes one. Does nothing if there is a page already or
-    /// the OS refuses. `boot` calls this under its lock.
+    /// the OS refuses. `allocator` calls this under its lock.
     pub fn open(&self, os: &O, format: Format, wanted: StatsPageOption) {
         let (None, true) = (self.page(), wanted != StatsPageOption::Off) else { return };
         let process = os.process();
@@ -274,7 +274,7 @@ impl<O: Os> StatsPage<O> {
         self.page().map_or(0, |page| page.get(LIST_CHANGES_AT))
     }
 
-    /// Sets the offsets of the allocator's structures. Called by `boot`.
+    /// Sets the offsets of the allocator's structures. Called by `allocator`.
     pub fn set_offsets(&self, offsets: &[u64; OFFSETS]) {
         if let Some(page) = self.page() {
             offsets.iter().enumerate().for_each(|(i, &place)| page.set(OFFSETS_AT + i, place));

@@ -1,6 +1,6 @@
 //! Birth, adoption and retirement of caches.
 //!
-//! `boot` and the faces call it when a thread first allocates and when it ends. Caches come from
+//! `allocator` and the faces call it when a thread first allocates and when it ends. Caches come from
 //! the allocator's own records, are never unmapped, and wait in a pool between two threads.
 //!
 //! The caches' lock, [`Rank::Caches`], protects the pool. It is not held while a
@@ -97,7 +97,7 @@ impl<O: Os> Caches<O> {
         }
     }
 
-    /// Reserves what the heap needs. Called by `boot` until it succeeds once; `first` says that it is the
+    /// Reserves what the heap needs. Called by `allocator` until it succeeds once; `first` says that it is the
     /// first call.
     ///
     /// # Safety

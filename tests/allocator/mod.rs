@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crossfoot::allocator::Allocator;
 use crossfoot::api;
-use crossfoot::boot::Allocator;
 use crossfoot::cache::Cache;
 use crossfoot::mem_stats::Balance;
 use crossfoot::os::Os;

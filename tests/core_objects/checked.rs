@@ -1,7 +1,7 @@
 //! Misuse that is seen where every free is validated, and only there.
 
+use crossfoot::allocator::Allocator;
 use crossfoot::api;
-use crossfoot::boot::Allocator;
 use crossfoot::cache::Cache;
 use crossfoot::os::sim::Sim;
 use crossfoot::size_class::{Class, SMALL_MAX};

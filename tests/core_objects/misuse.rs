@@ -2,8 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crossfoot::allocator::Allocator;
 use crossfoot::api;
-use crossfoot::boot::Allocator;
 use crossfoot::cache::{Cache, Freed};
 use crossfoot::heap::Use;
 use crossfoot::os::Linux;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crossfoot::stats::{Snapshot, Totals};
 use crossfoot::api;
-use crossfoot::boot::Allocator;
+use crossfoot::allocator::Allocator;
 use crossfoot::cache::Cache;
 use crossfoot::os::sim::Sim;
 use crossfoot::units::{Addr, GIB};

@@ -6,7 +6,7 @@
 //! Start-up happens in the first allocation, under the boot lock: books, then page heap, then the
 //! caller's cache. It reads no environment; the face does and hands the options in.
 //!
-//! Reading metrics is in `boot/reading.rs`.
+//! Reading metrics is in `allocator/reading.rs`.
 //!
 //! Invariant: until start-up has succeeded, every lookup of an address finds nothing and no cache exists.
 
