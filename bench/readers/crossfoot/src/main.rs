@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
-use crossfoot::account::{Answer, Snapshot, Totals};
-use crossfoot::process;
 use crossfoot::mem_stats::MemStats;
+use crossfoot::process;
+use crossfoot::stats::{Answer, Snapshot, Totals};
 use readers::cost::{self, Cost, Deed, Plan};
 use readers::session::{self, Method, Session, Task, measure};
 use std::{hint::black_box, io};
