@@ -1,4 +1,5 @@
-//! Crossfoot as the allocator of a whole program: two lines, and the books can be read and checked at any time.
+//! Uses Crossfoot as the allocator of a whole program. This takes two lines. Then the statistics can be read and
+//! checked at any time.
 //!
 //! ```sh
 //! cargo run --release --example global_allocator
@@ -13,7 +14,7 @@ use crossfoot::mem_stats::MemStats;
 #[global_allocator]
 static A: crossfoot::Crossfoot = crossfoot::Crossfoot::new();
 
-/// How often each number of letters occurs among the numbers of a range, written out.
+/// Returns the texts of the numbers of a range, reversed and quoted, by their length.
 fn lengths(numbers: std::ops::Range<u32>) -> BTreeMap<usize, Vec<String>> {
     let mut lengths: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     for number in numbers {
@@ -24,7 +25,7 @@ fn lengths(numbers: std::ops::Range<u32>) -> BTreeMap<usize, Vec<String>> {
 }
 
 fn main() {
-    // Four threads allocate; what they made is freed here, by another thread.
+    // Four threads allocate strings. The main thread frees them.
     let threads: Vec<_> = (0..4u32).map(|n| thread::spawn(move || lengths(n * 50_000..(n + 1) * 50_000))).collect();
     let made: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("no thread panics")).collect();
     let strings: usize = made.iter().flat_map(BTreeMap::values).map(Vec::len).sum();

@@ -1,4 +1,5 @@
-//! A heap of its own for something with an end: a request, a document, a plugin. It is dropped whole.
+//! Uses an isolated heap for data that ends together, as of a request, a document or a plugin. The heap is dropped as a
+//! whole.
 //!
 //! ```sh
 //! cargo run --release --example isolated_heap
@@ -12,16 +13,16 @@ use crossfoot::Heap;
 use crossfoot::mem_stats::MemStats;
 use crossfoot::units::{GIB, KIB};
 
-/// How many nodes the list has.
+/// The number of nodes of the list.
 const NODES: usize = 500_000;
 
-/// A node of a list that nobody takes apart.
+/// A node of a list.
 struct Node {
     next: *mut Node,
     number: usize,
 }
 
-/// A list in `heap`, its last node first.
+/// Creates a list in `heap`. Returns its last node, which comes first.
 fn list(heap: &Heap) -> *mut Node {
     let mut first: *mut Node = null_mut();
     for number in 0..NODES {
@@ -34,7 +35,7 @@ fn list(heap: &Heap) -> *mut Node {
     first
 }
 
-/// The sum of a list's numbers.
+/// Returns the sum of a list's numbers.
 fn sum(mut node: *mut Node) -> usize {
     let mut sum = 0;
     // SAFETY: the nodes live as long as their heap.
@@ -48,7 +49,7 @@ fn sum(mut node: *mut Node) -> usize {
 /// Frees a list node by node.
 fn free(heap: &Heap, mut node: *mut Node) {
     while !node.is_null() {
-        // SAFETY: each node is live, and not looked at after.
+        // SAFETY: each node is live, and not used after it is freed.
         unsafe {
             let next = (*node).next;
             heap.free(node.cast());
@@ -57,13 +58,14 @@ fn free(heap: &Heap, mut node: *mut Node) {
     }
 }
 
+/// Returns the time that `act` takes.
 fn timed(act: impl FnOnce()) -> Duration {
     let began = Instant::now();
     act();
     began.elapsed()
 }
 
-/// A figure of `/proc/self/status`, in KiB.
+/// Returns a figure of `/proc/self/status`, in KiB.
 fn status(name: &str) -> usize {
     let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let figure = |line: &str| line.strip_prefix(name)?.trim_matches([':', ' ', '\t', 'k', 'B']).parse().ok();

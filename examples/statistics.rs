@@ -1,4 +1,4 @@
-//! What a program's memory is used for, read while it runs: `MemStats`, phase by phase.
+//! Reads `MemStats` in each phase of a program: the use of its memory while it runs.
 //!
 //! ```sh
 //! cargo run --release --example statistics
@@ -11,7 +11,7 @@ use crossfoot::mem_stats::MemStats;
 #[global_allocator]
 static A: crossfoot::Crossfoot = crossfoot::Crossfoot::new();
 
-/// One line: where the bytes are that were obtained from the system.
+/// Prints a line with the bytes obtained from Linux, by their use.
 fn line(phase: &str) {
     let mut stats = MemStats::new();
     let complete = crossfoot::process::mem_stats(&mut stats).is_some_and(|answer| answer.is_complete());

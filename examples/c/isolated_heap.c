@@ -1,5 +1,5 @@
 /*
- * A request that is answered in a heap of its own: whatever was allocated for it goes when the heap goes.
+ * Answers each request in a heap of its own: destroying the heap frees all that was allocated for the request.
  *
  *     cargo build --release
  *     cc -Ipreload/include examples/c/isolated_heap.c target/release/libcrossfoot.a -o isolated_heap
@@ -15,7 +15,7 @@ struct word {
     char text[];
 };
 
-/* Counts how often a word was seen. NULL: no memory. */
+/* Adds one to a word's count. Returns NULL without memory. */
 static struct word *count(crossfoot_heap_t *heap, struct word **list, const char *text, size_t length) {
     for (struct word *word = *list; word != NULL; word = word->next) {
         if (strlen(word->text) == length && memcmp(word->text, text, length) == 0) {
@@ -34,7 +34,7 @@ static struct word *count(crossfoot_heap_t *heap, struct word **list, const char
     return word;
 }
 
-/* Answers a request: which word is in it most often. Frees no word: the heap does. */
+/* Answers a request: prints its most frequent word. Destroying the heap frees the words. */
 static int answer(const char *request) {
     crossfoot_heap_t *heap = crossfoot_heap_new();
     if (heap == NULL) {
@@ -66,7 +66,7 @@ int main(void) {
     if (answer("rows and columns and totals and") != 0)
         return 1;
 
-    /* The other calls. An object is freed in its own heap; a heap's limit is its own, too. */
+    /* The other calls. An object must be freed in its own heap. Each heap has its own limit. */
     crossfoot_heap_t *small = crossfoot_heap_new_limited(4 << 20);
     if (small == NULL)
         return 1;

@@ -1,5 +1,5 @@
 /*
- * What a program's memory is used for, read while it runs: by name, and as a whole.
+ * Reads the use of the program's memory while it runs: single metrics by name, and the main figures.
  *
  *     cargo build --release
  *     cc -Ipreload/include examples/c/metrics.c target/release/libcrossfoot.a -o metrics
@@ -12,7 +12,7 @@
 
 enum { NAMES = 20000 };
 
-/* Prints of which size the most objects are live. */
+/* Prints the size class with the most live objects. */
 static void most_live(const uint64_t *live, const struct crossfoot_metric *metric, size_t index) {
     size_t best = 0;
     uint64_t most = 0;
