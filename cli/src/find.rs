@@ -13,7 +13,7 @@ const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 /// The shell that runs files without a format that Linux knows.
 pub const SHELL: &str = "/bin/sh";
 /// The longest chain of scripts that interpret each other: Linux refuses longer ones.
-const SCRIPTS: usize = 4;
+const SCRIPTS: usize = 5;
 /// The bytes of a file that Linux reads to recognise its format.
 const HEAD: usize = 256;
 
@@ -152,5 +152,27 @@ mod tests {
         assert_eq!(kind_of(b"exit 3\n"), FileKind::Text);
         assert_eq!(kind_of(b""), FileKind::Text);
         assert_eq!(kind_of(b"\x7fELF\x02"), FileKind::Program);
+    }
+
+    #[test]
+    fn the_longest_chain_of_scripts_leads_to_its_program() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = std::env::temp_dir().join(format!("crossfoot-scripts-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut last = PathBuf::from("/bin/true");
+        for number in 1..=SCRIPTS + 1 {
+            let script = folder.join(format!("{number}"));
+            std::fs::write(&script, format!("#!{}\n", last.display())).unwrap();
+            std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+            // Linux is asked for each length, so that `SCRIPTS` is its limit.
+            let starts = std::process::Command::new(&script).status().is_ok();
+            assert_eq!(starts, number <= SCRIPTS, "{number} scripts");
+            if starts {
+                assert_eq!(image(&script).ok().as_deref(), Some(Path::new("/bin/true")), "{number} scripts");
+            }
+            last = script;
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }
