@@ -15,11 +15,11 @@ pub struct Failure {
 impl Failure {
     /// Wrong arguments, or a program that Crossfoot cannot be preloaded into.
     pub const REFUSED: u8 = 2;
-    /// The books of a process do not balance; as with `run --check`.
+    /// The books of a process do not balance. `run --check` has the same status.
     pub const UNBALANCED: u8 = 70;
-    /// The program is there but cannot be executed; as shells have it.
+    /// The program is there but cannot be executed, as in shells.
     pub const NOT_EXECUTABLE: u8 = 126;
-    /// There is no such program; as shells have it.
+    /// There is no such program, as in shells.
     pub const NOT_FOUND: u8 = 127;
     /// The output could not be written.
     pub const NOT_WRITTEN: u8 = 1;

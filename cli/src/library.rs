@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, shown};
 
-/// The shared object's name.
+/// The file name of the shared object.
 const NAME: &str = "libcrossfoot.so";
 /// The environment variable that gives its path.
 pub const VARIABLE: &str = "CROSSFOOT_LIB";

@@ -19,12 +19,12 @@ fn parts(books: &Snapshot) -> [(i64, &'static str); PARTS] {
     let rest = total(books) - in_use - free - released - stacks;
     [
         (books.live_bytes() - transit, "live objects"),
-        (transit, "in transit: freed by other threads, not yet taken back by their owners"),
-        (in_use - books.live_bytes(), "vacant places in spans"),
-        (free, "free pages, kept"),
-        (released, "released to the system, or never used: in address space only"),
+        (transit, "in transit: freed by other threads, not yet returned to their owners"),
+        (in_use - books.live_bytes(), "free slots in spans"),
+        (free, "free pages with memory"),
+        (released, "released to Linux, or never used: address space only"),
         (stacks, "stacks"),
-        (rest, "caches, and other records of the allocator's own"),
+        (rest, "caches and other records of the allocator"),
     ]
 }
 
@@ -102,9 +102,9 @@ pub fn text(summary: &Summary<'_>) -> String {
         line(bytes(part, raw), change, what);
     }
     let change = before.map(|(_, before, seconds)| (total(books) - before) as f64 / seconds);
-    line(bytes(total(books), raw), change, "total of the above: everything from the system");
+    line(bytes(total(books), raw), change, "total of the above: all bytes from Linux");
     let resident = resident(summary.pid).map_or_else(|| "-".to_owned(), |resident| bytes(resident, raw));
-    line(resident, None, "resident (Rss): of the whole process, says the system");
+    line(resident, None, "resident (Rss) of the whole process, as Linux counts it");
     let verdict = if summary.failures.is_empty() { "balanced" } else { "UNBALANCED" };
     line(verdict.to_owned(), None, &format!("crossfoot, of a reading that is {:.1} s old", summary.age));
     summary.failures.describe(|what| line("UNBALANCED".to_owned(), None, &what.to_string()));
