@@ -7,19 +7,19 @@ use core::ffi::{c_int, c_void};
 use crate::introspection::{self, Info};
 use crate::names;
 
-/// [`names::malloc`].
+/// Calls [`names::malloc`].
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_malloc(size: usize) -> *mut c_void {
     names::malloc(size)
 }
 
-/// [`names::calloc`].
+/// Calls [`names::calloc`].
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
     names::calloc(count, size)
 }
 
-/// [`names::realloc`].
+/// Calls [`names::realloc`].
 ///
 /// # Safety
 /// As for [`names::realloc`].
@@ -29,7 +29,7 @@ pub unsafe extern "C" fn __libc_realloc(p: *mut c_void, size: usize) -> *mut c_v
     unsafe { names::realloc(p, size) }
 }
 
-/// [`names::free`].
+/// Calls [`names::free`].
 ///
 /// # Safety
 /// As for [`names::free`].
@@ -39,25 +39,25 @@ pub unsafe extern "C" fn __libc_free(p: *mut c_void) {
     unsafe { names::free(p) }
 }
 
-/// [`names::memalign`]. Old loaders call this name, too.
+/// Calls [`names::memalign`]. Old loaders use this name, too.
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_memalign(align: usize, size: usize) -> *mut c_void {
     names::memalign(align, size)
 }
 
-/// [`names::valloc`].
+/// Calls [`names::valloc`].
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_valloc(size: usize) -> *mut c_void {
     names::valloc(size)
 }
 
-/// [`names::pvalloc`].
+/// Calls [`names::pvalloc`].
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_pvalloc(size: usize) -> *mut c_void {
     names::pvalloc(size)
 }
 
-/// [`introspection::mallinfo`].
+/// Calls [`introspection::mallinfo`].
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_mallinfo() -> Info<c_int> {
     introspection::mallinfo()

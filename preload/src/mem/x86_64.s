@@ -25,7 +25,7 @@ crossfoot_wide:
     jne 10f
     xor ecx, ecx
     xgetbv
-    and eax, 6 # the kernel keeps both halves of the registers
+    and eax, 6 # Linux saves both halves of the registers
     cmp eax, 6
     jne 10f
     mov ebx, 2
