@@ -1,10 +1,10 @@
-//! Reading the books: a snapshot, the same added up a second way, and the comparison of both.
+//! Statistics from a snapshot, the same figures computed a second way, and the comparison of both (the *crossfoot*).
 //!
-//! `allocator` calls it for every face, tests at their end, `metrics` gives names to what it finds.
+//! `boot` calls this for every front end, and tests call it at their end. `metrics` names the figures.
 //!
-//! [`snapshot`], [`totals`] and [`stats`] take the books' lock only. [`crossfoot`] and [`read_slow`] take the books', the caches' and the heap's
-//! lock, in this order, so that nobody moves what it compares. Nothing allocates; [`crossfoot`] needs
-//! about 40 KiB of stack.
+//! [`snapshot`], [`totals`] and [`stats()`] take the lock of the statistics only. [`crossfoot`] and [`read_slow`] take
+//! the locks of the statistics, of the caches and of the heap, in this order, so that the figures do not change during
+//! the comparison. Nothing allocates. [`crossfoot`] needs about 40 KiB of stack.
 //!
 //! Invariant: a figure that disagrees is reported, never repaired.
 
@@ -21,36 +21,36 @@ use crate::stats::{Account, Answer, Failures, Snapshot, Total, Totals};
 use crate::thread::Caches;
 use stats::Found;
 
-/// What [`crossfoot`] found.
+/// The result of [`crossfoot`].
 #[derive(Debug)]
 pub struct Balance {
     /// The snapshot that was checked.
     pub snapshot: Snapshot,
-    /// How the snapshot is to be taken.
+    /// How recent the snapshot is.
     pub answer: Answer,
-    /// Whether everything was compared; if not, a thread was stopped in a movement, or the snapshot is stale, and
-    /// only the identities within the snapshot were checked.
+    /// Whether everything was compared. If not, a thread was stopped in a movement or the snapshot is stale, and only
+    /// the identities within the snapshot were checked.
     pub complete: bool,
-    /// Whether the calling thread was inside the allocator: then the snapshot is the last complete one, without what the
-    /// thread had not posted.
+    /// Whether the calling thread was inside the allocator. Then the snapshot does not contain what this thread had not
+    /// posted.
     pub interrupted: bool,
-    /// What the walk over every span found.
+    /// The result of the walk over every span.
     pub walked: Walked,
     /// The identities that failed.
     pub failures: Failures,
-    /// Caches that were ever made.
+    /// The number of caches ever made.
     pub caches: usize,
 }
 
 impl Balance {
-    /// Ends the process where the walk came to a list of free objects that was changed. The caller holds no lock.
+    /// Ends the process if the walk found a list of free objects with a changed link. The caller holds no lock.
     pub fn abort_if_changed(&self) {
         if let Some(changed) = self.walked.changed {
             changed.abort();
         }
     }
 
-    /// The statistics of the snapshot.
+    /// Returns the statistics of the snapshot.
     pub fn mem_stats(&self) -> MemStats {
         let mut stats = MemStats::new();
         stats.fill(&self.snapshot);
@@ -58,19 +58,19 @@ impl Balance {
     }
 }
 
-/// One consistent snapshot, with its identities 1 to 5 unchecked.
-// Once: many read.
+/// Writes a consistent snapshot to `out`. Its identities 1 to 5 are not checked.
+// Not inlined: one copy for all callers.
 #[inline(never)]
 pub fn snapshot<O: Os>(heap: &Heap<O>, out: &mut Snapshot) -> Answer {
     heap.stats().read(heap.os(), out)
 }
 
-/// The totals of one consistent snapshot.
+/// Writes the totals of a consistent snapshot to `out`.
 pub fn totals<O: Os>(heap: &Heap<O>, out: &mut Totals) -> Answer {
     heap.stats().read_totals(heap.os(), out)
 }
 
-/// The statistics of one consistent snapshot.
+/// Writes the statistics of a consistent snapshot to `out`.
 pub fn stats<O: Os>(heap: &Heap<O>, out: &mut MemStats) -> Answer {
     let mut taken = Snapshot::new();
     let answer = snapshot(heap, &mut taken);
@@ -78,12 +78,13 @@ pub fn stats<O: Os>(heap: &Heap<O>, out: &mut MemStats) -> Answer {
     answer
 }
 
-/// Statistics from the books, and the same added up a second way: from the low-level accounts, the caches' own
-/// counters, and a walk over every span and every free object. Everything that any cache has not posted yet is
-/// posted first. `None`: a thread was stopped in the middle of a movement, or the system refused the fence.
+/// Returns statistics from a snapshot, and the same computed a second way: from the accounts, the caches' own counters,
+/// and a walk over every span and every free object. First posts what the caches have not posted yet.
+///
+/// Returns `None` if a thread was stopped in a movement or the OS refused the fence.
 ///
 /// # Safety
-/// No other thread allocates or frees meanwhile, and what they did happened before this call.
+/// No other thread allocates or frees meanwhile, and what the other threads did happened before this call.
 pub unsafe fn read_slow<O: Os>(heap: &Heap<O>, caches: &Caches<O>) -> Option<(MemStats, MemStats)> {
     caches.each(|cache| cache.post_all(heap));
     let mut reader = heap.stats().reader();
@@ -109,7 +110,7 @@ pub unsafe fn read_slow<O: Os>(heap: &Heap<O>, caches: &Caches<O>) -> Option<(Me
     complete.then_some((fast, slow))
 }
 
-/// Looks into every cache, where nobody allocates or frees.
+/// Counts the objects of every cache, while no thread allocates or frees.
 fn find<O: Os>(heap: &Heap<O>, caches: &Caches<O>, walked: Walked) -> Found {
     let zero = [0; CLASSES];
     let mut found = Found { walked, caches: 0, allocs: zero, cached: zero, arrived: zero };
@@ -127,15 +128,15 @@ fn find<O: Os>(heap: &Heap<O>, caches: &Caches<O>, walked: Walked) -> Found {
     found
 }
 
-/// The walk, together with what is in the caches' hands. Nothing, where the books are not `closed`: a thread may be
-/// making a span this moment.
+/// Returns the result of the walk, adjusted by the local pages and records of the caches. Returns an empty result if
+/// the gate is not `closed`: a thread may be making a span at this moment.
 fn walk<O: Os>(caches: &Caches<O>, stopped: &Stopped<'_, O>, closed: bool, objects: bool) -> Walked {
     if !closed {
         return Walked::empty();
     }
     let mut walked = stopped.walk(objects);
     let mut add = |client: &Client| {
-        // SAFETY: the books are closed and the heap's lock is held.
+        // SAFETY: the gate is closed and the heap's lock is held.
         let (pages, records) = unsafe { client.local_pages() };
         walked.accounts[Account::HeapFree as usize] += pages.bytes();
         walked.records -= records;
@@ -144,19 +145,17 @@ fn walk<O: Os>(caches: &Caches<O>, stopped: &Stopped<'_, O>, closed: bool, objec
     walked
 }
 
-/// Checks every identity. Objects are compared too where no other thread has a cache; the caller asks
-/// [`Balance::abort_if_changed`] then.
-///
-/// `cache` is the calling thread's, if it has one.
+/// Checks every identity. Objects are compared too if no other thread has a cache; the caller then calls
+/// [`Balance::abort_if_changed`]. `cache` is the calling thread's, if it has one.
 pub fn crossfoot<O: Os>(heap: &Heap<O>, caches: &Caches<O>, cache: Option<&Cache>) -> Balance {
-    // SAFETY: nothing is claimed.
+    // SAFETY: without `quiet` there is no requirement.
     unsafe { crossfoot_if(heap, caches, cache, false) }
 }
 
-/// Checks every identity, objects too. Otherwise as [`crossfoot`].
+/// Checks every identity, including those of objects. Otherwise like [`crossfoot`].
 ///
 /// # Safety
-/// No other thread allocates or frees meanwhile, and what they did happened before this call.
+/// No other thread allocates or frees meanwhile, and what the other threads did happened before this call.
 pub unsafe fn crossfoot_quiet<O: Os>(heap: &Heap<O>, caches: &Caches<O>, cache: Option<&Cache>) -> Balance {
     // SAFETY: the caller's promise.
     unsafe { crossfoot_if(heap, caches, cache, true) }
@@ -169,15 +168,15 @@ unsafe fn crossfoot_if<O: Os>(heap: &Heap<O>, caches: &Caches<O>, cache: Option<
         cache.post_all(heap);
     }
     let mut reader = heap.stats().reader();
-    let still_writers = reader.close(heap.os());
+    let writers_stopped = reader.close(heap.os());
     let pool = caches.stop_all();
     let stopped = heap.stop_all();
     let mut snapshot = Snapshot::new();
     let answer = reader.read(heap.os(), &mut snapshot);
-    let complete = answer.is_complete() && still_writers;
+    let complete = answer.is_complete() && writers_stopped;
     let alone = caches.made() - pool.idle() <= usize::from(cache.is_some());
     let objects = complete && (quiet || alone);
-    let mut walked = walk(caches, &stopped, still_writers, objects);
+    let mut walked = walk(caches, &stopped, writers_stopped, objects);
     let mut failures = Failures::default();
     snapshot.check(&mut failures);
     if complete {
@@ -198,9 +197,9 @@ unsafe fn crossfoot_if<O: Os>(heap: &Heap<O>, caches: &Caches<O>, cache: Option<
     Balance { snapshot, answer, complete, interrupted: false, walked, failures, caches: caches.made() }
 }
 
-/// As [`crossfoot`], at an exit beside other threads or, if `interrupted`, inside the allocator, by a signal handler: a
-/// snapshot, and the identities within it. Waits for no thread that allocates, and at most 10 ms for another reader. No
-/// reading of this thread may go on afterwards.
+/// Like [`crossfoot`], for an exit beside other threads or, if `interrupted`, inside the allocator, in a signal
+/// handler: takes a snapshot and checks the identities within it. Waits for no thread that allocates, and at most 10 ms
+/// for another reader. A reading of this thread that was interrupted must not continue afterwards.
 pub fn crossfoot_at_once<O: Os>(heap: &Heap<O>, caches: &Caches<O>, interrupted: bool) -> Balance {
     let mut snapshot = Snapshot::new();
     let answer = heap.stats().read_at_end(heap.os(), &mut snapshot);
@@ -210,7 +209,7 @@ pub fn crossfoot_at_once<O: Os>(heap: &Heap<O>, caches: &Caches<O>, interrupted:
     Balance { snapshot, answer, complete: false, interrupted, walked, failures, caches: caches.made() }
 }
 
-/// The low-level accounts against the consistent statistics.
+/// Compares the accounts with the snapshot.
 fn compare_accounts<O: Os>(heap: &Heap<O>, caches: &Caches<O>, snapshot: &Snapshot, failures: &mut Failures) {
     let accounts = heap.accounts();
     let mut moved = 0;
@@ -226,7 +225,7 @@ fn compare_accounts<O: Os>(heap: &Heap<O>, caches: &Caches<O>, snapshot: &Snapsh
     failures.equal("mapped_ready", accounts.mapped_ready() as i64, snapshot.total(Total::MappedReady));
 }
 
-/// What the walk found against the snapshot: identity 6.
+/// Compares the walk with the snapshot: identity 7.
 fn compare_walk(walked: &Walked, snapshot: &Snapshot, failures: &mut Failures) {
     let paged = Account::SpanSys as usize;
     const _: () = assert!(Account::InBitmaps as usize + 1 == Account::SpanSys as usize, "those of pages come first");
@@ -246,14 +245,14 @@ fn compare_walk(walked: &Walked, snapshot: &Snapshot, failures: &mut Failures) {
     failures.equal("span records = span records in use", records, snapshot.total(Total::SpanInUse));
 }
 
-/// Objects, one by one, where nobody allocates or frees. Frees that their cache has not counted yet are on its side of
-/// the comparison.
+/// Compares objects one by one, while no thread allocates or frees. Frees that a cache has not counted yet are added to
+/// its side.
 fn compare_objects(found: &Found, snapshot: &Snapshot, failures: &mut Failures) {
     let walked = &found.walked;
     for (class, c) in snapshot.classes() {
         let i = class.index();
         let freed = walked.unposted_frees[i];
-        // Wrapping: figures that do not add up are reported.
+        // Wrapping, so that wrong figures are reported instead of overflowing.
         let back = c.frees.wrapping_add(c.received).wrapping_add(freed) as i64;
         let live = (found.allocs[i] as i64).wrapping_sub(back);
         let seen = (walked.slots[i] - walked.vacant[i] - found.cached[i]) as i64;

@@ -1,4 +1,4 @@
-//! The figures of Go's `runtime.MemStats` that mean something here.
+//! The figures of Go's `runtime.MemStats` that have a meaning here.
 
 use crate::heap::Walked;
 use crate::size_class::{CLASSES, Class};
@@ -7,67 +7,67 @@ use crate::stats::{Account, Accounts, Snapshot, Total};
 /// Allocations of one size class. Go's `BySize`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BySize {
-    /// The most bytes that an object of the class holds.
+    /// The maximum size in bytes of an object of the class.
     pub size: u64,
     /// Cumulative number of objects allocated.
     pub mallocs: u64,
-    /// Cumulative number of objects freed and back in their span.
+    /// Cumulative number of objects freed and returned to their span.
     pub frees: u64,
 }
 
-/// Statistics of the allocator: the fields of Go's `runtime.MemStats` that mean something without a garbage
-/// collector, with its meanings, and ours. Bytes, unless a field says otherwise.
+/// Statistics of the allocator: the fields of Go's `runtime.MemStats` that have a meaning without a garbage collector,
+/// with Go's definitions, and `in_transit`. In bytes, unless a field says otherwise.
 ///
-/// Sums over figures that the books keep; none is what others leave over. Objects on their way home from the
-/// thread that freed them count as allocated, and in `in_transit` too.
+/// Each is a sum of recorded figures; none is the remainder of others. Objects in transit (freed by another thread, not
+/// yet returned to their span) count as allocated, and in `in_transit` too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemStats {
-    /// Objects that are allocated. The same as `heap_alloc`.
+    /// Bytes of allocated objects. The same as `heap_alloc`.
     pub alloc: u64,
     /// Cumulative bytes of objects allocated.
     pub total_alloc: u64,
-    /// Everything obtained from the system and not given back.
+    /// Memory obtained from the OS and not given back.
     pub sys: u64,
     /// Cumulative number of objects allocated.
     pub mallocs: u64,
-    /// Cumulative number of objects freed and back in their span.
+    /// Cumulative number of objects freed and returned to their span.
     pub frees: u64,
-    /// Objects that are allocated.
+    /// Bytes of allocated objects.
     pub heap_alloc: u64,
-    /// Memory of the page heap, but for spans in manual use: in use, free and released pages.
+    /// Pages of the page heap in use for objects, free, or released. Excludes spans in manual use.
     pub heap_sys: u64,
-    /// Pages of the page heap that nobody uses, released or not.
+    /// Free pages of the page heap, released or not.
     pub heap_idle: u64,
     /// Pages of spans that hold objects.
     pub heap_inuse: u64,
-    /// Pages of the page heap that were given back to the system, or never used.
+    /// Pages of the page heap that were given back to the OS, or never used.
     pub heap_released: u64,
-    /// Number of objects that are allocated.
+    /// Number of allocated objects.
     pub heap_objects: u64,
-    /// Spans that are stacks.
+    /// Stacks that are spans.
     pub stack_inuse: u64,
-    /// Spans that are stacks, and stacks that are no spans.
+    /// All stacks, spans or not.
     pub stack_sys: u64,
-    /// Records of spans.
+    /// Span records in use.
     pub mspan_inuse: u64,
-    /// Memory obtained for records of spans.
+    /// Memory obtained for span records.
     pub mspan_sys: u64,
-    /// Caches.
+    /// Caches in use.
     pub mcache_inuse: u64,
     /// Memory obtained for caches.
     pub mcache_sys: u64,
-    /// Buckets of the profiler.
+    /// Buckets of a profiler.
     pub buck_hash_sys: u64,
-    /// Page bitmaps and summaries, buffers of the tracer, and spans that are work buffers or object bitmaps.
+    /// Page bitmaps and summaries, buffers of a tracer, and spans used as work buffers or object bitmaps.
     pub other_sys: u64,
-    /// Number of objects that were freed by a thread that does not own their span and are not home yet.
+    /// Number of objects in transit.
     pub in_transit: u64,
-    /// Small objects by size class, the smallest first.
+    /// Small objects by size class, in order of size.
     pub by_size: [BySize; CLASSES],
 }
 
 impl MemStats {
-    /// No memory, no objects.
+    /// Returns statistics that are all zero.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> MemStats {
         MemStats {
@@ -95,7 +95,7 @@ impl MemStats {
         }
     }
 
-    /// Fills in what the consistent statistics say.
+    /// Fills in the figures of a snapshot.
     pub(super) fn fill(&mut self, taken: &Snapshot) {
         *self = MemStats::new();
         self.fill_accounts(|account| taken.account(account) as u64);
@@ -114,8 +114,8 @@ impl MemStats {
         self.add_objects(allocs.wrapping_sub(frees), taken.large_bytes() as u64);
     }
 
-    /// Fills in the same from the other side: the low-level accounts, the caches' own counters, and what the walk
-    /// found. Only what cumulative figures say of large objects has no other side.
+    /// Fills in the same figures from the second side: the accounts, the caches' own counters, and the walk. Only the
+    /// cumulative figures of freed large objects come from the snapshot: they have no second side.
     pub(super) fn fill_slowly(&mut self, accounts: &Accounts, found: &Found, taken: &Snapshot) {
         *self = MemStats::new();
         let walked = &found.walked;
@@ -160,7 +160,7 @@ impl MemStats {
         self.other_sys = get(Account::OtherSys) + get(Account::TraceSys) + spans;
     }
 
-    // Wrapping, because figures that do not add up must not end the program that asks for them.
+    // Wrapping, so that wrong figures do not end the program that asks for them.
 
     fn add_class(&mut self, class: Class, by_size: BySize, live: u64) {
         self.by_size[class.index()] = by_size;
@@ -177,16 +177,16 @@ impl MemStats {
     }
 }
 
-/// What is found by looking into every span and every cache, where nobody allocates or frees.
+/// The figures of every span and every cache, found while no thread allocates or frees.
 pub(super) struct Found {
     /// The spans.
     pub(super) walked: Walked,
-    /// How many caches there are.
+    /// The number of caches.
     pub(super) caches: usize,
-    /// Objects that caches have handed out since they were made, by class.
+    /// Objects allocated from each cache since it was made, by class.
     pub(super) allocs: [u64; CLASSES],
-    /// Free objects in the caches' hands.
+    /// Free objects in the caches' free lists, by class.
     pub(super) cached: [u64; CLASSES],
-    /// Objects in the caches' inboxes.
+    /// Objects in the caches' inboxes, by class.
     pub(super) arrived: [u64; CLASSES],
 }
