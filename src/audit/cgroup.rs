@@ -1,27 +1,27 @@
-//! The control group that a process's memory is charged to.
+//! The control group to which a process's memory is charged.
 
 use core::fmt::Write;
 
 use crate::os::Process;
 
-/// The longest path of a group that is followed, in bytes.
+/// The maximum length of a group's path, in bytes. A longer path is not followed.
 const PATH: usize = 1024;
-/// How many ancestors are asked for their limit.
+/// The maximum number of groups whose limits are read: the group and its ancestors.
 const ANCESTORS: usize = 64;
-/// Version 1 says "no limit" by the largest number of pages: anything near it.
+/// In version 1, "no limit" is the largest number of pages. A value of this size or above means no limit.
 const UNLIMITED: u64 = 1 << 62;
 
-/// The control group of a process: what is charged to it, and the tightest limit among it and its ancestors. Bytes; `None`
-/// where there is none, or the files of the group cannot be read.
+/// The control group of a process: the bytes charged to it, and the lowest limit among it and its ancestors. `None` if
+/// there is no such value, or the group's files cannot be read.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Group {
-    /// What is charged to the group.
+    /// The bytes charged to the group.
     pub current: Option<u64>,
-    /// The tightest limit.
+    /// The lowest limit.
     pub limit: Option<u64>,
 }
 
-/// A tree of groups: where it is mounted by convention, and its files.
+/// A hierarchy of groups: its conventional mount point, and its files.
 struct Tree {
     mount: &'static str,
     current: &'static str,
@@ -35,7 +35,8 @@ const V2: Tree = Tree { mount: "/sys/fs/cgroup", current: "memory.current", limi
 type Path = heapless::String<PATH>;
 
 impl Group {
-    /// The group of `process`. Version 1's memory controller comes first where both are mounted: then it has the memory.
+    /// Returns the group of `process`. If both versions are mounted, version 1's memory controller comes first: it has
+    /// the memory then.
     pub fn of(process: &Process) -> Group {
         let (mut v1, mut v2) = (Path::new(), Path::new());
         let _ = process.each_line("cgroup", |line| {
@@ -55,7 +56,7 @@ impl Group {
         of(&V1, &v1).or_else(|| of(&V2, &v2)).unwrap_or_default()
     }
 
-    /// `None`: the group has no such files.
+    /// Returns `None` if the group has no such files.
     fn in_tree(process: &Process, tree: &Tree, path: &str) -> Option<Group> {
         let mut path = path.trim_end_matches('/');
         let mut group = Group { current: Some(number(process, tree, path, tree.current)?), limit: None };

@@ -1,4 +1,4 @@
-//! What is compared before and after a look: by it the audit knows whether the process moved.
+//! The state of a process before and after a pass. The audit compares both to find whether the process changed.
 
 use super::Request;
 use super::mappings::Mappings;
@@ -7,22 +7,22 @@ use super::spans::{CycleGuard, MANY};
 use crate::os::{OsError, Process};
 use crate::stats::ACCOUNTS;
 
-/// How far the fields of a writer may lie apart to be read at once, in bytes.
+/// The maximum distance in bytes of the fields of a writer that are read by one system call.
 const TOGETHER: usize = 64;
 
-/// Counters that change with every movement of pages, spans, caches and accounts. A process that went there and back has
-/// the same state, and other counters.
+/// Counters that change with each movement of pages, spans, caches and accounts. If a process returned to the same
+/// state, the counters still differ.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counts {
     /// The sum of all writers' sequences.
     sequences: u64,
-    /// The turns of the locks.
+    /// The turn counters of the locks.
     turns: [u64; 2],
-    /// The changes of the list of ranges.
+    /// The sequence of the list of ranges.
     changes: u64,
     /// Whether a writer is in an entry, or a lock is held.
     is_inside: bool,
-    /// What caches moved from free to in use, and the accounts do not have yet.
+    /// The bytes that caches moved from free to in use and that the accounts do not contain yet.
     moved: i64,
 }
 
@@ -49,7 +49,8 @@ impl Counts {
         Ok(counts)
     }
 
-    /// How many movements there were since `before`: entries, and locks taken. Those under way count as one.
+    /// Returns the number of movements since `before`: entries, and acquisitions of locks. All those under way count as
+    /// one.
     fn since(&self, before: &Counts) -> u64 {
         let pairs = self.turns.iter().zip(&before.turns).map(|(a, b)| a.wrapping_sub(*b));
         let steps = pairs.fold(self.sequences.wrapping_sub(before.sequences), u64::saturating_add);
@@ -59,7 +60,7 @@ impl Counts {
     }
 }
 
-/// Words of `process` at wrapping distances from `at`; at once where they lie close together.
+/// Returns the words of `process` at wrapping distances from `at`, read by one system call if they are close together.
 fn words<const N: usize>(process: &Process, at: u64, distances: [u64; N]) -> Result<[u64; N], OsError> {
     let ordered = distances.map(|distance| distance as i64);
     let (low, high) = ordered.iter().fold((i64::MAX, i64::MIN), |(low, high), &d| (low.min(d), high.max(d)));
@@ -82,15 +83,15 @@ fn words<const N: usize>(process: &Process, at: u64, distances: [u64; N]) -> Res
     Ok(out)
 }
 
-/// One reading of everything that is compared. The counters are read first and last, so that whatever lies between two
-/// readings of which the one's first counters are the other's last ones did not move.
+/// The state that is compared. The counters are read first and last. If the first counters of one state equal the last
+/// counters of another, nothing changed between the two.
 pub(super) struct Instant {
     first: Counts,
     last: Counts,
-    /// The low-level accounts.
+    /// The balances of the accounts.
     pub(super) balances: [u64; ACCOUNTS],
     ready: u64,
-    /// What the system says.
+    /// The figures of `smaps`.
     pub(super) seen: Mappings,
 }
 
@@ -109,30 +110,31 @@ impl Instant {
         Ok(Instant { first, last, balances, ready, seen })
     }
 
-    /// In memory of the allocator's ranges, says the system.
+    /// Returns the resident bytes of the allocator's ranges, from `smaps`.
     pub(super) fn resident(&self) -> u64 {
         self.seen.resident.saturating_sub(self.seen.foreign)
     }
 
-    /// What caches moved, and the accounts do not have yet.
+    /// Returns the bytes that caches moved and that the accounts do not contain yet.
     pub(super) fn moved(&self) -> i64 {
         self.first.moved
     }
 
-    /// How many movements there were from the beginning of `before` to the end of this.
+    /// Returns the number of movements from the start of `before` to the end of this.
     pub(super) fn movements(&self, before: &Instant) -> u64 {
         self.last.since(&before.first)
     }
 
-    /// How far the states are apart: the sum of all differences, in bytes.
+    /// Returns the distance of the two states: the sum of all differences, in bytes.
     pub(super) fn distance(&self, before: &Instant) -> u64 {
         let pairs = self.balances.iter().zip(&before.balances).chain([(&self.ready, &before.ready)]);
-        let cache_padded =
+        let difference =
             pairs.fold(self.moved().abs_diff(before.moved()), |sum, (a, b)| sum.saturating_add(a.abs_diff(*b)));
-        cache_padded.saturating_add(self.resident().abs_diff(before.resident()))
+        difference.saturating_add(self.resident().abs_diff(before.resident()))
     }
 
-    /// Whether the heap's lock was taken since this was read: a sign of movement that costs one word.
+    /// Returns whether the heap's lock was taken since this state was read. A cheap test for movement: it reads one
+    /// word.
     pub(super) fn is_passed(&self, process: &Process, offsets: &Offsets) -> bool {
         process.word(offsets.turns[0]).is_ok_and(|turns| turns != self.first.turns[0])
     }

@@ -1,16 +1,16 @@
-//! Memory of a process, read by the line.
+//! The memory of a process, read in lines of 4 KiB.
 //!
-//! Structures lie close together: 32 records of spans, or the links of 256 small objects, in 4 KiB. A system call for each
-//! word of them was nine tenths of what an audit cost.
+//! Structures are close together: 4 KiB have 32 span records, or the links of 256 small objects. Before this, a system
+//! call for each word took nine tenths of the time of an audit.
 
 use crate::os::{OsError, Process};
 use crate::units::KIB;
 
-/// Bytes of a line: no physical page is smaller, so that a line can be read where one word of it can, and touches no page
-/// that the word alone would not touch.
+/// The size of a line in bytes. No physical page is smaller. So a line can be read whenever one of its words can, and
+/// reading it touches no other page.
 const SIZE: usize = 4 * KIB;
 
-/// A piece of a process's memory.
+/// A line of a process's memory.
 #[derive(Clone, Copy)]
 pub struct Line {
     at: u64,
@@ -24,7 +24,7 @@ impl core::fmt::Debug for Line {
 }
 
 impl Line {
-    /// A line of nothing: no address that is not a multiple of its size is looked for.
+    /// An empty line. Its address is no multiple of the size of a line, so no lookup finds it.
     pub const EMPTY: Line = Line { at: 1, bytes: [0; SIZE] };
 }
 
@@ -32,19 +32,19 @@ impl Line {
 pub(super) struct Lines<'a> {
     process: &'a Process,
     lines: &'a mut [Line],
-    /// The line used last, and the one that is replaced next.
+    /// The line used last, and the line to replace next.
     last: usize,
     next: usize,
 }
 
 impl<'a> Lines<'a> {
-    /// Keeps lines in `lines`, of which there is at least one; what is there is forgotten.
+    /// Returns a reader that keeps lines in `lines`, of which there is at least one. Discards their contents.
     pub(super) fn new(process: &'a Process, lines: &'a mut [Line]) -> Lines<'a> {
         lines.iter_mut().for_each(|line| line.at = Line::EMPTY.at);
         Lines { process, lines, last: 0, next: 0 }
     }
 
-    /// Reads memory from `at` on; all of `out`, or an error.
+    /// Reads memory from `at` on, all of `out`, or returns an error.
     pub(super) fn read(&mut self, at: u64, out: &mut [u8]) -> Result<(), OsError> {
         let mut at = at;
         let mut out = out;
@@ -61,7 +61,7 @@ impl<'a> Lines<'a> {
         Ok(())
     }
 
-    /// A word of memory.
+    /// Reads a word of memory.
     pub(super) fn word(&mut self, at: u64) -> Result<u64, OsError> {
         let mut bytes = [0; 8];
         self.read(at, &mut bytes)?;

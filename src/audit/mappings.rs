@@ -1,52 +1,52 @@
-//! What the system says of each mapping.
+//! The figures of each mapping in `/proc/PID/smaps`.
 
 use super::Request;
 use super::residency::Residency;
 use crate::os::{OsError, Process};
 
-/// What is not the allocator's, and the process as a whole. Bytes, but for counts.
+/// The memory of the process that is not the allocator's, and the whole process. In bytes, except `mappings`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Outside {
-    /// In memory: programs, libraries and other files.
+    /// Resident: programs, libraries and other files.
     pub files: u64,
-    /// In memory: what `brk` gave.
+    /// Resident: memory obtained by `brk`.
     pub brk: u64,
-    /// In memory: the stack of the first thread.
+    /// Resident: the stack of the first thread.
     pub stack: u64,
-    /// In memory: other mappings without a file, stacks of other threads among them, and what the system made one mapping
-    /// of with the allocator's.
+    /// Resident: other mappings without a file, such as other threads' stacks. Includes what Linux merged into one
+    /// mapping with the allocator's.
     pub anonymous: u64,
-    /// In memory: what the kernel maps for itself, and shared memory.
+    /// Resident: mappings made by Linux itself, and shared memory.
     pub other: u64,
-    /// In memory: the process.
+    /// Resident: the process (Rss).
     pub process: u64,
-    /// The same without what others share: each page by how many processes map it.
+    /// The proportional set size (Pss): each page divided by the number of processes that map it.
     pub proportional: u64,
     /// In swap.
     pub swapped: u64,
-    /// In huge pages that have no file.
+    /// In huge pages without a file.
     pub huge: u64,
-    /// In memory until the system wants it (`MADV_FREE`).
+    /// Resident until Linux needs the memory (`MADV_FREE`).
     pub lazily_freed: u64,
-    /// How many mappings there are.
+    /// The number of mappings.
     pub mappings: u64,
 }
 
-/// How many ranges that may have huge pages are kept apart. Those beyond are taken for ones that may not.
+/// The maximum number of ranges that may have huge pages. Ranges beyond it are treated as not eligible.
 const HUGE: usize = 128;
 
-/// Request that may have huge pages, ascending.
+/// The ranges that may have huge pages, in ascending order.
 pub(super) type MayBeHuge = heapless::Vec<(usize, usize), HUGE>;
 
-/// One reading of `smaps`.
+/// The content of `smaps`.
 #[derive(Default)]
 pub(super) struct Mappings {
-    /// In memory, of the mappings that are the allocator's, or in part.
+    /// Resident bytes of mappings that are the allocator's, as a whole or in part.
     pub(super) resident: u64,
-    /// Of that, what lies outside the allocator's ranges.
+    /// The bytes of `resident` that lie outside the allocator's ranges.
     pub(super) foreign: u64,
     pub(super) outside: Outside,
-    /// Which of the allocator's mappings may have huge pages.
+    /// The allocator's mappings that may have huge pages.
     pub(super) may_be_huge: MayBeHuge,
 }
 
@@ -55,13 +55,13 @@ pub(super) struct Mappings {
 struct Mapping {
     start: usize,
     end: usize,
-    place: Origin,
+    origin: Origin,
     resident: u64,
     /// Whether it may have huge pages.
     may_be_huge: bool,
 }
 
-/// Where memory that is not the allocator's is counted.
+/// The category of memory that is not the allocator's.
 #[derive(Clone, Copy)]
 enum Origin {
     Files,
@@ -88,8 +88,8 @@ impl Origin {
 }
 
 impl Outside {
-    fn place(&mut self, place: Origin) -> &mut u64 {
-        match place {
+    fn bytes(&mut self, origin: Origin) -> &mut u64 {
+        match origin {
             Origin::Files => &mut self.files,
             Origin::Brk => &mut self.brk,
             Origin::Stack => &mut self.stack,
@@ -110,7 +110,7 @@ impl Mappings {
                     failed = Some(e);
                 }
                 seen.outside.mappings += 1;
-            } else if says_huge(line) {
+            } else if is_eligible(line) {
                 current.iter_mut().for_each(|mapping| mapping.may_be_huge = true);
             } else if let (Some(mapping), Some((name, bytes))) = (&mut current, figure(line)) {
                 let outside = &mut seen.outside;
@@ -152,7 +152,7 @@ impl Mappings {
             }
         }
         if !is_own {
-            *self.outside.place(mapping.place) += mapping.resident;
+            *self.outside.bytes(mapping.origin) += mapping.resident;
             return Ok(());
         }
         if mapping.may_be_huge {
@@ -162,28 +162,28 @@ impl Mappings {
         if mapping.resident > 0 {
             let all = Residency::of(process, mapping.start, mapping.end)?.resident;
             self.foreign += all.saturating_sub(own);
-            *self.outside.place(mapping.place) += all.saturating_sub(own);
+            *self.outside.bytes(mapping.origin) += all.saturating_sub(own);
         }
         Ok(())
     }
 }
 
-/// Whether a line says that the mapping may have huge pages.
-fn says_huge(line: &[u8]) -> bool {
+/// Returns whether a line says that the mapping is eligible for huge pages.
+fn is_eligible(line: &[u8]) -> bool {
     line.strip_prefix(b"THPeligible:").is_some_and(|value| value.trim_ascii() == b"1")
 }
 
-/// Reads the first line of a mapping: `START-END rwxp OFFSET DEVICE INODE NAME`.
+/// Parses the first line of a mapping: `START-END rwxp OFFSET DEVICE INODE NAME`.
 fn header(line: &[u8]) -> Option<Mapping> {
     let mut words = line.splitn(6, |&b| b == b' ');
     let range = core::str::from_utf8(words.next()?).ok()?;
     let (start, end) = range.split_once('-')?;
     let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
     let name = words.nth(4).unwrap_or_default().trim_ascii();
-    Some(Mapping { start, end, place: Origin::of(name), resident: 0, may_be_huge: false })
+    Some(Mapping { start, end, origin: Origin::of(name), resident: 0, may_be_huge: false })
 }
 
-/// Reads a figure: `NAME: 12 kB`.
+/// Parses a figure: `NAME: 12 kB`.
 fn figure(line: &[u8]) -> Option<(&[u8], u64)> {
     let colon = line.iter().position(|&b| b == b':')?;
     let (name, rest) = line.split_at_checked(colon)?;
@@ -199,13 +199,17 @@ mod tests {
     fn lines_of_smaps_are_understood() {
         let m = header(b"7f00-7f10 rw-p 00000000 00:01 32770                      /SYSV00000000 (deleted)").unwrap();
         assert_eq!((m.start, m.end), (0x7f00, 0x7f10));
-        assert!(matches!(m.place, Origin::Other));
-        assert!(matches!(header(b"10-20 rw-p 00000000 00:00 0 ").unwrap().place, Origin::Anonymous));
-        assert!(matches!(header(b"10-20 rw-p 00000000 00:00 0                   [heap]").unwrap().place, Origin::Brk));
-        assert!(matches!(header(b"10-20 r-xp 00000000 08:01 77    /usr/lib/a b.so").unwrap().place, Origin::Files));
+        assert!(matches!(m.origin, Origin::Other));
+        assert!(matches!(header(b"10-20 rw-p 00000000 00:00 0 ").unwrap().origin, Origin::Anonymous));
+        assert!(matches!(header(b"10-20 rw-p 00000000 00:00 0                   [heap]").unwrap().origin, Origin::Brk));
+        assert!(matches!(header(b"10-20 r-xp 00000000 08:01 77    /usr/lib/a b.so").unwrap().origin, Origin::Files));
         assert!(header(b"Rss:                  12 kB").is_none());
         assert_eq!(figure(b"Rss:                  12 kB"), Some((&b"Rss"[..], 12 * 1024)));
         assert_eq!(figure(b"VmFlags: rd wr mr mw me ac"), None);
-        assert!(says_huge(b"THPeligible:           1") && !says_huge(b"THPeligible:    0") && !says_huge(b"Rss: 1 kB"));
+        assert!(
+            is_eligible(b"THPeligible:           1")
+                && !is_eligible(b"THPeligible:    0")
+                && !is_eligible(b"Rss: 1 kB")
+        );
     }
 }

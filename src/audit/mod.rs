@@ -1,16 +1,16 @@
-//! Every resident byte by its cause: the allocator's own structures beside what the system says of the same process.
+//! The audit: assigns every resident byte of the allocator's mappings to a cause.
 //!
-//! The command's `audit` and the process's own call [`audit`]. What is asked is a [`Process`], another one or this one, and
-//! both are looked at from outside: structures are read through `/proc/PID/mem`, which pages are in memory through
-//! `/proc/PID/pagemap`, and what each mapping has through `/proc/PID/smaps`. Where the structures lie, the process says in
-//! its ledger.
+//! The command's `audit` calls [`audit`] for another process, and a process calls it for itself. The [`Process`] is
+//! read from outside in both cases: structures through `/proc/PID/mem`, resident pages through `/proc/PID/pagemap`, and
+//! the figures of each mapping through `/proc/PID/smaps`. The stats page has the addresses of the structures.
 //!
-//! It takes no lock but the list's of the process's own mappings, one entry at a time, stops nobody and allocates nothing;
-//! it needs about 40 KiB of stack, and reads files. A process that runs moves meanwhile, which counters say that change with
-//! every movement (`instant.rs`): then it looks again, and says how far it moved. Nothing that another process wrote is
-//! believed: sums do not overflow, every walk ends, and a link that leads nowhere was overwritten while it was read.
+//! An audit allocates nothing, stops no thread and takes one lock: that of the process's own list of mappings, for one
+//! entry at a time. It needs about 40 KiB of stack, and reads files. If the process changes meanwhile, which counters
+//! show (`instant.rs`), the audit makes another pass, and reports how far the process moved. Data of another process is
+//! not trusted: sums do not overflow, every walk ends, and an invalid link is treated as overwritten during the walk.
 //!
-//! Invariant: each cause is measured; what all of them leave of the system's figure is [`Audit::unexplained`].
+//! Invariant: the bytes of each cause are measured. The difference from the figure of `smaps` is
+//! [`Audit::unexplained`].
 
 mod cgroup;
 mod instant;
@@ -40,71 +40,70 @@ use lines::Lines;
 use residency::Residency;
 use spans::Walk;
 
-/// A range of address space that a kernel obtained.
+/// A range of address space that an allocator obtained.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Range {
     /// The first byte.
     pub start: usize,
-    /// The first byte behind it.
+    /// The byte after the last.
     pub end: usize,
-    /// What it is for.
+    /// The use of the range.
     pub what: MappingKind,
 }
 
 impl Range {
-    /// As a ledger lists it. `None`: it is empty, or no whole pages, or where no program has memory, or for something that
-    /// this build does not know.
+    /// Returns the range of an entry of a stats page. Returns `None` if it is empty, not page-aligned, outside user
+    /// addresses, or of a kind that this build does not know.
     pub fn of(mapping: &Mapping) -> Option<Range> {
         let Mapping { start, end, what } = *mapping;
-        // No physical page is smaller; of parts of one the system says nothing.
+        // No physical page is smaller, and Linux has no figures for parts of a page.
         let is_whole = (start | end) % 4096 == 0;
         let is_range = is_whole && 0 < start && start < end && end <= HIGHEST;
         is_range.then_some(Range { start: start as usize, end: end as usize, what: MappingKind::of(what)? })
     }
 }
 
-/// Why a byte of the allocator's mappings is in memory.
+/// The reason why a byte of the allocator's mappings is resident.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Cause {
-    /// Small objects that the program has.
+    /// Live small objects.
     LiveSmall,
-    /// Large objects that the program has.
+    /// Live large objects.
     LiveLarge,
-    /// Objects that a thread freed which does not own their span, on their way home.
+    /// Objects freed by a thread that does not own their span, not yet returned to the span.
     InTransit,
-    /// What threads keep at hand: free places in spans that a thread owns, and free pages.
+    /// Free memory that only one thread can use: free slots in spans that a thread owns, and local pages.
     Cached,
-    /// Free places in spans that no thread owns, and the ends of spans where no object fits.
+    /// Free slots in spans without an owner, and the ends of spans, where no object fits.
     Fragmentation,
-    /// Free pages that are not given back to the system.
+    /// Free pages that are not given back to the OS.
     Free,
-    /// Pages that were never used, or were given back to the system, in memory as parts of huge pages of which others are
-    /// used.
+    /// Pages never used or given back to the OS, but resident as parts of huge pages.
     Huge,
     /// Stacks.
     Stacks,
     /// Bitmaps and work buffers.
     Bitmaps,
-    /// Records of spans.
+    /// Span records.
     SpanRecords,
     /// Caches.
     Caches,
-    /// Bits of pages, summaries, and other records.
+    /// Page bitmaps, summaries, and other records.
     Tables,
     /// The page map.
     PageMap,
-    /// The ledger.
+    /// The stats page.
     StatsPage,
-    /// Heaps that are isolated, as a whole.
+    /// Isolated heaps, each as a whole.
     Isolated,
 }
 
-/// How many causes there are.
+/// The number of causes.
 pub const CAUSES: usize = Cause::Isolated as usize + 1;
 
 impl Cause {
-    /// Every cause, in the order of their numbers.
+    /// All causes, in the order of their numbers.
     pub const ALL: [Cause; CAUSES] = [
         Cause::LiveSmall,
         Cause::LiveLarge,
@@ -123,12 +122,12 @@ impl Cause {
         Cause::Isolated,
     ];
 
-    /// Its name, as in reports.
+    /// Returns the name, as in reports.
     pub fn name(self) -> &'static str {
         self.c_name().to_str().unwrap_or_default()
     }
 
-    /// Its name for C.
+    /// Returns the name for C.
     pub const fn c_name(self) -> &'static CStr {
         match self {
             Cause::LiveSmall => c"live/small",
@@ -149,38 +148,38 @@ impl Cause {
         }
     }
 
-    /// What it says, in a few words.
+    /// Returns a short description.
     pub const fn help(self) -> &'static str {
         match self {
-            Cause::LiveSmall => "small objects that the program has",
-            Cause::LiveLarge => "large objects that the program has",
-            Cause::InTransit => "freed by another thread, on their way home",
-            Cause::Cached => "free, at hand for the thread that owns the span or the pages",
-            Cause::Fragmentation => "free places in spans of no thread, and ends of spans",
-            Cause::Free => "free pages, not given back to the system",
+            Cause::LiveSmall => "live small objects",
+            Cause::LiveLarge => "live large objects",
+            Cause::InTransit => "freed by another thread, not yet returned to their span",
+            Cause::Cached => "free, for the thread that owns the span or the pages only",
+            Cause::Fragmentation => "free slots in spans without an owner, and ends of spans",
+            Cause::Free => "free pages, not given back to the OS",
             Cause::Huge => "never used or given back, but parts of huge pages",
             Cause::Stacks => "stacks of the stack pool",
             Cause::Bitmaps => "bitmaps and work buffers",
-            Cause::SpanRecords => "records of spans",
+            Cause::SpanRecords => "span records",
             Cause::Caches => "caches of threads",
-            Cause::Tables => "bits of pages and summaries",
-            Cause::PageMap => "from addresses to spans",
-            Cause::StatsPage => "what other processes read",
+            Cause::Tables => "page bitmaps and summaries",
+            Cause::PageMap => "maps addresses to spans",
+            Cause::StatsPage => "statistics for other processes",
             Cause::Isolated => "isolated heaps, as a whole",
         }
     }
 }
 
-/// How much of something there is, in bytes.
+/// An amount of memory in bytes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Amount {
-    /// In address space.
+    /// Address space.
     pub bytes: u64,
-    /// Of that, in memory.
+    /// The resident part of it.
     pub resident: u64,
 }
 
-/// How much each cause has.
+/// The amount of each cause.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Causes {
     amounts: [Amount; CAUSES],
@@ -192,12 +191,12 @@ impl Causes {
         Causes { amounts: [Amount { bytes: 0, resident: 0 }; CAUSES], swapped: 0 }
     }
 
-    /// How much a cause has.
+    /// Returns the amount of a cause.
     pub fn get(&self, cause: Cause) -> Amount {
         self.amounts[cause as usize]
     }
 
-    /// Bytes in memory, of all causes together.
+    /// Returns the resident bytes of all causes together.
     pub fn resident(&self) -> u64 {
         self.amounts.iter().fold(0, |sum, amount| sum.saturating_add(amount.resident))
     }
@@ -218,7 +217,7 @@ impl Causes {
         self.swapped += backed.swapped;
     }
 
-    /// `bytes` that were counted as one cause have another one. What is in memory goes with them.
+    /// Moves `bytes`, with the resident part, from one cause to another.
     fn transfer(&mut self, from: Cause, to: Cause, bytes: u64) {
         let bytes = bytes.min(self.get(from).bytes);
         let resident = bytes.min(self.get(from).resident);
@@ -229,86 +228,85 @@ impl Causes {
     }
 }
 
-/// The low-level accounts of the process, and the same from the walk, where both must agree.
+/// An account of the process, and the same figure from the walk. They must be equal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Comparison {
-    /// What is compared.
+    /// The account.
     pub account: Account,
-    /// What the accounts say.
+    /// The balance of the account.
     pub account_bytes: i64,
-    /// What the walk over every page found.
+    /// The bytes found by the walk over every page.
     pub walked: i64,
 }
 
-/// What an audit found.
+/// The result of an audit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Audit {
-    /// Every cause, with what is in memory of it.
+    /// The amount of each cause.
     pub causes: Causes,
-    /// What the system says is in memory of the allocator's mappings (`Rss` of `/proc/PID/smaps`), in bytes. Where the
-    /// system made one mapping of the allocator's and others of the program, without the others' pages.
+    /// The resident bytes of the allocator's mappings (`Rss` of `/proc/PID/smaps`). If Linux merged the allocator's and
+    /// the program's memory into one mapping, the program's pages are not included.
     pub resident: u64,
-    /// `resident` less the sum of all causes.
+    /// `resident` minus the sum of all causes.
     pub unexplained: i64,
-    /// What is not the allocator's, and the whole process.
+    /// The memory that is not the allocator's, and the whole process.
     pub outside: Outside,
     /// The accounts beside the walk.
     pub comparisons: [Comparison; COMPARISONS],
-    /// How far the process moved at least while the audit looked, in bytes: by what the system's figure and the accounts
-    /// changed, or what does not add up, whichever is more. 0: the process kept still.
+    /// A lower bound, in bytes, of how far the process moved during the pass: the change of the resident bytes and the
+    /// accounts, or the bytes that do not add up, whichever is more. 0 means that the process did not move.
     pub moved: u64,
-    /// How many movements of pages, spans, caches and accounts there were meanwhile: entries of the books, locks taken.
+    /// The number of movements of pages, spans, caches and accounts during the pass: entries and acquisitions of locks.
     pub movements: u64,
-    /// How often it looked.
+    /// The number of passes.
     pub passes: u32,
-    /// Whether the system tells pages of zeros from others (Linux 6.7): they are in no Rss. If not, `unexplained` is below 0
-    /// by them.
+    /// Whether Linux distinguishes zero pages from others (6.7 and later): they are in no Rss. If not, `unexplained` is
+    /// negative by their size.
     pub tells_zeros: bool,
     /// The control group.
     pub group: Group,
 }
 
-/// How many accounts are compared.
+/// The number of accounts compared.
 const COMPARISONS: usize = 6;
 
-/// Where addresses end that a system gives to who asks for no higher ones: what a ledger lists further up is no kernel's.
-/// Sums over all ranges of a ledger fit a word.
+/// The end of the addresses that Linux gives to a process that asks for no higher ones. Ranges above are not an
+/// allocator's. With this limit the sum of all ranges of a stats page fits a word.
 const HIGHEST: u64 = 1 << 48;
 
-/// How many looks in a row may find something wrong that the one before did not find so, in a process that kept still.
+/// The maximum number of successive passes over a process that did not move, each with another error.
 const CONFIRMATIONS: u32 = 4;
-/// How many looks may fail because what they went by was overwritten.
+/// The maximum number of passes that may fail because structures were overwritten.
 const TORN: u32 = 8;
 
-/// What an audit goes by: the allocator's ranges, and how long it may take.
+/// The input of an audit: the allocator's ranges, and the limit of its time.
 pub trait Request {
-    /// A range by its number. `None`: there are fewer.
+    /// Returns range `i`, or `None` if there are fewer.
     fn range(&self, i: usize) -> Option<Range>;
 
-    /// A number that is another one after each change of the ranges.
+    /// Returns a number that every change of the ranges changes.
     fn changes(&self) -> u64;
 
-    /// Whether a process that moved, or whose structures were overwritten while they were read, is looked at again. May
-    /// wait before it answers.
+    /// Returns whether the audit makes another pass, after the process moved or its structures were overwritten during
+    /// the last one. May wait before it returns.
     fn again(&self) -> bool;
 
-    /// Whether a look that is under way is given up.
+    /// Returns whether the current pass is to be abandoned.
     fn is_over(&self) -> bool {
         false
     }
 }
 
-/// `ETIMEDOUT`: a request was over before one look was done.
+/// `ETIMEDOUT`: the request ended before the first pass.
 pub const OVER: OsError = OsError::Errno(110);
 
-/// Audits `process`, whose kernel's structures are at `offsets`. Keeps in `lines`, of which there is at least one, what it
-/// read last.
+/// Audits `process`, whose allocator has its structures at `offsets`. Uses `lines`, at least one, as its buffer.
 ///
-/// A process that moved is looked at again as long as the request says so, and the look during which it moved least counts.
-/// Something wrong in a process that kept still is said only when two looks agree on it, between which nothing moved
-/// either.
+/// If the process moved during a pass, the audit makes another pass as long as the request allows, and returns the pass
+/// with the least movement. An error in a process that did not move is reported only if two passes agree on it and
+/// nothing moved between them either.
 ///
-/// An error: the process ended, or may not be read, or its structures are not where `offsets` say; or [`OVER`].
+/// Returns an error if the process ended or may not be read, or if its structures are not at `offsets`; or [`OVER`].
 pub fn audit(
     process: &Process,
     offsets: &Offsets,
@@ -320,12 +318,12 @@ pub fn audit(
     let mut confirmations = 0;
     loop {
         passes += 1;
-        let looked = match before.take() {
+        let pass = match before.take() {
             Some(before) => Ok(before),
             None => Instant::of(process, offsets, request),
         };
-        let looked = looked.and_then(|before| scan(process, offsets, request, lines, &before, best.is_some()));
-        match looked {
+        let pass = pass.and_then(|before| scan(process, offsets, request, lines, &before, best.is_some()));
+        match pass {
             Ok(Some((found, _))) if found.moved == 0 && found.is_balanced() => return Ok(Audit { passes, ..found }),
             Ok(Some((found, after))) if found.moved == 0 => {
                 if suspect.is_some_and(|suspect| suspect.agrees(&found)) {
@@ -359,7 +357,8 @@ pub fn audit(
     best.map(|best| Audit { passes, ..best }).ok_or(OsError::Unsupported)
 }
 
-/// One look, after `before` was read. `None`: it was given up because the process moved, which `may_give_up` allows.
+/// Makes one pass, after `before` was read. Returns `None` if the pass was abandoned because the process moved, which
+/// `may_give_up` allows.
 #[inline(never)]
 fn scan(
     process: &Process,
@@ -387,8 +386,8 @@ fn scan(
             Cause::Caches => caches += size,
             _ => {}
         }
-        // Of what is reserved and made ready piece by piece, only the account says how much there is; of the page map,
-        // which is below the accounts, nothing but what is there.
+        // Tables are reserved as a whole and committed in parts: the account has their size. The page map has no
+        // account and an isolated heap has its own: of these only resident and swapped pages are counted.
         let size = match cause {
             Cause::Tables => 0,
             Cause::PageMap | Cause::Isolated => backed.resident + backed.swapped,
@@ -412,11 +411,11 @@ fn scan(
         tells_zeros: process.tells_zeros(),
         group: Group::of(process),
     };
-    let kept_still = found.moved == 0 && movements == 0;
-    Ok(Some((if kept_still { found } else { found.as_moved() }, after)))
+    let unchanged = found.moved == 0 && movements == 0;
+    Ok(Some((if unchanged { found } else { found.as_moved() }, after)))
 }
 
-/// The cause of a range that has one as a whole. `None`: it is arenas.
+/// Returns the cause of a range that has a single one. Returns `None` for arenas.
 fn cause_of(what: MappingKind) -> Option<Cause> {
     Some(match what {
         MappingKind::Heap => return None,
@@ -430,12 +429,12 @@ fn cause_of(what: MappingKind) -> Option<Cause> {
     })
 }
 
-/// `records` and `caches` are the bytes of ranges for them.
+/// Compares accounts with the walk. `records` and `caches` are the bytes of their ranges.
 fn compare(instant: &Instant, walk: &Walk<'_>, records: u64, caches: u64) -> [Comparison; COMPARISONS] {
     let spans = |kind: Kind| walk.spans.get(kind as usize).copied().unwrap_or(0);
     let in_use = spans(Kind::Small) + spans(Kind::Large) + spans(Kind::Dead);
     [
-        // What caches moved, the accounts do not have yet.
+        // The accounts do not contain yet what caches moved.
         (Account::HeapInUse, instant.moved(), in_use),
         (Account::HeapFree, instant.moved().wrapping_neg(), walk.free + walk.cached),
         (Account::InStacks, 0, spans(Kind::Stack)),
@@ -451,26 +450,26 @@ fn compare(instant: &Instant, walk: &Walk<'_>, records: u64, caches: u64) -> [Co
 }
 
 impl Audit {
-    /// The same of a process that moved: by as much at least as does not add up.
+    /// Returns this audit as that of a process that moved: at least by the bytes that do not add up.
     fn as_moved(mut self) -> Audit {
-        let cache_padded = |c: &Comparison| c.account_bytes.abs_diff(c.walked);
-        let most = self.comparisons.iter().map(cache_padded).fold(self.unexplained.unsigned_abs(), u64::max);
+        let difference = |c: &Comparison| c.account_bytes.abs_diff(c.walked);
+        let most = self.comparisons.iter().map(difference).fold(self.unexplained.unsigned_abs(), u64::max);
         self.moved = self.moved.max(most).max(1);
         self
     }
 
-    /// By what the better of two looks at a process that moved is told.
+    /// Returns the key by which two passes over a process that moved are compared.
     fn rank(&self) -> (u64, u64) {
         (self.moved, self.movements)
     }
 
-    /// Whether both find the same wrong.
+    /// Returns whether both have the same errors.
     fn agrees(&self, other: &Audit) -> bool {
         self.unexplained == other.unexplained && self.comparisons == other.comparisons
     }
 
-    /// Whether everything is explained, and the accounts agree with the walk. Pages of zeros that could not be told from
-    /// others may be explained without being there.
+    /// Returns whether everything is explained and the accounts agree with the walk. If zero pages cannot be
+    /// distinguished, pages that are not resident may have been counted, so a negative `unexplained` is accepted.
     pub fn is_balanced(&self) -> bool {
         let is_explained = self.unexplained == 0 || !self.tells_zeros && self.unexplained < 0;
         is_explained && self.comparisons.iter().all(|c| c.account_bytes == c.walked)

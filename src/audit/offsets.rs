@@ -1,4 +1,4 @@
-//! Where a kernel's structures lie in its process.
+//! The addresses and offsets of an allocator's structures in its process.
 
 use crate::cache::CacheOffsets;
 use crate::page::PageOffsets;
@@ -6,61 +6,62 @@ use crate::span::{MapOffsets, SpanOffsets};
 use crate::stats::{AccountOffsets, WriterOffsets};
 use crate::stats_page::layout::OFFSETS;
 
-/// Where a kernel's structures lie, as words of the ledger: a command that was built from other sources, whose structures
-/// have other shapes, finds its way by them.
+/// The addresses and offsets of an allocator's structures, as words of the stats page. With them a command built from
+/// another version reads structures whose layout differs.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Offsets {
     /// The form of these words: [`Offsets::FORM`].
     pub form: u64,
-    /// Binary logarithm of a page's bytes.
+    /// The binary logarithm of the size of a page.
     pub page_shift: u64,
-    /// The physical page in bytes.
+    /// The size of a physical page in bytes.
     pub physical_page: u64,
-    /// The address of the word that leads to the cache made last.
+    /// The address of the pointer to the cache made last.
     pub caches: u64,
-    /// In a span's record.
+    /// The offsets in a span record.
     pub span: SpanOffsets,
     /// The page map.
     pub map: MapOffsets,
-    /// The bits of pages.
+    /// The page bitmaps.
     pub pages: PageOffsets,
     /// The accounts.
     pub accounts: AccountOffsets,
-    /// The writers of the accounts' entries.
+    /// The writers of the consistent statistics.
     pub writers: WriterOffsets,
-    /// The turns of the locks under which pages, spans and caches move: of the heap's, and of the caches'.
+    /// The addresses of the turn counters of two locks: the heap's and the caches'. Pages, spans and caches move under
+    /// them.
     pub turns: [u64; 2],
-    /// In a cache.
+    /// The offsets in a cache.
     pub cache: CacheOffsets,
 }
 
-/// How many there are.
+/// The number of words.
 const WORDS: usize = size_of::<Offsets>() / size_of::<u64>();
 
 const _: () = assert!(WORDS <= OFFSETS && align_of::<Offsets>() == align_of::<u64>(), "the ledger has room");
 
 impl Offsets {
-    /// What the words mean; another number is another meaning.
+    /// The meaning of the words. It changes whenever the meaning changes.
     pub const FORM: u64 = 2;
 
-    /// As words, the rest zero.
+    /// Returns the offsets as words, padded with zeros.
     pub fn words(&self) -> [u64; OFFSETS] {
         let mut words = [0; OFFSETS];
-        // SAFETY: the structure is `WORDS` numbers of eight bytes without a gap.
+        // SAFETY: the structure consists of `WORDS` integers of eight bytes, without padding.
         let own: &[u64; WORDS] = unsafe { &*core::ptr::from_ref(self).cast() };
         words.iter_mut().zip(own).for_each(|(to, from)| *to = *from);
         words
     }
 
-    /// From the words of a ledger. `None`: they are of another form.
+    /// Returns the offsets from the words of a stats page. Returns `None` if they have another form or invalid values.
     pub fn from_words(words: &[u64; OFFSETS]) -> Option<Offsets> {
-        // SAFETY: the room is at least as large, and any bits are a number.
+        // SAFETY: the source is at least as large, and any bits are valid integers.
         let offsets: Offsets = unsafe { core::ptr::from_ref(words).cast::<Offsets>().read() };
         (offsets.form == Offsets::FORM && offsets.is_valid()).then_some(offsets)
     }
 
-    /// Whether a reader can go by them without arithmetic that fails, whatever they say.
+    /// Returns whether a reader can compute with the values without an overflow or an excess of its buffers.
     fn is_valid(&self) -> bool {
         let powers = self.physical_page.is_power_of_two() && self.pages.chunk_pages.is_power_of_two();
         let small = |n: u64, most: u64| n > 0 && n <= most;

@@ -1,39 +1,39 @@
-//! An audit in words, and as JSON.
+//! An audit as a table and as JSON.
 
 use core::fmt::{self, Write};
 
 use super::{Amount, Audit, Cause};
 
-/// The lines about what is not the allocator's, in their order.
+/// Returns the lines about memory that is not the allocator's, in their order.
 fn outside(audit: &Audit) -> [(&'static str, u64, &'static str); 5] {
     let o = &audit.outside;
     [
         ("files", o.files, "programs, libraries and other files"),
-        ("brk", o.brk, "what brk gave: another allocator's"),
+        ("brk", o.brk, "memory of another allocator"),
         ("stack", o.stack, "the stack of the first thread"),
-        ("anonymous", o.anonymous, "mappings without a file: stacks of threads, other allocators"),
-        ("other", o.other, "shared memory, and what the kernel maps"),
+        ("anonymous", o.anonymous, "mappings without a file: thread stacks, other allocators"),
+        ("other", o.other, "shared memory, and mappings of Linux itself"),
     ]
 }
 
-/// The lines about the process, in their order; `None`: there is nothing to say.
+/// Returns the lines about the process, in their order. The value is `None` if it is not known.
 fn process(audit: &Audit) -> [(&'static str, Option<u64>, &'static str); 8] {
     let o = &audit.outside;
     [
         ("resident", Some(o.process), "the process's Rss"),
-        ("proportional", Some(o.proportional), "each page by how many processes have it"),
-        ("huge-pages", Some(o.huge), "of huge pages that have no file"),
-        ("lazily-freed", Some(o.lazily_freed), "in memory until the system wants it"),
+        ("proportional", Some(o.proportional), "Pss: each page divided by the number of processes that map it"),
+        ("huge-pages", Some(o.huge), "in huge pages without a file"),
+        ("lazily-freed", Some(o.lazily_freed), "resident until Linux needs the memory"),
         ("swapped", Some(o.swapped), "in swap"),
-        ("mappings", Some(o.mappings), "how many there are"),
+        ("mappings", Some(o.mappings), "number of mappings"),
         ("cgroup/current", audit.group.current, "charged to the control group"),
-        ("cgroup/limit", audit.group.limit, "the tightest limit of the group and those above it"),
+        ("cgroup/limit", audit.group.limit, "the lowest limit of the group and its ancestors"),
     ]
 }
 
 /// Writes the audit of process `pid` as a table.
 pub fn write_table(out: &mut impl Write, pid: u64, audit: &Audit) -> fmt::Result {
-    writeln!(out, "process {pid}: what is in memory, in bytes\n")?;
+    writeln!(out, "process {pid}: resident memory by cause, in bytes\n")?;
     writeln!(out, "{:>18} {:>18}  cause", "resident", "of")?;
     for cause in Cause::ALL {
         let Amount { bytes, resident } = audit.causes.get(cause);
@@ -42,7 +42,7 @@ pub fn write_table(out: &mut impl Write, pid: u64, audit: &Audit) -> fmt::Result
         }
     }
     writeln!(out, "{:>18} {:>18}  all causes", audit.causes.resident(), "")?;
-    writeln!(out, "{:>18} {:>18}  Crossfoot's mappings, says the system", audit.resident, "")?;
+    writeln!(out, "{:>18} {:>18}  Crossfoot's mappings, Rss from /proc/PID/smaps", audit.resident, "")?;
     writeln!(out, "{:>18} {:>18}  unexplained\n", audit.unexplained, "")?;
     for (name, bytes, help) in outside(audit) {
         writeln!(out, "{bytes:>18} {:>18}  not Crossfoot's: {name} ({help})", "")?;
@@ -55,30 +55,33 @@ pub fn write_table(out: &mut impl Write, pid: u64, audit: &Audit) -> fmt::Result
     }
     out.write_char('\n')?;
     for c in &audit.comparisons {
-        let verdict = if c.account_bytes == c.walked { "as walked" } else { "WALKED OTHERWISE" };
+        let verdict = if c.account_bytes == c.walked { "equal" } else { "DIFFERENT" };
         writeln!(
             out,
-            "{:>18} {:>18}  {} and the walk over every page: {verdict}",
+            "{:>18} {:>18}  account {} and the walk over every page: {verdict}",
             c.account_bytes,
             c.walked,
             c.account.name()
         )?;
     }
     if !audit.tells_zeros {
-        writeln!(out, "\nThis kernel does not tell pages of zeros from others: unexplained is below 0 by them.")?;
+        writeln!(
+            out,
+            "\nThis version of Linux does not distinguish zero pages: unexplained is negative by their size."
+        )?;
     }
     match audit.moved {
-        0 => writeln!(out, "\nThe process kept still while it was looked at (looks: {}).", audit.passes),
+        0 => writeln!(out, "\nThe process did not move during the audit (passes: {}).", audit.passes),
         moved => {
             let Audit { movements, passes, .. } = audit;
             let line = "The process moved by at least";
-            writeln!(out, "\n{line} {moved} bytes in {movements} movements while it was looked at (looks: {passes}).")
+            writeln!(out, "\n{line} {moved} bytes in {movements} movements during the audit (passes: {passes}).")
         }
     }
 }
 
-/// Writes the audit of process `pid` as one JSON object. Numbers are bytes, but for `mappings`,
-/// `movements`, `looks` and `process`.
+/// Writes the audit of process `pid` as one JSON object. Numbers are bytes, except `mappings`, `movements`, `looks` and
+/// `process`.
 pub fn write_json(out: &mut impl Write, pid: u64, audit: &Audit) -> fmt::Result {
     writeln!(out, "{{\n  \"process\": {pid},\n  \"causes\": {{")?;
     for (i, cause) in Cause::ALL.into_iter().enumerate() {

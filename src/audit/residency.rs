@@ -1,4 +1,4 @@
-//! How much of a range is in memory.
+//! The resident part of a range.
 
 use crate::os::{Backing, OsError, Process, Runs};
 
@@ -18,29 +18,29 @@ impl core::ops::AddAssign for Backed {
     }
 }
 
-/// Answers questions about ascending parts of one range: each part is scanned once.
+/// Answers queries about ascending parts of one range. Each part is scanned once.
 pub(super) struct Residency<'a> {
     process: &'a Process,
     runs: Runs,
-    /// The first run that is not behind what was asked for last.
+    /// The first run that does not lie below the last query.
     next: usize,
-    /// How far was scanned.
+    /// The end of the part that was scanned.
     scanned: usize,
     end: usize,
 }
 
 impl<'a> Residency<'a> {
-    /// Of `[start, end)`, multiples of the physical page.
+    /// Returns the residency of `[start, end)`, which are multiples of the physical page.
     pub(super) fn new(process: &'a Process, start: usize, end: usize) -> Residency<'a> {
         Residency { process, runs: Runs::new(), next: 0, scanned: start, end }
     }
 
-    /// All of a range at once.
+    /// Returns the backed bytes of a whole range.
     pub(super) fn of(process: &Process, start: usize, end: usize) -> Result<Backed, OsError> {
         Residency::new(process, start, end).within(start, end)
     }
 
-    /// How much of `[from, to)` is backed. `from` is not below what was asked for before.
+    /// Returns the backed bytes of `[from, to)`. `from` is not below that of the query before.
     pub(super) fn within(&mut self, from: usize, to: usize) -> Result<Backed, OsError> {
         let mut backed = Backed::default();
         let to = to.min(self.end);
@@ -64,11 +64,11 @@ impl<'a> Residency<'a> {
             }
             self.runs.clear();
             self.next = 0;
-            // What nobody asks for any more is passed over.
+            // A part below the current query is skipped.
             let start = self.scanned.max(from);
             self.scanned = self.process.scan(start, self.end, &mut self.runs)?;
             if self.scanned <= start && self.runs.is_empty() {
-                // The range ends here: no part of it is mapped further up.
+                // The range ends here: no part of it is mapped above.
                 self.scanned = self.end;
             }
         }

@@ -1,4 +1,4 @@
-//! Objects and pages of the page heap: what each of them is, and whether it is in memory.
+//! The objects and pages of the page heap: what each is used for, and whether it is resident.
 
 use super::instant::Instant;
 use super::lines::Lines;
@@ -8,19 +8,19 @@ use super::{Cause, Causes};
 use crate::os::{OsError, Process};
 use crate::span::Kind;
 
-/// The longest record of a span that is understood, in bytes.
+/// The maximum supported size of a span record, in bytes.
 pub(super) const RECORD: usize = 256;
-/// The most bytes of a chunk's bits that are understood.
+/// The maximum supported size of a chunk's bitmaps, in bytes.
 pub(super) const CHUNK: usize = 256;
-/// How many entries of the page map are read at a time.
+/// The number of entries of the page map read at a time.
 const ENTRIES: usize = 256;
-/// The most objects of a span, and physical pages of a span of small objects, that are understood.
+/// The maximum supported number of objects of a span, and of physical pages of a span of small objects.
 const OBJECTS: usize = 2048;
 const PHYSICAL: usize = 512;
-/// How many links between caches and between batches are followed, all together.
+/// The maximum number of links between caches and between batches that are followed, in all.
 pub(super) const MANY: u32 = 1 << 22;
 
-/// A span, as far as it matters here.
+/// The fields of a span that an audit needs.
 #[derive(Clone, Copy)]
 struct Span {
     record: u64,
@@ -50,7 +50,7 @@ impl<const WORDS: usize> Bits<WORDS> {
     }
 }
 
-/// Where somebody was who follows links, as far as it takes to see that they lead back.
+/// Detects a cycle in a list: remembers one earlier position.
 #[derive(Default)]
 pub(super) struct CycleGuard {
     steps: u64,
@@ -58,8 +58,8 @@ pub(super) struct CycleGuard {
 }
 
 impl CycleGuard {
-    /// Whether `at`, which is not 0, is not the place that is remembered. That is always one of the latter half of the
-    /// steps, so whoever goes in a circle comes by.
+    /// Returns whether `at`, which is not 0, differs from the remembered position. The position is from the latter half
+    /// of the steps so far, so a walk in a cycle reaches it.
     pub(super) fn is_new(&mut self, at: u64) -> bool {
         if at == self.mark {
             return false;
@@ -72,23 +72,23 @@ impl CycleGuard {
     }
 }
 
-/// What a walk goes by, and what it found so far.
+/// The input of a walk, and its results so far.
 pub(super) struct Walk<'a> {
     process: &'a Process,
     offsets: &'a Offsets,
     before: &'a Instant,
     lines: Lines<'a>,
-    /// Causes found.
+    /// The causes found.
     pub(super) causes: Causes,
-    /// Bytes of spans by [`Kind`], in the order of its numbers; of free pages; of pages in caches' hands.
+    /// The bytes of spans by the number of their [`Kind`], of free pages, and of local pages of caches.
     pub(super) spans: [u64; 6],
     pub(super) free: u64,
     pub(super) cached: u64,
-    /// Lists of objects that ended where no list ends: threads allocated and freed meanwhile.
+    /// The number of lists that ended in an invalid link: threads changed them meanwhile.
     pub(super) torn: u64,
     chunk: Option<u64>,
     bits: [u8; CHUNK],
-    /// How many links may still be followed.
+    /// The number of links that may still be followed.
     links: u32,
 }
 
@@ -102,7 +102,7 @@ pub(super) fn field<const N: usize>(record: &[u8], place: u64) -> u64 {
 }
 
 impl<'a> Walk<'a> {
-    /// A walk after `before` was read, which keeps the lines read last in `lines`.
+    /// Returns a walk that starts after `before` was read, and uses `lines` as its buffer.
     pub(super) fn new(process: &'a Process, offsets: &'a Offsets, before: &'a Instant, lines: Lines<'a>) -> Walk<'a> {
         Walk {
             process,
@@ -139,7 +139,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// The record of the span at `addr`; 0: there is none.
+    /// Returns the address of the record of the span at `addr`, or 0 if there is none.
     fn record_of(&mut self, addr: u64) -> Result<u64, OsError> {
         let index = (addr >> self.offsets.page_shift).wrapping_sub(self.offsets.map.first);
         if index >= self.offsets.map.length {
@@ -149,7 +149,8 @@ impl<'a> Walk<'a> {
         Ok(if distance == 0 { 0 } else { self.offsets.map.entries.wrapping_add(distance) })
     }
 
-    /// Every page of an arena, or several. `false`: it was given up, because `is_over` said so, which is asked now and then.
+    /// Walks over the pages of an arena, or of several adjacent ones. Calls `is_over` from time to time; returns
+    /// `false` if that ended the walk.
     pub(super) fn arena(
         &mut self,
         start: usize,
@@ -180,7 +181,8 @@ impl<'a> Walk<'a> {
                 at += page;
                 continue;
             }
-            // What does not fit its place is passed over: the process moved meanwhile, or the sums say that it is wrong.
+            // A record that does not fit its address is skipped. Either the process changed meanwhile, or the sums will
+            // show the error.
             let span = match self.span(self.offsets.map.entries.wrapping_add(distance)) {
                 Ok(span) if span.base == at && span.bytes != 0 && span.bytes <= end - at => span,
                 Err(e) if !Process::is_torn(e) => return Err(e),
@@ -195,7 +197,7 @@ impl<'a> Walk<'a> {
         Ok(true)
     }
 
-    /// A page that is no span's.
+    /// Classifies a page that no span has.
     fn free_page(&mut self, at: u64, page: u64, residency: &mut Residency<'_>) -> Result<(), OsError> {
         let pages = &self.offsets.pages;
         let index = at.wrapping_sub(pages.base) >> self.offsets.page_shift;
@@ -204,7 +206,7 @@ impl<'a> Walk<'a> {
             let table = if chunk < pages.in_head { pages.head } else { pages.rest };
             let place = table.wrapping_add(chunk.wrapping_mul(pages.chunk_size));
             let bits = self.bits.get_mut(..pages.chunk_size as usize).unwrap_or_default();
-            // The bits of a chunk that was not added yet may not be there: then all its pages are released.
+            // The bitmaps of a chunk that is not in use yet may not be mapped. All its pages are released then.
             match self.process.read(place, bits) {
                 Err(e) if Process::is_torn(e) => bits.fill(0),
                 result => result?,
@@ -223,7 +225,7 @@ impl<'a> Walk<'a> {
         } else if self.before.seen.may_be_huge.iter().any(|range| (range.0..range.1).contains(&(at as usize))) {
             self.causes.add(Cause::Huge, backed.resident, backed);
         }
-        // Elsewhere such pages have no memory; what they have is left unexplained.
+        // Elsewhere such pages have no memory. If they do, it remains unexplained.
         Ok(())
     }
 
@@ -236,7 +238,7 @@ impl<'a> Walk<'a> {
             k if k == Kind::Large as u8 => Cause::LiveLarge,
             k if k == Kind::Stack as u8 => Cause::Stacks,
             k if k == Kind::WorkBuf as u8 || k == Kind::Bitmap as u8 => Cause::Bitmaps,
-            // A large object that was freed and is on its way to the page heap.
+            // A freed large object before its return to the page heap.
             _ => Cause::Cached,
         };
         let backed = residency.within(span.base as usize, (span.base + span.bytes) as usize)?;
@@ -277,7 +279,7 @@ impl<'a> Walk<'a> {
             self.causes.resides(Cause::Fragmentation, span.bytes - objects * size);
             return Ok(());
         }
-        // Some pages are not in memory: then it matters which objects lie there.
+        // Some pages are not resident, so the addresses of the objects matter.
         self.mark(span, span.free, &mut free)?;
         let resident = |from: u64, to: u64| -> u64 {
             let part = |i: u64| to.min((i + 1) * physical) - from.max(i * physical);
@@ -291,7 +293,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Marks the objects of the span that are in its owner's hand; returns how many those are.
+    /// Marks the objects of the span that are in its owner's free list and stock. Returns their number.
     fn mark_cached(&mut self, span: &Span, free: &mut Bits<{ OBJECTS / 64 }>) -> Result<u64, OsError> {
         let cache = &self.offsets.cache;
         if span.owner == 0 || span.class >= cache.classes {
@@ -302,13 +304,13 @@ impl<'a> Walk<'a> {
             return Ok(0);
         }
         let slot = span.owner.wrapping_add(cache.slots).wrapping_add(span.class.wrapping_mul(cache.slot_size));
-        let hand = self.lines.word(slot)?;
+        let free_list = self.lines.word(slot)?;
         let stock = self.lines.word(state.wrapping_add(cache.stock))?;
-        Ok(self.mark(span, hand, free)? + self.mark(span, stock, free)?)
+        Ok(self.mark(span, free_list, free)? + self.mark(span, stock, free)?)
     }
 
-    /// Marks the objects of a list; returns how many were not marked before. A list that leaves the span ends there: its
-    /// owner wrote it meanwhile.
+    /// Marks the objects of a list. Returns the number that was not marked before. A link out of the span ends the
+    /// list: its owner changed it meanwhile.
     fn mark(&mut self, span: &Span, first: u64, free: &mut Bits<{ OBJECTS / 64 }>) -> Result<u64, OsError> {
         let (mut at, mut marked) = (first, 0);
         while at != 0 && at.wrapping_sub(span.base) < span.objects * span.size {
@@ -324,7 +326,7 @@ impl<'a> Walk<'a> {
         Ok(marked)
     }
 
-    /// Objects on their way home. They were counted as live.
+    /// Finds the objects in transit. They were counted as live.
     pub(super) fn caches(&mut self) -> Result<(), OsError> {
         let offsets = &self.offsets.cache;
         let mut cache = self.lines.word(self.offsets.caches)?;
@@ -335,7 +337,7 @@ impl<'a> Walk<'a> {
                 [self.outbox(cache.wrapping_add(offsets.outbox)), self.inbox(cache.wrapping_add(offsets.inbox))]
             {
                 match found {
-                    // A thread overwrote a link that was followed: its objects arrived.
+                    // A thread overwrote a link during the walk: the objects were received.
                     Err(e) if Process::is_torn(e) => self.torn += 1,
                     found => transit = transit.saturating_add(found?),
                 }
@@ -346,8 +348,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Whether a link to `at` may be followed, which is counted. Of one that leads back the audit says that the process
-    /// moved.
+    /// Returns whether a link to `at` may be followed, and counts it. If not, because of a cycle or the maximum, the
+    /// list counts as torn.
     fn may_follow(&mut self, guard: &mut CycleGuard, at: u64) -> bool {
         self.links = self.links.saturating_sub(1);
         let may = self.links > 0 && guard.is_new(at);
@@ -355,7 +357,7 @@ impl<'a> Walk<'a> {
         may
     }
 
-    /// Bytes of objects in an outbox.
+    /// Returns the bytes of objects in an outbox.
     fn outbox(&mut self, at: u64) -> Result<u64, OsError> {
         let offsets = &self.offsets.cache.in_outbox;
         let mut bytes = [0; 16];
@@ -366,7 +368,7 @@ impl<'a> Walk<'a> {
             begun &= begun - 1;
             if i < offsets.count {
                 let pending = at.wrapping_add(offsets.pendings).wrapping_add(i.wrapping_mul(offsets.size));
-                // The lowest bit says that frees are validated.
+                // The lowest bit of the address is a flag: frees are validated.
                 let span = self.lines.word(pending.wrapping_add(offsets.span))? & !1;
                 let addresses = self.lines.word(pending.wrapping_add(offsets.sum))?;
                 sum = sum.saturating_add(self.bytes_of(span, addresses)?);
@@ -375,7 +377,7 @@ impl<'a> Walk<'a> {
         Ok(sum)
     }
 
-    /// Bytes of objects in an inbox.
+    /// Returns the bytes of objects in an inbox.
     fn inbox(&mut self, at: u64) -> Result<u64, OsError> {
         let (mut tail, mut bytes, offsets) = (self.lines.word(at)?, 0_u64, &self.offsets.span);
         let mut guard = CycleGuard::default();
@@ -386,13 +388,13 @@ impl<'a> Walk<'a> {
             if record != 0 {
                 bytes = bytes.saturating_add(self.bytes_of(record, sum)?);
             }
-            // The second bit says that the batch has one object.
+            // Bit 1 is a flag: the batch has one object.
             tail = self.lines.word(tail.wrapping_add(offsets.object_extra))? & !2;
         }
         Ok(bytes)
     }
 
-    /// Bytes of objects of a span of which the sum of the addresses is given.
+    /// Returns the bytes of a span's objects whose addresses have this sum.
     fn bytes_of(&mut self, record: u64, sum: u64) -> Result<u64, OsError> {
         if record == 0 {
             return Ok(0);
