@@ -8,42 +8,46 @@ use crossfoot::metrics::{IDENTITIES, Kind, Metric, NOTES, TABLE};
 const HEAD: &str = "\
 # Metrics
 
-Every number that Crossfoot gives, in words. Made from the table in `src/metrics/table.rs` and the notes beside it:
-`CROSSFOOT_BLESS=1 cargo test --test docs_metrics` writes this page anew.
+All metrics of Crossfoot. This page is generated from the table in `src/metrics/table.rs` and the notes beside it:
+`CROSSFOOT_BLESS=1 cargo test --test docs_metrics` writes it anew.
 
-Names are those of Go's `runtime/metrics` where one exists there, and ours in the same form: `/path:unit`. Of Go's names
-of memory those are missing that speak of a garbage collector (`/gc/heap/live:bytes`, `/gc/heap/goal:bytes`), and
-`/gc/heap/tiny/allocs:objects`: there is no tiny allocator. How to read the numbers together is in
-[the guide](guide.md#what-the-numbers-mean).
+Names are those of Go's `runtime/metrics` where Go has one, else names of the same form: `/path:unit`. Of Go's names for
+memory, those about a garbage collector are missing (`/gc/heap/live:bytes`, `/gc/heap/goal:bytes`), and
+`/gc/heap/tiny/allocs:objects`: there is no tiny allocator. [The guide](guide.md#what-the-numbers-mean) explains how to
+read the numbers together.
 
-## Where they come from
+## How to read them
 
 - **In Rust**: `crossfoot::process::metrics::{all, read}`, with samples by name. **In C**: `crossfoot-metrics.h`.
 - **At exit**: `exit_report` and `exit_format`, or `crossfoot run --report PATH --format table|json|openmetrics`.
 
-`read` computes what its samples need, and no more: all figures of the books from one consistent snapshot, for which no
-thread that allocates is stopped or waited for. It allocates only when it first sees a sample that is a vector or a
-histogram, and calls the system for nothing but the time, its process number where that is asked for, and the snapshot's
-`membarrier`. What only the system knows comes from the last audit, with its age. It takes the metrics lock, for which it
-waits while another thread reads metrics, so a signal handler may not call it; `process::last` is for those.
+`read` computes the metrics of its samples only. The figures of the books come from one consistent snapshot, for which no
+allocating thread is stopped or waited for. `read`
+
+- allocates only for a sample that is a vector or a histogram, at its first read;
+- makes system calls for the time, for the process id if a sample asks for it, and for the snapshot's `membarrier`;
+- takes figures of the OS from the last audit, with their age;
+- takes the metrics lock, and waits for it while another thread reads metrics. So a signal handler must not call it;
+  `process::last` is for signal handlers.
 
 A value is a *number*, a *vector* (a number for each label: the size of a class, the rank of a lock, the name of a system
-call), or a *histogram* (how many there are in each group, and the sum of all). What is not known is absent: it is left out
-of every form, never zero. A name that no metric has is `Bad`. *Cumulative* ones only grow, from the start of the process.
+call), or a *histogram* (a count for each group, and the sum of all values). A value that is not known is left out of
+every format; it is never written as zero. A name that no metric has is `Bad`. *Cumulative* metrics only grow, from the
+start of the process.
 
-## The forms
+## The formats
 
-- **Table**: for people. Of vectors and histograms only what is not zero.
-- **JSON**: one object, described by [metrics.schema.json](metrics.schema.json). A vector is an object, label → number; a
-  histogram has `bounds`, `counts` (one more: the last group has no bound) and `sum`. `crossfoot` says whether the books
-  balance.
-- **OpenMetrics**: a family for each metric: `crossfoot`, the path and the unit joined by underscores, with `_total` where
-  it is cumulative; labels `size`, `rank`, `call`. Nanoseconds become seconds. Counts of a histogram are added up from
-  bound to bound, as that format wants it; one that is not cumulative is a `gaugehistogram`. `crossfoot_balanced` is 1 or
-  0, and missing where it is not known.
+- **Table**: for people. Elements of vectors and histograms that are zero are left out.
+- **JSON**: one object, described by [metrics.schema.json](metrics.schema.json). A vector is an object, label → number. A
+  histogram has `bounds`, `counts` (one more, because the last group has no bound) and `sum`. The member `crossfoot` is
+  the result of the check of the books.
+- **OpenMetrics**: a family for each metric. Its name is `crossfoot`, the path and the unit, joined by underscores, with
+  `_total` if it is cumulative; labels are `size`, `rank`, `call`. Nanoseconds become seconds. Counts of a histogram are
+  cumulative over the bounds, as the format requires; a histogram that may decrease is a `gaugehistogram`.
+  `crossfoot_balanced` is 1 or 0, and missing if it is not known.
 
-For Prometheus, what part of the memory that the process has from the system no object uses, and what waiting for locks
-takes of a CPU:
+For Prometheus: the share of the process's memory that no object uses, and the share of a CPU's time spent waiting for
+locks:
 
 ```text
 1 - crossfoot_memory_classes_heap_objects_bytes / crossfoot_memory_ready_bytes
@@ -63,7 +67,7 @@ fn kind(metric: &Metric) -> String {
 
 fn document() -> String {
     let mut text = String::from(HEAD);
-    text += "\n## Identities\n\nTrue of every reading with a complete snapshot; tested. `Σ`: all numbers of a vector, or all counts of a\nhistogram. `∫`: the sum that a histogram has.\n\n";
+    text += "\n## Identities\n\nThey hold in every reading with a complete snapshot, and are tested. `Σ`: the sum of a vector's numbers or of a\nhistogram's counts. `∫`: the sum of a histogram's values.\n\n";
     for identity in IDENTITIES {
         writeln!(text, "- `{identity}`").unwrap();
     }
@@ -117,12 +121,12 @@ fn schema() -> String {
     properties.insert(
         "process".into(),
         serde_json::json!({
-            "description": "Whose report this is; the figures of a process that runs have none.",
+            "description": "The process of the report; missing in the figures of a running process.",
             "type": "object",
             "properties": {
                 "pid": { "type": "integer" },
                 "command": { "type": "string" },
-                "ended": { "description": "How it ended, where another process wrote the report.", "type": "string" },
+                "ended": { "description": "How it ended, if another process wrote the report.", "type": "string" },
             },
             "required": ["pid", "command"],
             "additionalProperties": false,

@@ -1,24 +1,24 @@
-//! Where figures come from: a reading reads what is asked for, and nothing else.
+//! Aggregates: the sources of figures. A reading reads only those that are asked for.
 
 /// A source of figures that are read together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Aggregate {
-    /// One consistent snapshot, and how it was taken. Takes the books' lock.
+    /// A consistent snapshot, and its age. Takes the lock of the statistics.
     ConsistentStats,
-    /// How many caches there are.
+    /// The number of caches.
     Caches,
-    /// How threads waited for locks.
+    /// The waits of threads for locks.
     Locks,
     /// System calls.
     Calls,
-    /// The chunks of the heap, each looked at. Takes the page heap's lock, for so many chunks at a time.
+    /// The chunks of the heap, each of which is visited. Takes the page heap's lock, for a number of chunks at a time.
     Chunks,
     /// Peaks of memory.
     Peaks,
-    /// What an audit found out from the system.
+    /// Figures of the OS, as an audit read them.
     System,
-    /// The process's number.
+    /// The process id.
     Process,
 }
 
@@ -28,24 +28,24 @@ pub enum Aggregate {
 pub struct Aggregates(u64);
 
 impl Aggregates {
-    /// None.
+    /// The empty set.
     pub const NONE: Aggregates = Aggregates(0);
-    /// All that there are.
+    /// All aggregates.
     pub const ALL: Aggregates = Aggregates((1 << (Aggregate::Process as u64 + 1)) - 1);
-    /// Those that are read without a lock, in a time that does not depend on the heap.
+    /// The aggregates that are read without a lock, in a time that does not depend on the heap.
     pub const FREE: Aggregates = Aggregates::ALL.without(Aggregate::ConsistentStats).without(Aggregate::Chunks);
 
-    /// This set and one more.
+    /// Returns this set with one more aggregate.
     pub const fn with(self, aggregate: Aggregate) -> Aggregates {
         Aggregates(self.0 | 1 << aggregate as u64)
     }
 
-    /// This set but for one.
+    /// Returns this set without one aggregate.
     pub const fn without(self, aggregate: Aggregate) -> Aggregates {
         Aggregates(self.0 & !(1 << aggregate as u64))
     }
 
-    /// Whether it is in the set.
+    /// Returns whether the aggregate is in the set.
     pub const fn has(self, aggregate: Aggregate) -> bool {
         self.0 & (1 << aggregate as u64) != 0
     }

@@ -1,4 +1,4 @@
-//! What a reading's words mean, as one number.
+//! The format of a reading's words, as one number.
 
 use super::reading::{LOCKS, Reading, WORDS};
 use super::table::TABLE;
@@ -7,8 +7,8 @@ use crate::size_class::{CLASSES, Class};
 use crate::stats::{ACCOUNTS, Account};
 use crate::stats_page::{Format, layout};
 
-/// What the words of a reading mean, for those who read them in another process: which metrics, size classes, locks, system
-/// calls and accounts there are.
+/// The format of a reading's words, for readers in another process. The hash covers the version and the names of all
+/// metrics, size classes, locks, system calls and accounts.
 pub const FORMAT: Format =
     Format { words: WORDS, hash: hash_of_all(), process: core::mem::offset_of!(Reading, pid) / size_of::<u64>() };
 

@@ -1,4 +1,4 @@
-//! What the elements of a value are told apart by.
+//! The labels of a vector's elements.
 
 use core::fmt;
 
@@ -22,7 +22,7 @@ const fn sizes() -> [u64; CLASSES] {
     sizes
 }
 
-/// What the elements of a vector are told apart by.
+/// The labels of a vector's elements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Labels {
     /// The sizes of objects, by class.
@@ -34,7 +34,7 @@ pub enum Labels {
 }
 
 impl Labels {
-    /// What the labels are: `size`, `rank`, `call`.
+    /// Returns the name of the label: `size`, `rank`, `call`.
     pub fn key(self) -> &'static str {
         match self {
             Labels::Size => "size",
@@ -43,7 +43,7 @@ impl Labels {
         }
     }
 
-    /// How many there are.
+    /// Returns the number of labels.
     pub fn len(self) -> usize {
         match self {
             Labels::Size => CLASSES,
@@ -52,12 +52,12 @@ impl Labels {
         }
     }
 
-    /// Never: there are labels.
+    /// Returns `false`: there are labels.
     pub fn is_empty(self) -> bool {
         false
     }
 
-    /// The label of an element; nothing where there is none.
+    /// Returns the label of element `i`, or an empty text if there is no such element.
     pub fn label(self, i: usize) -> impl fmt::Display {
         fmt::from_fn(move |f| match self {
             Labels::Size => SIZES.get(i).map_or(Ok(()), |size| write!(f, "{size}")),

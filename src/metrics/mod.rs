@@ -1,9 +1,9 @@
-//! Metrics: names for numbers that others keep, and the forms in which they are written.
+//! Metrics: the names of the allocator's figures, and the formats in which they are written.
 //!
-//! **What it is.** One [`TABLE`] of metrics, after Go's `runtime/metrics`: names of Go's where one exists there, and ours
-//! in the same form, `/path:unit`. What is read for a metric is its [`Aggregate`]; a [`Reading`] holds what was read, as
-//! plain numbers, which another process may be handed word by word. A program asks by [`Sample`]; the exit report and
-//! the command write a whole reading as a table, as JSON or as OpenMetrics.
+//! One [`TABLE`] lists all metrics, after Go's `runtime/metrics`: with Go's names where these exist, else with names of
+//! the same form, `/path:unit`. The [`Aggregate`] of a metric says what has to be read for it. A [`Reading`] contains
+//! the figures as plain words, which another process can copy. A program asks by [`Sample`]. The exit report and the
+//! command write a whole reading as a table, as JSON or as OpenMetrics.
 //!
 //! ```
 //! use crossfoot::metrics::{Sample, Value};
@@ -27,14 +27,14 @@
 //! # }
 //! ```
 //!
-//! **Who calls it.** `allocator` fills readings; `process` and the C face read for the process; the command writes what it
-//! finds of another one.
+//! Callers: `boot` fills readings. `process` and the C API read those of this process. The command writes those of
+//! another one.
 //!
-//! **What it may not do.** Nothing is computed but sums. Nothing here takes a lock, calls the system or allocates, but
-//! [`Sample::prepare`], at a sample's first call.
+//! Metrics are sums of figures; nothing else is computed. Nothing here takes a lock, makes a system call or allocates,
+//! except [`Sample::prepare`] at a sample's first call.
 //!
-//! **Invariants.** All `/memory/classes/…:bytes` but the total add up to the total. What a reading does not have is left
-//! out of every form, never zero.
+//! Invariants: `/memory/classes/total:bytes` = the sum of all other `/memory/classes/…:bytes`. A figure that a reading
+//! does not have is left out of every format; it is never written as zero.
 
 mod aggregates;
 mod format;

@@ -1,8 +1,8 @@
-//! What docs/metrics.md says beside the table: a note for every metric, and the identities. Nothing of it is in a program
-//! that does not ask for it.
+//! The notes and identities that docs/metrics.md has beside the table. A program that does not use them does not
+//! contain them.
 
-/// What must be true of every reading with a complete snapshot, as sums of metrics. `Σ` before a name: all numbers of a
-/// vector, or all counts of a histogram; `∫`: the sum that a histogram has.
+/// Identities that hold in every reading with a complete snapshot, as sums of metrics. `Σ` before a name: the sum of a
+/// vector's numbers or of a histogram's counts. `∫`: the sum of a histogram's values.
 pub const IDENTITIES: &[&str] = &[
     "/memory/classes/total:bytes = /memory/classes/heap/free:bytes + /memory/classes/heap/objects:bytes + /memory/classes/heap/released:bytes + /memory/classes/heap/stacks:bytes + /memory/classes/heap/unused:bytes + /memory/classes/metadata/ledger:bytes + /memory/classes/metadata/mcache/free:bytes + /memory/classes/metadata/mcache/inuse:bytes + /memory/classes/metadata/mspan/free:bytes + /memory/classes/metadata/mspan/inuse:bytes + /memory/classes/metadata/other:bytes",
     "/memory/classes/total:bytes = /memory/ready:bytes + /memory/classes/heap/released:bytes",
@@ -29,148 +29,139 @@ pub const IDENTITIES: &[&str] = &[
 
 /// A note for every metric, in the order of the table.
 pub const NOTES: &[(&str, &str)] = &[
-    (
-        "/cache/idle:caches",
-        "The next thread that allocates for the first time takes one of them. An idle cache owns no span.",
-    ),
+    ("/cache/idle:caches", "A new thread takes one of them at its first allocation. An idle cache owns no span."),
     (
         "/cache/inuse:caches",
-        "As many as threads that have allocated and have not ended. After a fork, the caches of threads that the child does not have stay among them, and those of threads that did not say that they end.",
+        "The number of threads that have allocated and not exited. It includes the caches of threads whose exit the allocator did not see, and in the child of a fork those of threads that the child does not have.",
     ),
     (
         "/cache/made:caches",
-        "As many as threads were alive together at some time. How many bytes vacant places in caches' spans have is not known apart from those of other spans: a thread says nothing when it takes an object.",
+        "The maximum number of threads that were alive at the same time. The vacant slots in spans of caches are not known separately from those in other spans: a thread that takes an object records nothing but a count.",
     ),
     (
         "/gc/heap/allocs-by-size:bytes",
-        "A bound is the size of a class, so a group holds the objects of one class; the last one the large objects, above 32 KiB. The sum is in rounded sizes. Go's has no large objects apart, and leaves tiny ones out, of which there are none here.",
+        "A bound is the size of a class, so a group has the objects of one class; the last group has the large objects, above 32 KiB. The sum is in rounded sizes. Go's metric has no group for large objects, and excludes tiny objects, which do not exist here.",
     ),
     (
         "/gc/heap/allocs:bytes",
-        "In the sizes that objects really have, not those asked for: `crossfoot classes` lists them. A large object that grows in place adds the bytes it grows by, and no object. Allocations do not lag.",
+        "In rounded sizes, not in those asked for: `crossfoot classes` lists them. A large object that grows in place adds the bytes of its growth, and no object. Every allocation is counted at once.",
     ),
     (
         "/gc/heap/allocs:objects",
         "A `realloc` that moves is an allocation and a free; one that stays in place is neither.",
     ),
-    ("/gc/heap/frees-by-size:bytes", "As for allocations. The difference of the two is what is live, by size."),
+    ("/gc/heap/frees-by-size:bytes", "As for allocations. The difference of the two is the live objects, by size."),
     (
         "/gc/heap/frees:bytes",
-        "An object that another thread freed is counted when it is home; until then it is in transit.",
+        "An object freed by another thread is counted when it returns to its span; until then it is in transit.",
     ),
-    ("/gc/heap/frees:objects", "Lags, too: the frees of a span are posted when a slow path next looks at the span."),
+    ("/gc/heap/frees:objects", "Counted late: the frees of a span are posted when a slow path next visits the span."),
     ("/gc/heap/objects:objects", "Everything allocated and not yet counted as freed."),
     (
         "/heap/chunks/taken:pages",
-        "How well the heap is filled, chunk by chunk. A page is taken that is in a span, that a cache holds ready, up to 64 of each, or that is being given back. Every chunk is looked at, for 256 chunks at a time under the page heap's lock, so this is the one metric whose cost grows with the heap. Ask for it less often on a heap of many GiB. A chunk of the first group may have memory that was not given back yet.",
+        "The distribution of used pages over the chunks of the heap. A page is taken if it is in a span, if it is a local page of a cache (each has up to 64), or while it is given back. Every chunk is visited, 256 at a time under the page heap's lock, so the cost of this metric, and of no other, grows with the heap. Read it less often on a heap of many GiB. A chunk of the first group may have memory that was not given back yet.",
     ),
     (
         "/heap/free-by-size:objects",
-        "Both objects that were freed and places that were never used. A class with many free places and few live objects is fragmented: a few objects keep whole spans.",
+        "Slots of freed objects, and slots never used. A class with many free slots and few live objects is fragmented: a few objects keep whole spans.",
     ),
-    ("/heap/in-transit-by-size:objects", "Of the live objects of the class."),
+    ("/heap/in-transit-by-size:objects", "A part of the live objects of the class."),
     (
         "/heap/in-transit:bytes",
-        "In the sizes of their classes. They are part of `/memory/classes/heap/objects:bytes`; the rest of that is live.",
+        "In the sizes of their classes. They are a part of `/memory/classes/heap/objects:bytes`; the rest of it is live.",
     ),
     (
         "/heap/in-transit:objects",
-        "They come home in slow paths of the thread that owns their span, or when it ends. Many of them for long: their owner sleeps.",
+        "The thread that owns their span receives them in its slow paths, or when it exits. If the number stays high, owners sleep.",
     ),
     ("/heap/large/allocs:objects", "Objects above 32 KiB, which have whole pages of their own."),
-    ("/heap/large/frees:objects", "Large objects are freed at once, by whoever frees them: none is ever in transit."),
+    ("/heap/large/frees:objects", "A large object is freed at once by any thread: none is ever in transit."),
     ("/heap/large/live:bytes", "In whole pages of 8 KiB."),
     ("/heap/large/live:objects", "The rest of the live objects is in `/heap/live-by-size:objects`."),
-    (
-        "/heap/live-by-size:objects",
-        "A label is the size of the class: objects of more than the class below and at most so many bytes.",
-    ),
+    ("/heap/live-by-size:objects", "A label is the size of the class: the maximum size of its objects."),
     (
         "/heap/spans-by-size:bytes",
-        "What the class takes from the page heap: live objects, free places, and what is too short for one more object at the end of each span.",
+        "The memory that the class has from the page heap: live objects, free slots, and the end of each span, where no object fits.",
     ),
     ("/heap/spans:spans", "Spans of small objects, each large object, and spans in manual use."),
     (
         "/heap/unused-by-size:bytes",
-        "Fragmentation in bytes: free places, and the ends of spans. Objects in transit are not in it.",
+        "Fragmentation in bytes: free slots, and the ends of spans. Excludes objects in transit.",
     ),
     (
         "/lock/contended-by-rank:acquisitions",
-        "Ranks are in docs/locks.md; of `Central` there is a lock for each class, which are one figure. Only ranks that the process has a lock of are there.",
+        "docs/locks.md lists the ranks. `Central` has a lock for each class, all in one figure. Ranks without a lock in the process are left out.",
     ),
-    ("/lock/contended:acquisitions", "How often a thread had to wait, for any lock of the allocator."),
-    ("/lock/wait-by-rank:nanoseconds", "In real time: a thread that lost its CPU while it waited counts as waiting."),
+    ("/lock/contended:acquisitions", "The number of times that a thread had to wait for any lock of the allocator."),
+    ("/lock/wait-by-rank:nanoseconds", "In real time: a thread that is preempted while it waits counts as waiting."),
     (
         "/lock/wait:nanoseconds",
-        "In OpenMetrics it is in seconds, as Go's `/sync/mutex/wait/total:seconds`, which is of the program's locks.",
+        "In seconds in OpenMetrics. Go's `/sync/mutex/wait/total:seconds` is about the program's locks instead.",
     ),
-    ("/memory/classes/heap/free:bytes", "What `malloc_trim` gives back. Pages that a cache holds ready are in it."),
-    ("/memory/classes/heap/objects:bytes", "What the program has, in rounded sizes."),
     (
-        "/memory/classes/heap/released:bytes",
-        "Address space of the heap that was given back, or never used: the heap grows by 4 MiB at a time.",
+        "/memory/classes/heap/free:bytes",
+        "`malloc_trim` gives these pages back, except the local pages of other threads' caches.",
     ),
-    ("/memory/classes/heap/stacks:bytes", "None before there are stacks of the allocator's own."),
-    ("/memory/classes/heap/unused:bytes", "What rounding up to spans costs."),
+    ("/memory/classes/heap/objects:bytes", "The program's objects, in rounded sizes."),
+    ("/memory/classes/heap/released:bytes", "This is address space only. The heap grows by 4 MiB at a time."),
+    ("/memory/classes/heap/stacks:bytes", "Only stacks made by the allocator itself."),
+    ("/memory/classes/heap/unused:bytes", "The cost of rounding up to spans: free slots, and the ends of spans."),
     (
         "/memory/classes/metadata/ledger:bytes",
-        "Shared memory of 64 KiB, from which `crossfoot stat` reads, and 4 KiB of control words. Few of its pages are ever touched.",
+        "Shared memory of 64 KiB, which `crossfoot stat` reads, and 4 KiB of control words. Most of it is never touched. The name is that of an earlier version, in which the page was called the ledger page.",
     ),
-    ("/memory/classes/metadata/mcache/free:bytes", "The rest of the last piece of memory that was taken for caches."),
+    ("/memory/classes/metadata/mcache/free:bytes", "The rest of the last mapping obtained for caches."),
     (
         "/memory/classes/metadata/mcache/inuse:bytes",
-        "The records themselves, not what threads hold ready in them, which is in `unused` and `free`. Much of a record is never touched.",
+        "The caches' own records. The free objects and pages that they hold are in `unused` and `free`. Much of a record is never touched.",
     ),
-    ("/memory/classes/metadata/mspan/free:bytes", "Records of spans that are no more, for the next ones."),
+    ("/memory/classes/metadata/mspan/free:bytes", "Records of former spans, for the next ones."),
     ("/memory/classes/metadata/mspan/inuse:bytes", "One for each span."),
     (
         "/memory/classes/metadata/other:bytes",
-        "The page allocator's tables, as far as they were opened. The page map is in no account, since nearly all of it is never touched.",
+        "The page allocator's tables, as far as they are committed. The page map is in no account, because nearly all of it is never touched.",
     ),
     (
         "/memory/classes/total:bytes",
-        "The sum of all accounts. It can fall: isolated heaps have accounts of their own, and records are given back.",
+        "The sum of all accounts. It can decrease, as memory of records is given back. Isolated heaps are not included: they have accounts of their own.",
     ),
     (
         "/memory/peak/ready:bytes",
-        "Exact: compared at every growth, not only when somebody reads. Bytes in use have no such peak, since threads take pages and objects without telling anybody.",
+        "Exact: updated at every growth. Bytes in use have no peak, because threads take local pages and objects without a shared counter.",
     ),
     (
         "/memory/peak/total:bytes",
-        "Exact in the same way. Neither is set back; the child of a fork begins with its parent's.",
+        "Exact in the same way. Neither peak is ever reset. The child of a fork starts with its parent's.",
     ),
-    (
-        "/memory/ready:bytes",
-        "Close to what the process has of physical memory for the heap; less where pages were never touched.",
-    ),
+    ("/memory/ready:bytes", "Close to the physical memory of the heap, which is less if pages were never touched."),
     (
         "/os/age:nanoseconds",
-        "Reading metrics never asks the system. These figures come from the last audit; before the first, they are absent.",
+        "Reading metrics does not read them from the OS. They are from the last audit, and absent before the first.",
     ),
-    ("/os/cgroup/current:bytes", "Absent outside of a control group with a memory controller."),
+    ("/os/cgroup/current:bytes", "Absent without a control group with a memory controller."),
     ("/os/cgroup/limit:bytes", "Absent without a limit."),
     ("/os/huge:bytes", "`AnonHugePages`."),
     (
         "/os/lazily-freed:bytes",
-        "`LazyFree`: Rss has it, and the system takes it when it needs memory. Crossfoot frees nothing lazily; a program may.",
+        "`LazyFree`. It is part of Rss until Linux needs the memory. Crossfoot frees nothing lazily; a program may.",
     ),
     ("/os/mappings:mappings", "Linux allows 65,530 by default (`vm.max_map_count`)."),
     ("/os/pss:bytes", "`Pss`."),
-    ("/os/rss:bytes", "Of the whole process: also its code, libraries and stacks."),
+    ("/os/rss:bytes", "`Rss` of the whole process, with its code, libraries and stacks."),
     ("/os/swapped:bytes", "`Swap`."),
-    ("/process/id:pid", "So that figures can be told apart that come from several processes."),
+    ("/process/id:pid", "Distinguishes the figures of several processes."),
     (
         "/stats/age:nanoseconds",
-        "Above 0 only where another reader was stopped in the middle, or the system refused a fence, and the last complete snapshot was given instead. Who is handed a reading later sees how long ago it was taken.",
+        "Above 0 if another reader was stopped in the middle or the OS refused a fence, and the last complete snapshot was returned instead. In a reading copied from another process, the time since it was taken.",
     ),
-    ("/stats/stale:reads", "How often that happened, whoever asked."),
+    ("/stats/stale:reads", "The number of those cases, over all readers."),
     (
         "/system-calls/failed:calls",
-        "Some fail on purpose: before pages of a large object are moved, `mremap` is asked in a way that is to fail, and the answer says whether they can be.",
+        "Some failures are intended: before the pages of a large object are moved, an `mremap` that must fail shows by its error whether they can be moved.",
     ),
     (
         "/system-calls/made:calls",
-        "Of the process, those of its isolated heaps too. A snapshot takes one `membarrier`. Not counted: what is read at the start, the clock, and writing a report. Absent for an isolated heap and where the home has no such calls.",
+        "Those of the whole process, including its isolated heaps. A snapshot makes one `membarrier`. Not counted: files read at the start, the clock, and writing a report. Absent for an isolated heap, and in an environment without these calls.",
     ),
 ];
 

@@ -1,4 +1,4 @@
-//! A reading as OpenMetrics text, for collectors of metrics.
+//! A reading as OpenMetrics text.
 
 use core::fmt::{self, Display, Write};
 
@@ -6,11 +6,11 @@ use super::reading::Reading;
 use super::report::{Verdict, elements};
 use super::table::{Kind, Metric, TABLE};
 
-/// Writes a reading in the text form of OpenMetrics 1.0: a family for each metric that the reading has, in base units,
-/// then whether the books balance, if that is known.
+/// Writes a reading as text of OpenMetrics 1.0: a family for each metric that the reading has, in base units, then
+/// whether the books balance, if that is known.
 ///
 /// The name of a family is `crossfoot`, the path and the unit of the metric, joined by underscores; nanoseconds become
-/// seconds. A histogram that only grows is a `histogram`, another one a `gaugehistogram`.
+/// seconds. A cumulative histogram is a `histogram`, another one a `gaugehistogram`.
 pub fn write_openmetrics(out: &mut impl Write, reading: &Reading, verdict: Verdict<'_>) -> fmt::Result {
     for metric in TABLE.iter().filter(|metric| metric.is_known(reading)) {
         family(out, metric)?;
@@ -59,7 +59,7 @@ fn histogram(out: &mut impl Write, metric: &Metric, reading: &Reading) -> fmt::R
     for (i, n) in elements(metric, reading).enumerate() {
         count += n;
         match bounds.get(i) {
-            // A bound is a number with a fraction: that is its one form.
+            // The format requires a decimal fraction in a bound.
             Some(bound) => writeln!(out, "{name}_bucket{{le=\"{bound}.0\"}} {count}")?,
             None => writeln!(out, "{name}_bucket{{le=\"+Inf\"}} {count}")?,
         }
@@ -69,7 +69,7 @@ fn histogram(out: &mut impl Write, metric: &Metric, reading: &Reading) -> fmt::R
     writeln!(out, "{name}_{gauge}count {count}\n{name}_{gauge}sum {sum}")
 }
 
-/// The family's name.
+/// Returns the name of the family.
 fn name(metric: &Metric) -> impl Display + Copy {
     let (path, unit) = (metric.name().split_once(':').map_or("", |(path, _)| path), unit(metric));
     Shown(move |f: &mut fmt::Formatter<'_>| {
@@ -79,7 +79,7 @@ fn name(metric: &Metric) -> impl Display + Copy {
     })
 }
 
-/// Something that is written by a function, as often as it is wanted.
+/// A value whose `Display` is a function, to write it more than once.
 #[derive(Clone, Copy)]
 struct Shown<F>(F);
 
@@ -89,7 +89,7 @@ impl<F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result> Display for Shown<F> {
     }
 }
 
-/// The base unit.
+/// Returns the base unit.
 fn unit(metric: &Metric) -> &'static str {
     match metric.unit() {
         "nanoseconds" => "seconds",
@@ -101,7 +101,7 @@ fn suffix(metric: &Metric) -> &'static str {
     if metric.cumulative { "_total" } else { "" }
 }
 
-/// A value in the base unit. A counter is never below zero, not even with wrong books.
+/// Returns a value in the base unit. A counter is never negative, even if the accounts are wrong.
 fn value(metric: &Metric, n: i64) -> impl Display {
     let n = if metric.cumulative { n.max(0) } else { n };
     let nanos = metric.unit() == "nanoseconds";

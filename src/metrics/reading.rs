@@ -1,4 +1,4 @@
-//! What metrics are computed from.
+//! Readings: the figures from which metrics are computed.
 
 use super::aggregates::{Aggregate, Aggregates};
 use crate::heap::{CHUNK_BOUNDS, Chunks};
@@ -7,7 +7,7 @@ use crate::os::{CALLS, Made};
 use crate::size_class::Class;
 use crate::stats::{Account, Answer, ClassTotals, Snapshot};
 
-/// The ranks of which a kernel has locks. What it lacks has no figures.
+/// The ranks that have a lock in an allocator. Other ranks have no figures.
 pub const LOCKS: [Rank; 12] = [
     Rank::Boot,
     Rank::Sysmon,
@@ -23,65 +23,65 @@ pub const LOCKS: [Rank; 12] = [
     Rank::Mappings,
 ];
 
-/// The most memory that there was at one time, in bytes.
+/// Peaks of memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Peaks {
-    /// Obtained from the system and not given back.
+    /// The maximum of the memory obtained from the OS and not given back.
     pub total: u64,
-    /// Of that, in state Ready.
+    /// The maximum of the memory in state Ready.
     pub ready: u64,
 }
 
-/// Figures that only the system knows, as an audit read them. [`OsFigures::UNKNOWN`]: it could not be had, or there is
-/// none.
+/// Figures that only the OS has, as an audit read them. [`OsFigures::UNKNOWN`] if a figure does not exist or cannot be
+/// read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct OsFigures {
-    /// When they were read, in nanoseconds of the system's clock that never goes back; 0: never.
+    /// When they were read, in nanoseconds of the OS's monotonic clock; 0 means never.
     pub taken_at: u64,
     /// Physical memory of the process, in bytes.
     pub rss: u64,
-    /// The same, with shared pages divided by how many share them.
+    /// The same, with each shared page divided by the number of processes that share it.
     pub pss: u64,
     /// Anonymous memory in huge pages.
     pub huge: u64,
     /// Memory in swap.
     pub swapped: u64,
-    /// Memory that the system may take without asking (`MADV_FREE`).
+    /// Memory that Linux may reclaim at any time (`MADV_FREE`).
     pub lazily_freed: u64,
-    /// How many mappings the process has.
+    /// The number of mappings of the process.
     pub mappings: u64,
     /// Memory charged to the control group.
     pub cgroup_current: u64,
-    /// The tightest limit of the control group and those above.
+    /// The lowest limit of the control group and its ancestors.
     pub cgroup_limit: u64,
 }
 
-/// How many words [`OsFigures`] have.
+/// The number of words of [`OsFigures`].
 pub const OS_WORDS: usize = size_of::<OsFigures>() / size_of::<u64>();
 
 impl OsFigures {
-    /// A figure that could not be had.
+    /// The value of a figure that could not be read.
     pub const UNKNOWN: u64 = u64::MAX;
 
-    /// No figures: no audit has read any.
+    /// The value before the first audit.
     pub const NONE: OsFigures = OsFigures::from_words([0; OS_WORDS]);
 
-    /// The same as words, in the order of the fields.
+    /// Returns the figures as words, in the order of the fields.
     pub const fn words(self) -> [u64; OS_WORDS] {
-        // SAFETY: nine numbers of eight bytes, without a gap.
+        // SAFETY: nine integers of eight bytes, without padding.
         unsafe { core::mem::transmute::<OsFigures, [u64; OS_WORDS]>(self) }
     }
 
-    /// The reverse of [`OsFigures::words`].
+    /// Returns the figures from words; the inverse of [`OsFigures::words`].
     pub const fn from_words(words: [u64; OS_WORDS]) -> OsFigures {
-        // SAFETY: as in `words`; any bits are a number.
+        // SAFETY: as in `words`; any bits are valid integers.
         unsafe { core::mem::transmute::<[u64; OS_WORDS], OsFigures>(words) }
     }
 }
 
-/// Sums over all classes of small objects, of one snapshot.
+/// Sums over all classes of small objects in one snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub(super) struct Small {
@@ -127,55 +127,55 @@ impl Small {
     }
 }
 
-/// Objects of a class freed and home.
+/// Returns the objects of a class that were freed and returned to their span.
 pub(super) fn freed(c: &ClassTotals) -> i64 {
     c.frees.wrapping_add(c.received) as i64
 }
 
-/// Vacant places, and what each span has behind its last place.
+/// Returns the bytes of vacant slots and of the ends of spans, where no object fits.
 pub(super) fn unused_bytes(c: &ClassTotals, class: Class) -> i64 {
     let spans = c.span_bytes / class.span_pages().bytes() as i64;
     c.vacant * class.size() as i64 + spans * class.tail() as i64
 }
 
-/// What metrics are computed from: numbers only, so that another process can be handed them word by word.
+/// The figures from which metrics are computed: integers only, so that another process can copy them as words.
 ///
-/// It is large, some six KiB: it stays where it is made.
+/// About six KiB: it stays where it is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Reading {
-    /// The books.
+    /// The snapshot of the statistics.
     pub snapshot: Snapshot,
-    /// Sums of the snapshot, made once for all metrics.
+    /// Sums over the snapshot, computed once for all metrics.
     pub(super) small: Small,
-    /// Which aggregates it has, by bit: the others' fields say nothing.
+    /// The aggregates that are filled, as bits. The fields of the others have no meaning.
     pub(super) filled: Aggregates,
-    /// When it was read, in nanoseconds of the system's clock that never goes back; 0 where the home has none. Whoever is
-    /// handed a reading may set this to the present, so that the ages are right.
+    /// When it was read, in nanoseconds of the OS's monotonic clock; 0 without a clock. A process that copies a reading
+    /// may set this to the present time, so that the ages are correct.
     pub read_at: u64,
     /// When the snapshot was taken, by the same clock.
     pub taken_at: u64,
-    /// Answers of the books that were stale.
+    /// The number of stale answers of the statistics.
     pub stale: u64,
-    /// Caches that were ever made.
+    /// The number of caches ever made.
     pub caches: u64,
-    /// Caches that belong to no thread.
+    /// The number of caches without a thread.
     pub idle: u64,
-    /// Waiting for locks, in the order of [`LOCKS`].
+    /// The waits for locks, in the order of [`LOCKS`].
     pub locks: [Waits; LOCKS.len()],
     /// System calls, in the order of [`crate::os::Call`].
     pub calls: [Made; CALLS],
-    /// Chunks of the heap by how many of their pages are taken.
+    /// Chunks of the heap by the number of their taken pages.
     pub chunks: Chunks,
-    /// The most memory that there was at one time.
+    /// Peaks of memory.
     pub peaks: Peaks,
-    /// What only the system knows.
+    /// Figures that only the OS has.
     pub os: OsFigures,
-    /// The process.
+    /// The process id.
     pub pid: u64,
 }
 
-/// How many words a [`Reading`] has.
+/// The number of words of a [`Reading`].
 pub const WORDS: usize = size_of::<Reading>() / size_of::<u64>();
 
 const _: () = assert!(align_of::<Reading>() <= align_of::<u64>() && size_of::<Reading>() == WORDS * size_of::<u64>());
@@ -194,7 +194,7 @@ const _: () = assert!(
 );
 
 impl Reading {
-    /// The reading of nothing.
+    /// Returns a reading without figures.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Reading {
         Reading {
@@ -215,41 +215,42 @@ impl Reading {
         }
     }
 
-    /// The same as words, in the order of the fields.
+    /// Returns the reading as words, in the order of the fields.
     pub fn words(&self) -> &[u64; WORDS] {
-        // SAFETY: the fields are arrays and numbers of eight bytes each, without a gap, as the size says.
+        // SAFETY: the fields are arrays and integers of eight bytes each, without padding, as the assertion on the size
+        // shows.
         unsafe { &*core::ptr::from_ref(self).cast() }
     }
 
-    /// The same as words, to be written.
+    /// Returns the reading as mutable words.
     pub fn words_mut(&mut self) -> &mut [u64; WORDS] {
-        // SAFETY: as in `words`; any bits are a number.
+        // SAFETY: as in `words`; any bits are valid integers.
         unsafe { &mut *core::ptr::from_mut(self).cast() }
     }
 
-    /// The reading that the words say, which are those of [`Reading::words`], to be written where they are.
+    /// Returns the reading that consists of `words`, in place.
     pub fn in_words(words: &mut [u64; WORDS]) -> &mut Reading {
         // SAFETY: as in `words_mut`.
         unsafe { &mut *core::ptr::from_mut(words).cast() }
     }
 
-    /// Whether it has what this aggregate says.
+    /// Returns whether an aggregate is filled.
     pub fn has(&self, aggregate: Aggregate) -> bool {
         self.filled.has(aggregate)
     }
 
-    /// Says that nothing in it is of now: what is read from here on is noted.
+    /// Clears the set of filled aggregates, and sets the time of the reading.
     pub fn begin(&mut self, now: u64) {
         self.filled = Aggregates::NONE;
         self.read_at = now;
     }
 
-    /// Says that the fields of an aggregate were filled.
+    /// Marks an aggregate as filled.
     pub fn note(&mut self, aggregate: Aggregate) {
         self.filled = self.filled.with(aggregate);
     }
 
-    /// Says that the snapshot was filled with this answer.
+    /// Marks the snapshot as filled, with this answer.
     pub fn note_books(&mut self, answer: Answer) {
         self.taken_at = match answer {
             Answer::Complete => self.read_at,
@@ -260,7 +261,7 @@ impl Reading {
         self.note(Aggregate::ConsistentStats);
     }
 
-    /// Notes how threads waited for a lock of this rank.
+    /// Adds the waits for a lock of this rank.
     pub fn note_lock(&mut self, rank: Rank, waits: Waits) {
         match LOCKS.iter().position(|&other| other == rank) {
             Some(i) => {
@@ -275,7 +276,7 @@ impl Reading {
         self.snapshot.account(account)
     }
 
-    /// Nanoseconds since then.
+    /// Returns the nanoseconds since `since`.
     pub(super) fn age(&self, since: u64) -> i64 {
         self.read_at.saturating_sub(since) as i64
     }

@@ -10,19 +10,19 @@ use crate::options::Format;
 use crate::size_class::CLASSES;
 use crate::stats::Failures;
 
-/// What is known of the identities of the books.
+/// The result of the check of the books' identities.
 #[derive(Clone, Copy, Debug)]
 pub enum Verdict<'a> {
-    /// All were compared, and hold.
+    /// All were compared, and all hold.
     Balanced,
     /// These do not hold.
     Unbalanced(&'a Failures),
-    /// None that was compared failed, but not all could be: a thread was stopped in a movement, or the system refused a
-    /// fence.
+    /// All that were compared hold, but not all could be compared: a thread was stopped in a movement, or the OS
+    /// refused a fence.
     Incomplete,
-    /// As above: the process exited in a signal handler that interrupted the allocator.
+    /// Like `Incomplete`: the process exited in a signal handler that interrupted the allocator.
     Interrupted,
-    /// Nobody compared.
+    /// They were not checked.
     NotChecked,
 }
 
@@ -38,19 +38,19 @@ impl<'a> From<&'a Balance> for Verdict<'a> {
 }
 
 impl Verdict<'_> {
-    /// Why not everything was compared, of [`Verdict::Interrupted`].
+    /// The reason of [`Verdict::Interrupted`].
     pub const INTERRUPTED: &'static str = "the process exited inside the allocator";
 
-    /// Why not everything was compared, of [`Verdict::Incomplete`].
+    /// The reason of [`Verdict::Incomplete`].
     pub const REFUSED: &'static str = "a thread was stopped in a movement, or the system refused a fence";
 
-    /// What is said where no identity failed.
+    /// Returns the text of a verdict without failures.
     fn words(&self) -> &'static str {
         match self {
             Verdict::Balanced => "balanced",
             Verdict::Unbalanced(_) => "unbalanced",
             Verdict::Incomplete => {
-                "unchecked: a thread was stopped in a movement, the system refused a fence, or nobody waited for threads"
+                "unchecked: a thread was stopped in a movement, the OS refused a fence, or the check did not wait for threads"
             }
             Verdict::Interrupted => {
                 "unchecked: the process exited inside the allocator, and this is the last complete snapshot"
@@ -60,19 +60,19 @@ impl Verdict<'_> {
     }
 }
 
-/// Whose a report is: it stands at its head.
+/// The head of a report: the process that it is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Heading<'a> {
-    /// The process.
+    /// The process id.
     pub pid: u64,
-    /// The name of its program, as the system has it.
+    /// The name of its program (`comm`).
     pub command: &'a [u8],
-    /// How the process ended, where it could not write the report itself; else empty.
+    /// How the process ended, if another process wrote the report; otherwise empty.
     pub ended: &'a str,
 }
 
 impl Heading<'_> {
-    /// The command as plain text, which needs no escapes in any format.
+    /// Returns the command as ASCII text that needs no escapes in any format.
     pub fn command(&self) -> impl Display + '_ {
         fmt::from_fn(|f| {
             let plain = |&byte: &u8| (b' '..=b'~').contains(&byte) && !b"\"\\".contains(&byte);
@@ -80,7 +80,7 @@ impl Heading<'_> {
         })
     }
 
-    /// How it ended, behind a comma.
+    /// Returns how the process ended, after a comma.
     fn ended(&self) -> impl Display + '_ {
         fmt::from_fn(|f| if self.ended.is_empty() { Ok(()) } else { write!(f, ", {}", self.ended) })
     }
@@ -97,7 +97,9 @@ impl Heading<'_> {
                 out.write_str("},\n")
             }
             Format::OpenMetrics => {
-                out.write_str("# HELP crossfoot_process Whose these figures are.\n# TYPE crossfoot_process info\n")?;
+                out.write_str(
+                    "# HELP crossfoot_process The process of these figures.\n# TYPE crossfoot_process info\n",
+                )?;
                 write!(out, "crossfoot_process_info{{pid=\"{pid}\",command=\"{command}\"")?;
                 if !self.ended.is_empty() {
                     write!(out, ",ended=\"{}\"", self.ended)?;
@@ -117,7 +119,7 @@ pub fn write(out: &mut impl Write, format: Format, reading: &Reading, verdict: V
     }
 }
 
-/// As [`write()`], with a head.
+/// Like [`write()`], with a head.
 pub fn write_headed(
     out: &mut impl Write,
     format: Format,
@@ -132,31 +134,31 @@ pub fn write_headed(
     }
 }
 
-/// The metrics that the reading has, numbers before the others.
+/// Returns the metrics that the reading has: numbers first.
 fn known(reading: &Reading) -> impl Iterator<Item = &'static Metric> {
     let numbers = TABLE.iter().filter(|metric| metric.kind() == Kind::Uint64);
     let others = TABLE.iter().filter(|metric| metric.kind() != Kind::Uint64);
     numbers.chain(others).filter(|metric| metric.is_known(reading))
 }
 
-/// A number, or 0 where the table has none.
+/// Returns a number, or 0 if the metric is not a number.
 fn number(metric: &Metric, reading: &Reading) -> i64 {
     metric.number(reading).unwrap_or_default()
 }
 
-/// The most elements that a value has.
+/// The maximum number of elements of a value.
 const MOST: usize = CLASSES + 1;
 
-/// The elements of a vector or the counts of a histogram.
+/// Returns the elements of a vector or the counts of a histogram.
 pub(super) fn elements(metric: &Metric, reading: &Reading) -> impl Iterator<Item = u64> {
     let mut all = [0; MOST];
     metric.elements(reading, &mut all);
     all.into_iter().take(metric.len())
 }
 
-/// Writes one JSON object, as `docs/metrics.schema.json` describes it: metric name → number, label → number for a vector, or
-/// bounds, counts and sum of a histogram; and `"crossfoot"`: `"balanced"`, a list of the identities that failed, or that
-/// they could not be checked.
+/// Writes one JSON object, described by `docs/metrics.schema.json`: metric name → number; label → number for a vector;
+/// or bounds, counts and sum of a histogram. The member `"crossfoot"` is `"balanced"`, a list of the identities that
+/// failed, or the reason why they were not checked.
 pub fn write_json(out: &mut impl Write, reading: &Reading, verdict: Verdict<'_>) -> fmt::Result {
     out.write_str("{\n")?;
     write_members(out, reading, verdict)
@@ -206,8 +208,8 @@ fn list<T: Display>(out: &mut impl Write, open: char, items: impl Iterator<Item 
     out.write_char(close)
 }
 
-/// Writes one line for each number, one for each element of a vector or histogram that is not zero, and whether the books
-/// balance.
+/// Writes one line for each number and for each element of a vector or histogram that is not zero, then whether the
+/// books balance.
 pub fn write_table(out: &mut impl Write, reading: &Reading, verdict: Verdict<'_>) -> fmt::Result {
     for metric in known(reading) {
         if metric.kind() == Kind::Uint64 {

@@ -1,4 +1,4 @@
-//! What a program asks for, and gets.
+//! Samples: metrics that a program asks for by name, and their values.
 
 use core::fmt;
 use core::ptr::NonNull;
@@ -8,12 +8,12 @@ use super::labels::Labels;
 use super::reading::Reading;
 use super::table::{Kind, Metric};
 
-/// Who gives samples memory for vectors and histograms.
+/// The allocation functions for the memory of vectors and histograms.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
-    /// So many bytes, aligned to eight; null: there are none.
+    /// Allocates bytes, aligned to eight. Returns null if there is no memory.
     pub allocate: fn(usize) -> *mut u8,
-    /// Takes back what `allocate` gave.
+    /// Frees memory from `allocate`.
     pub free: unsafe fn(*mut u8),
 }
 
@@ -22,18 +22,19 @@ pub struct Memory {
 pub struct Vector<'a> {
     /// The numbers, in the order of the labels.
     pub values: &'a [u64],
-    /// What they are told apart by.
+    /// The labels of the numbers.
     pub labels: Labels,
 }
 
 /// A distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Histogram<'a> {
-    /// How many there are in each group: above the bound before and at most its own; in the last one, all above.
+    /// The number of values in each group: above the previous bound and at most the group's own. The last group has all
+    /// values above the last bound.
     pub counts: &'a [u64],
-    /// The bounds, ascending: one less than groups.
+    /// The bounds in ascending order: one fewer than groups.
     pub bounds: &'a [u64],
-    /// The sum of everything that was counted.
+    /// The sum of all values counted.
     pub sum: u64,
 }
 
@@ -42,8 +43,8 @@ pub struct Histogram<'a> {
 pub enum Value<'a> {
     /// No metric has the sample's name.
     Bad,
-    /// It is not known: nothing was read yet, the home does not have it, no audit has found it out, or there was no
-    /// memory for it.
+    /// The value is not known: nothing was read yet, the environment does not have it, no audit has read it, or there
+    /// was no memory for it.
     Absent,
     /// A number.
     Uint64(u64),
@@ -54,7 +55,7 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// The number, where it is one.
+    /// Returns the number, if the value is one.
     pub fn number(&self) -> Option<u64> {
         match self {
             Value::Uint64(n) => Some(*n),
@@ -73,46 +74,46 @@ struct Buffer {
 impl Buffer {
     fn new(len: usize, memory: &Memory) -> Option<Buffer> {
         let at = NonNull::new((memory.allocate)(len * size_of::<u64>()).cast::<u64>())?;
-        // SAFETY: the memory was just given, for so many words, and is nobody else's.
+        // SAFETY: the memory was just allocated, for this many words, and nothing else refers to it.
         unsafe { at.write_bytes(0, len) };
         Some(Buffer { at, len, free: memory.free })
     }
 
     fn values(&self) -> &[u64] {
-        // SAFETY: it has so many words, which were written, and is this buffer's until it is dropped.
+        // SAFETY: the buffer has this many words, which were written, and owns them until it is dropped.
         unsafe { core::slice::from_raw_parts(self.at.as_ptr(), self.len) }
     }
 
     fn values_mut(&mut self) -> &mut [u64] {
-        // SAFETY: as above, and the buffer is borrowed alone.
+        // SAFETY: as above, and the buffer is borrowed mutably.
         unsafe { core::slice::from_raw_parts_mut(self.at.as_ptr(), self.len) }
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // SAFETY: it came from the allocation that this belongs to, and nobody uses it any more.
+        // SAFETY: the memory came from the `allocate` that belongs to this `free`, and is not used any more.
         unsafe { (self.free)(self.at.as_ptr().cast()) };
     }
 }
 
-// SAFETY: the memory is the buffer's alone, and any thread may free it.
+// SAFETY: only the buffer refers to its memory, and any thread may free it.
 unsafe impl Send for Buffer {}
 // SAFETY: a shared buffer is only read.
 unsafe impl Sync for Buffer {}
 
-/// What was found of a name.
+/// The result of a lookup by name.
 #[derive(Clone, Copy)]
 enum Row {
-    /// Nobody has looked.
+    /// The name was not looked up yet.
     New,
-    /// No metric has it.
+    /// No metric has the name.
     Bad,
-    /// This one has.
+    /// The metric with the name.
     Known(&'static Metric),
 }
 
-/// A metric that a program asks for, by name, and its value when it was last read.
+/// A metric that a program asks for by name, and its value when it was last read.
 pub struct Sample<'a> {
     name: &'a str,
     row: Row,
@@ -129,17 +130,17 @@ impl fmt::Debug for Sample<'_> {
 }
 
 impl<'a> Sample<'a> {
-    /// A sample of the metric of this name.
+    /// Returns a sample of the metric with this name.
     pub const fn new(name: &'a str) -> Sample<'a> {
         Sample { name, row: Row::New, filled: false, number: 0, buffer: None }
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn name(&self) -> &'a str {
         self.name
     }
 
-    /// The metric, once it was read; `None`: there is none of this name.
+    /// Returns the metric, after the first read. Returns `None` if no metric has the name.
     pub fn metric(&self) -> Option<&'static Metric> {
         match self.row {
             Row::Known(metric) => Some(metric),
@@ -147,12 +148,12 @@ impl<'a> Sample<'a> {
         }
     }
 
-    /// What kind of value it has; [`Kind::Bad`]: no metric has its name, or it was never read.
+    /// Returns the kind of its value; [`Kind::Bad`] if no metric has its name or it was never read.
     pub fn kind(&self) -> Kind {
         self.metric().map_or(Kind::Bad, Metric::kind)
     }
 
-    /// What was read last.
+    /// Returns the value read last.
     pub fn value(&self) -> Value<'_> {
         let Row::Known(metric) = self.row else {
             return if matches!(self.row, Row::Bad) { Value::Bad } else { Value::Absent };
@@ -168,7 +169,7 @@ impl<'a> Sample<'a> {
         }
     }
 
-    /// Finds the metric, and takes memory for its value if it needs any, at the first call; later ones do nothing.
+    /// Looks the metric up, and allocates memory for its value if it needs any. Does nothing after the first call.
     pub fn prepare(&mut self, memory: &Memory) {
         if let Row::New = self.row {
             self.row = Metric::find(self.name.as_bytes()).map_or(Row::Bad, Row::Known);
@@ -181,7 +182,7 @@ impl<'a> Sample<'a> {
         }
     }
 
-    /// Takes its value from a reading. Allocates nothing: where it was not prepared, it is absent.
+    /// Takes its value from a reading. Allocates nothing: a sample that was not prepared is absent.
     pub(crate) fn take(&mut self, reading: &Reading) {
         self.filled = false;
         let Row::Known(metric) = self.row else { return };
@@ -197,12 +198,13 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// A figure as it is handed out: wrong books may have one below zero, which [`crate::mem_stats::crossfoot`] reports.
+/// Converts a figure for output: 0 if it is negative, which wrong accounts can cause and
+/// [`crate::mem_stats::crossfoot`] reports.
 pub fn plain(n: i64) -> u64 {
     n.max(0) as u64
 }
 
-/// What must be read for these samples.
+/// Returns the aggregates that have to be read for these samples.
 pub(crate) fn wanted(samples: &[Sample<'_>]) -> Aggregates {
     samples.iter().filter_map(Sample::metric).fold(Aggregates::NONE, |wanted, metric| wanted.with(metric.aggregate))
 }
