@@ -41,11 +41,11 @@ enum Task {
     },
     /// Check the protocols' source files in every order of loads and stores, and each weakening of them: model/.
     Model,
-    /// Run the long tests and append what they print to docs/soak.md.
+    /// Run the long tests and write their results to docs/soak.md.
     Soak,
     /// Count the lines and locks that up to 256 threads share, on paper, by the real code: docs/scaling.md.
     Scaling(scaling::Wanted),
-    /// Run the kernel's tests under the address and the thread sanitizer, and append what came of it to docs/soak.md.
+    /// Run the kernel's tests under the address and the thread sanitizer, and write the results to docs/soak.md.
     Sanitize,
     /// Build the release and install it: the command, both libraries, the header, the manual page, for pkg-config.
     Install {

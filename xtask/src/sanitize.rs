@@ -4,7 +4,6 @@
 //! the standard library as it comes. ThreadSanitizer has to see every synchronisation, so the standard library is built
 //! with it, from its source.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
@@ -79,21 +78,21 @@ const SANITIZERS: [Sanitizer; 2] = [
     },
 ];
 
-/// Runs the tests under each sanitizer, says what cannot be run, and appends what came of it to the diary. Fails where
-/// a test fails, or a sanitizer finds something.
+/// Runs the tests under each sanitizer, names those that cannot be run, and writes the results to docs/soak.md. Fails if
+/// a test fails or a sanitizer finds something.
 pub fn run() -> Result<()> {
-    let (mut all, mut failed) = (String::new(), Vec::new());
-    let start = Instant::now();
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for sanitizer in &SANITIZERS {
-        let said = match sanitizer.missing()? {
-            Some(what) => format!("{}: not run: {what}", sanitizer.name),
-            None => sanitizer.run(&mut failed)?,
-        };
-        eprintln!("xtask: {said}");
-        let _ = writeln!(all, "{said}");
+        if let Some(missing) = sanitizer.missing()? {
+            eprintln!("skipped: {}: {missing}", sanitizer.name);
+            continue;
+        }
+        let row = sanitizer.run(&mut failed)?;
+        eprintln!("xtask: {}: {} after {} s", row.name, row.result, row.took.as_secs());
+        row.figures.iter().for_each(|line| eprintln!("  {line}"));
+        rows.push(row);
     }
-    let outcome = if failed.is_empty() { "nothing was found" } else { "FAILED" };
-    soak::append(&soak::entry(outcome, start.elapsed(), "cargo xtask sanitize", &all))?;
+    soak::record("cargo xtask sanitize", &rows)?;
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(())
 }
@@ -144,8 +143,8 @@ impl Sanitizer {
         test
     }
 
-    /// Builds and runs the tests. Returns what came of it; what is wrong is added to `failed`.
-    fn run(&self, failed: &mut Vec<String>) -> Result<String> {
+    /// Builds and runs the tests. Returns the row of the result; adds a line for each failure to `failed`.
+    fn run(&self, failed: &mut Vec<String>) -> Result<soak::Row> {
         let (mut test, start) = (self.command(), Instant::now());
         let name = shown(&test);
         eprintln!("xtask: -Zsanitizer={}: {name}", self.name);
@@ -165,14 +164,9 @@ impl Sanitizer {
                 findings.len()
             ));
         }
-        let seconds = start.elapsed().as_secs();
-        let mut said = format!("{}: {passed} tests passed, {} findings, {seconds} s", self.name, findings.len());
-        for finding in findings {
-            let _ = write!(said, "\n  found: {}", finding.trim());
-        }
-        for (why, tests) in self.left_out {
-            let _ = write!(said, "\n  left out, since {why}: {}", tests.join(", "));
-        }
-        Ok(said)
+        let result = format!("{passed} passed, {} findings", findings.len());
+        let mut figures: Vec<String> = findings.iter().map(|finding| format!("found: {}", finding.trim())).collect();
+        figures.extend(self.left_out.iter().map(|(why, tests)| format!("left out, since {why}: {}", tests.join(", "))));
+        Ok(soak::Row { name: format!("sanitize/{}", self.name), result, took: start.elapsed(), figures })
     }
 }

@@ -19,7 +19,6 @@ mod redis;
 mod stress;
 mod yard;
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -94,7 +93,7 @@ impl Findings {
     }
 }
 
-/// Runs the families and prints what they found. A full run is appended to the diary, also when it failed.
+/// Runs the families and prints what they found. Writes the results of a full run to docs/soak.md, also if it failed.
 pub fn run(wanted: &Wanted) -> Result<()> {
     for name in &wanted.families {
         ensure!(FAMILIES.iter().any(|family| family.name == name), "there is no family '{name}'");
@@ -106,15 +105,17 @@ pub fn run(wanted: &Wanted) -> Result<()> {
         eprintln!("skipped: cannot fetch sources: {error:#}");
     }
     let start = Instant::now();
-    let mut text = String::new();
-    let mut failed = Vec::new();
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for family in &FAMILIES {
         if !wanted.families.is_empty() && !wanted.families.iter().any(|name| name == family.name) {
             continue;
         }
-        let (lines, good) = one(family, wanted.quick)?;
-        print!("{lines}");
-        text += &lines;
+        let (row, good) = one(family, wanted.quick)?;
+        if let Some(row) = row {
+            println!("{}: {} after {} s", family.name, row.result, row.took.as_secs());
+            row.figures.iter().for_each(|line| println!("    {line}"));
+            rows.push(row);
+        }
         if !good {
             failed.push(family.name);
         }
@@ -122,7 +123,7 @@ pub fn run(wanted: &Wanted) -> Result<()> {
     let end = if failed.is_empty() { "all is well".to_owned() } else { format!("failed: {}", failed.join(" ")) };
     if !wanted.quick {
         let families: String = wanted.families.iter().map(|name| format!(" {name}")).collect();
-        soak::append(&soak::entry(&end, start.elapsed(), &format!("cargo xtask programs{families}"), &text))?;
+        soak::record(&format!("cargo xtask programs{families}"), &rows)?;
     }
     println!("programs: {end} after {} s", start.elapsed().as_secs());
     if !failed.is_empty() {
@@ -131,8 +132,8 @@ pub fn run(wanted: &Wanted) -> Result<()> {
     Ok(())
 }
 
-/// Runs one family. Returns its lines, and whether nothing was wrong.
-fn one(family: &Family, quick: bool) -> Result<(String, bool)> {
+/// Runs one family. Returns the row of its result, if it was not skipped, and whether nothing was wrong.
+fn one(family: &Family, quick: bool) -> Result<(Option<soak::Row>, bool)> {
     eprintln!("xtask: programs: {}", family.name);
     let start = Instant::now();
     let mut yard = Yard::new(family.name)?;
@@ -140,7 +141,7 @@ fn one(family: &Family, quick: bool) -> Result<(String, bool)> {
     let mut findings = match verdict {
         Ok(Verdict::Skipped(missing)) => {
             eprintln!("skipped: {}: {missing}", family.name);
-            return Ok((format!("{}: skipped: {missing}\n", family.name), true));
+            return Ok((None, true));
         }
         Ok(Verdict::Ran(findings)) => findings,
         Err(error) => Findings { seen: Vec::new(), wrong: vec![format!("{error:#}")] },
@@ -149,12 +150,8 @@ fn one(family: &Family, quick: bool) -> Result<(String, bool)> {
     if !good {
         findings.wrong.push(format!("what the programs left is in {}", yard.keep().display()));
     }
-    let mut lines = format!("{}: {} s\n", family.name, start.elapsed().as_secs());
-    for line in &findings.seen {
-        let _ = writeln!(lines, "    {line}");
-    }
-    for line in &findings.wrong {
-        let _ = writeln!(lines, "    WRONG: {line}");
-    }
-    Ok((lines, good))
+    let mut figures = findings.seen;
+    figures.extend(findings.wrong.iter().map(|line| format!("WRONG: {line}")));
+    let (name, result) = (format!("programs/{}", family.name), if good { "all is well" } else { "FAILED" }.to_owned());
+    Ok((Some(soak::Row { name, result, took: start.elapsed(), figures }), good))
 }
