@@ -37,18 +37,18 @@ impl Places {
         let shared = caches.with_shared(range::<Cache>);
         let mut named = vec![
             (range(heap.accounts()), "accounts"),
-            (range(heap.stats()), "head of the books"),
+            (range(heap.stats()), "statistics, shared part"),
             (shared, "shared cache"),
             (range(heap), "page heap"),
             (range(central), "central lists"),
             (range(caches), "pool of caches"),
-            (range(allocator), "kernel"),
+            (range(allocator), "allocator"),
         ];
         let ranges = machine::ranges();
         for (range, purpose) in &ranges {
             match purpose {
                 Purpose::Map => named.push((range.clone(), "page map")),
-                Purpose::Tables => named.push((range.clone(), "bitmaps of pages")),
+                Purpose::Tables => named.push((range.clone(), "page bitmaps")),
                 Purpose::Alloc => {}
             }
         }
@@ -72,14 +72,14 @@ impl Places {
                 return "inbox";
             }
             return match () {
-                () if cache.writer.contains(&address) => "a cache's books",
-                () if cache.client.contains(&address) => "a cache's hand",
-                () => "a cache's lists",
+                () if cache.writer.contains(&address) => "a cache's writer",
+                () if cache.client.contains(&address) => "a cache's local pages",
+                () => "a cache's free lists",
             };
         }
         if self.spans.iter().any(|range| range.contains(&address)) {
             let second = address % size_of::<Span>() >= size_of::<Span>() / 2;
-            return if second { "span record, owner's line" } else { "span record, everybody's line" };
+            return if second { "span record, owner's line" } else { "span record, shared line" };
         }
         let named = self.named.iter().find(|(range, _)| range.contains(&address));
         let name = named.map_or("other records", |&(_, name)| name);
@@ -101,12 +101,12 @@ impl Places {
 pub fn rank(world: &World, places: &Places, lock: usize) -> &'static str {
     match places.name(lock) {
         "page heap" | "page heap, line of its lock" => "Heap",
-        "head of the books" => "Books",
+        "statistics, shared part" => "Books",
         "central lists" => "Central",
         "shared cache" => "Shared",
         "pool of caches" if lock == shared_lock(world) => "Shared",
         "pool of caches" => "Caches",
-        "kernel" => "Boot",
+        "allocator" => "Boot",
         _ => "other",
     }
 }

@@ -57,22 +57,18 @@ pub fn tables(results: &[Outcome]) -> String {
     let mut text = patterns(results);
     let moved = |result: &Outcome, _: &Row<'_>| number(result.per_thousand(result.counts.moved));
     text += &table(results, Order::Time, "Lines moved by the allocator, for a thousand calls", moved);
-    text += &table(results, Order::Random, "The same, with turns at random", moved);
+    text +=
+        &table(results, Order::Random, "Lines moved by the allocator, with random turns, for a thousand calls", moved);
     text += &table(results, Order::Time, "Lines moved by the program itself, for a thousand calls", |result, _| {
         number(result.per_thousand(result.counts.by_program))
     });
-    text += &table(results, Order::Time, "Locked instructions, for a thousand calls", |result, _| {
+    text += &table(results, Order::Time, "Atomic read-modify-writes, for a thousand calls", |result, _| {
         number(result.per_thousand(result.counts.locked))
     });
-    text += &table(
-        results,
-        Order::Time,
-        "Calls in the time of one thread's, that is what is gained by more",
-        |result, row| {
-            let Some(&first) = row.values().next() else { return String::new() };
-            number(result.rate() / first.rate() * first.threads as f64)
-        },
-    );
+    text += &table(results, Order::Time, "Speedup over one thread", |result, row| {
+        let Some(&first) = row.values().next() else { return String::new() };
+        number(result.rate() / first.rate() * first.threads as f64)
+    });
     text += &locks(results);
     text += &wheres(results);
     text += &readers(results);
@@ -93,7 +89,7 @@ fn patterns(results: &[Outcome]) -> String {
 fn locks(results: &[Outcome]) -> String {
     let mut text =
         "\n### Locks\n\n| pattern | threads | rank | taken, for a thousand calls | threads that took the same \
-                    one | waits, for a thousand calls | threads' time that is waiting, % |\n\
+                    one | waits, for a thousand calls | threads' time spent waiting, % |\n\
                     |---|---:|---|---:|---:|---:|---:|\n"
             .to_owned();
     for result in results.iter().filter(|result| result.order == Order::Time && result.threads > 1) {
@@ -134,14 +130,17 @@ fn wheres(results: &[Outcome]) -> String {
             let _ = writeln!(text, "| `{name}` | {threads} | {} |", named.join("; "));
         }
     }
-    format!("\n### Where they lie, for a thousand calls\n\n| pattern | threads | lines |\n|---|---:|---|\n{text}")
+    format!(
+        "\n### Lines moved, by what they contain, for a thousand calls\n\n| pattern | threads | lines |\n|---|---:|---|\n{text}"
+    )
 }
 
 /// What readings cost.
 fn readers(results: &[Outcome]) -> String {
-    let mut text = "\n### Readings\n\n| pattern | threads | readings | lines moved for each | and for each thread \
+    let mut text =
+        "\n### Readings\n\n| pattern | threads | readings | lines moved for each | for each and each thread \
                     |\n|---|---:|---:|---:|---:|\n"
-        .to_owned();
+            .to_owned();
     let alone = |name: &str, threads: usize| {
         let name = name.strip_suffix(", read")?;
         results.iter().find(|r| r.name == name && r.threads == threads && r.order == Order::Time)
