@@ -1,6 +1,6 @@
 //! Statistics from a snapshot, the same figures computed a second way, and the comparison of both (the *crossfoot*).
 //!
-//! `boot` calls this for every front end, and tests call it at their end. `metrics` names the figures.
+//! `allocator` calls this for every front end, and tests call it at their end. `metrics` names the figures.
 //!
 //! [`snapshot`], [`totals`] and [`stats()`] take the lock of the statistics only. [`crossfoot`] and [`read_slow`] take
 //! the locks of the statistics, of the caches and of the heap, in this order, so that the figures do not change during

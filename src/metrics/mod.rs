@@ -27,7 +27,7 @@
 //! # }
 //! ```
 //!
-//! Callers: `boot` fills readings. `process` and the C API read those of this process. The command writes those of
+//! Callers: `allocator` fills readings. `process` and the C API read those of this process. The command writes those of
 //! another one.
 //!
 //! Metrics are sums of figures; nothing else is computed. Nothing here takes a lock, makes a system call or allocates,

@@ -50,7 +50,7 @@ impl Verdict<'_> {
             Verdict::Balanced => "balanced",
             Verdict::Unbalanced(_) => "unbalanced",
             Verdict::Incomplete => {
-                "unchecked: a thread was stopped in a movement, the OS refused a fence, or the check did not wait for threads"
+                "unchecked: a thread was stopped in a movement, the system refused a fence, or nobody waited for threads"
             }
             Verdict::Interrupted => {
                 "unchecked: the process exited inside the allocator, and this is the last complete snapshot"
