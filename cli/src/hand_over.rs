@@ -83,7 +83,7 @@ impl HandOver {
         words.flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).take_while(|&byte| byte != 0).collect()
     }
 
-    /// Returns how many programs took the page over. The process was them one after the other, by `exec`. 0 means that
+    /// Returns how many programs took the page over: the process became one after the other, by `exec`. 0 means that
     /// none ran on Crossfoot, or that none allocated.
     pub fn images(&self) -> u64 {
         self.words.words()[IMAGES_AT].load(Ordering::Relaxed)
