@@ -6,7 +6,7 @@ use crate::os::Process;
 
 /// The maximum length of a group's path, in bytes. A longer path is not followed.
 const PATH: usize = 1024;
-/// The maximum number of groups whose limits are read: the group and its ancestors.
+/// The maximum number of limits read: those of the group and its ancestors.
 const ANCESTORS: usize = 64;
 /// In version 1, "no limit" is the largest number of pages. A value of this size or above means no limit.
 const UNLIMITED: u64 = 1 << 62;

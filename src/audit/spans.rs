@@ -92,8 +92,8 @@ pub(super) struct Walk<'a> {
     links: u32,
 }
 
-pub(super) fn field<const N: usize>(record: &[u8], place: u64) -> u64 {
-    let at = place as usize;
+pub(super) fn field<const N: usize>(record: &[u8], offset: u64) -> u64 {
+    let at = offset as usize;
     let mut bytes = [0; 8];
     if let (Some(from), Some(to)) = (record.get(at..at.saturating_add(N)), bytes.get_mut(..N)) {
         to.copy_from_slice(from);
@@ -168,8 +168,8 @@ impl<'a> Walk<'a> {
                 }
                 let pages = ((end - at) >> self.offsets.page_shift).min(ENTRIES as u64);
                 let index = (at >> self.offsets.page_shift).wrapping_sub(self.offsets.map.first);
-                let place = self.offsets.map.entries.wrapping_add(index.wrapping_mul(8));
-                self.process.read(place, entries.get_mut(..pages as usize * 8).unwrap_or_default())?;
+                let address = self.offsets.map.entries.wrapping_add(index.wrapping_mul(8));
+                self.process.read(address, entries.get_mut(..pages as usize * 8).unwrap_or_default())?;
                 (from, to) = (at, at + (pages << self.offsets.page_shift));
                 if pages == 0 {
                     return Ok(true);
@@ -204,16 +204,16 @@ impl<'a> Walk<'a> {
         let (chunk, i) = (index / pages.chunk_pages, index % pages.chunk_pages);
         if self.chunk != Some(chunk) {
             let table = if chunk < pages.in_head { pages.head } else { pages.rest };
-            let place = table.wrapping_add(chunk.wrapping_mul(pages.chunk_size));
+            let address = table.wrapping_add(chunk.wrapping_mul(pages.chunk_size));
             let bits = self.bits.get_mut(..pages.chunk_size as usize).unwrap_or_default();
             // The bitmaps of a chunk that is not in use yet may not be mapped. All its pages are released then.
-            match self.process.read(place, bits) {
+            match self.process.read(address, bits) {
                 Err(e) if Process::is_torn(e) => bits.fill(0),
                 result => result?,
             }
             self.chunk = Some(chunk);
         }
-        let bit = |place: u64| field::<8>(&self.bits, place.saturating_add(i / 64 * 8)) >> (i % 64) & 1 == 1;
+        let bit = |offset: u64| field::<8>(&self.bits, offset.saturating_add(i / 64 * 8)) >> (i % 64) & 1 == 1;
         let (taken, ready) = (bit(pages.taken), bit(pages.resident));
         let backed = residency.within(at as usize, (at + page) as usize)?;
         if taken {

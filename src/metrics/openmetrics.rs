@@ -79,7 +79,7 @@ fn name(metric: &Metric) -> impl Display + Copy {
     })
 }
 
-/// A value whose `Display` is a function, to write it more than once.
+/// A value with a function as its `Display`, to write it more than once.
 #[derive(Clone, Copy)]
 struct Shown<F>(F);
 

@@ -482,7 +482,7 @@ mod tests {
             assert!(!metric.is_known(&reading) && metric.number(&reading).is_none(), "{}", metric.name());
             assert!(!metric.elements(&reading, &mut [0; 100]), "{}", metric.name());
         }
-        // A reading whose figures are all wrong.
+        // A reading with all figures wrong.
         reading.words_mut().fill(u64::MAX);
         for metric in &TABLE {
             let mut out = [7; 100];

@@ -53,7 +53,7 @@ impl Accounts {
         AccountOffsets { balances: balances.0 as u64, mapped_ready: ready.0 as u64 }
     }
 
-    /// Returns accounts whose balances are zero.
+    /// Returns accounts with zero balances.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Accounts {
         Accounts {

@@ -1,4 +1,4 @@
-//! Entries: movements that become visible together.
+//! Entries: changes that become visible together.
 
 use super::kinds::{ClassDelta, FIELDS, TOTALS};
 use crate::size_class::Class;
@@ -10,14 +10,14 @@ impl ClassDelta {
     }
 }
 
-/// One entry: movements that a snapshot contains all or none of.
+/// One entry: changes that a snapshot contains all or none of.
 pub struct Delta {
     pub(super) totals: [i64; TOTALS],
     pub(super) class: Option<(Class, ClassDelta)>,
 }
 
 impl Delta {
-    /// Returns an entry without movements.
+    /// Returns an entry without changes.
     #[allow(clippy::new_without_default, reason = "an empty entry is made where it is filled")]
     pub const fn new() -> Delta {
         Delta { totals: [0; TOTALS], class: None }
@@ -35,7 +35,7 @@ impl Delta {
         self.class = Some((class, e));
     }
 
-    /// Returns whether the entry has no movement.
+    /// Returns whether the entry has no change.
     pub fn is_empty(&self) -> bool {
         self.class.is_none() && self.totals.iter().all(|&n| n == 0)
     }

@@ -1,16 +1,18 @@
 //! Accounts and consistent statistics: how many bytes the allocator holds, and for what.
 //!
 //! The accounts ([`Accounts`]) are one atomic balance for each use of memory, changed where the bytes move. The
-//! consistent statistics ([`ConsistentStats`]) hold the same movements: the thread that makes a movement posts it
-//! as one entry ([`Delta`]), and a snapshot contains each entry as a whole or not at all.
+//! consistent statistics ([`ConsistentStats`]) hold the same changes: the thread that makes a change posts it to the
+//! writer of its cache ([`Writer`]) as part of an *entry* ([`Delta`]), and a snapshot contains each entry as a whole or
+//! not at all. A *movement* ([`Movement`]) is a change of accounts and of a cache's local pages that no lock protects.
+//! A *crossfoot* compares accounts, statistics and a walk over all spans; a *gate* keeps movements out meanwhile.
 //!
 //! Every module that moves bytes posts here: `vm`, `meta`, `heap`, `central`, `cache`, `thread`, `stack_pool`.
 //! `mem_stats` and `metrics` read.
 //!
-//! Posting takes no lock. Where the OS has `membarrier`, it executes no fence and no atomic read-modify-write.
-//! Reading takes the lock of the statistics (`Rank::Books`) and waits for no writer. Only [`Reader::close`] and a
-//! fork wait for writers, at most a second. Nothing here allocates. The only system calls are the reader's fence,
-//! the time and a yield.
+//! Posting takes no lock. Where the OS has `membarrier`, it executes no fence and no atomic read-modify-write. Reading
+//! takes the lock of the statistics (`Rank::Books`) and waits for no writer. Only [`Reader::close`] and a fork wait for
+//! writers, at most a second. Nothing here allocates. The only system calls are the reader's fence, the time and a
+//! yield.
 //!
 //! Invariant: the identities of [`Snapshot::check`] hold in every snapshot.
 

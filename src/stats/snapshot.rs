@@ -167,7 +167,7 @@ impl Failures {
 }
 
 impl Snapshot {
-    /// Returns a snapshot whose figures are all zero.
+    /// Returns a snapshot with all figures zero.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Snapshot {
         Snapshot { sums: Sums::new() }

@@ -277,13 +277,13 @@ impl<O: Os> StatsPage<O> {
     /// Sets the offsets of the allocator's structures. Called by `allocator`.
     pub fn set_offsets(&self, offsets: &[u64; OFFSETS]) {
         if let Some(page) = self.page() {
-            offsets.iter().enumerate().for_each(|(i, &place)| page.set(OFFSETS_AT + i, place));
+            offsets.iter().enumerate().for_each(|(i, &offset)| page.set(OFFSETS_AT + i, offset));
         }
     }
 
-    /// Makes a new page in a child forked without `before_fork`. The old one stays mapped, because another thread may
-    /// be writing to it. Returns `None` if this process runs in the memory of another one, or gets no page. The caller
-    /// holds the lock of the list.
+    /// Returns this process's own page. In a child forked without `before_fork`, makes it first; the old one stays
+    /// mapped, because another thread may be writing to it. Returns `None` if this process runs in the memory of
+    /// another one, or gets no page. The caller holds the lock of the list.
     fn renew_inherited(&self, os: &O) -> Option<&Page> {
         self.list.assert_held();
         let old = self.page()?;
@@ -403,7 +403,7 @@ mod tests {
         }
     }
 
-    /// Writes a reading all of whose words are `value`.
+    /// Writes a reading with all words set to `value`.
     fn write(stats_page: &StatsPage<Linux>, value: u64) {
         let mut slot = stats_page.slot(&Linux).expect("no other writer");
         slot.begin();
