@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use common::{artifacts, compile, home, installed, root, run, scratch, text};
+use common::{artifacts, compile, installed, root, run, scratch, target, text};
 
 /// `tests/exit_report/program.c`, built once. `None`: there is no compiler, which was said aloud.
 fn program() -> Option<PathBuf> {
@@ -219,7 +219,7 @@ fn of_two_allocators_the_programs_own_reports() {
     let mut command = Command::new("timeout");
     command.args(["60", "env"]).arg(format!("LD_PRELOAD={}", artifacts().so.display()));
     command.arg(format!("CROSSFOOT=exit_format:json,exit_report:{}", path.display()));
-    let output = run(command.arg(home("rust-global").join("rust-global")));
+    let output = run(command.arg(target("rust-global").join("rust-global")));
     assert!(output.status.success(), "{}", text(&output.stderr));
     let json = fs::read_to_string(&path).expect("a report");
     let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");

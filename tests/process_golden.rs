@@ -120,7 +120,7 @@ fn lines(parts: Vec<(String, u64)>) -> BTreeMap<String, u64> {
 /// Everything that is measured, or `None` without valgrind.
 fn measure() -> Option<BTreeMap<String, u64>> {
     let valgrind = common::installed("valgrind")?;
-    let folder = common::home("golden");
+    let folder = common::target("golden");
     let so = Some(common::artifacts().so.clone());
     let off = Some(common::without_books());
     let faces = [

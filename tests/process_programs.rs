@@ -231,7 +231,7 @@ fn sqlite_with_a_table_in_memory() {
 
 #[test]
 fn a_rust_program_that_brings_its_own_crossfoot() {
-    let program = common::home("rust-global").join("rust-global");
+    let program = common::target("rust-global").join("rust-global");
     let folder = folder("rust");
     let (out, reports) = Job { program: &program, arguments: &[], folder: &folder, input: None }.on_crossfoot();
     // Two allocators in one process: the crate serves Rust, the preloaded object serves the libc. Both

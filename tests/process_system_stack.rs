@@ -8,11 +8,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{artifacts, checked_home, compile, home, installed, root, run, scratch, skipped, text, try_compile};
+use common::{artifacts, checked_target, compile, installed, root, run, scratch, skipped, target, text, try_compile};
 
 /// The home as users ship it, and as they debug it.
 fn homes() -> [(&'static str, PathBuf); 2] {
-    [("shipped", home("system-stack")), ("checked", checked_home("system-stack"))]
+    [("shipped", target("system-stack")), ("checked", checked_target("system-stack"))]
         .map(|(build, folder)| (build, folder.join("system-stack")))
 }
 

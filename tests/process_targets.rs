@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{Artifacts, artifacts, compile, home, run, scratch, text};
+use common::{Artifacts, artifacts, compile, run, scratch, target, text};
 use object::Object;
 
 fn assert_success(output: &Output) {
@@ -32,7 +32,7 @@ fn options(report: &Path) -> String {
 
 #[test]
 fn a_static_program_without_libc_balances() {
-    let program = home("static-nolibc").join("static-nolibc");
+    let program = target("static-nolibc").join("static-nolibc");
     let headers = std::fs::read(&program).expect("the program was built");
     let file = object::File::parse(&*headers).expect("an ELF file");
     assert_eq!(Object::kind(&file), object::ObjectKind::Executable, "not relocatable");
@@ -46,7 +46,7 @@ fn a_static_program_without_libc_balances() {
 fn a_rust_program_with_eight_threads_balances() {
     let path = scratch().join("rust-global.json");
     let _ = std::fs::remove_file(&path);
-    let output = run(Command::new(home("rust-global").join("rust-global")).env("CROSSFOOT", options(&path)));
+    let output = run(Command::new(target("rust-global").join("rust-global")).env("CROSSFOOT", options(&path)));
     assert_success(&output);
     let out = text(&output.stdout);
     // 8 threads, 15 rounds, 2,000 entries of a key and a value each.

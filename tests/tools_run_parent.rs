@@ -308,7 +308,7 @@ fn the_report_of_a_program_with_an_allocator_of_its_own_stays() {
         .args(["run", "--check", "--report"])
         .arg(&path)
         .arg("--");
-    let output = run(command.arg(common::home("rust-global").join("rust-global")).env_remove("CROSSFOOT"));
+    let output = run(command.arg(common::target("rust-global").join("rust-global")).env_remove("CROSSFOOT"));
     assert!(output.status.success(), "{} {}", output.status, text(&output.stderr));
     let report = fs::read_to_string(&path).expect("a report");
     let objects = report.lines().find_map(|line| line.trim().strip_suffix("  /gc/heap/allocs:objects"));
