@@ -20,7 +20,7 @@ mod transitions;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crossfoot::os::sim::{Sim, State, Verb};
-use crossfoot::os::{Os, OsError};
+use crossfoot::os::{Memory, Os, OsError};
 use crossfoot::units::{Addr, KIB};
 
 const PAGE: usize = 4 * KIB;

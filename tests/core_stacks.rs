@@ -7,7 +7,7 @@ use crossfoot::allocator::Allocator;
 use crossfoot::cache::Cache;
 use crossfoot::heap::Heap;
 use crossfoot::os::sim::{Sim, State, Verb};
-use crossfoot::os::{Os, OsError};
+use crossfoot::os::{Memory, Os, OsError};
 use crossfoot::stack_pool::Stack;
 use crossfoot::stats::Account;
 use crossfoot::units::{GIB, KIB, MIB, PAGE_SIZE, Pages};

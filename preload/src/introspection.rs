@@ -7,7 +7,7 @@ use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 
 use crossfoot::arch;
-use crossfoot::os::Os;
+use crossfoot::os::Identity;
 use crossfoot::process;
 use crossfoot::report::Line;
 use crossfoot::size_class::{CLASSES, Class};

@@ -3,7 +3,7 @@
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
-use crossfoot::os::Os;
+use crossfoot::os::Memory;
 use crossfoot::process;
 use crossfoot::units::checked_align_up;
 

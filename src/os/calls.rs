@@ -1,4 +1,4 @@
-//! How many system calls were made, by which.
+//! Counters of system calls, by call.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,10 +11,10 @@ macro_rules! calls {
             $(#[doc = concat!("`", $name, "`")] $call,)+
         }
 
-        /// How many there are.
+        /// The number of counted calls.
         pub const CALLS: usize = [$($name),+].len();
 
-        /// Their names, in their order.
+        /// The names of the calls, by `Call as usize`.
         pub const CALL_NAMES: [&str; CALLS] = [$($name),+];
     };
 }
@@ -34,9 +34,9 @@ calls! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Made {
-    /// All.
+    /// All calls.
     pub made: u64,
-    /// Those of them that failed.
+    /// The calls that failed.
     pub failed: u64,
 }
 
@@ -47,24 +47,24 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// None made.
+    /// Returns counters of zero.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Counts {
         Counts { made: [const { AtomicU64::new(0) }; CALLS], failed: [const { AtomicU64::new(0) }; CALLS] }
     }
 
-    /// Makes a call, and counts it.
+    /// Runs `make`, a system call, and counts it.
     pub fn count<T, E>(&self, call: Call, make: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.made[call as usize].fetch_add(1, Ordering::Relaxed);
         let result = make();
         if result.is_err() {
-            // Release: who sees the failure sees the call.
+            // Release pairs with the acquire in `read`: a reader that sees the failure sees the call.
             self.failed[call as usize].fetch_add(1, Ordering::Release);
         }
         result
     }
 
-    /// The counts. Failures are read first, so that there are never more of them than calls.
+    /// Returns the counts. Failures are read first, so that `failed <= made` always holds.
     pub fn read(&self) -> [Made; CALLS] {
         let failed = self.failed.each_ref().map(|n| n.load(Ordering::Acquire));
         core::array::from_fn(|i| Made { made: self.made[i].load(Ordering::Relaxed), failed: failed[i] })

@@ -1,52 +1,51 @@
-#![allow(unsafe_code)] // Clears and moves the memory that it was given.
-
-//! One given piece of memory as an operating system: for a kernel image that has no Linux
-//! under it, and for tests that want none.
+//! One given piece of memory as an operating system: for unikernels and other programs without Linux, and for tests.
 //!
-//! All of the memory is readable and writable all the time; the states exist in the books only,
-//! and giving memory back clears it. The piece is split once, by its address and size alone, into
-//! the window and a side area for what has no wanted place:
+//! All of the memory is always readable and writable; the states exist in the accounts only, and releasing memory clears it.
+//! The piece is split once, by its address and size alone, into the window and a side area for memory without a wanted
+//! address:
 //!
 //! ```text
 //! | - | window: reserve(Some)                         | side: reserve(None), alloc, sparse |
 //! ```
 //!
-//! or the other way round, if more arenas fit into the window then. The window is whole arenas,
-//! since the page heap takes nothing else; what is left of one stays unused before the window, and
-//! goes to the side area behind it. Both parts are handed out upward: a place in the window can be
-//! had if it lies above all that was had before. What was handed out last can be given back; what
-//! is given back out of order or passed over is lost, and [`Region::lost`] counts it.
+//! or in the other order, if more arenas fit into the window then. The window is whole arenas, because the page heap uses
+//! nothing else. A rest before the window stays unused; a rest behind it belongs to the side area. Both parts are handed out
+//! upward: an address in the window must lie above all ranges taken before. Only the range taken last can be freed; memory
+//! that is freed out of order or skipped is lost, and [`Region::lost`] counts it.
 //!
-//! The side area is one sixteenth of the region; where that is beyond 64 MiB, as little as a
-//! thirty-second will do. The records that grow with the heap are one of 128 bytes per span, of
-//! which there is at most one per page of 8 KiB (1/64), and the page map of 8 bytes per page
-//! (1/1024): about 1/60. The rest is for what does not grow with it: caches, rings, stacks.
+//! The side area is 1/16 of the region; above 64 MiB, 1/32 is enough. The tables that grow with the heap take at most 128
+//! bytes (a span's record) per page of 8 KiB, 1/64, and 8 bytes (the page map) per page, 1/1024: about 1/60 in all. The rest
+//! is for tables that do not grow: caches, rings, stacks.
 //!
-//! No lock and no allocation; the marks are atomic, and several threads may call at once.
+//! There is no lock and no allocation; the marks are atomic, and several threads may call at once.
 //!
-//! Invariant: a byte at or above the dirty mark of its part was never Ready, and so reads as zero
-//! if the region did so when it was given.
+//! Invariant: a byte at or above the dirty mark of its part was never Ready. So it reads as zero if the region's memory was
+//! zero at the start.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Os, OsError, Platform, Window};
+use super::fence::Fence;
+use super::identity::Identity;
+use super::memory::{Memory, OsError, Window};
+use super::platform::Platform;
+use super::sharing::Sharing;
 use crate::config::ARENA_SIZE;
 use crate::units::{Addr, KIB, MIB, align_down, checked_align_up};
 
-/// A side area of this size need not be one sixteenth of the region; a thirty-second will do.
+/// The size up to which the side area is 1/16 of the region. Above, 1/32 is enough.
 const FULL_SHARE: usize = 64 * MIB;
 
-/// `EINVAL`: what the error of Linux would be for a range that is off the page or not ours.
+/// `EINVAL`, as Linux returns it for a range that is not aligned to pages or not in the region.
 const INVALID: OsError = OsError::Errno(22);
 
-/// One given piece of memory. See the module's text.
+/// One given piece of memory: see the head of this file.
 ///
 /// ```
-/// use crossfoot::os::{Os, Region};
-/// // Of this size it has a side area only; one with a window has more than an arena.
+/// use crossfoot::os::{Memory, Region};
+/// // A region of this size has only a side area; one with a window is larger than an arena.
 /// const SIZE: usize = 1 << 20;
 /// static mut MEMORY: [u8; SIZE] = [0; SIZE];
-/// // SAFETY: nothing else names MEMORY, it lives for ever, and it is zero.
+/// // SAFETY: nothing else uses MEMORY, it lives for ever, and it is zero.
 /// static REGION: Region = unsafe { Region::new((&raw mut MEMORY).cast(), SIZE).zeroed() };
 /// assert!(REGION.alloc(4096).is_ok());
 /// ```
@@ -54,7 +53,6 @@ pub struct Region {
     base: *mut u8,
     size: usize,
     physical_page: usize,
-    cpus: usize,
     is_zero: bool,
     print: fn(&[u8]),
     window: Area,
@@ -62,13 +60,12 @@ pub struct Region {
     lost: AtomicUsize,
 }
 
-/// How far one part of the region was handed out and dirtied. The marks are addresses; one that
-/// lies below the part, as both do at first, stands for its start, since a constant does not
-/// know where it will lie.
+/// How far one part of the region was handed out and made dirty. The marks are addresses. A mark below the part, as both are
+/// at first, stands for the part's start, which a constant constructor does not know.
 struct Area {
-    /// Everything below is handed out or lost.
+    /// Everything below this address is handed out or lost.
     next: AtomicUsize,
-    /// Everything at or above was never Ready.
+    /// Everything at or above this address was never Ready.
     dirty: AtomicUsize,
 }
 
@@ -79,26 +76,25 @@ struct Span {
     end: usize,
 }
 
-// SAFETY: the memory belongs to the region by the contract of `new`, the marks are atomic, and
-// content is only touched in ranges that a caller vouches for or that were just handed out.
+// SAFETY: the memory belongs to the region by the contract of `new`, the marks are atomic, and content is only accessed in
+// ranges of the caller, by the contracts of the verbs, or in ranges just handed out.
 unsafe impl Sync for Region {}
 // SAFETY: nothing in a region belongs to a thread.
 unsafe impl Send for Region {}
 
 impl Region {
-    /// The region of `size` bytes at `base`, with physical pages of 4 KiB, one CPU and no printer.
-    /// Its content is taken to be arbitrary. Bytes that do not fill a page at either end are
-    /// not used; a region too small for an arena and the side area has a window of size zero.
+    /// Returns the region of `size` bytes at `base`, with physical pages of 4 KiB and no printer. Its content may be
+    /// arbitrary. Bytes that do not fill a page at either end are not used. A region too small for an arena and the side area
+    /// has a window of size zero.
     ///
     /// # Safety
-    /// `base` is valid for reads and writes of `size` bytes as long as the region or memory from it
-    /// is in use, nobody else uses them, and the end does not lie beyond the address space.
+    /// `base` is valid for reads and writes of `size` bytes as long as the region or memory from it is in use; these bytes
+    /// are not used otherwise; and the end does not lie beyond the address space.
     pub const unsafe fn new(base: *mut u8, size: usize) -> Region {
         Region {
             base,
             size,
             physical_page: 4 * KIB,
-            cpus: 1,
             is_zero: false,
             print: discard,
             window: Area::new(),
@@ -107,27 +103,20 @@ impl Region {
         }
     }
 
-    /// The size of a physical page: a power of two, 4 to 64 KiB.
+    /// Sets the size of a physical page: a power of two, 4 to 64 KiB.
     pub const fn with_physical_page(mut self, bytes: usize) -> Region {
         assert!(bytes.is_power_of_two() && bytes >= 4 * KIB && bytes <= 64 * KIB);
         self.physical_page = bytes;
         self
     }
 
-    /// How many CPUs may call at once.
-    pub const fn with_cpus(mut self, count: usize) -> Region {
-        assert!(count >= 1);
-        self.cpus = count;
-        self
-    }
-
-    /// Where [`Os::print`] goes. Without a printer it is discarded.
+    /// Sets the function that [`Identity::print`] calls. By default the text is discarded.
     pub const fn with_printer(mut self, print: fn(&[u8])) -> Region {
         self.print = print;
         self
     }
 
-    /// Says that the content is zero, which saves clearing what is used for the first time.
+    /// Records that the content is zero, so that memory is not cleared before its first use.
     ///
     /// # Safety
     /// Every byte of the region is zero.
@@ -136,23 +125,23 @@ impl Region {
         self
     }
 
-    /// Bytes that were given back out of order and will not be handed out again.
+    /// Returns how many bytes were freed out of order or skipped. They are not handed out again.
     pub fn lost(&self) -> usize {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the side area that are not handed out.
+    /// Returns how many bytes of the side area are not handed out.
     pub fn side_left(&self) -> usize {
         let side = self.split().1;
         side.end - self.side.next(side)
     }
 
-    /// Window and side area, in this order. The same answer at every call.
+    /// Returns the window and the side area, the same at every call.
     fn split(&self) -> (Span, Span) {
         split(Addr::of(self.base).0, self.size, self.physical_page)
     }
 
-    /// The part that the range lies in, if it is whole pages of one.
+    /// Returns the part that contains the range. Fails if the range is not whole pages of one part.
     fn part_of(&self, addr: Addr, size: usize) -> Result<(&Area, Span), OsError> {
         let end = addr.0.checked_add(size).ok_or(INVALID)?;
         if size == 0 || !(addr.0 | size).is_multiple_of(self.physical_page) {
@@ -165,7 +154,7 @@ impl Region {
             .ok_or(INVALID)
     }
 
-    /// Hands out `size` bytes of the side area, with whatever they hold.
+    /// Takes `size` bytes of the side area, with arbitrary content.
     fn obtain(&self, size: usize) -> Result<Addr, OsError> {
         if size == 0 || !size.is_multiple_of(self.physical_page) {
             return Err(INVALID);
@@ -173,19 +162,19 @@ impl Region {
         self.side.take(self.split().1, size).map(Addr).ok_or(OsError::OutOfMemory)
     }
 
-    /// Hands out Ready memory of the side area.
+    /// Takes Ready memory of the side area.
     fn obtain_ready(&self, size: usize) -> Result<Addr, OsError> {
         let addr = self.obtain(size)?;
-        // SAFETY: the range was handed out this moment, so it is ours and holds nothing.
+        // SAFETY: the range was taken above, so it is ours and has no content.
         unsafe { self.clear_dirt(&self.side, addr, size) };
         self.side.soil(addr.plus(size));
         Ok(addr)
     }
 
-    /// Makes a range that lies in the part of `area` read as zero, as far as it may not.
+    /// Zeroes the dirty part of a range in `area`.
     ///
     /// # Safety
-    /// The range is the caller's and holds nothing that is needed.
+    /// The range is the caller's, and its content is not needed.
     unsafe fn clear_dirt(&self, area: &Area, addr: Addr, size: usize) {
         let dirty = if self.is_zero { area.dirty.load(Ordering::Acquire) } else { usize::MAX };
         // SAFETY: a part of the caller's range.
@@ -198,41 +187,41 @@ impl Area {
         Area { next: AtomicUsize::new(0), dirty: AtomicUsize::new(0) }
     }
 
-    /// The first address that is not handed out.
+    /// Returns the first address that is not handed out.
     fn next(&self, span: Span) -> usize {
         self.next.load(Ordering::Acquire).max(span.start)
     }
 
-    /// Hands out the next `size` bytes.
+    /// Takes the next `size` bytes. Returns `None` if they are not left.
     fn take(&self, span: Span, size: usize) -> Option<usize> {
         let fits = |mark: usize| mark.max(span.start).checked_add(size).filter(|&end| end <= span.end);
         let mark = self.next.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).ok()?;
         Some(mark.max(span.start))
     }
 
-    /// Hands out `[at, end)`, which lies in the part, and says how many bytes below it were
-    /// passed over. `None` if some of it was handed out before.
+    /// Takes `[at, end)`, which lies in the part, and returns how many bytes below it were skipped. Returns `None` if some of
+    /// it was taken before.
     fn take_at(&self, span: Span, at: usize, end: usize) -> Option<usize> {
         let fits = |mark: usize| (mark.max(span.start) <= at).then_some(end);
         let mark = self.next.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).ok()?;
         Some(at - mark.max(span.start))
     }
 
-    /// Takes `[start, end)` back if it was handed out last.
+    /// Makes `[start, end)` available again if it was taken last. Returns whether it was.
     fn take_back(&self, start: usize, end: usize) -> bool {
         self.next.compare_exchange(end, start, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Notes that everything below `end` may have been written to.
+    /// Marks everything below `end` as dirty.
     fn soil(&self, end: Addr) {
         self.dirty.fetch_max(end.0, Ordering::AcqRel);
     }
 }
 
-/// Window and side area of the region of `size` bytes at `base`.
+/// Returns the window and the side area of the region of `size` bytes at `base`.
 fn split(base: usize, size: usize, page: usize) -> (Span, Span) {
     let end = align_down(base.saturating_add(size), page);
-    // A region that does not hold one page has two empty parts.
+    // A region smaller than a page has two empty parts.
     let start = checked_align_up(base, page).unwrap_or(end).min(end);
     let total = end - start;
     let share = (total / 16).min(FULL_SHARE.max(total / 32));
@@ -252,7 +241,7 @@ impl Span {
         self.end - self.start
     }
 
-    /// The whole arenas in it. Where there are none: nothing, at the start.
+    /// Returns the whole arenas in it, or an empty span at its start.
     fn whole_arenas(self) -> Span {
         match checked_align_up(self.start, ARENA_SIZE) {
             Some(start) if start < align_down(self.end, ARENA_SIZE) => {
@@ -266,13 +255,13 @@ impl Span {
 /// Zeroes a range.
 ///
 /// # Safety
-/// The range is memory of a region, the caller's, and holds nothing that is needed.
+/// The range is memory of a region, the caller's, and its content is not needed.
 unsafe fn clear(addr: Addr, size: usize) {
-    // SAFETY: as the caller says; the provenance of the region was exposed to find `addr`.
+    // SAFETY: the caller's promise; the provenance of the region was exposed to find `addr`.
     unsafe { addr.ptr::<u8>().write_bytes(0, size) };
 }
 
-/// The printer of a region without one.
+/// Discards the text of a region without a printer.
 fn discard(_: &[u8]) {}
 
 impl Platform for Region {
@@ -285,23 +274,14 @@ impl Platform for Region {
     }
 }
 
-// SAFETY: what is handed out lies in the memory that `new` was promised, which is readable and
-// writable; `take` and `take_at` hand no byte out twice, unless it was taken back; and memory is
-// cleared on its way to Ready (`map`, `alloc`) and out of it (`unused`).
-unsafe impl Os for Region {
+// SAFETY: ranges lie in the memory given to `new`, which is readable and writable; `take` and `take_at` return no byte twice,
+// unless `take_back` made it available again; and memory is cleared before it becomes Ready (`map`, `alloc`) and when it
+// stops being Ready (`unused`).
+unsafe impl Memory for Region {
     const SPARSE_FROM_ZERO: bool = false;
 
     fn physical_page_size(&self) -> usize {
         self.physical_page
-    }
-
-    fn address_bits(&self) -> u32 {
-        let last = Addr::of(self.base).0.saturating_add(self.size.saturating_sub(1));
-        usize::BITS - last.leading_zeros()
-    }
-
-    fn cpus(&self) -> usize {
-        self.cpus
     }
 
     fn window(&self) -> Window {
@@ -328,11 +308,11 @@ unsafe impl Os for Region {
         self.obtain_ready(size)
     }
 
-    /// Clears what may have been Ready before: takes time in proportion to the size, unless the
-    /// region was zero at first and this is above all that was ever used.
+    /// Clears the part that may be dirty. Takes time in proportion to the size, unless the region was zero at first and the
+    /// range was never used.
     unsafe fn map(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         let (area, _) = self.part_of(addr, size)?;
-        // SAFETY: the caller's, and Reserved memory holds nothing.
+        // SAFETY: the range is the caller's, and Reserved memory has no content.
         unsafe { self.clear_dirt(area, addr, size) };
         Ok(())
     }
@@ -343,17 +323,16 @@ unsafe impl Os for Region {
         Ok(())
     }
 
-    /// Clears the range: takes time in proportion to its size, and gains nothing but that it reads as
-    /// zero. A kernel in this home has no reason to release.
+    /// Clears the range, in time in proportion to its size. No physical memory is released: without an OS there is no other
+    /// user for it.
     unsafe fn unused(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         self.part_of(addr, size)?;
-        // SAFETY: as the caller says.
+        // SAFETY: the caller's promise.
         unsafe { clear(addr, size) };
         Ok(())
     }
 
-    /// Nothing here can make a touch fault: it changes a state in the books, and what the range
-    /// holds is cleared when it is mapped again.
+    /// Only checks the range: accesses cannot be made to fault. The range is cleared when it is mapped again.
     unsafe fn fault(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         self.part_of(addr, size).map(drop)
     }
@@ -366,7 +345,7 @@ unsafe impl Os for Region {
         Ok(())
     }
 
-    /// Nothing here can make a touch fault.
+    /// Only checks the range: accesses cannot be made to fault.
     unsafe fn guard(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         self.part_of(addr, size).map(drop)
     }
@@ -387,7 +366,7 @@ unsafe impl Os for Region {
         Err(OsError::Unsupported)
     }
 
-    /// Takes real memory at once: nothing here can fault it in later.
+    /// Takes real memory at once, because nothing can back it later.
     fn sparse(&self, size: usize) -> Result<Addr, OsError> {
         self.obtain_ready(size)
     }
@@ -401,22 +380,28 @@ unsafe impl Os for Region {
     unsafe fn move_pages(&self, from: Addr, to: Addr, size: usize) -> Result<(), OsError> {
         self.part_of(from, size)?;
         self.part_of(to, size)?;
-        // SAFETY: both are Ready, the caller's, and apart.
+        // SAFETY: both are Ready, the caller's, and disjoint.
         unsafe { to.ptr::<u8>().copy_from_nonoverlapping(from.ptr::<u8>(), size) };
-        // SAFETY: what `from` held was copied.
+        // SAFETY: the content of `from` was copied.
         unsafe { clear(from, size) };
         Ok(())
     }
+}
 
+impl Sharing for Region {}
+
+impl Fence for Region {
     fn register_fence(&self) -> bool {
         false
     }
 
     fn fence_all(&self) -> bool {
-        // Nobody calls it, since `register_fence` said no.
+        // Never called, since `register_fence` returned false.
         false
     }
+}
 
+impl Identity for Region {
     fn print(&self, text: &[u8]) {
         (self.print)(text);
     }

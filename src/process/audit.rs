@@ -7,7 +7,7 @@ use super::system_stacks::on_system_stack;
 use crate::audit::{Audit, Line, Range, Request, audit as audit_of};
 use crate::lock::stand_back;
 use crate::metrics::OsFigures;
-use crate::os::{Linux, Os, OsError, Platform, Process};
+use crate::os::{Linux, Memory, OsError, Platform, Process};
 
 /// How long a process that changes is scanned again, in nanoseconds.
 const WAIT_NANOS: u64 = 1_000_000_000;

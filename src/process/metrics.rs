@@ -22,7 +22,7 @@ pub fn all() -> &'static [Metric] {
 ///
 /// The first call with a sample looks its metric up, and allocates if the metric is a vector or a histogram; later calls
 /// with the same sample allocate nothing. The call first posts the calling thread's frees and collects its inbox. It takes
-/// the metrics lock, for which it may wait for another reader, and then reads as [`super::read`] does. Any thread may call
+/// the metrics lock, for which it may wait for another reader, and then reads as [`super::read()`] does. Any thread may call
 /// it at any time, but no signal handler; [`super::last`] is for those.
 pub fn read(samples: &mut [Sample<'_>]) -> Option<Answer> {
     samples.iter_mut().for_each(|sample| sample.prepare(&MEMORY));

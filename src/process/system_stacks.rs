@@ -8,7 +8,7 @@ use super::inside;
 use super::instance::{ALLOCATOR, heap, own_cache};
 use crate::cache::Cache;
 use crate::local::{self, Busy};
-use crate::os::{Linux, Os};
+use crate::os::{Linux, Memory};
 use crate::span::Kind;
 use crate::stack_pool;
 use crate::system_stack::{self, Lent, SIZE};

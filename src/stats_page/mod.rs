@@ -1,6 +1,6 @@
 //! The stats page: shared memory in which other processes read this process's statistics, without stopping it.
 //!
-//! The page (`Os::share`) has the layout of [`layout`]: the last reading of the metrics in two copies, and the list of
+//! The page (`Sharing::share`) has the layout of [`layout`]: the last reading of the metrics in two copies, and the list of
 //! the allocator's mappings. A second file has control words that a reader may write. [`view`] reads a page, for the
 //! command.
 //!

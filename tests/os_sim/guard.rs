@@ -2,7 +2,7 @@
 //! die, and a filter of system calls is for good.
 
 use super::*;
-use crossfoot::os::Linux;
+use crossfoot::os::{Linux, Memory};
 
 /// What is done, and the signal that ends it. With `old`, the system knows no markers.
 const CASES: [(&str, Option<i32>); 7] = [

@@ -1,36 +1,36 @@
 //! One given piece of memory.
 
 use crossfoot::config::ARENA_SIZE;
-use crossfoot::os::{Platform, Region};
+use crossfoot::os::{Fence, Identity, Platform, Region};
 use crossfoot::units::MIB;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use super::*;
 
-/// The side area of [`Memory::small`].
+/// The side area of [`Block::small`].
 const SIDE: usize = ARENA_SIZE / 16 + 4 * MIB;
 
 /// Zero memory for a region, from an arena border on. What is not touched costs nothing.
-struct Memory {
+struct Block {
     block: *mut u8,
     size: usize,
     mapping: (*mut core::ffi::c_void, usize),
 }
 
-impl Memory {
-    fn new(size: usize) -> Memory {
+impl Block {
+    fn new(size: usize) -> Block {
         let mapped = size + ARENA_SIZE;
         let (rights, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::NORESERVE);
         // SAFETY: a new mapping where the kernel likes it.
         let start = unsafe { mmap_anonymous(std::ptr::null_mut(), mapped, rights, flags) }.unwrap();
         let block = start.cast::<u8>();
         let block = block.wrapping_add(block.align_offset(ARENA_SIZE));
-        Memory { block, size, mapping: (start, mapped) }
+        Block { block, size, mapping: (start, mapped) }
     }
 
     /// Room for a window of one arena and a side area of [`SIDE`].
-    fn small() -> Memory {
-        Memory::new(ARENA_SIZE + SIDE)
+    fn small() -> Block {
+        Block::new(ARENA_SIZE + SIDE)
     }
 
     /// Dirties the first pages of the window and of the side area.
@@ -50,7 +50,7 @@ impl Memory {
     }
 }
 
-impl Drop for Memory {
+impl Drop for Block {
     fn drop(&mut self) {
         // SAFETY: mapped by `new`; the tests drop the region, and all of its memory, before.
         unsafe { munmap(self.mapping.0, self.mapping.1) }.unwrap();
@@ -59,7 +59,7 @@ impl Drop for Memory {
 
 #[test]
 fn a_region_is_split_once_and_for_all() {
-    let memory = Memory::new(ARENA_SIZE + SIDE + 123);
+    let memory = Block::new(ARENA_SIZE + SIDE + 123);
     let region = memory.region();
     let window = region.window();
     assert_eq!((window.base, window.size), (Addr::of(memory.block), ARENA_SIZE));
@@ -67,9 +67,7 @@ fn a_region_is_split_once_and_for_all() {
     assert_eq!(region.alloc(PAGE), Ok(window.base.plus(ARENA_SIZE)));
     region.reserve(Some(window.base), MIB).unwrap();
     assert_eq!(region.window(), window);
-    assert_eq!((region.physical_page_size(), region.cpus(), region.side_left()), (PAGE, 1, SIDE - PAGE));
-    let last = memory.block.addr() + memory.size - 1;
-    assert_eq!((last >> region.address_bits(), last >> (region.address_bits() - 1)), (0, 1));
+    assert_eq!((region.physical_page_size(), region.side_left()), (PAGE, SIDE - PAGE));
     assert_eq!((Region::now(), region.register_fence()), (0, false));
     assert!(!region.fence_all(), "it reaches nobody");
 }
@@ -86,7 +84,7 @@ fn a_region_has_as_many_arenas_as_fit() {
         ("the side area before the window", 1, 128, 32, 128),
         ("the side area before the window, and the rest behind", 1, 100, 32, 96),
     ];
-    let memory = Memory::new(4 * ARENA_SIZE);
+    let memory = Block::new(4 * ARENA_SIZE);
     for (name, start, end, first, last) in rows {
         let part = ARENA_SIZE / 32;
         // SAFETY: inside the block, which outlives the region.
@@ -110,14 +108,14 @@ fn a_region_has_as_many_arenas_as_fit() {
 #[cfg(target_pointer_width = "64")]
 #[test]
 fn a_large_region_keeps_a_smaller_share_aside() {
-    let memory = Memory::new(64 * ARENA_SIZE);
+    let memory = Block::new(64 * ARENA_SIZE);
     let region = memory.region();
     assert_eq!((region.window().size, region.side_left()), (62 * ARENA_SIZE, 2 * ARENA_SIZE));
 }
 
 #[test]
 fn a_region_too_small_refuses_with_errors() {
-    let memory = Memory::new(64 * KIB);
+    let memory = Block::new(64 * KIB);
     for size in [0, 1, PAGE, 32 * KIB, 64 * KIB] {
         // SAFETY: inside the block, which outlives the region.
         let region = unsafe { Region::new(memory.block, size) };
@@ -135,7 +133,7 @@ fn a_region_too_small_refuses_with_errors() {
 #[test]
 fn memory_of_a_region_reads_as_zero_when_it_becomes_ready() {
     for dirty in [false, true] {
-        let memory = Memory::small();
+        let memory = Block::small();
         let region = if dirty { memory.region() } else { memory.zero_region() };
         if dirty {
             memory.dirty();
@@ -185,7 +183,7 @@ fn memory_of_a_region_reads_as_zero_when_it_becomes_ready() {
 #[test]
 fn a_zero_region_is_not_cleared_for_the_first_use() {
     // A false promise shows it: what was not cleared is still there.
-    let memory = Memory::small();
+    let memory = Block::small();
     // SAFETY: true until the next line, which only this test reads the consequences of.
     let region = unsafe { memory.region().zeroed() };
     let base = region.window().base;
@@ -202,7 +200,7 @@ fn a_zero_region_is_not_cleared_for_the_first_use() {
 
 #[test]
 fn a_region_hands_no_byte_out_twice() {
-    let memory = Memory::small();
+    let memory = Block::small();
     let region = memory.zero_region();
     let base = region.window().base;
     region.reserve(Some(base.plus(PAGE)), 2 * PAGE).unwrap();
@@ -232,12 +230,11 @@ fn a_region_hands_no_byte_out_twice() {
 #[test]
 fn a_region_says_what_it_cannot_do() {
     static PRINTED: std::sync::Mutex<Vec<u8>> = std::sync::Mutex::new(Vec::new());
-    let memory = Memory::small();
+    let memory = Block::small();
     memory.region().print(b"nobody hears this");
-    let region = memory.region().with_cpus(2).with_printer(|text| PRINTED.lock().unwrap().extend(text));
+    let region = memory.region().with_printer(|text| PRINTED.lock().unwrap().extend(text));
     region.print(b"heard");
     assert_eq!(*PRINTED.lock().unwrap(), b"heard");
-    assert_eq!(region.cpus(), 2);
     let base = region.window().base;
     assert_eq!(call!(region, collapse(base, PAGE)), Err(OsError::Unsupported));
     assert_eq!(call!(region, huge_page(base, PAGE)), Ok(()));
@@ -263,7 +260,7 @@ fn a_region_says_what_it_cannot_do() {
 
 #[test]
 fn pages_of_a_region_move_and_leave_zero_behind() {
-    let memory = Memory::small();
+    let memory = Block::small();
     let region = memory.zero_region();
     let base = region.window().base;
     region.reserve(Some(base), 4 * PAGE).unwrap();

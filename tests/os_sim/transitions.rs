@@ -121,9 +121,9 @@ fn a_range_must_lie_in_the_machine_and_a_wanted_place_in_the_window() {
     let sim = Sim::new().window(64 * MIB);
     let window = sim.place();
     let line = line_of(|| call!(sim, map(Addr(PAGE), PAGE)));
-    assert!(line.contains("found an address outside the machine"), "{line}");
+    assert!(line.contains("found an address outside the simulated OS"), "{line}");
     let line = line_of(|| call!(sim, map(window.base, usize::MAX & !(PAGE - 1))));
-    assert!(line.contains("found an address outside the machine"), "{line}");
+    assert!(line.contains("found an address outside the simulated OS"), "{line}");
     let last = window.base.plus(window.size - PAGE);
     assert_eq!(sim.reserve(Some(last), PAGE), Ok(last));
     let line = line_of(|| sim.reserve(Some(last), 2 * PAGE));

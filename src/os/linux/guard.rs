@@ -1,13 +1,12 @@
-//! Guards: pages that fault at a touch and stay where they are.
+//! Guards: pages that fault when accessed, inside a mapping.
 //!
-//! By markers in the page tables (Linux 6.13), which leave the mapping whole. Where the system does not know them, or
-//! refuses them since the memory is locked, by a change of protection: then the mapping falls into two or three, of which
-//! a process may have 65,530.
+//! Markers in the page tables (`MADV_GUARD_INSTALL`, Linux 6.13) leave the mapping whole. Where Linux does not know them, or
+//! refuses them because the memory is locked, `mprotect` splits the mapping into two or three; a process may have 65,530.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use super::mm::{self, MprotectFlags};
-use super::{advise, error, void};
+use super::base::{error, void};
+use super::mm::{self, MprotectFlags, advise};
 use crate::os::OsError;
 use crate::units::Addr;
 
@@ -16,29 +15,33 @@ const INSTALL: usize = 102;
 /// `MADV_GUARD_REMOVE` of the same.
 const REMOVE: usize = 103;
 
-/// Whether a marker was ever set: then the system knows them, and what it says about taking one away counts.
+/// Whether a marker was ever set. Then Linux knows markers, and an error of removing one is real.
 static MARKED: AtomicBool = AtomicBool::new(false);
 
+/// Sets a guard.
+///
 /// # Safety
-/// As for [`Os::guard`](crate::os::Os::guard).
+/// As for [`Memory::guard`](crate::os::Memory::guard).
 pub(super) unsafe fn install(addr: Addr, size: usize) -> Result<(), OsError> {
-    // SAFETY: the caller needs nothing of the range.
+    // SAFETY: the content of the range is not needed.
     if unsafe { advise(addr, size, INSTALL) }.is_ok() {
         MARKED.store(true, Ordering::Relaxed);
         return Ok(());
     }
-    // SAFETY: as above; markers in a part of the range go when the guard does.
+    // SAFETY: as above; markers in a part of the range are removed with the guard.
     unsafe { mm::mprotect(void(addr), size, MprotectFlags::empty()) }.map_err(|e| {
-        // SAFETY: as above: nothing is left of a guard that could not be set.
+        // SAFETY: as above; this removes the markers of a guard that could not be set.
         let _ = unsafe { advise(addr, size, REMOVE) };
         error(e)
     })
 }
 
+/// Removes a guard.
+///
 /// # Safety
-/// As for [`Os::unguard`](crate::os::Os::unguard).
+/// As for [`Memory::unguard`](crate::os::Memory::unguard).
 pub(super) unsafe fn remove(addr: Addr, size: usize) -> Result<(), OsError> {
-    // How the range was guarded is not noted: a marker that is not there, and rights that are, cost a call.
+    // The way in which the range was guarded is not recorded; undoing both costs one call more.
     // SAFETY: the caller's range, which was Ready before.
     unsafe {
         match advise(addr, size, REMOVE) {

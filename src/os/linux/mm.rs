@@ -1,5 +1,5 @@
-//! The system calls for memory, each counted, under rustix's names. Every one of ours goes through here, and each stands
-//! in the object once: what it does takes longer than a call.
+//! The system calls for memory, each counted, under rustix's names. All calls of this crate go through here. They are not
+//! inlined: a system call takes much longer than a function call, and the code is smaller.
 
 use core::ffi::c_void;
 use core::ptr::null_mut;
@@ -8,14 +8,28 @@ use rustix::io::Result;
 use rustix::mm;
 pub(super) use rustix::mm::{Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 
-use super::MADE;
+use super::base::error;
 use crate::arch;
-use crate::os::calls::Call;
+use crate::os::OsError;
+use crate::os::calls::{Call, Counts};
+use crate::units::Addr;
 
-/// Anonymous memory of the system's choice, which disturbs nothing.
+/// The counts of this process's calls.
+pub(super) static MADE: Counts = Counts::new();
+
+/// Calls `madvise` with advice that rustix does not know.
+///
+/// # Safety
+/// The range is the caller's, and the advice's effect is as the caller wants.
+pub(super) unsafe fn advise(addr: Addr, size: usize, advice: usize) -> core::result::Result<(), OsError> {
+    // SAFETY: the caller's promise.
+    unsafe { madvise_number(addr.0, size, advice) }.map_err(error)
+}
+
+/// Maps anonymous memory at an address of Linux's choice.
 #[inline(never)]
 pub(super) fn anywhere(size: usize, prot: ProtFlags, flags: MapFlags) -> Result<*mut c_void> {
-    // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
+    // SAFETY: a new mapping at an address of Linux's choice replaces no other.
     MADE.count(Call::Mmap, || unsafe { mm::mmap_anonymous(null_mut(), size, prot, flags) })
 }
 
@@ -56,12 +70,12 @@ pub(super) unsafe fn madvise(at: *mut c_void, size: usize, advice: Advice) -> Re
     MADE.count(Call::Madvise, || unsafe { mm::madvise(at, size, advice) })
 }
 
-/// Advice that rustix does not know, by its number.
+/// Calls `madvise` with an advice given by number.
 ///
 /// # Safety
 /// As for [`mm::madvise`].
 #[inline(never)]
-pub(super) unsafe fn madvise_number(at: usize, size: usize, advice: usize) -> Result<()> {
+unsafe fn madvise_number(at: usize, size: usize, advice: usize) -> Result<()> {
     MADE.count(Call::Madvise, || {
         // SAFETY: the caller's promise.
         match unsafe { arch::syscall3(arch::SYS_MADVISE, at, size, advice) } {
@@ -93,22 +107,22 @@ pub(super) unsafe fn mremap_fixed(
     MADE.count(Call::Mremap, || unsafe { mm::mremap_fixed(at, old, new, flags, to) })
 }
 
-/// Returns how many bytes of a range are resident. `None`: refused.
+/// Returns how many bytes of a range are resident, or `None` if Linux refuses the call.
 #[inline(never)]
 pub(super) fn resident(at: usize, size: usize, page: usize) -> Option<usize> {
-    // One byte for each page, on the caller's stack.
+    // `mincore` writes one byte for each page; 512 bytes of the caller's stack bound a call.
     let mut pages = [0u8; 512];
     let (mut seen, mut resident) = (0, 0);
     while seen < size {
         let part = (size - seen).min(pages.len() * page);
-        let told = (&raw mut pages).expose_provenance();
-        // SAFETY: the call writes one byte for each page of the part, which are not more than there are bytes.
-        MADE.count(Call::Mincore, || match unsafe { arch::syscall3(arch::SYS_MINCORE, at + seen, part, told) } {
+        let out = (&raw mut pages).expose_provenance();
+        // SAFETY: the call writes one byte for each page of the part, at most `pages.len()`.
+        MADE.count(Call::Mincore, || match unsafe { arch::syscall3(arch::SYS_MINCORE, at + seen, part, out) } {
             0 => Ok(()),
             r => Err(r),
         })
         .ok()?;
-        resident += pages.iter().take(part.div_ceil(page)).filter(|&&told| told & 1 != 0).count() * page;
+        resident += pages.iter().take(part.div_ceil(page)).filter(|&&page| page & 1 != 0).count() * page;
         seen += part;
     }
     Some(resident)

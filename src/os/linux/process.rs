@@ -1,8 +1,7 @@
-//! What `/proc` shows of a process: its memory, which of its pages are resident, its mappings. Of this process, or of
-//! another one whose memory this one may read (`ptrace(2)`, access mode "attach"); nothing is stopped, and no signal sent.
+//! A process as `/proc` shows it: its memory, its resident pages, its mappings. The process is this one, or another one
+//! whose memory this process may read (`ptrace(2)`, access mode "attach"). It is not stopped, and gets no signal.
 //!
-//! Calls that rustix lacks: `ioctl` with `PAGEMAP_SCAN` (Linux 6.7). On an older kernel `/proc/PID/pagemap` is read word
-//! by word.
+//! `ioctl(PAGEMAP_SCAN)` (Linux 6.7) is missing in rustix. On older versions `/proc/PID/pagemap` is read word by word.
 
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -11,28 +10,28 @@ use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::{self, Errno};
 
-use super::error;
+use super::base::error;
 use crate::arch;
 use crate::os::OsError;
 use crate::units::{Addr, KIB};
 
 /// `PAGEMAP_SCAN` of `linux/fs.h`.
 const PAGEMAP_SCAN: usize = 0xc060_6610;
-/// `PAGE_IS_PRESENT` there.
+/// `PAGE_IS_PRESENT` of `linux/fs.h`.
 const IS_PRESENT: u64 = 1 << 3;
-/// `PAGE_IS_SWAPPED`.
+/// `PAGE_IS_SWAPPED` of `linux/fs.h`.
 const IS_SWAPPED: u64 = 1 << 4;
-/// `PAGE_IS_PFNZERO`: the page of zeros that the kernel shows where nothing was written. It is in no Rss.
+/// `PAGE_IS_PFNZERO` of `linux/fs.h`: the shared zero page, mapped where nothing was written. Rss does not include it.
 const IS_ZERO: u64 = 1 << 5;
 
-/// Bit of a word of `/proc/PID/pagemap`: the page is in memory.
+/// The bit of a word of `/proc/PID/pagemap` for a page in memory.
 const WORD_PRESENT: u64 = 1 << 63;
-/// Bit of such a word: the page is in swap.
+/// The bit for a page in swap.
 const WORD_SWAPPED: u64 = 1 << 62;
 
-/// How many runs a scan asks for at a time.
+/// The maximal number of runs of one scan.
 pub const RUNS: usize = 128;
-/// The longest line that is read whole; of a longer one, the rest is left out.
+/// The longest line; the rest of a longer line is skipped.
 const LINE: usize = 4 * KIB;
 
 /// `struct pm_scan_arg` of `linux/fs.h`.
@@ -52,7 +51,7 @@ struct ScanArgument {
     return_mask: u64,
 }
 
-/// `struct page_region` there: pages that have something in common.
+/// `struct page_region` of `linux/fs.h`: adjacent pages of the same categories.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Region {
@@ -61,7 +60,7 @@ struct Region {
     categories: u64,
 }
 
-/// Where a page is.
+/// The place of a page's content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Backing {
     /// In memory.
@@ -70,61 +69,63 @@ pub enum Backing {
     Swapped,
 }
 
-/// Pages side by side that are in the same place.
+/// Adjacent pages in the same place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Run {
     /// The first byte.
     pub start: usize,
-    /// The first byte behind it.
+    /// The address behind the last byte.
     pub end: usize,
-    /// Where they are.
+    /// The place of their content.
     pub at: Backing,
 }
 
-/// Runs of pages, by ascending address.
+/// Runs of pages, in ascending order.
 pub type Runs = heapless::Vec<Run, RUNS>;
 
-/// A process, as `/proc` shows it. It holds the process's files open, so it stays the one that it is.
+/// A process, as `/proc` shows it. The open files keep referring to this process if its id is reused.
 pub struct Process {
     directory: OwnedFd,
     memory: OwnedFd,
     pages: OwnedFd,
-    /// Whether the kernel knows `PAGEMAP_SCAN`, as far as was tried.
+    /// Whether `PAGEMAP_SCAN` works, as far as it was tried.
     scans: AtomicBool,
     page: usize,
 }
 
+/// Opens the process's file `name`.
 fn open(directory: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, OsError> {
     fs::openat(directory, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(error)
 }
 
 impl Process {
-    /// `EACCES` or `EPERM`: the process is not this one's to read.
+    /// Returns whether the error is `EACCES` or `EPERM`: this process may not read the other one.
     pub const fn is_denial(e: OsError) -> bool {
         matches!(e, OsError::Errno(1 | 13))
     }
 
-    /// `ENOENT` or `ESRCH`: there is no such process (any more), or no `/proc`.
+    /// Returns whether the error is `ENOENT` or `ESRCH`: there is no such process, or no `/proc`.
     pub const fn is_absence(e: OsError) -> bool {
         matches!(e, OsError::Errno(2 | 3))
     }
 
-    /// What reading memory says of an address where the process has none: a link that was read while the process overwrote
-    /// it leads there.
+    /// Returns whether the error means that the process has no memory at the address, as for a pointer that was read while
+    /// the process overwrote it.
     pub const fn is_torn(e: OsError) -> bool {
         const IO: i32 = Errno::IO.raw_os_error();
         const FAULT: i32 = Errno::FAULT.raw_os_error();
         const OVERFLOW: i32 = Errno::OVERFLOW.raw_os_error();
-        // `Unsupported`: an address that is no offset in a file, for the kernel `EINVAL`.
+        // `Unsupported` is `EINVAL`: the address is no valid file offset.
         matches!(e, OsError::Errno(IO | FAULT | OVERFLOW) | OsError::Unsupported)
     }
 
-    /// The process `pid`, by its number or that of one of its threads, or where there is none given, this one. `page` is the size of a physical page.
+    /// Opens the process `pid`, an id of the process or of one of its threads; without `pid`, this process. `page` is the size
+    /// of a physical page.
     pub fn open(pid: Option<u32>, page: usize) -> Result<Process, OsError> {
         let mut path = heapless::String::<32>::new();
         let _ = match pid {
             Some(pid) => write!(path, "/proc/{pid}"),
-            // Not `/proc/self`: once the first thread has exited, that shows no memory.
+            // `/proc/self` shows no memory once the first thread has exited.
             None => write!(path, "/proc/thread-self"),
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -134,12 +135,12 @@ impl Process {
         Ok(Process { directory, memory, pages, scans: AtomicBool::new(true), page })
     }
 
-    /// Whether scans tell the page of zeros from others, so far: it is in no Rss.
+    /// Returns whether scans distinguish the shared zero page, which Rss does not include. `PAGEMAP_SCAN` does.
     pub fn tells_zeros(&self) -> bool {
         self.scans.load(Ordering::Relaxed)
     }
 
-    /// Reads memory of the process from `at` on; all of `out`, or an error.
+    /// Fills `out` from the process's memory at `at`. Returns an error if not all can be read.
     pub fn read(&self, at: u64, mut out: &mut [u8]) -> Result<(), OsError> {
         let mut at = at;
         while !out.is_empty() {
@@ -156,22 +157,22 @@ impl Process {
         Ok(())
     }
 
-    /// A word of the process's memory.
+    /// Reads a word of the process's memory.
     pub fn word(&self, at: u64) -> Result<u64, OsError> {
         let mut bytes = [0; 8];
         self.read(at, &mut bytes)?;
         Ok(u64::from_ne_bytes(bytes))
     }
 
-    /// Which pages of `[start, end)` are in memory or in swap. Adds them to `out`, which is empty, until it is full;
-    /// returns how far it got. Both are multiples of the physical page.
+    /// Appends the pages of `[start, end)` that are in memory or in swap to `out`, which is empty, until it is full. Returns
+    /// the address up to which it scanned. `start` and `end` are multiples of the physical page.
     pub fn scan(&self, start: usize, end: usize, out: &mut Runs) -> Result<usize, OsError> {
         if self.scans.load(Ordering::Relaxed) {
             match self.scan_at_once(start, end, out) {
                 Err(OsError::Unsupported | OsError::Errno(NOT_A_TERMINAL)) => {
                     self.scans.store(false, Ordering::Relaxed)
                 }
-                // A filter of system calls.
+                // A seccomp filter refuses it.
                 Err(e) if Process::is_denial(e) => self.scans.store(false, Ordering::Relaxed),
                 result => return result,
             }
@@ -179,6 +180,7 @@ impl Process {
         self.scan_words(start, end, out)
     }
 
+    /// Scans by `PAGEMAP_SCAN`.
     fn scan_at_once(&self, start: usize, end: usize, out: &mut Runs) -> Result<usize, OsError> {
         let mut regions = [Region { start: 0, end: 0, categories: 0 }; RUNS];
         let mut argument = ScanArgument {
@@ -196,7 +198,7 @@ impl Process {
             return_mask: IS_PRESENT | IS_SWAPPED | IS_ZERO,
         };
         let (fd, address) = (self.pages.as_raw_fd() as usize, Addr::of(&raw mut argument).0);
-        // SAFETY: the kernel reads and writes the argument, and writes at most as many regions as there are.
+        // SAFETY: the call reads and writes the argument, and writes at most `RUNS` regions.
         let found = unsafe { arch::syscall3(arch::SYS_IOCTL, fd, PAGEMAP_SCAN, address) };
         if found < 0 {
             return Err(error(Errno::from_raw_os_error(-found as i32)));
@@ -210,7 +212,7 @@ impl Process {
         Ok((argument.walk_end as usize).clamp(start, end))
     }
 
-    /// As [`Process::scan`], where the kernel is older. It does not tell the page of zeros from others.
+    /// Scans the words of `pagemap`, on Linux before 6.7. They do not distinguish the shared zero page.
     fn scan_words(&self, start: usize, end: usize, out: &mut Runs) -> Result<usize, OsError> {
         let (mut words, mut at) = ([0u8; 4 * KIB], start);
         while at < end {
@@ -222,13 +224,13 @@ impl Process {
             }
             for word in words.get(..read).unwrap_or_default().chunks_exact(8) {
                 let word = word.try_into().map_or(0, u64::from_ne_bytes);
-                let place = match word & (WORD_PRESENT | WORD_SWAPPED) {
+                let backing = match word & (WORD_PRESENT | WORD_SWAPPED) {
                     0 => None,
                     WORD_SWAPPED => Some(Backing::Swapped),
                     _ => Some(Backing::Resident),
                 };
-                if let Some(place) = place
-                    && !extend(out, at, at + self.page, place)
+                if let Some(backing) = backing
+                    && !extend(out, at, at + self.page, backing)
                 {
                     return Ok(at);
                 }
@@ -238,15 +240,15 @@ impl Process {
         Ok(end)
     }
 
-    /// Calls `f` with each line of the file `name` of the process, such as `smaps`, or of an absolute path.
+    /// Calls `f` with each line of the process's file `name`, such as `smaps`, or of an absolute path.
     pub fn each_line(&self, name: &str, mut f: impl FnMut(&[u8])) -> Result<(), OsError> {
         use rustix::fd::AsFd;
         let file = open(self.directory.as_fd(), name)?;
         let mut text = [0; LINE];
         let (mut length, mut skipping) = (0, false);
         loop {
-            let room = text.get_mut(length..).unwrap_or_default();
-            let n = match io::read(&file, room) {
+            let free = text.get_mut(length..).unwrap_or_default();
+            let n = match io::read(&file, free) {
                 Ok(0) => break,
                 Ok(n) => n,
                 Err(Errno::INTR) => continue,
@@ -278,10 +280,10 @@ impl Process {
     }
 }
 
-/// `ENOTTY`: what a file says that does not know an `ioctl`.
+/// `ENOTTY`: the error of an unknown `ioctl`.
 const NOT_A_TERMINAL: i32 = 25;
 
-/// Adds `[start, end)` to the last run if it belongs to it, else as another one. `false`: there is no room.
+/// Appends `[start, end)` to the last run if it continues it, else as a new run. Returns `false` if `out` is full.
 fn extend(out: &mut Runs, start: usize, end: usize, at: Backing) -> bool {
     match out.last_mut() {
         Some(last) if last.end == start && last.at == at => {

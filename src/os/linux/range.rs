@@ -1,37 +1,36 @@
-//! Linux, inside one range of addresses: for a kernel that is dropped whole.
+//! Linux inside one range of addresses: the OS of an isolated heap, which is dropped as a whole.
 //!
-//! An [`Extent`] is one mapping, reserved by one call. Every verb of the [`RangeOs`] over it stays inside, so that
-//! one more call gives everything back, in whatever state its parts are by then:
+//! An [`Extent`] is one mapping, reserved by one call. All verbs of its [`RangeOs`] stay inside, so that one call frees
+//! everything, whatever the states of its parts:
 //!
 //! ```text
 //! base                                                    window               end
 //! | head | side, upward: reserve(None), alloc, sparse ... | upward: reserve(Some) |
 //! ```
 //!
-//! The head is Ready from the start and the caller's. What has no wanted place comes from the side area. The records
-//! that grow with the heap are one of 128 bytes per span, of which there is at most one per page of 8 KiB (1/64 of
-//! the window), and the page map of 8 bytes per page (1/1024); the side area has a thirty-second, and a little more
-//! for what does not grow. Nothing of this takes memory before it is touched.
+//! The head is Ready from the start and belongs to the caller. Memory without a wanted address comes from the side area. The
+//! tables that grow with the heap take at most 128 bytes (a span's record) per page of 8 KiB, 1/64 of the window, and 8
+//! bytes (the page map) per page, 1/1024. The side area is 1/32 of the window, and 2 MiB for tables that do not grow.
+//! Nothing of it takes memory before it is touched.
 //!
-//! No lock and no allocation; the marks are atomic. What is given back out of order is Reserved again and not handed
-//! out any more: it goes back with the rest.
+//! There is no lock and no allocation; the marks are atomic. Memory that is freed out of order becomes Reserved and is not
+//! reused before the whole extent is freed.
 //!
-//! Invariant: the system has the whole of an extent mapped until [`Extent::give_back`], so that nobody else's memory
-//! can come to lie inside.
+//! Invariant: the whole extent stays mapped until [`Extent::give_back`], so that no other mapping can lie inside.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Linux;
+use super::base::Linux;
 use crate::config::{ARENA_SIZE, MAX_PHYSICAL_PAGE};
-use crate::os::{Os, OsError, Platform, Window};
+use crate::os::{Fence, Identity, Memory, OsError, Platform, Sharing, Window};
 use crate::units::{Addr, MIB, checked_align_up};
 
-/// Which part of the window's size the side area has for what grows with the heap.
+/// `window / side`, for the tables that grow with the heap.
 const SIDE_SHARE: usize = 32;
-/// What it has besides.
+/// The fixed part of the side area.
 const SIDE_FIXED: usize = 2 * MIB;
 
-/// One range of address space, and how it is split.
+/// One range of address space, and its parts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Extent {
     base: Addr,
@@ -48,13 +47,13 @@ impl Extent {
         let refused = OsError::OutOfMemory;
         let head = checked_align_up(head, Linux.physical_page_size()).ok_or(refused)?;
         let share = checked_align_up(window / SIDE_SHARE, MAX_PHYSICAL_PAGE).ok_or(refused)?;
-        // An arena more, because the window begins at a multiple of that.
+        // One arena more, because the window is aligned to an arena.
         let before = head.checked_add(share).and_then(|n| n.checked_add(SIDE_FIXED + ARENA_SIZE)).ok_or(refused)?;
         let size = before.checked_add(window).ok_or(refused)?;
         let base = Linux.reserve(None, size)?;
-        let place = base.plus(before - ARENA_SIZE).align_up(ARENA_SIZE);
-        let extent = Extent { base, side: base.plus(head), window: place, window_size: window, size };
-        // SAFETY: reserved by the call above, and nobody knows of it.
+        let start = base.plus(before - ARENA_SIZE).align_up(ARENA_SIZE);
+        let extent = Extent { base, side: base.plus(head), window: start, window_size: window, size };
+        // SAFETY: reserved by the call above, and used nowhere else.
         unsafe {
             if let Err(e) = Linux.map(base, head) {
                 extent.give_back();
@@ -64,48 +63,49 @@ impl Extent {
         Ok(extent)
     }
 
-    /// The first byte of the head.
+    /// Returns the address of the head's first byte.
     pub fn base(&self) -> Addr {
         self.base
     }
 
-    /// How many bytes of the head are Ready.
+    /// Returns the size of the head in bytes. All of it is Ready.
     pub fn head(&self) -> usize {
         self.side.since(self.base)
     }
 
-    /// How many bytes of address space it is.
+    /// Returns the size of the whole range in bytes.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Gives the whole range back to the system.
+    /// Unmaps the whole range.
     ///
     /// # Safety
-    /// Nobody uses anything of it any more.
+    /// Nothing of it is used any more.
     pub unsafe fn give_back(self) {
-        // Linux refuses that only where one mapping reaches over both ends, and the head divides this one.
+        // At the limit on mappings, Linux refuses to unmap the middle of a mapping. The range is not one mapping: the head
+        // divides it.
         // SAFETY: the caller's promise; the range was reserved as a whole.
         let given = unsafe { Linux.free(self.base, self.size) };
         debug_assert!(given.is_ok(), "the extent stays mapped: {given:?}");
     }
 }
 
-/// The system of a kernel that lives in one [`Extent`].
+/// The OS of an allocator that lives in one [`Extent`].
 pub struct RangeOs {
     base: AtomicUsize,
     window: AtomicUsize,
     window_size: AtomicUsize,
     size: AtomicUsize,
     head: AtomicUsize,
-    /// Everything of the side area below is handed out.
+    /// Everything of the side area below this address is handed out.
     side_next: AtomicUsize,
-    /// Everything of the window below is handed out.
+    /// Everything of the window below this address is handed out.
     window_next: AtomicUsize,
 }
 
 impl RangeOs {
-    /// An enclosure without an extent: it grants nothing.
+    /// Returns an OS without an extent. It grants nothing.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> RangeOs {
         RangeOs {
@@ -119,7 +119,7 @@ impl RangeOs {
         }
     }
 
-    /// Gives it its extent. Once, before the first verb.
+    /// Sets the extent. Called once, before the first verb.
     pub fn enclose(&self, extent: Extent) {
         self.base.store(extent.base.0, Ordering::Relaxed);
         self.window.store(extent.window.0, Ordering::Relaxed);
@@ -130,7 +130,7 @@ impl RangeOs {
         self.window_next.store(extent.window.0, Ordering::Relaxed);
     }
 
-    /// Its extent.
+    /// Returns the extent.
     pub fn extent(&self) -> Extent {
         let base = Addr(self.base.load(Ordering::Relaxed));
         Extent {
@@ -142,7 +142,7 @@ impl RangeOs {
         }
     }
 
-    /// Hands out `size` bytes of the side area, Reserved.
+    /// Takes `size` bytes of the side area, in state Reserved.
     fn obtain(&self, size: usize) -> Result<Addr, OsError> {
         let end = self.window.load(Ordering::Relaxed);
         let size = checked_align_up(size, Linux.physical_page_size()).ok_or(OsError::OutOfMemory)?;
@@ -153,7 +153,7 @@ impl RangeOs {
             .map_err(|_| OsError::OutOfMemory)
     }
 
-    /// Takes `size` bytes of the window from `at` on, and what lies between them and those taken before.
+    /// Takes `size` bytes of the window at `at`. Skips the bytes between them and those taken before.
     fn obtain_at(&self, at: Addr, size: usize) -> Result<Addr, OsError> {
         let window = self.window();
         let then = at.0.checked_add(size).filter(|&then| then <= window.base.0 + window.size).ok_or(OsError::Taken)?;
@@ -164,10 +164,10 @@ impl RangeOs {
             .map_err(|_| OsError::Taken)
     }
 
-    /// Takes back what was handed out last.
+    /// Makes a range available again if it was taken last.
     fn take_back(&self, addr: Addr, size: usize) {
         for next in [&self.side_next, &self.window_next] {
-            // Anything else stays handed out until the extent is given back.
+            // Any other range stays taken until the extent is unmapped.
             let _ = next.compare_exchange(addr.0 + size, addr.0, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
@@ -183,21 +183,13 @@ impl Platform for RangeOs {
     }
 }
 
-// SAFETY: what is handed out lies in the extent, which the enclosure's kernel has to itself, and no byte is handed
-// out twice unless it was taken back; the states are changed by Linux, by verbs that do what the trait says.
-unsafe impl Os for RangeOs {
+// SAFETY: ranges lie in the extent, which belongs to this OS's allocator alone, and no byte is taken twice unless it was
+// made available again; the states are changed by the verbs of Linux, which have the trait's effects.
+unsafe impl Memory for RangeOs {
     const SPARSE_FROM_ZERO: bool = false;
 
     fn physical_page_size(&self) -> usize {
         Linux.physical_page_size()
-    }
-
-    fn address_bits(&self) -> u32 {
-        Linux.address_bits()
-    }
-
-    fn cpus(&self) -> usize {
-        Linux.cpus()
     }
 
     fn window(&self) -> Window {
@@ -214,7 +206,7 @@ unsafe impl Os for RangeOs {
 
     fn alloc(&self, size: usize) -> Result<Addr, OsError> {
         let addr = self.obtain(size)?;
-        // SAFETY: handed out this moment, so it is ours and Reserved.
+        // SAFETY: taken above, so it is ours and Reserved.
         if let Err(e) = unsafe { Linux.map(addr, size) } {
             self.take_back(addr, size);
             return Err(e);
@@ -242,7 +234,7 @@ unsafe impl Os for RangeOs {
         unsafe { Linux.fault(addr, size) }
     }
 
-    /// Reserved for the system, so that the range stays whole.
+    /// Makes the range Reserved instead of unmapping it, so that the extent stays whole.
     unsafe fn free(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         // SAFETY: the caller's promise.
         unsafe { Linux.fault(addr, size) }?;
@@ -281,7 +273,7 @@ unsafe impl Os for RangeOs {
 
     fn sparse(&self, size: usize) -> Result<Addr, OsError> {
         let addr = self.obtain(size)?;
-        // SAFETY: handed out this moment, so it is ours and Reserved.
+        // SAFETY: taken above, so it is ours and Reserved.
         if let Err(e) = unsafe { Linux::make_sparse(addr, size) } {
             self.take_back(addr, size);
             return Err(e);
@@ -294,21 +286,27 @@ unsafe impl Os for RangeOs {
         unsafe { Linux.sparse_ready(addr, size) }
     }
 
-    /// Never: each move may cost two of the mappings that Linux allows the process, and there may be many heaps.
+    /// Fails always: a move may cost two of the process's mappings, which are limited, and there may be many heaps.
     unsafe fn move_pages(&self, _from: Addr, _to: Addr, _size: usize) -> Result<(), OsError> {
         Err(OsError::Unsupported)
     }
+}
 
-    /// None: whoever enters the kernel has its heap's lock, which orders more than the fence does.
+impl Sharing for RangeOs {}
+
+impl Fence for RangeOs {
+    /// Returns `false`: each entry into the allocator takes the heap's lock, which orders more than the fence does.
     fn register_fence(&self) -> bool {
         false
     }
 
     fn fence_all(&self) -> bool {
-        // Nobody calls it, since `register_fence` said no.
+        // Never called, since `register_fence` returned false.
         false
     }
+}
 
+impl Identity for RangeOs {
     fn print(&self, text: &[u8]) {
         Linux::print(text);
     }

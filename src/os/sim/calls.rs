@@ -1,5 +1,4 @@
-//! The verbs of the simulated machine, what each demands and does, and the record of the
-//! calls that were made.
+//! The verbs of the simulated OS with the states that they require and set, and the record of calls.
 
 use std::collections::VecDeque;
 use std::vec::Vec;
@@ -8,48 +7,49 @@ use super::states::State;
 use crate::os::OsError;
 use crate::units::Addr;
 
-/// How many calls the log remembers.
+/// How many calls the log keeps.
 const LOG_LENGTH: usize = 256;
 
-/// What the machine was asked to do: the methods of [`Os`](crate::os::Os) that act.
+/// A verb: a method of [`Memory`](crate::os::Memory), [`Fence`](crate::os::Fence) or [`Identity`](crate::os::Identity) that
+/// acts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
 pub enum Verb {
-    /// [`Os::reserve`](crate::os::Os::reserve).
+    /// [`Memory::reserve`](crate::os::Memory::reserve).
     Reserve,
-    /// [`Os::alloc`](crate::os::Os::alloc).
+    /// [`Memory::alloc`](crate::os::Memory::alloc).
     Alloc,
-    /// [`Os::map`](crate::os::Os::map).
+    /// [`Memory::map`](crate::os::Memory::map).
     Map,
-    /// [`Os::used`](crate::os::Os::used).
+    /// [`Memory::used`](crate::os::Memory::used).
     Used,
-    /// [`Os::unused`](crate::os::Os::unused).
+    /// [`Memory::unused`](crate::os::Memory::unused).
     Unused,
-    /// [`Os::fault`](crate::os::Os::fault).
+    /// [`Memory::fault`](crate::os::Memory::fault).
     Fault,
-    /// [`Os::free`](crate::os::Os::free).
+    /// [`Memory::free`](crate::os::Memory::free).
     Free,
-    /// [`Os::guard`](crate::os::Os::guard).
+    /// [`Memory::guard`](crate::os::Memory::guard).
     Guard,
-    /// [`Os::unguard`](crate::os::Os::unguard).
+    /// [`Memory::unguard`](crate::os::Memory::unguard).
     Unguard,
-    /// [`Os::huge_page`](crate::os::Os::huge_page).
+    /// [`Memory::huge_page`](crate::os::Memory::huge_page).
     HugePage,
-    /// [`Os::no_huge_page`](crate::os::Os::no_huge_page).
+    /// [`Memory::no_huge_page`](crate::os::Memory::no_huge_page).
     NoHugePage,
-    /// [`Os::collapse`](crate::os::Os::collapse).
+    /// [`Memory::collapse`](crate::os::Memory::collapse).
     Collapse,
-    /// [`Os::sparse`](crate::os::Os::sparse).
+    /// [`Memory::sparse`](crate::os::Memory::sparse).
     Sparse,
-    /// [`Os::sparse_ready`](crate::os::Os::sparse_ready).
+    /// [`Memory::sparse_ready`](crate::os::Memory::sparse_ready).
     SparseReady,
-    /// [`Os::move_pages`](crate::os::Os::move_pages).
+    /// [`Memory::move_pages`](crate::os::Memory::move_pages).
     MovePages,
-    /// [`Os::register_fence`](crate::os::Os::register_fence); cannot fail.
+    /// [`Fence::register_fence`](crate::os::Fence::register_fence); cannot fail.
     RegisterFence,
-    /// [`Os::fence_all`](crate::os::Os::fence_all); fails after [`Sim::fail_fence`](super::Sim::fail_fence) only.
+    /// [`Fence::fence_all`](crate::os::Fence::fence_all); fails after [`Sim::fail_fence`](super::Sim::fail_fence) only.
     FenceAll,
-    /// [`Os::print`](crate::os::Os::print); cannot fail.
+    /// [`Identity::print`](crate::os::Identity::print); cannot fail.
     Print,
 }
 
@@ -76,7 +76,7 @@ impl Verb {
         Verb::Print,
     ];
 
-    /// The name as the trait spells it.
+    /// Returns the method's name.
     pub const fn name(self) -> &'static str {
         match self {
             Verb::Reserve => "reserve",
@@ -100,12 +100,12 @@ impl Verb {
         }
     }
 
-    /// Whether the call returns an error at all, and so is counted and can be made to fail.
+    /// Returns whether the method can return an error. Such calls are counted and can be made to fail.
     pub const fn is_fallible(self) -> bool {
         !matches!(self, Verb::RegisterFence | Verb::FenceAll | Verb::Print)
     }
 
-    /// The states that each page of the named range may be in.
+    /// Returns the states allowed for each page of the range.
     pub(super) const fn from(self) -> &'static [State] {
         match self {
             Verb::Map => &[State::Reserved],
@@ -114,7 +114,7 @@ impl Verb {
             }
             Verb::Unused | Verb::MovePages | Verb::Guard => &[State::Ready],
             Verb::Unguard => &[State::Guarded],
-            // Strict on purpose: address space that is given up twice was somebody else's in between.
+            // Strict on purpose: between two frees, another caller may have obtained the addresses.
             Verb::Free => &[State::Reserved, State::Prepared, State::Ready, State::Sparse, State::SparseReady],
             Verb::SparseReady => &[State::Sparse, State::SparseReady],
             Verb::Reserve | Verb::Alloc | Verb::Sparse => &[State::None],
@@ -122,7 +122,7 @@ impl Verb {
         }
     }
 
-    /// The state that the range is in afterwards; `None` where the verb changes none.
+    /// Returns the state of the range afterwards, or `None` if the verb changes no state.
     pub(super) const fn to(self) -> Option<State> {
         match self {
             Verb::Reserve | Verb::Fault => Some(State::Reserved),
@@ -145,37 +145,36 @@ const _: () = {
     }
 };
 
-/// One call, as the log remembers it.
+/// One call in the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Call {
-    /// What was asked.
+    /// The verb.
     pub verb: Verb,
-    /// The address that was asked for or, for a call that chooses it, the one that it gave;
-    /// null where there is none.
+    /// The requested address or, for a call that chooses it, the result. Null if there is none.
     pub addr: Addr,
-    /// The size that was asked for, in bytes.
+    /// The requested size in bytes.
     pub size: usize,
-    /// How it ended.
+    /// The result.
     pub result: Result<(), OsError>,
 }
 
 /// Counts by verb and the last calls.
 pub(super) struct Record {
-    /// Fallible calls that were answered, with success or not.
+    /// The number of fallible calls, successful or not.
     pub fallible: u64,
-    /// Those of them that a fault plan made fail.
+    /// How many of them a fault plan made fail.
     pub injected: u64,
     counts: [u64; Verb::ALL.len()],
     last: VecDeque<Call>,
 }
 
 impl Record {
-    /// Nothing has happened yet.
+    /// Returns an empty record.
     pub(super) const fn new() -> Record {
         Record { fallible: 0, injected: 0, counts: [0; Verb::ALL.len()], last: VecDeque::new() }
     }
 
-    /// Notes a call that was answered.
+    /// Records a call.
     pub(super) fn note(&mut self, call: Call) {
         self.fallible += u64::from(call.verb.is_fallible());
         self.counts[call.verb as usize] += 1;
@@ -185,12 +184,12 @@ impl Record {
         self.last.push_back(call);
     }
 
-    /// Calls of one verb.
+    /// Returns the number of calls of one verb.
     pub(super) fn count(&self, verb: Verb) -> u64 {
         self.counts[verb as usize]
     }
 
-    /// The last calls, oldest first.
+    /// Returns the last calls, oldest first.
     pub(super) fn last(&self) -> Vec<Call> {
         self.last.iter().copied().collect()
     }

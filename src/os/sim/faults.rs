@@ -1,21 +1,21 @@
-//! Which calls are made to fail: plans that a test arms, and that it can combine.
+//! Fault plans: they make calls fail. A test arms them and may combine them.
 
 use std::vec::Vec;
 
 use super::calls::Verb;
 use crate::os::OsError;
 
-/// The armed plans. A call fails if any of them says so; plans by number come first.
+/// The armed plans. A call fails if any of them matches; plans by number take precedence.
 pub(super) struct Plan {
-    /// Single calls, by their number among the fallible ones.
+    /// Single calls, by their number among fallible calls.
     nth: Vec<(u64, OsError)>,
-    /// Every fallible call from this number on.
+    /// All fallible calls from this number on.
     from: Option<(u64, OsError)>,
-    /// Every call of these verbs.
+    /// All calls of these verbs.
     verbs: Vec<(Verb, OsError)>,
-    /// Every call of this verb for more bytes than these.
+    /// All calls of this verb for more than this number of bytes.
     larger: Option<(Verb, usize)>,
-    /// One call in so many, by the state of the generator.
+    /// One call in `one_in`, by a generator.
     random: Option<Random>,
 }
 
@@ -25,38 +25,38 @@ struct Random {
 }
 
 impl Plan {
-    /// No call fails.
+    /// Returns a plan in which no call fails.
     pub(super) const fn new() -> Plan {
         Plan { nth: Vec::new(), from: None, verbs: Vec::new(), larger: None, random: None }
     }
 
-    /// Call number `number` (the first of all is 1) fails.
+    /// Makes call number `number` fail. The first call is 1.
     pub(super) fn fail_at(&mut self, number: u64, error: OsError) {
         self.nth.push((number, error));
     }
 
-    /// Call number `number` and every later one fails.
+    /// Makes call number `number` and all later calls fail.
     pub(super) fn fail_from(&mut self, number: u64, error: OsError) {
         self.from = Some((number, error));
     }
 
-    /// Every call of `verb` fails.
+    /// Makes all calls of `verb` fail.
     pub(super) fn fail_verb(&mut self, verb: Verb, error: OsError) {
         self.verbs.push((verb, error));
     }
 
-    /// Every call of `verb` for more than `size` bytes fails.
+    /// Makes all calls of `verb` for more than `size` bytes fail.
     pub(super) fn fail_above(&mut self, verb: Verb, size: usize) {
         self.larger = Some((verb, size));
     }
 
-    /// One call in `one_in` fails, as `seed` wills.
+    /// Makes one call in `one_in` fail, decided by `seed`.
     pub(super) fn fail_randomly(&mut self, seed: u64, one_in: u64) {
         self.random = Some(Random { state: seed, one_in });
     }
 
-    /// What call number `number`, for `size` bytes, fails with, if it is to fail. Asked exactly once per
-    /// fallible call, or the random plan could not be replayed.
+    /// Returns the error of call number `number`, for `size` bytes, or `None` if it does not fail. Must be called exactly once
+    /// for each fallible call, so that a random plan can be replayed.
     pub(super) fn verdict(&mut self, number: u64, verb: Verb, size: usize) -> Option<OsError> {
         let by_chance = self.random.as_mut().is_some_and(Random::strikes);
         if let Some(at) = self.nth.iter().position(|&(n, _)| n == number) {
@@ -76,7 +76,7 @@ impl Plan {
 }
 
 impl Random {
-    /// Draws the next number. The generator is SplitMix64: any seed is good, zero included.
+    /// Returns whether the next call fails. The generator is SplitMix64, for which every seed is good, also zero.
     fn strikes(&mut self) -> bool {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;

@@ -1,22 +1,22 @@
-//! What the simulation knows of every page: an interval map from address to [`State`].
+//! The state of every page of the simulated OS: an interval map from address to [`State`].
 //!
-//! Neighbours in the same state are one entry, so that the cost follows the number of
-//! borders and not the size of the window: 16 TiB in one state are one entry.
+//! Adjacent pages in the same state are one entry, so that the cost depends on the number of borders and not on the size of
+//! the window: 16 TiB in one state are one entry.
 
 use core::fmt;
 use core::ops::Range;
 use std::collections::BTreeMap;
 use std::vec::Vec;
 
-/// The state of a page of the simulated machine.
+/// The state of a page of the simulated OS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum State {
-    /// Nobody asked for it, or it was given up.
+    /// Never obtained, or freed.
     None,
-    /// Address space only; a touch faults.
+    /// Address space only; an access faults.
     Reserved,
-    /// May become Ready; a touch faults.
+    /// May become Ready; an access faults.
     Prepared,
     /// Readable and writable.
     Ready,
@@ -24,12 +24,12 @@ pub enum State {
     Sparse,
     /// Sparse and writable.
     SparseReady,
-    /// Ready for the books, and a touch faults.
+    /// Ready for the accounts, but an access faults.
     Guarded,
 }
 
 impl State {
-    /// How many states there are: the length of a table by state.
+    /// The number of states, the length of a table by state.
     pub(super) const COUNT: usize = State::Guarded as usize + 1;
 }
 
@@ -39,21 +39,21 @@ impl fmt::Display for State {
     }
 }
 
-/// A stretch of pages in one state.
+/// A range of pages in one state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Piece {
-    /// Where it lies.
+    /// The addresses.
     pub range: Range<usize>,
-    /// The state of all of it.
+    /// The state of all its pages.
     pub state: State,
 }
 
-/// What may be done with pages in a state: neighbours with the same rights are one mapping.
+/// Returns the access rights of pages in a state. Adjacent pages with the same rights are one mapping.
 fn rights(state: State) -> u8 {
     match state {
         State::None | State::Reserved => 0,
         State::Sparse => 1,
-        // A guard is a mark in the page tables.
+        // A guard is a marker in the page tables.
         State::Prepared | State::Ready | State::SparseReady | State::Guarded => 2,
     }
 }
@@ -61,25 +61,25 @@ fn rights(state: State) -> u8 {
 /// The state of every page. An address without an entry is in [`State::None`].
 #[derive(Clone)]
 pub(super) struct States {
-    /// First address of a stretch → its end and its state, which is never `None`.
+    /// The first address of a range → its end and its state, which is never `None`.
     entries: BTreeMap<usize, (usize, State)>,
     /// Bytes in each state; the cell of `None` is not used.
     totals: [usize; State::COUNT],
 }
 
 impl States {
-    /// Everything in [`State::None`].
+    /// Returns a map with everything in [`State::None`].
     pub(super) const fn new() -> States {
         States { entries: BTreeMap::new(), totals: [0; State::COUNT] }
     }
 
-    /// Bytes in `state`, which may not be `None`.
+    /// Returns the bytes in `state`, which must not be `None`.
     pub(super) fn total(&self, state: State) -> usize {
-        assert!(state != State::None, "sim: nobody counts the bytes in state None");
+        assert!(state != State::None, "sim: bytes in state None are not counted");
         self.totals[state as usize]
     }
 
-    /// How many mappings the entries are.
+    /// Returns the number of mappings.
     pub(super) fn mappings(&self) -> usize {
         let mut before = None;
         let begins = |piece: &Piece| {
@@ -89,7 +89,7 @@ impl States {
         self.entries().filter(begins).count()
     }
 
-    /// The state of the byte at `addr`.
+    /// Returns the state of the byte at `addr`.
     pub(super) fn at(&self, addr: usize) -> State {
         match self.entries.range(..=addr).next_back() {
             Some((_, &(end, state))) if addr < end => state,
@@ -97,12 +97,12 @@ impl States {
         }
     }
 
-    /// Every entry, lowest first.
+    /// Returns every entry, lowest first.
     pub(super) fn entries(&self) -> impl Iterator<Item = Piece> {
         self.entries.iter().map(|(&start, &(end, state))| Piece { range: start..end, state })
     }
 
-    /// `range` cut at every change of state, stretches in `None` included.
+    /// Returns `range` cut at every change of state, including pieces in `None`.
     pub(super) fn pieces(&self, range: Range<usize>) -> impl Iterator<Item = Piece> {
         let mut at = range.start;
         core::iter::from_fn(move || {
@@ -122,18 +122,17 @@ impl States {
         })
     }
 
-    /// The first stretch of `range` whose state is not among `allowed`.
+    /// Returns the first piece of `range` with a state not in `allowed`.
     pub(super) fn stranger(&self, range: Range<usize>, allowed: &[State]) -> Option<Piece> {
         self.pieces(range).find(|piece| !allowed.contains(&piece.state))
     }
 
-    /// How many bytes of `range` are in `state`.
+    /// Returns how many bytes of `range` are in `state`.
     pub(super) fn bytes_in(&self, range: Range<usize>, state: State) -> usize {
         self.pieces(range).filter(|piece| piece.state == state).map(|piece| piece.range.len()).sum()
     }
 
-    /// The lowest place in `area` for `size` bytes with at least `gap` bytes in `None` on
-    /// either side.
+    /// Returns the lowest address in `area` for `size` bytes with at least `gap` bytes in `None` on both sides.
     pub(super) fn hole(&self, area: Range<usize>, size: usize, gap: usize) -> Option<usize> {
         let need = size.checked_add(gap.checked_mul(2)?)?;
         self.pieces(area)
@@ -141,7 +140,7 @@ impl States {
             .map(|piece| piece.range.start + gap)
     }
 
-    /// Puts all of `range` into `state`.
+    /// Sets the state of all of `range`.
     pub(super) fn set(&mut self, range: Range<usize>, state: State) {
         self.cut(range.start);
         self.cut(range.end);
@@ -159,7 +158,7 @@ impl States {
         self.join(range.start);
     }
 
-    /// Makes `addr` a border between entries, if it lies inside one.
+    /// Splits the entry that contains `addr` at `addr`.
     fn cut(&mut self, addr: usize) {
         if let Some((_, entry)) = self.entries.range_mut(..addr).next_back()
             && addr < entry.0
@@ -170,7 +169,7 @@ impl States {
         }
     }
 
-    /// Joins the entries on both sides of `addr`, if they touch there and agree.
+    /// Merges the entries on both sides of `addr` if they meet there and have the same state.
     fn join(&mut self, addr: usize) {
         let Some(&upper) = self.entries.get(&addr) else {
             return;

@@ -1,7 +1,5 @@
-#![allow(unsafe_code)] // Implements the unsafe trait and its unsafe verbs.
-
-//! The verbs themselves. Each runs the hook, checks what is asked, asks the plans, and only then
-//! changes anything.
+//! The verbs of the simulated OS. Each runs the hook, checks the request, applies the fault plans, and only then changes
+//! anything.
 
 use core::ops::Range;
 use core::sync::atomic::{Ordering, fence};
@@ -13,18 +11,18 @@ use rustix::thread::{MembarrierCommand, membarrier};
 use super::calls::{Call, Verb};
 use super::states::State;
 use super::{CLOCK, HALFWAY, Machine, SLICE, Sim, TICK, illegal};
-use crate::os::{Os, OsError, Platform, Window};
+use crate::os::{Fence, Identity, Memory, OsError, Platform, Sharing, Window};
 use crate::units::{Addr, align_down, checked_align_up};
 
 impl Platform for Sim {
     fn yield_now() {
-        // Whoever waits for a stopped thread waits for as many yields, however long they take on a busy machine.
+        // A wait for a stopped thread takes the same number of yields on an idle and on a busy host.
         CLOCK.fetch_add(SLICE, Ordering::Relaxed);
         std::thread::yield_now();
     }
 
     fn now() -> u64 {
-        // Relaxed: one location never goes back for anybody who reads it by read-modify-write.
+        // Relaxed is enough: atomic read-modify-writes of one location are totally ordered, so the clock is monotonic.
         CLOCK.fetch_add(TICK, Ordering::Relaxed) + TICK
     }
 
@@ -35,23 +33,14 @@ impl Platform for Sim {
     }
 }
 
-// SAFETY: Ready memory is real memory of a reservation that this machine owns until it is dropped;
-// ranges of different calls do not overlap since the state of each page is checked; `Host::show`
-// puts fresh zero pages wherever content is lost.
-unsafe impl Os for Sim {
+// SAFETY: Ready memory is real memory of a reservation that this value owns until it is dropped; ranges of different calls
+// do not overlap, since the state of each page is checked; `Host::show` maps fresh zero pages where content is discarded.
+unsafe impl Memory for Sim {
     const SPARSE_FROM_ZERO: bool = false;
     const MOVES_CHEAPLY: bool = true;
 
     fn physical_page_size(&self) -> usize {
         self.shape.physical_page
-    }
-
-    fn address_bits(&self) -> u32 {
-        self.shape.address_bits
-    }
-
-    fn cpus(&self) -> usize {
-        self.shape.cpus
     }
 
     fn window(&self) -> Window {
@@ -66,7 +55,7 @@ unsafe impl Os for Sim {
     }
 
     unsafe fn reserve_behind(&self, at: Addr, size: usize) -> Result<(), OsError> {
-        // The mapping before grows, as Linux lets it.
+        // The mapping before grows, as on Linux.
         let limit = core::mem::replace(&mut self.machine().mapping_limit, usize::MAX);
         let done = self.reserve_at(at, size);
         self.machine().mapping_limit = limit;
@@ -124,7 +113,7 @@ unsafe impl Os for Sim {
     unsafe fn sparse_ready(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         let page = self.shape.physical_page;
         let start = align_down(addr.0, page);
-        // What ends beyond the address space is not rounded, and refused for where it ends.
+        // A range that ends beyond the address space is not rounded, so that it is refused with its own end.
         let end = addr.0.checked_add(size).and_then(|end| checked_align_up(end, page));
         self.change(Verb::SparseReady, Addr(start), end.map_or(size, |end| end - start))
     }
@@ -150,10 +139,14 @@ unsafe impl Os for Sim {
         }
         answer
     }
+}
 
+impl Sharing for Sim {}
+
+impl Fence for Sim {
     fn register_fence(&self) -> bool {
         self.hook(Verb::RegisterFence, Addr::NULL, 0);
-        // The real one: the registration holds for the process and does no harm twice.
+        // The real call: the registration is the process's, and repeating it is harmless.
         let works = self.shape.has_fence && membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok();
         self.fence_registered.store(works, Ordering::Release);
         self.machine().note(Verb::RegisterFence, Addr::NULL, 0, Ok(()));
@@ -173,7 +166,9 @@ unsafe impl Os for Sim {
         self.machine().note(Verb::FenceAll, Addr::NULL, 0, if reached { Ok(()) } else { Err(OsError::Unsupported) });
         reached
     }
+}
 
+impl Identity for Sim {
     fn print(&self, text: &[u8]) {
         self.hook(Verb::Print, Addr::NULL, text.len());
         let mut machine = self.machine();
@@ -183,14 +178,14 @@ unsafe impl Os for Sim {
 }
 
 impl Sim {
-    /// Every verb on a range that the caller has: checks the states and sets the new one.
+    /// Executes a verb on a range of the caller's: checks the states and sets the new one.
     fn change(&self, verb: Verb, addr: Addr, size: usize) -> Result<(), OsError> {
         self.hook(verb, addr, size);
         let range = self.checked(verb, addr, size);
         let mut machine = self.machine();
         machine.require(verb.name(), range.clone(), verb.from());
-        let room = machine.room_for(verb, &range);
-        machine.answer(verb, addr, size, room)?;
+        let within = machine.within_limits(verb, &range);
+        machine.answer(verb, addr, size, within)?;
         if let Some(state) = verb.to() {
             self.host().show(range.clone(), state);
             machine.states.set(range, state);
@@ -198,7 +193,7 @@ impl Sim {
         Ok(())
     }
 
-    /// Every verb that obtains a range anywhere.
+    /// Executes a verb that obtains a range anywhere.
     fn obtain(&self, verb: Verb, size: usize) -> Result<Addr, OsError> {
         self.hook(verb, Addr::NULL, size);
         self.checked_size(verb, 0, size);
@@ -212,15 +207,15 @@ impl Sim {
             return Err(OsError::OutOfMemory);
         };
         let range = at..at + size;
-        let room = machine.room_for(verb, &range);
-        machine.answer(verb, Addr(at), size, room)?;
+        let within = machine.within_limits(verb, &range);
+        machine.answer(verb, Addr(at), size, within)?;
         machine.cursor = range.end;
         machine.give(self, verb, range);
         Ok(Addr(at))
     }
 
-    /// [`Os::reserve`] of a wanted place: in the window, or in the extra area, where whoever
-    /// trims a reservation of the machine's choice takes it up again.
+    /// Executes [`Memory::reserve`] at a wanted address: in the window, or in the extra area, where a caller that trimmed a
+    /// reservation extends it again.
     fn reserve_at(&self, at: Addr, size: usize) -> Result<Addr, OsError> {
         self.hook(Verb::Reserve, at, size);
         let range = self.checked(Verb::Reserve, at, size);
@@ -230,19 +225,19 @@ impl Sim {
         }
         let mut machine = self.machine();
         let taken = machine.states.stranger(range.clone(), Verb::Reserve.from()).is_some();
-        let fits = if taken { Err(OsError::Taken) } else { machine.room_for(Verb::Reserve, &range) };
+        let fits = if taken { Err(OsError::Taken) } else { machine.within_limits(Verb::Reserve, &range) };
         machine.answer(Verb::Reserve, at, size, fits)?;
         machine.give(self, Verb::Reserve, range);
         Ok(at)
     }
 
-    /// The range, if it is whole physical pages of this machine. Panics if not.
+    /// Returns the range. Panics unless it is whole physical pages of this simulated OS.
     fn checked(&self, verb: Verb, addr: Addr, size: usize) -> Range<usize> {
         self.checked_size(verb, addr.0, size);
         let range = addr.0..addr.0.saturating_add(size);
         let host = self.host();
         if range.start < host.base() || range.end > host.end() {
-            illegal(verb.name(), &range, "an address outside the machine", "memory of this machine");
+            illegal(verb.name(), &range, "an address outside the simulated OS", "memory of this simulated OS");
         }
         range
     }
@@ -280,8 +275,8 @@ impl Machine {
         }
     }
 
-    /// Whether the limits of mappings and of Ready memory let `verb` have `range`.
-    fn room_for(&self, verb: Verb, range: &Range<usize>) -> Result<(), OsError> {
+    /// Returns an error if `verb` on `range` would exceed a limit, of mappings or of Ready memory.
+    fn within_limits(&self, verb: Verb, range: &Range<usize>) -> Result<(), OsError> {
         if let (true, Some(state)) = (self.mapping_limit != usize::MAX, verb.to()) {
             let mut after = self.states.clone();
             after.set(range.clone(), state);
@@ -301,7 +296,7 @@ impl Machine {
         }
     }
 
-    /// Numbers and notes a fallible call that would end with `result`, unless a plan has it fail.
+    /// Counts and records a fallible call with `result`, or with the error of a plan that makes it fail.
     fn answer(&mut self, verb: Verb, addr: Addr, size: usize, result: Result<(), OsError>) -> Result<(), OsError> {
         let planned = self.plan.verdict(self.record.fallible + 1, verb, size);
         self.record.injected += u64::from(planned.is_some());
@@ -310,14 +305,15 @@ impl Machine {
         result
     }
 
+    /// Records a call.
     fn note(&mut self, verb: Verb, addr: Addr, size: usize, result: Result<(), OsError>) {
         self.record.note(Call { verb, addr, size, result });
     }
 
-    /// Brings a range that was in None to the state that `verb` promises.
+    /// Changes a range from None to the target state of `verb`.
     fn give(&mut self, sim: &Sim, verb: Verb, range: Range<usize>) {
         if let Some(state) = verb.to() {
-            // What is only reserved looks to the host like what nobody has.
+            // On the host, Reserved and None have the same protection.
             if state != State::Reserved {
                 sim.host().show(range.clone(), state);
             }

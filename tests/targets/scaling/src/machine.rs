@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use crossfoot::os::sim::Sim;
-use crossfoot::os::{Os, OsError, Platform, Window};
+use crossfoot::os::{Fence, Identity, Memory, OsError, Platform, Sharing, Window};
 use crossfoot::units::{Addr, GIB};
 
 use crate::hooks;
@@ -85,23 +85,15 @@ impl Platform for Machine {
 }
 
 // SAFETY: every verb is the simulated system's.
-unsafe impl Os for Machine {
-    const SPARSE_FROM_ZERO: bool = <Sim as Os>::SPARSE_FROM_ZERO;
+unsafe impl Memory for Machine {
+    const SPARSE_FROM_ZERO: bool = <Sim as Memory>::SPARSE_FROM_ZERO;
 
     fn physical_page_size(&self) -> usize {
-        ask(Os::physical_page_size)
-    }
-
-    fn address_bits(&self) -> u32 {
-        ask(Os::address_bits)
-    }
-
-    fn cpus(&self) -> usize {
-        ask(Os::cpus)
+        ask(Memory::physical_page_size)
     }
 
     fn window(&self) -> Window {
-        ask(Os::window)
+        ask(Memory::window)
     }
 
     fn reserve(&self, at: Option<Addr>, size: usize) -> Result<Addr, OsError> {
@@ -136,7 +128,7 @@ unsafe impl Os for Machine {
 
     unsafe fn free(&self, addr: Addr, size: usize) -> Result<(), OsError> {
         // SAFETY: see above.
-        call(|sim| unsafe { Os::free(sim, addr, size) })
+        call(|sim| unsafe { Memory::free(sim, addr, size) })
     }
 
     unsafe fn guard(&self, addr: Addr, size: usize) -> Result<(), OsError> {
@@ -178,15 +170,22 @@ unsafe impl Os for Machine {
         call(|sim| unsafe { sim.move_pages(from, to, size) })
     }
 
+}
+
+impl Sharing for Machine {}
+
+impl Fence for Machine {
     fn register_fence(&self) -> bool {
-        call(Os::register_fence)
+        call(Fence::register_fence)
     }
 
     fn fence_all(&self) -> bool {
-        call(Os::fence_all)
+        call(Fence::fence_all)
     }
+}
 
+impl Identity for Machine {
     fn print(&self, text: &[u8]) {
-        ask(|sim| Os::print(sim, text));
+        ask(|sim| Identity::print(sim, text));
     }
 }
