@@ -1,25 +1,25 @@
-//! Calling cargo and other programs.
+//! Calls of cargo and of other programs.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// The cargo that runs this, in `folder`.
+/// Returns a command for the cargo that runs this program, in `folder`.
 pub fn cargo(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(folder).args(arguments);
     command
 }
 
-/// What a command is called in messages.
+/// Returns a command line as messages show it.
 pub fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
     let words = std::iter::once(program).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// Runs a command to its end. It must succeed.
+/// Runs a command to its end. Fails if the command does.
 pub fn done(mut command: Command) -> Result<()> {
     let name = shown(&command);
     eprintln!("xtask: {name}");

@@ -1,4 +1,4 @@
-//! An installed tree, and an archive of one.
+//! Installs a tree, and packs an archive of one.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -12,12 +12,12 @@ use crate::root;
 
 /// The version of every package.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The shared object's name for the loader: what is linked with it asks for this.
+/// The soname of the shared object.
 const SONAME: &str = "libcrossfoot.so.0";
-/// The prefix of a tree that may be put anywhere, for pkg-config: from where its own file is.
+/// The prefix of a relocatable tree in `crossfoot.pc`: relative to the folder of that file.
 const ANYWHERE: &str = "${pcfiledir}/../..";
 
-/// How a file of the tree is made.
+/// The source of a file of the tree.
 enum Content {
     /// Copied from the release build.
     Built(&'static str),
@@ -27,7 +27,7 @@ enum Content {
     Filled(&'static str),
 }
 
-/// The tree: where, with which rights, and what.
+/// The tree: path, mode and source of each file.
 const TREE: [(&str, u32, Content); 19] = [
     ("bin/crossfoot", 0o755, Content::Built("crossfoot")),
     ("lib/libcrossfoot.so.0", 0o755, Content::Built("libcrossfoot.so")),
@@ -67,20 +67,20 @@ pub fn install(prefix: &Path, destdir: Option<&Path>) -> Result<()> {
     lay_out(&build()?, &tree, name)
 }
 
-/// Builds the release, and makes of it an archive with the sum to check it by. Prints where it is.
+/// Builds the release, packs it into an archive, writes its checksum, and prints the paths of both.
 pub fn dist() -> Result<()> {
     let release = build()?;
     let name = format!("crossfoot-{VERSION}-{}-linux", std::env::consts::ARCH);
     let folder = release.parent().context("the release has a folder")?.join("dist");
     let tree = folder.join(&name);
     if tree.exists() {
-        // What an earlier version had would stay.
+        // Files of an earlier version would stay.
         fs::remove_dir_all(&tree).with_context(|| tree.display().to_string())?;
     }
     lay_out(&release, &tree, ANYWHERE)?;
     let archive = format!("{name}.tar.gz");
     let mut tar = Command::new("tar");
-    // The same files make the same archive, whoever packs them.
+    // The archive is reproducible: the same files give the same bytes.
     tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--use-compress-program=gzip -n -9"]);
     tar.arg(format!("--mtime=@{}", time_of_sources())).args(["--create", "--file", &archive, &name]);
     tar.current_dir(&folder);
@@ -94,7 +94,7 @@ pub fn dist() -> Result<()> {
     Ok(())
 }
 
-/// When the sources were committed, in seconds, or when who packs them says.
+/// Returns `SOURCE_DATE_EPOCH` if it is set, else the time of the last commit, in seconds.
 fn time_of_sources() -> String {
     std::env::var("SOURCE_DATE_EPOCH").unwrap_or_else(|_| {
         let commit = Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root()).output();
@@ -103,7 +103,7 @@ fn time_of_sources() -> String {
     })
 }
 
-/// Builds the release. Returns its folder: beside the one that this program was built into, wherever that is.
+/// Builds the release. Returns its folder, which is beside the folder of this program.
 fn build() -> Result<PathBuf> {
     let this = std::env::current_exe().context("cannot find this program")?;
     let target = this.ancestors().nth(2).context("this program was built by cargo")?;
@@ -113,7 +113,7 @@ fn build() -> Result<PathBuf> {
     Ok(target.join("release"))
 }
 
-/// Makes the tree at `tree`, which will be known as `prefix`.
+/// Makes the tree at `tree`. Its files name `prefix` as their place.
 fn lay_out(release: &Path, tree: &Path, prefix: &str) -> Result<()> {
     for (path, mode, content) in &TREE {
         let read = |from: PathBuf| fs::read(&from).with_context(|| from.display().to_string());
@@ -130,14 +130,14 @@ fn lay_out(release: &Path, tree: &Path, prefix: &str) -> Result<()> {
     manual(release, &tree.join("share/man/man1"))?;
     weaken(&tree.join("lib/libcrossfoot.a"))?;
     let link = tree.join("lib/libcrossfoot.so");
-    // It may be there from the last time.
+    // The link may exist from the last installation.
     let _ = fs::remove_file(&link);
     symlink(SONAME, &link).with_context(|| link.display().to_string())?;
     eprintln!("xtask: installed in {}", tree.display());
     Ok(())
 }
 
-/// Writes the command's manual pages, which it makes of its own help.
+/// Writes the manual pages of the command, which generates them from its help.
 fn manual(release: &Path, tree: &Path) -> Result<()> {
     let folder = release.join("man");
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
@@ -151,8 +151,8 @@ fn manual(release: &Path, tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes C++'s operators weak in the archive, so that a program may replace them and be linked with it. Rust's stable
-/// compiler cannot.
+/// Makes the C++ operators weak in the archive, so that a program that replaces them can be linked with it. Stable Rust
+/// cannot do this.
 fn weaken(archive: &Path) -> Result<()> {
     let mut objcopy = Command::new("objcopy");
     objcopy.args(["--wildcard", "--weaken-symbol=_Zn[aw]*", "--weaken-symbol=_Zd[al]*"]).arg(archive);
@@ -163,7 +163,7 @@ fn weaken(archive: &Path) -> Result<()> {
     done(objcopy)
 }
 
-/// Writes a file under a new name and moves it into place: programs that run on the old one keep it.
+/// Writes a file under a temporary name and renames it: programs that use the old file keep it.
 fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let folder = path.parent().context("a file has a folder")?;
     let new = folder.join(format!(".new-{}", std::process::id()));
@@ -176,7 +176,7 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     put().with_context(|| path.display().to_string())
 }
 
-/// Makes a folder and those above it that are missing. Everybody may look into them, whatever the caller's umask is.
+/// Makes a folder and its missing parents, readable by all users whatever the umask is.
 fn make_folders(folder: &Path) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());

@@ -64,7 +64,7 @@ enum Task {
     InstallDeps,
 }
 
-/// The project's root.
+/// Returns the root of the project.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
@@ -106,7 +106,7 @@ fn check() -> Result<()> {
     done(cargo(root(), &["test", "--workspace"]))
 }
 
-/// The homes under `tests/targets` that are workspaces of their own.
+/// Returns the folders of `tests/targets` that are workspaces of their own.
 fn targets() -> Result<Vec<PathBuf>> {
     let folder = root().join("tests/targets");
     let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
@@ -116,7 +116,7 @@ fn targets() -> Result<Vec<PathBuf>> {
     Ok(targets)
 }
 
-/// Homes share one folder for what is built, away from their sources.
+/// All targets share one build folder, outside their sources.
 fn homely(mut command: Command) -> Command {
     command.env("CARGO_TARGET_DIR", root().join("target/targets"));
     command
@@ -130,7 +130,7 @@ fn bench(arguments: &[String]) -> Result<()> {
     done(runner)
 }
 
-/// Its build script chooses the model's atomics.
+/// Runs in the folder of the model, whose build script selects loom's atomics.
 fn model() -> Result<()> {
     done(cargo(&root().join("model"), &["test", "--release"]))
 }

@@ -1,8 +1,8 @@
-//! The kernel's tests under the compiler's sanitizers.
+//! Runs the tests of the core under the compiler's sanitizers.
 //!
-//! The pinned compiler has them, and takes their flags when it is told that it may. AddressSanitizer is content with
-//! the standard library as it comes. ThreadSanitizer has to see every synchronisation, so the standard library is built
-//! with it, from its source.
+//! The pinned compiler contains the sanitizers and takes their flags with `RUSTC_BOOTSTRAP=1`. AddressSanitizer works
+//! with the prebuilt standard library. ThreadSanitizer has to see every synchronisation, so the standard library is
+//! built with it from source.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -14,26 +14,26 @@ use crate::cargo::{cargo, shown};
 use crate::root;
 use crate::soak;
 
-/// Named, so that neither build scripts nor macros get the flags.
+/// With a named target, cargo passes the flags neither to build scripts nor to macros.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// What a sanitizer's report of one finding ends with.
+/// The end of the line that closes a sanitizer's report.
 const FINDING: &str = "SUMMARY: ";
 
-/// A sanitizer, what it runs, and what it cannot.
+/// A sanitizer, the tests it runs, and those it cannot run.
 struct Sanitizer {
-    /// As in `-Zsanitizer=…`.
+    /// The name in `-Zsanitizer=…`.
     name: &'static str,
-    /// What the name of its runtime ends with.
+    /// The end of the name of its runtime library.
     runtime: &'static str,
-    /// Whether the standard library is built with it.
+    /// The standard library is built with it.
     whole: bool,
-    /// Tests of the kernel, beside its unit tests.
+    /// Test binaries, in addition to the unit tests.
     tests: &'static [&'static str],
-    /// The variable with its options, and the options.
+    /// The environment variable of its options, and the options.
     options: (&'static str, &'static str),
-    /// How the tests are run.
+    /// Arguments of the test binaries.
     arguments: &'static [&'static str],
-    /// Tests that are left out, by parts of their names, and why.
+    /// Tests that are left out, by parts of their names, with the reason.
     left_out: &'static [(&'static str, &'static [&'static str])],
 }
 
@@ -43,7 +43,7 @@ const SANITIZERS: [Sanitizer; 2] = [
         runtime: "_rt.asan.a",
         whole: false,
         tests: &["core_stats", "core_objects", "core_snapshots", "core_threads", "core_os_sim"],
-        // Tests leave kernels behind on purpose, and one looks at the signal that a touch of nothing brings.
+        // Some tests leak allocators on purpose, and one expects the signal of an access to unmapped memory.
         options: ("ASAN_OPTIONS", "detect_leaks=0:handle_segv=0"),
         arguments: &[],
         left_out: &[
@@ -65,8 +65,8 @@ const SANITIZERS: [Sanitizer; 2] = [
         whole: true,
         tests: &["core_stats", "core_objects", "core_signals", "core_snapshots", "core_threads", "core_os_sim"],
         options: ("TSAN_OPTIONS", "handle_segv=0"),
-        // The kernel maps memory behind the sanitizer's back: a simulated machine that gets the addresses of one that
-        // is gone must come after it, and not beside it.
+        // The allocator maps memory that the sanitizer does not see. A simulated OS that reuses the addresses of an
+        // earlier one must run after it, and not in parallel.
         arguments: &["--test-threads=1"],
         left_out: &[(
             "the sanitizer leaves no address space that wide",
@@ -97,13 +97,13 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// How many tests passed, from the last line of a test binary.
+/// Returns how many tests passed, from the last line of a test binary.
 fn passed(line: &str) -> Option<usize> {
     let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
     counts.split_once(" passed")?.0.parse().ok()
 }
 
-/// Where the compiler and its libraries are.
+/// Returns the folder of the compiler and its libraries.
 fn sysroot() -> Result<PathBuf> {
     let output = Command::new("rustc").args(["--print", "sysroot"]).current_dir(root()).output();
     let output = output.context("cannot start rustc")?;
@@ -111,7 +111,7 @@ fn sysroot() -> Result<PathBuf> {
 }
 
 impl Sanitizer {
-    /// What it needs and this machine lacks.
+    /// Returns what the sanitizer needs and this machine lacks.
     fn missing(&self) -> Result<Option<String>> {
         let library = sysroot()?;
         let files = std::fs::read_dir(library.join(TARGET).join("lib"));
@@ -134,7 +134,8 @@ impl Sanitizer {
         }
         test.arg("--target-dir").arg(root().join("target/sanitize").join(self.name)).arg("--").args(self.arguments);
         test.args(self.left_out.iter().flat_map(|(_, tests)| tests.iter().flat_map(|test| ["--skip", test])));
-        // Flags that begin with -Z. A standard library that is built unwinds, and is built once.
+        // `RUSTC_BOOTSTRAP` permits flags that begin with -Z. A standard library that is built here unwinds, and is
+        // built once.
         test.env("RUSTC_BOOTSTRAP", "1").env("CARGO_PROFILE_DEV_PANIC", "unwind");
         // The tests under the thread sanitizer take minutes as it is.
         test.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
@@ -151,7 +152,7 @@ impl Sanitizer {
         let output = test.output().with_context(|| format!("cannot start {name}"))?;
         let (printed, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         let passed: usize = printed.lines().filter_map(passed).sum();
-        // A report stands in the middle of what a test prints.
+        // The report is in the middle of the output of a test.
         let findings: Vec<&str> = errors.lines().chain(printed.lines()).filter(|line| line.contains(FINDING)).collect();
         if !output.status.success() || !findings.is_empty() || passed == 0 {
             let from = errors.len().saturating_sub(20_000);

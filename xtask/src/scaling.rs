@@ -1,5 +1,5 @@
-//! The kernel with many threads, on paper: builds the model in `tests/targets/scaling` so that it sees every access to
-//! memory, and runs it.
+//! Builds the model of many threads in `tests/targets/scaling`, instrumented so that it sees every access to memory,
+//! and runs it.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -11,13 +11,13 @@ use crate::cargo::{cargo, done, shown};
 use crate::root;
 use crate::soak::first_line;
 
-/// Named, so that neither build scripts nor macros get the flags.
+/// With a named target, cargo passes the flags neither to build scripts nor to macros.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// The document, and the line below which everything is the model's.
+/// The document, and the line below which the model writes all text.
 const DOCUMENT: &str = "docs/scaling.md";
 const BELOW: &str = "<!-- Below: cargo xtask scaling --write -->\n";
 
-/// What is wanted of the model.
+/// Arguments of the model.
 #[derive(Args)]
 pub struct Wanted {
     /// Write the tables into docs/scaling.md.
@@ -29,12 +29,12 @@ pub struct Wanted {
     /// Numbers of threads, separated by commas; 1,2,8,64,256.
     #[arg(long)]
     threads: Option<String>,
-    /// Also name so many words of memory that moved most in each run, and who touched them.
+    /// Also print this many words of memory that moved most in each run, and the functions that touched them
     #[arg(long)]
     top: Option<usize>,
 }
 
-/// Builds the model. Returns its program.
+/// Builds the model and returns the path of its program.
 fn build(folder: &Path) -> Result<PathBuf> {
     let target = root().join("target/scaling");
     let flags = std::fs::read_to_string(folder.join("flags.txt")).context("tests/targets/scaling/flags.txt")?;
@@ -46,7 +46,7 @@ fn build(folder: &Path) -> Result<PathBuf> {
     Ok(target.join(TARGET).join("release/scaling"))
 }
 
-/// Runs the model and prints its tables, or writes them.
+/// Runs the model. Prints its tables, or writes them into the document.
 pub fn run(wanted: &Wanted) -> Result<()> {
     ensure!(!wanted.write || wanted.only.is_none() && wanted.threads.is_none(), "the document has all of it");
     let program = build(&root().join("tests/targets/scaling"))?;

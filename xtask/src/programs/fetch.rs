@@ -1,4 +1,4 @@
-//! Sources of tests that no binary package holds. Fetched only on request.
+//! Fetches sources of tests that no binary package contains. Only on request.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,39 +11,39 @@ use super::libstdcxx;
 use super::process::{finish, succeed};
 use super::yard::{make_folder, neutral, target};
 
-/// No download takes a tenth of it.
+/// The limit of a download, more than ten times the longest seen.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// LTP's repository, and the release that is run.
+/// The repository of LTP, and the release that is run.
 const LTP_REPOSITORY: &str = "https://github.com/linux-test-project/ltp";
 const LTP_RELEASE: &str = "20260529";
 
-/// Where sources are.
+/// Returns the folder of fetched sources.
 fn folder() -> PathBuf {
     target().join("programs")
 }
 
-/// Perl's source tree, if it was fetched.
+/// Returns Perl's source tree, if it was fetched.
 pub fn perl_source() -> Option<PathBuf> {
     source("t/op")
 }
 
-/// glibc's source tree, if it was fetched.
+/// Returns glibc's source tree, if it was fetched.
 pub fn glibc_source() -> Option<PathBuf> {
     source("malloc/dynarray.h")
 }
 
-/// The part of GCC's source tree that holds the test suite of libstdc++, if it was fetched.
+/// Returns the folder of libstdc++'s test suite in GCC's source tree, if it was fetched.
 pub fn libstdcxx_source() -> Option<PathBuf> {
     source("libstdc++-v3/testsuite/ext/pool_allocator").map(|tree| tree.join("libstdc++-v3/testsuite"))
 }
 
-/// The source tree of the Linux Test Project, if it was fetched.
+/// Returns the source tree of the Linux Test Project, if it was fetched.
 pub fn ltp_source() -> Option<PathBuf> {
     source("testcases/kernel/mem/mtest07")
 }
 
-/// The last source tree in the folder that holds this.
+/// Returns the last source tree, by name, that contains `part`.
 fn source(holds: &str) -> Option<PathBuf> {
     let entries = fs::read_dir(folder()).ok()?;
     let trees = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -55,7 +55,7 @@ fn source(holds: &str) -> Option<PathBuf> {
 /// A source tree that a family needs.
 struct Source {
     name: &'static str,
-    /// Where it is, if it was fetched.
+    /// Returns its folder, if it was fetched.
     found: fn() -> Option<PathBuf>,
     /// Fetches it into [`folder`].
     fetch: fn() -> Result<()>,
@@ -68,22 +68,22 @@ const SOURCES: [Source; 4] = [
     Source { name: "ltp", found: ltp_source, fetch: fetch_ltp },
 ];
 
-/// Fetches the source trees that are not here, and prints for each that cannot be had why it is skipped.
+/// Fetches the missing source trees. Prints the reason for each that cannot be fetched: its family is skipped.
 ///
-/// Debian's packages come in the versions that are installed, from the archives that apt knows, with package lists of
-/// their own, so that the lists of the OS stay as they are.
+/// Debian's source packages have the versions of the installed binary packages. They come from the archives that apt is
+/// configured for, with package lists of their own, so that the lists of the OS stay as they are.
 pub fn fetch() -> Result<()> {
     if SOURCES.iter().all(|source| (source.found)().is_some()) {
         return Ok(());
     }
     let folder = folder();
-    // A tree that is here stays.
+    // A tree that was fetched before stays.
     fs::create_dir_all(folder.join("lists/partial"))?;
     make_folder(&folder.join("parts"), 0o755)?;
     write_archives(&folder.join("parts"))?;
     let mut update = apt("apt-get", &folder);
     update.arg("update");
-    // An archive that has no sources fails, and the others serve.
+    // An archive without sources fails, and the other archives are enough.
     finish(update, &folder.join("apt"), LIMIT)?;
     for source in SOURCES.iter().filter(|source| (source.found)().is_none()) {
         let fetched = (source.fetch)().and_then(|()| (source.found)().context("the archive holds no tests"));
@@ -110,7 +110,7 @@ fn fetch_glibc() -> Result<()> {
     unpack(&format!("glibc_{release}.orig.tar.xz"), &parts)
 }
 
-/// Debian's archive of GCC is an archive of archives.
+/// Debian's source archive of GCC contains the archive of GCC.
 fn fetch_gcc() -> Result<()> {
     let release = installed_release("libstdc++6")?;
     let name = format!("gcc-{}", release.split('.').next().unwrap_or(""));
@@ -123,7 +123,7 @@ fn fetch_gcc() -> Result<()> {
     fs::remove_file(folder().join(inner)).context("the inner archive")
 }
 
-/// Debian has no package of LTP, so its repository is cloned at a release.
+/// Clones the repository of LTP at a release: Debian has no package of it.
 fn fetch_ltp() -> Result<()> {
     let mut clone = neutral("git");
     clone.args(["clone", "--quiet", "--depth=1", "--branch", LTP_RELEASE, LTP_REPOSITORY]);
@@ -131,7 +131,7 @@ fn fetch_ltp() -> Result<()> {
     succeed(clone, &folder().join("git"), LIMIT).map(|_| ())
 }
 
-/// The release of an installed package, without what Debian adds to the version.
+/// Returns the upstream version of an installed package, without Debian's revision.
 fn installed_release(package: &str) -> Result<String> {
     let mut version = neutral("dpkg-query");
     version.args(["-W", "-f", "${Version}", package]);
@@ -139,7 +139,7 @@ fn installed_release(package: &str) -> Result<String> {
     Ok(version.split('-').next().unwrap_or("").to_owned())
 }
 
-/// Downloads a source package of this version.
+/// Downloads a source package in a version.
 fn package(name: &str, version: &str) -> Result<()> {
     let folder = folder();
     let log = folder.join("apt");
@@ -147,7 +147,7 @@ fn package(name: &str, version: &str) -> Result<()> {
     list.args(["showsrc", name]);
     let list = succeed(list, &log, LIMIT)?;
     let versions = list.lines().filter_map(|line| line.strip_prefix("Version: "));
-    // An archive can list what it has not got any more.
+    // An archive can list a file that it no longer has.
     for package in versions.filter(|package| package.starts_with(&format!("{version}-"))) {
         let mut get = apt("apt-get", &folder);
         get.args(["source", "--download-only", &format!("{name}={package}")]);
@@ -158,7 +158,7 @@ fn package(name: &str, version: &str) -> Result<()> {
     bail!("apt-get source finds no {name} {version}")
 }
 
-/// A program of apt's that knows source archives only.
+/// Returns a command of apt that knows source archives only.
 fn apt(program: &str, folder: &Path) -> Command {
     let mut command = neutral(program);
     let option = |name: &str, value: &Path| format!("{name}={}", value.display());
@@ -169,7 +169,7 @@ fn apt(program: &str, folder: &Path) -> Command {
     command
 }
 
-/// Writes the machine's lists of archives anew, as archives of sources.
+/// Writes this machine's lists of archives as lists of source archives.
 fn write_archives(parts: &Path) -> Result<()> {
     let etc = Path::new("/etc/apt");
     let mut files = vec![etc.join("sources.list")];
@@ -188,7 +188,7 @@ fn write_archives(parts: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Unpacks these parts of an archive in the folder, or all of it.
+/// Unpacks the named parts of an archive, or all of it.
 fn unpack(archive: &str, parts: &[String]) -> Result<()> {
     let folder = folder();
     ensure!(folder.join(archive).is_file(), "apt-get source left no {archive}");

@@ -1,4 +1,4 @@
-//! glibc's own tests of malloc, from its source package, built against the libc that is installed.
+//! Runs glibc's own tests of malloc, from its source package, built against the installed libc.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use super::process::{finish, succeed};
 use super::yard::{Side, Yard, installed, neutral};
 use super::{Findings, Verdict, fetch};
 
-/// No test takes so long; the tests' own limits are shorter.
+/// The limit of a test. The tests' own limits are shorter.
 const LIMIT: Duration = Duration::from_secs(400);
-/// A compiler's call.
+/// The limit of a call of the compiler.
 const COMPILING: Duration = Duration::from_secs(120);
 
 /// Tests that are not run, and why.
@@ -47,7 +47,7 @@ const OMITTED: [(&str, &str); 23] = [
     ("tst-tcfree3", "misuse, which tests/misuse has"),
 ];
 
-/// What goes another way, and why.
+/// Known differences, with the reason.
 const KNOWN: [Known; 2] = [
     Known {
         file: "tst-dynarray-fail",
@@ -57,7 +57,7 @@ const KNOWN: [Known; 2] = [
     Known { file: "tst-mallopt", case: "test", why: "mallopt says 0 of parameters that mean nothing here" },
 ];
 
-/// What a quick run takes: no test of these takes a second.
+/// The tests of a quick run. None takes a second.
 const QUICK: [&str; 12] = [
     "mallocbug",
     "tst-calloc",
@@ -99,7 +99,7 @@ pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
     Ok(Verdict::Ran(findings))
 }
 
-/// Where and by what the tests are built.
+/// The folders and the tools of the build.
 struct Build {
     compiler: PathBuf,
     archiver: PathBuf,
@@ -112,7 +112,7 @@ impl Build {
         self.source.join("malloc").join(format!("{test}.c"))
     }
 
-    /// The names of the tests.
+    /// Returns the names of the tests.
     fn tests(&self, quick: bool) -> Result<Vec<String>> {
         let mut tests = names(&self.source.join("malloc"))?;
         tests.retain(|name| name.starts_with("tst-") || name == "mallocbug");
@@ -134,10 +134,10 @@ impl Build {
         command
     }
 
-    /// Builds what the tests have in common. Some files of it need more of glibc than is here, and no malloc test needs
-    /// those.
+    /// Builds the support library of the tests. Some of its files need more of glibc than is installed, and no malloc
+    /// test needs those.
     fn library(&self) -> Result<()> {
-        // Of glibc's own headers, those that the installed ones do not have; all others would hide those.
+        // Copies those headers of glibc that are not installed. Copies of the others would hide the installed ones.
         for name in ["alloc_buffer.h", "array_length.h", "libc-diag.h", "libc-pointer-arith.h", "scratch_buffer.h"] {
             let header = self.source.join("include").join(name);
             if header.exists() {
@@ -159,7 +159,7 @@ impl Build {
                 let object = self.folder.join(format!("{name}.o"));
                 let mut compile = self.compile();
                 compile.arg("-c").arg(self.source.join(folder).join(format!("{name}.c"))).arg("-o").arg(&object);
-                // A header that is not one of the tests is not to be built.
+                // A file that does not compile is left out.
                 if name != "dynarray-skeleton"
                     && finish(compile, &self.folder.join("compile"), COMPILING)?.status.success()
                 {
@@ -167,7 +167,7 @@ impl Build {
                 }
             }
         }
-        // Programs of their own, not parts.
+        // These are programs of their own, not parts of the library.
         objects.retain(|object| !object.to_string_lossy().contains("tst-"));
         let mut archive = neutral(&self.archiver);
         archive.arg("rcs").arg(self.folder.join("libsupport.a")).args(&objects);
@@ -181,7 +181,7 @@ impl Build {
     }
 }
 
-/// The names of a folder's C files, without their ending.
+/// Returns the names of the C files of a folder, without extension.
 fn names(folder: &Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let files = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -204,7 +204,7 @@ fn unit(side: &Side, program: &Path, test: &str) -> Result<Unit> {
     Ok(unit)
 }
 
-/// What a test says by its status.
+/// Returns the outcome that an exit status of the test support means.
 pub fn outcome(code: Option<i32>) -> &'static str {
     match code {
         Some(0) => "passed",

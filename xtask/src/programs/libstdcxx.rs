@@ -1,4 +1,4 @@
-//! The tests of libstdc++'s language support (`operator new` and `delete`, their handlers, exceptions) and of its
+//! Runs libstdc++'s tests of language support (`operator new` and `delete`, their handlers, exceptions) and of its
 //! allocators, from GCC's source package.
 
 use std::fs;
@@ -14,15 +14,15 @@ use super::process::{finish, succeed};
 use super::yard::{Side, Yard, installed, neutral, text_of};
 use super::{Findings, Verdict, fetch};
 
-/// The longest test takes a second.
+/// The limit of a test. The longest takes a second.
 const LIMIT: Duration = Duration::from_secs(120);
-/// One call of the compiler.
+/// The limit of a call of the compiler.
 const COMPILING: Duration = Duration::from_secs(300);
 
-/// The files of the test suite that tests are linked to.
+/// The files of the test suite that every test is linked with.
 const SUPPORT: [&str; 2] = ["testsuite_allocator", "testsuite_hooks"];
 
-/// The folders whose tests are run, with all below them.
+/// The folders of the tests that are run, with their subfolders.
 pub const FOLDERS: [&str; 12] = [
     "18_support",
     "20_util/allocator",
@@ -42,7 +42,7 @@ pub const FOLDERS: [&str; 12] = [
 const OMITTED: [(&str, &str); 1] =
     [("18_support/type_info/103240", "needs shared objects that the test suite builds, and allocates nothing")];
 
-/// What a quick run takes: what is about `operator new` and `delete`.
+/// The tests of a quick run: those of `operator new` and `delete`.
 const QUICK: [&str; 10] = [
     "18_support/50594",
     "18_support/96817",
@@ -76,12 +76,12 @@ pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
     for (test, why) in OMITTED.iter().filter(|_| !quick) {
         findings.see(format!("not run: {test}: {why}"));
     }
-    // Each process allocates at least the memory that libstdc++ keeps for exceptions.
+    // Each process allocates at least libstdc++'s emergency pool for exceptions.
     sides[1].reports(&mut findings, tests.len() as u64)?;
     Ok(Verdict::Ran(findings))
 }
 
-/// Where and by what the tests are built.
+/// The folders and the tools of the build.
 struct Build {
     compiler: PathBuf,
     /// `libstdc++-v3/testsuite`.
@@ -98,7 +98,7 @@ impl Build {
         self.folder.join(test.replace('/', "-"))
     }
 
-    /// The names of the tests that run a program, without their ending.
+    /// Returns the names of the tests that run a program, without extension.
     fn tests(&self, quick: bool) -> Result<Vec<String>> {
         let mut tests = Vec::new();
         for folder in FOLDERS {
@@ -118,7 +118,7 @@ impl Build {
         Ok(running)
     }
 
-    /// Builds what the tests have in common.
+    /// Builds the parts that all tests share.
     fn support(&self) -> Result<()> {
         for part in SUPPORT {
             let mut compile = self.compile("gnu++17");
@@ -145,12 +145,12 @@ impl Build {
     }
 }
 
-/// What a test's comments say to DejaGnu, as far as it matters here.
+/// The DejaGnu directives of a test that matter here.
 #[derive(PartialEq, Debug)]
 struct Directives {
-    /// Whether it is a program to be run, and not only to be compiled.
+    /// The test is run, and not only compiled.
     run: bool,
-    /// The language, as the compiler's option names it.
+    /// The language standard, as in `-std=`.
     standard: String,
     options: Vec<String>,
 }
@@ -161,13 +161,13 @@ impl Directives {
         for line in text.lines() {
             if let Some((_, what)) = line.split_once("{ dg-do ") {
                 directives.run = what.starts_with("run");
-                // Not with the compiler's default.
+                // The test does not support the compiler's default.
                 if what.contains("_down") || what.contains("_only") {
                     directives.standard = "gnu++14".to_owned();
                 }
             }
             let options = line.split_once("{ dg-options \"").and_then(|(_, rest)| rest.split_once('"'));
-            // Options for other systems name them.
+            // Options for other targets name them.
             if let Some((options, _)) = options.filter(|(_, rest)| !rest.contains("target")) {
                 for option in options.split_whitespace() {
                     match option.strip_prefix("-std=") {
@@ -181,7 +181,7 @@ impl Directives {
     }
 }
 
-/// Appends the names of the C++ files of a folder and of all below it, without their ending.
+/// Appends the names of the C++ files of a folder and of its subfolders, without extension.
 fn names(folder: &Path, prefix: &str, tests: &mut Vec<String>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();

@@ -1,4 +1,4 @@
-//! The tests of the Linux Test Project that allocate: `malloc` under stress, what is said of it, and `brk` beside it.
+//! Runs the tests of the Linux Test Project that allocate: `malloc` under stress, its statistics, and `brk` beside it.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,10 +13,10 @@ use super::{Findings, Verdict, fetch};
 
 /// `mallocstress` ends itself after ten minutes.
 const LIMIT: Duration = Duration::from_secs(700);
-/// The longest step of the build.
+/// The limit of a step of the build.
 const BUILDING: Duration = Duration::from_secs(900);
 
-/// A test: its folder below `testcases/allocator`, its name, and whether it is part of a quick run.
+/// A test: its folder below `testcases/kernel`, its name, and whether it is part of a quick run.
 const TESTS: [(&str, &str, bool); 11] = [
     ("mem/mem", "mem02", true),
     ("mem/mtest05", "mmstress", false),
@@ -38,7 +38,7 @@ const OMITTED: [(&str, &str); 3] = [
     ("sbrk03", "is for s390 only"),
 ];
 
-/// What goes another way, and why.
+/// Known differences, with the reason.
 const KNOWN: [Known; 1] = [Known {
     file: "mallinfo01",
     case: "2",
@@ -70,7 +70,7 @@ pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
     Ok(Verdict::Ran(findings))
 }
 
-/// Builds the library of the tests and these folders, in the source tree: what is built there stays for the next run.
+/// Builds the library of the tests and these folders, in the source tree, so that the next run finds them.
 fn build<'a>(source: &Path, folders: impl Iterator<Item = &'a str>, log: &Path) -> Result<()> {
     let step = |mut command: Command| {
         command.current_dir(source);
@@ -96,7 +96,7 @@ fn build<'a>(source: &Path, folders: impl Iterator<Item = &'a str>, log: &Path) 
     Ok(())
 }
 
-/// Runs a test. Programs that tests start lie beside them.
+/// Runs a test in the folder with the programs that it starts.
 fn unit(side: &Side, folder: &Path, test: &str) -> Result<Unit> {
     let mut unit = Unit::default();
     let mut command = side.command(folder.join(test));
@@ -117,7 +117,8 @@ fn unit(side: &Side, folder: &Path, test: &str) -> Result<Unit> {
     Ok(unit)
 }
 
-/// The results that a test prints, in order: `file.c:LINE: TPASS: TEXT`, and in older tests `file  1  TPASS  :  TEXT`.
+/// Returns the results that a test prints, in order: `file.c:LINE: TPASS: TEXT`, and in older tests `file  1  TPASS  :
+/// TEXT`.
 fn outcomes(text: &str) -> Vec<&'static str> {
     let words =
         [("TPASS", "passed"), ("TFAIL", "failed"), ("TBROK", "broken"), ("TCONF", "unsupported"), ("TWARN", "warned")];

@@ -1,9 +1,9 @@
-//! Whole programs with and without the preloaded allocator: their own test suites, and servers under load.
+//! Runs whole programs with and without the preloaded allocator: their own test suites, and servers under load.
 //!
-//! Each family runs on both sides, with `check:on` on Crossfoot's. It fails where the two sides do not agree, where
-//! a process crashes, hangs, or has something to say on its books, and where the reports show that the program did
-//! not allocate through Crossfoot at all. Nothing fails because it was slow: the times are printed, and what took
-//! three times as long is named.
+//! Each family runs on both sides, with `check:on` on Crossfoot's side. It fails if the two sides differ, if a process
+//! crashes, hangs or reports an error in its statistics, or if the reports show that the program did not allocate from
+//! Crossfoot. Nothing fails because it was slow: times are printed, and those above three times the other side's are
+//! named.
 
 mod fetch;
 mod glibc;
@@ -29,15 +29,15 @@ use crate::root;
 use crate::soak;
 use yard::Yard;
 
-/// What to run.
+/// Arguments of `cargo xtask programs`.
 #[derive(Args)]
 pub struct Wanted {
     /// The families: glibc, libstdcxx, ltp, python, perl, redis, postgres, nginx, stress. All, if none is named.
     families: Vec<String>,
-    /// A part of each, for CI; nothing goes to the diary.
+    /// Run a part of each, for CI; write nothing to docs/soak.md.
     #[arg(long)]
     quick: bool,
-    /// First fetch the sources that hold tests, by apt-get and git, into the target folder.
+    /// First fetch the sources of test suites, by apt-get and git, into the target folder.
     #[arg(long)]
     fetch: bool,
 }
@@ -60,19 +60,19 @@ const FAMILIES: [Family; 9] = [
     Family { name: "stress", run: stress::run },
 ];
 
-/// How a family went.
+/// The result of a family.
 enum Verdict {
-    /// Something that it needs is not here.
+    /// Something that the family needs is missing.
     Skipped(String),
     Ran(Findings),
 }
 
-/// What a family found.
+/// The findings of a family.
 #[derive(Default)]
 struct Findings {
-    /// What was measured, a line each.
+    /// Measurements, a line each.
     seen: Vec<String>,
-    /// What must not be, a line each.
+    /// Errors, a line each.
     wrong: Vec<String>,
 }
 
@@ -85,7 +85,7 @@ impl Findings {
         self.wrong.push(line.into());
     }
 
-    /// Notes the processor times of both sides, and aloud if Crossfoot's is three times the other.
+    /// Notes the CPU times of both sides, and prints a line if Crossfoot's is three times the other.
     fn times(&mut self, what: &str, plain: Duration, ours: Duration) {
         let (plain, ours) = (plain.as_secs_f64(), ours.as_secs_f64());
         let slow = if plain >= 0.5 && ours > 3.0 * plain { ", SLOW" } else { "" };

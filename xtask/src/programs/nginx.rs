@@ -1,4 +1,4 @@
-//! nginx under load, with reloads meanwhile.
+//! Runs nginx under load, with reloads at the same time.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -12,15 +12,15 @@ use super::process::{Running, last_lines, start};
 use super::yard::{Side, Yard, installed, is_root, text_of};
 use super::{Findings, Verdict};
 
-/// No answer takes a tenth of it.
+/// The limit of an answer, more than ten times the longest seen.
 const LIMIT: Duration = Duration::from_secs(120);
-/// Clients at once.
+/// Clients that run in parallel.
 const CLIENTS: usize = 6;
-/// What each asks for in a round.
+/// Requests of each client in a round.
 const REQUESTS: usize = 7;
 /// Requests through one connection.
 const BURST: usize = 20;
-/// What asks for a compressed answer.
+/// The header of a request for a compressed answer.
 const GZIP: &str = "Accept-Encoding: gzip\r\n";
 
 pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
@@ -35,12 +35,12 @@ pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
     if packed != plain_packed {
         findings.fail("a compressed page differs from that without Crossfoot");
     }
-    // A request has a pool of its own, a connection too.
+    // nginx allocates a pool for each request and each connection.
     sides[1].reports(&mut findings, 20_000)?;
     Ok(Verdict::Ran(findings))
 }
 
-/// A number of lines with its digits in words of many lengths, so that gzip has work.
+/// Returns lines of words that spell digits, with many lengths, so that gzip has work.
 fn page(lines: u32) -> String {
     (0..lines).fold(String::new(), |mut text, line| {
         let _ = writeln!(text, "{line} {} {}", line.wrapping_mul(2_654_435_761), "abc".repeat(line as usize % 9));
@@ -49,7 +49,7 @@ fn page(lines: u32) -> String {
 }
 
 fn one(side: &Side, nginx: &Path, quick: bool, findings: &mut Findings) -> Result<(Duration, Vec<u8>)> {
-    // A port that is free now; nobody else on a test machine takes it within the second.
+    // A port that is free now. On a test machine no other process takes it within the second.
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let pages = [("small", page(1)), ("middle", page(200)), ("large", page(20_000))];
     for (name, text) in &pages {
@@ -85,18 +85,18 @@ fn one(side: &Side, nginx: &Path, quick: bool, findings: &mut Findings) -> Resul
     Ok((ended.cpu, packed))
 }
 
-/// Clients that all do the same, and compare every answer.
+/// Clients that all make the same requests and compare every answer.
 struct Clients<'a> {
     port: u16,
     side: &'a Side,
     pages: &'a [(&'a str, String)],
-    /// The large page, as it comes compressed.
+    /// The compressed form of the large page.
     packed: &'a [u8],
     rounds: usize,
 }
 
 impl Clients<'_> {
-    /// Runs them while the server reloads twice in a second. Returns the number of reloads.
+    /// Runs the clients while the server reloads twice a second. Returns the number of reloads.
     fn run(&self, server: &Running) -> Result<usize> {
         for _ in 0..self.rounds {
             self.burst()?;
@@ -114,7 +114,7 @@ impl Clients<'_> {
         })
     }
 
-    /// One client: a connection for each request, some to a page behind the proxy, some compressed.
+    /// Runs one client: a connection for each request, some to a page behind the proxy, some compressed.
     fn client(&self) -> Result<()> {
         for _ in 0..self.rounds {
             for (name, text) in self.pages {
@@ -130,7 +130,7 @@ impl Clients<'_> {
         Ok(())
     }
 
-    /// Many requests through one connection. A server that reloads closes such a one in the middle.
+    /// Makes many requests through one connection. A server that reloads closes a connection in the middle.
     fn burst(&self) -> Result<()> {
         let request = "GET /proxied/middle HTTP/1.1\r\nHost: localhost\r\n";
         let text = format!("{}{request}Connection: close\r\n\r\n", format!("{request}\r\n").repeat(BURST - 1));
@@ -142,7 +142,7 @@ impl Clients<'_> {
 }
 
 fn configuration(side: &Side, port: u16) -> Result<String> {
-    // As root, the workers become another user; as somebody else they cannot, and nginx says so.
+    // As root, nginx changes the user of its workers. As another user it cannot, and prints a warning.
     let user = if is_root()? { "user nobody nogroup;" } else { "" };
     let folder = side.folder.display();
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -158,7 +158,7 @@ fn configuration(side: &Side, port: u16) -> Result<String> {
     ))
 }
 
-/// Reads one page, with these lines in the head of the request.
+/// Requests a page with these header lines. Returns the answer.
 fn get(port: u16, path: &str, lines: &str) -> Result<Vec<u8>> {
     let answer = exchange(port, &format!("GET {path} HTTP/1.0\r\n{lines}\r\n"))?;
     let head = answer.windows(4).position(|window| window == b"\r\n\r\n").context("an answer without a head")?;
@@ -166,7 +166,7 @@ fn get(port: u16, path: &str, lines: &str) -> Result<Vec<u8>> {
     Ok(answer[head + 4..].to_vec())
 }
 
-/// Sends a text and reads what comes until the server closes.
+/// Sends a text and reads until the server closes the connection.
 fn exchange(port: u16, text: &str) -> Result<Vec<u8>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(LIMIT))?;

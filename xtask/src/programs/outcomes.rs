@@ -1,4 +1,4 @@
-//! The outcome of every test case, on two sides.
+//! Compares the outcome of every test case on two sides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitStatus;
@@ -9,21 +9,21 @@ use anyhow::Result;
 use super::Findings;
 use super::yard::Side;
 
-/// How often a test file with a difference is run again on each side.
+/// How often a test file with a difference is repeated on each side.
 const RERUNS: usize = 4;
-/// How many differences are printed.
+/// The largest number of differences that are printed.
 const SHOWN: usize = 40;
 
-/// A test file and a case in it. Without a case: the file as a whole.
+/// A test file and a case in it. An empty case is the file as a whole.
 type Key = (String, String);
 
-/// By test file and test case, how it went: `passed`, `failed`, `skipped`… With the outcome of the file as a whole,
-/// so that a file that crashes differs.
+/// The outcome (`passed`, `failed`, `skipped`, …) by test file and test case. It contains the outcome of the file as a
+/// whole, so that a file that crashes differs.
 #[derive(Default, PartialEq, Debug)]
 pub struct Outcomes(BTreeMap<Key, String>);
 
 impl Outcomes {
-    /// Notes one. A case that comes more than once keeps all.
+    /// Notes an outcome. A case that occurs more than once keeps all its outcomes.
     pub fn note(&mut self, file: &str, case: &str, outcome: &str) {
         let known = self.0.entry((file.to_owned(), case.to_owned())).or_default();
         let mut words: Vec<&str> = known.split(' ').filter(|word| !word.is_empty()).collect();
@@ -32,7 +32,7 @@ impl Outcomes {
         *known = words.join(" ");
     }
 
-    /// Notes how a file's process ended.
+    /// Notes the exit status of a file's process.
     pub fn ended(&mut self, file: &str, status: ExitStatus) {
         self.note(file, "", &status.to_string().replace(": ", "-").replace(' ', "-"));
     }
@@ -41,7 +41,7 @@ impl Outcomes {
         self.0.get(key).map_or("missing", String::as_str)
     }
 
-    /// How many cases have each outcome.
+    /// Returns how many cases have each outcome.
     fn counts(&self) -> String {
         let mut counts = BTreeMap::<&str, usize>::new();
         for (_, outcomes) in self.0.iter().filter(|((_, case), _)| !case.is_empty()) {
@@ -60,28 +60,28 @@ impl Outcomes {
     }
 }
 
-/// A difference that there is, and why. It is printed in each run; when it is gone, that is an error, so that it
-/// leaves its table.
+/// A known difference, and its reason. It is printed in each run. If it no longer occurs, that is an error, so that the
+/// table is corrected.
 pub struct Known {
     pub file: &'static str,
     pub case: &'static str,
     pub why: &'static str,
 }
 
-/// What running one test file gave.
+/// The result of one test file.
 #[derive(Default)]
 pub struct Unit {
     pub outcomes: Outcomes,
     pub cpu: Duration,
-    /// What it printed, where lines of Crossfoot's could be.
+    /// The output, which may contain lines of Crossfoot.
     pub printed: String,
 }
 
-/// Runs every file on both sides, compares them case by case, and says what differs.
+/// Runs every file on both sides, compares them case by case, and prints the differences.
 ///
-/// The sides run beside each other, and on each side one file after the other: many test suites use fixed names.
-/// Files with differences are run again on both sides; a difference is excused only if the case went the same way
-/// without Crossfoot at least once. Each is printed.
+/// The two sides run in parallel, and the files of a side one after the other: many test suites use fixed names. Files
+/// with differences are repeated on both sides. A difference is excused only if the case had the same outcome without
+/// Crossfoot at least once. Each difference is printed.
 pub fn compare(
     sides: &[Side; 2],
     files: &[String],
@@ -123,7 +123,7 @@ pub fn compare(
     let outcomes = |key: &Key| [&plain, &ours].map(|side| vec![side.outcomes.outcome(key).to_owned()]);
     let mut seen: BTreeMap<Key, [Vec<String>; 2]> =
         differences.into_iter().map(|key| (key.clone(), outcomes(&key))).collect();
-    // Where only known cases differ, running it again says nothing new.
+    // If only known cases differ, repeating tells nothing new.
     let is_known = |(file, case): &Key| known.iter().any(|known| file == known.file && case == known.case);
     let explained = |file: &str| {
         let mut cases = seen.keys().filter(|(of, case)| of == file && !case.is_empty()).peekable();
@@ -132,7 +132,7 @@ pub fn compare(
     let differs = |file: &&String| seen.keys().any(|(of, _)| of == *file) && !explained(file);
     let again: Vec<String> = files.iter().filter(differs).cloned().collect();
     for run in 0..RERUNS {
-        // What never goes another way will not.
+        // Stops early if, after half of the repetitions, each case has had one outcome only.
         let steady = |list: &Vec<String>| list.iter().all(|outcome| outcome == &list[0]);
         if again.is_empty() || (run >= RERUNS / 2 && seen.values().flatten().all(steady)) {
             break;
@@ -148,11 +148,11 @@ pub fn compare(
     Ok(())
 }
 
-/// Says what was seen of each case that differed: without Crossfoot and on it.
+/// Prints the outcomes of each case that differed, without Crossfoot and on it.
 fn report(seen: &BTreeMap<Key, [Vec<String>; 2]>, known: &[Known], findings: &mut Findings) {
     let why = |key: &Key| known.iter().find(|known| key.0 == known.file && key.1 == known.case).map(|known| known.why);
     let excused = |[plain, ours]: &[Vec<String>; 2]| ours.iter().all(|outcome| plain.contains(outcome));
-    // A file fails as a whole where a case does.
+    // A file fails as a whole if one of its cases fails.
     let is_whole = |(file, case): &Key| {
         let cases: Vec<_> = seen.iter().filter(|((of, case), _)| of == file && !case.is_empty()).collect();
         case.is_empty() && !cases.is_empty() && cases.iter().all(|(key, lists)| why(key).is_some() || excused(lists))
@@ -188,7 +188,7 @@ mod tests {
 
     const KNOWN: Known = Known { file: "f", case: "odd", why: "of a reason" };
 
-    /// Compares a file with a case that goes on each side as the closures say, by the number of the run.
+    /// Compares a file with one case, whose outcomes on each side the closures return by the number of the run.
     fn compared(known: &[Known], plain: fn(usize) -> &'static str, ours: fn(usize) -> &'static str) -> Findings {
         let mut findings = Findings::default();
         let runs = [AtomicUsize::new(0), AtomicUsize::new(0)];

@@ -1,4 +1,4 @@
-//! Perl's own tests of its language, from its source package, with the system's interpreter.
+//! Runs Perl's own tests of the language, from its source package, with the installed interpreter.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,11 +10,11 @@ use super::process::{finish, succeed};
 use super::yard::{Side, Yard, installed, neutral};
 use super::{Findings, Verdict, fetch};
 
-/// The folders of tests that need the interpreter and its library only.
+/// The folders of tests that need only the interpreter and its library.
 const FOLDERS: [&str; 10] = ["base", "cmd", "comp", "opbasic", "mro", "io", "uni", "lib", "re", "op"];
-/// Of those after these, a quick run takes every sixth file.
+/// A quick run takes every sixth file of the folders after these.
 const QUICK_FOLDERS: usize = 4;
-/// No file takes a tenth of it.
+/// The limit of a file, more than ten times the longest seen.
 const LIMIT: Duration = Duration::from_secs(600);
 
 pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
@@ -29,12 +29,12 @@ pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
         remap_free_pages(side, &source, &perl)?;
     }
     compare(&sides, &files, &[], &mut findings, unit)?;
-    // Starting the interpreter with the library of the tests makes 5,000.
+    // The interpreter makes 5,000 allocations when it loads the library of the tests.
     sides[1].reports(&mut findings, 5_000 * files.len() as u64)?;
     Ok(Verdict::Ran(findings))
 }
 
-/// The test files. Those of properties need a file that only building Perl makes.
+/// Returns the test files. Tests of Unicode properties need a file that only a build of Perl makes.
 fn files(tests: &Path, quick: bool) -> Result<Vec<String>> {
     let mut files = Vec::new();
     for (index, folder) in FOLDERS.into_iter().enumerate() {
@@ -42,7 +42,7 @@ fn files(tests: &Path, quick: bool) -> Result<Vec<String>> {
         let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
         names.retain(|name| name.ends_with(".t") && !name.starts_with("uniprops"));
         names.sort_unstable();
-        // One file of these takes as long as all others.
+        // One of these files takes as long as all others.
         names.retain(|name| !quick || !name.starts_with("regexp_qr_embed"));
         let step = if quick && index >= QUICK_FOLDERS { 6 } else { 1 };
         files.extend(names.iter().step_by(step).map(|name| format!("{folder}/{name}")));
@@ -50,12 +50,12 @@ fn files(tests: &Path, quick: bool) -> Result<Vec<String>> {
     Ok(files)
 }
 
-/// Lays the folders out as in a source tree that was built: the tests in `t`, with the interpreter beside them, and
-/// the library in `lib`.
+/// Arranges the folders as in a built source tree: the tests in `t`, with the interpreter beside them, and the library
+/// in `lib`.
 fn remap_free_pages(side: &Side, source: &Path, perl: &Path) -> Result<()> {
     let (tests, library) = (side.folder.join("t"), side.folder.join("lib"));
     let limit = Duration::from_secs(120);
-    let base = side.folder.join("furnish");
+    let base = side.folder.join("setup");
     let mut copy = neutral("cp");
     copy.arg("-r").arg(source.join("t")).arg(&tests);
     succeed(copy, &base, limit)?;
@@ -67,7 +67,7 @@ fn remap_free_pages(side: &Side, source: &Path, perl: &Path) -> Result<()> {
     for folder in folders.lines().map(PathBuf::from).filter(|folder| folder.is_dir()) {
         let mut link = neutral("cp");
         link.arg("-rsn").arg(folder.canonicalize()?.join(".")).arg(&library);
-        // It complains of what is there already.
+        // `ln` fails for links that exist already.
         finish(link, &base, limit)?;
     }
     ensure!(library.join("strict.pm").exists(), "no library in {folders}");
@@ -78,7 +78,7 @@ fn unit(side: &Side, file: &str) -> Result<Unit> {
     let tests = side.folder.join("t");
     let mut command = side.command(tests.join("perl"));
     command.current_dir(&tests).args(["-I../lib", file]).env("PERL_CORE", "1");
-    // The order of hashes is part of many descriptions, and of what some tests do.
+    // The order of hashes is part of many descriptions, and some tests depend on it.
     command.env("PERL_HASH_SEED", "0").env("PERL_PERTURB_KEYS", "0");
     let mut unit = Unit::default();
     match finish(command, &side.fresh(&file.replace(['/', '.'], "_")), LIMIT) {
@@ -93,8 +93,8 @@ fn unit(side: &Side, file: &str) -> Result<Unit> {
     Ok(unit)
 }
 
-/// Reads the outcomes: `ok 1 - what was tested`, `not ok 2 # TODO why`. Descriptions are no names: some hold
-/// addresses.
+/// Reads the outcomes: `ok 1 - what was tested`, `not ok 2 # TODO why`. Descriptions are not used as names, because
+/// some contain addresses.
 fn cases(out: &str, file: &str, outcomes: &mut Outcomes) {
     let mut last = 0;
     for line in out.lines() {
@@ -103,7 +103,7 @@ fn cases(out: &str, file: &str, outcomes: &mut Outcomes) {
             (_, Some(rest)) => (rest, false),
             _ => continue,
         };
-        // Other words begin so too.
+        // Other words begin with these letters too.
         if rest.starts_with(|c: char| c.is_alphanumeric()) {
             continue;
         }

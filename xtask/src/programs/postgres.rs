@@ -1,4 +1,4 @@
-//! PostgreSQL: a process for each connection, under load.
+//! Runs PostgreSQL, which has a process for each connection, under load.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use super::process::{last_lines, start, succeed};
 use super::yard::{Side, Yard, is_root, text_of};
 use super::{Findings, Verdict};
 
-/// No client takes a tenth of it.
+/// The limit of a client, more than ten times the longest seen.
 const LIMIT: Duration = Duration::from_secs(600);
-/// What both sides must answer in the same way.
+/// Queries whose answers must be equal on both sides.
 const QUERIES: &str = include_str!("queries.sql");
-/// What must hold after every number of transactions.
+/// A query that must return true after any number of transactions.
 const SUMS: &str = "select (select sum(abalance) from pgbench_accounts) = (select sum(bbalance) from pgbench_branches) \
                     and (select sum(bbalance) from pgbench_branches) = (select sum(tbalance) from pgbench_tellers) \
                     and (select sum(tbalance) from pgbench_tellers) = (select sum(delta) from pgbench_history)";
@@ -40,12 +40,12 @@ pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
         findings.fail(format!("answers of {} bytes without, of {} on Crossfoot", plain.len(), ours.len()));
     }
     findings.see(format!("{} lines of answers are the same", ours.lines().count()));
-    // A connection makes a thousand blocks for its memory contexts.
+    // A connection allocates a thousand blocks for its memory contexts.
     sides[1].reports(&mut findings, 100_000)?;
     Ok(Verdict::Ran(findings))
 }
 
-/// The folder of the newest server's programs: Debian has them outside of every `PATH`.
+/// Returns the folder of the newest server's programs: Debian installs them outside of every `PATH`.
 fn programs() -> Option<PathBuf> {
     let entries = std::fs::read_dir("/usr/lib/postgresql").ok()?;
     let folders = entries.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
@@ -63,7 +63,8 @@ struct Server<'a> {
 }
 
 impl Server<'_> {
-    /// One of its programs on this side. PostgreSQL refuses to run as root: then as nobody.
+    /// Returns a command for one of the server's programs on this side. PostgreSQL refuses to run as root, so root runs
+    /// it as user `nobody`.
     fn command(&self, program: &str) -> Command {
         let mut command = self.side.command(self.programs.join(program));
         if self.root {
@@ -73,7 +74,7 @@ impl Server<'_> {
         command
     }
 
-    /// Runs one of its programs to its end. Returns what it printed.
+    /// Runs one of the server's programs to its end. Returns its output.
     fn done(&self, program: &str, arguments: &[&str], findings: &mut Findings) -> Result<String> {
         let mut command = self.command(program);
         command.args(arguments);
@@ -83,7 +84,7 @@ impl Server<'_> {
         Ok(out)
     }
 
-    /// A cluster from its making to its end. Returns the processor time of the server and what it answered.
+    /// Creates a cluster, runs the load, and stops the server. Returns the CPU time of the server and its answers.
     fn run(&self, quick: bool, findings: &mut Findings) -> Result<(Duration, String)> {
         let initial = ["-D", "data", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"];
         self.done("initdb", &initial, findings)?;
@@ -91,12 +92,12 @@ impl Server<'_> {
         command.args(["-D", "data", "-c", "listen_addresses=", "-c", "fsync=off", "-c", "autovacuum_naptime=1s"]);
         command.arg("-k").arg(&self.side.folder);
         let server = start(command, &self.side.folder.join("server"))?;
-        // Before this line nobody is answered, and a client that is refused fails.
+        // Before this line the server refuses connections, and a client that is refused fails.
         server.wait_until("ready", || server.errors().contains("ready to accept connections"))?;
         self.side.write("queries.sql", QUERIES)?;
         let answers = self.done("psql", &["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "queries.sql"], findings)?;
         self.done("pgbench", &["-i", "-q", "-s", "2"], findings)?;
-        // Numbers of transactions, not times: both sides do the same.
+        // The load is a number of transactions, not a time, so that both sides do the same.
         let (long, short) = if quick { ("500", "20") } else { ("4000", "150") };
         let seed = "--random-seed=1";
         for (arguments, count) in [
@@ -119,7 +120,7 @@ impl Server<'_> {
         let log = ended.err + &ended.out;
         self.side.said(&log, findings);
         let grave = ["PANIC:", "exited with exit code", "terminated by signal", "was terminated"];
-        // The launcher of replication ends so whenever the server does.
+        // The logical replication launcher exits with this status whenever the server stops.
         let usual = "logical replication launcher";
         for line in log.lines().filter(|line| grave.iter().any(|word| line.contains(word)) && !line.contains(usual)) {
             findings.fail(format!("{}: {line}", self.side.name()));

@@ -1,4 +1,4 @@
-//! Processes that are started, waited for, and never left behind.
+//! Starts processes and waits for them. No process outlives its handle.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -11,10 +11,10 @@ use anyhow::{Context, Result, bail, ensure};
 use super::yard::text_of;
 use crate::cargo::shown;
 
-/// How often a process is looked at.
+/// The interval at which a process is polled.
 const STEP: Duration = Duration::from_millis(5);
 
-/// A process that runs, in a process group of its own. Dropping it kills the group.
+/// A running process with a process group of its own. Dropping it kills the group.
 pub struct Running {
     child: Child,
     name: String,
@@ -23,20 +23,20 @@ pub struct Running {
     ended: bool,
 }
 
-/// A process that has ended.
+/// An exited process.
 pub struct Ended {
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
-    /// Processor time of it and of every descendant that was waited for.
+    /// CPU time of the process and of every descendant that was waited for.
     pub cpu: Duration,
-    /// What it printed to standard output.
+    /// Its standard output.
     pub out: String,
-    /// What it printed to standard error.
+    /// Its standard error.
     pub err: String,
 }
 
-/// Starts a command whose outputs go to `BASE.out` and `BASE.err`: files, so that nobody has to read them meanwhile,
-/// and that a descendant which outlives the process keeps nobody waiting.
+/// Starts a command with its output in `BASE.out` and `BASE.err`. They are files: a pipe would have to be read
+/// meanwhile, and a descendant that outlives the process would keep the reader waiting.
 pub fn start(mut command: Command, base: &Path) -> Result<Running> {
     let name = shown(&command);
     let file = |ending| base.with_extension(ending);
@@ -53,7 +53,7 @@ pub fn finish(command: Command, base: &Path, limit: Duration) -> Result<Ended> {
     start(command, base)?.wait(limit)
 }
 
-/// Runs a command to its end, which must be a success. Returns its standard output.
+/// Runs a command to its end. Returns its standard output, or an error if the command fails.
 pub fn succeed(command: Command, base: &Path, limit: Duration) -> Result<String> {
     let name = shown(&command);
     let ended = finish(command, base, limit)?;
@@ -62,10 +62,10 @@ pub fn succeed(command: Command, base: &Path, limit: Duration) -> Result<String>
 }
 
 impl Running {
-    /// Waits for the end. A process that has not ended within the limit hangs: it is killed, and an error.
+    /// Waits until the process exits. A process that has not exited within the limit is killed, and an error.
     pub fn wait(mut self, limit: Duration) -> Result<Ended> {
         let start = Instant::now();
-        // Times are read while it is a zombie: `wait` would give the status only.
+        // The times are read while the process is a zombie: `wait` returns the status only.
         let cpu = loop {
             if let Some(cpu) = self.cpu_of_zombie()? {
                 break cpu;
@@ -80,22 +80,22 @@ impl Running {
         Ok(Ended { status, cpu, out: text_of(&self.out)?, err: text_of(&self.err)? })
     }
 
-    /// Whether it is still there.
+    /// Returns whether the process still runs.
     pub fn is_running(&self) -> Result<bool> {
         Ok(self.cpu_of_zombie()?.is_none())
     }
 
-    /// What it has printed to standard error so far.
+    /// Returns its standard error so far.
     pub fn errors(&self) -> String {
         text_of(&self.err).unwrap_or_default()
     }
 
-    /// Sends it a signal by name.
+    /// Sends a signal, by name, to the process.
     pub fn signal(&self, signal: &str) -> Result<()> {
         kill(signal, &self.child.id().to_string())
     }
 
-    /// Waits until `ready` says yes, for half a minute.
+    /// Waits until `ready` returns true, for at most half a minute.
     pub fn wait_until(&self, what: &str, mut ready: impl FnMut() -> bool) -> Result<()> {
         let start = Instant::now();
         while !ready() {
@@ -106,14 +106,14 @@ impl Running {
         Ok(())
     }
 
-    /// Its processor time once it has ended and nobody has waited for it, from `/proc`.
+    /// Returns the CPU time of a zombie, from `/proc`.
     fn cpu_of_zombie(&self) -> Result<Option<Duration>> {
         let stat = text_of(Path::new(&format!("/proc/{}/stat", self.child.id())))?;
-        // The name, in brackets, may hold anything.
+        // The name, in parentheses, may contain any character.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
         ensure!(fields.len() > 14, "/proc: {stat}");
         let ticks: u64 = fields[11..15].iter().filter_map(|field| field.parse::<u64>().ok()).sum();
-        // A tick is 10 ms on every system of this CPU.
+        // A tick is 10 ms on Linux for this CPU.
         Ok((fields[0] == "Z").then_some(Duration::from_millis(ticks * 10)))
     }
 }
@@ -133,7 +133,7 @@ fn kill(signal: &str, target: &str) -> Result<()> {
     Ok(())
 }
 
-/// The end of a text.
+/// Returns the last lines of a text.
 pub fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")

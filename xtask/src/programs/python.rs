@@ -1,4 +1,4 @@
-//! CPython's own test suite.
+//! Runs CPython's own test suite.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use super::process::finish;
 use super::yard::{Side, Yard, installed, neutral, text_of};
 use super::{Findings, Verdict};
 
-/// The system's interpreter: one in `PATH` may be a script, or lack the tests.
+/// The interpreter of the distribution: another one in `PATH` may be a script, or lack the tests.
 const PYTHON: &str = "/usr/bin/python3";
-/// Objects of every kind, threads, processes, and C code that is called through `ctypes`.
+/// The tests of a quick run: objects of every kind, threads, processes, and C code called through `ctypes`.
 const QUICK: [&str; 9] = [
     "test_subprocess",
     "test_ctypes",
@@ -24,7 +24,7 @@ const QUICK: [&str; 9] = [
     "test_dict",
     "test_list",
 ];
-/// What takes longer.
+/// Tests that take longer.
 const LONG: [&str; 14] = [
     "test_multiprocessing_fork",
     "test_threading",
@@ -41,9 +41,9 @@ const LONG: [&str; 14] = [
     "test_ssl",
     "test_sys",
 ];
-/// Where Crossfoot is seen.
+/// Tests that see the preloaded object.
 const KNOWN: [Known; 0] = [];
-/// No file of these takes a tenth of it.
+/// The limit of a file, more than ten times the longest seen.
 const LIMIT: Duration = Duration::from_secs(900);
 
 pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
@@ -56,7 +56,7 @@ pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
     let long: &[&str] = if quick { &[] } else { &LONG };
     let files: Vec<String> = long.iter().chain(&QUICK).map(|&name| name.to_owned()).collect();
     compare(&sides, &files, &KNOWN, &mut findings, unit)?;
-    // Every test makes objects by the thousand, and starts the interpreter, which makes 20,000.
+    // Every test makes thousands of objects and starts the interpreter, which makes 20,000 allocations.
     sides[1].reports(&mut findings, 100_000 * files.len() as u64)?;
     Ok(Verdict::Ran(findings))
 }
@@ -65,7 +65,7 @@ fn unit(side: &Side, file: &str) -> Result<Unit> {
     let base = side.fresh(file);
     let junit = base.with_extension("xml");
     let mut command = side.command(installed("env").unwrap_or_else(|| "env".into()));
-    // `env` runs on Crossfoot too; it becomes the interpreter.
+    // `env` runs on Crossfoot too, and becomes the interpreter by exec.
     command.arg("PYTHONMALLOC=malloc").args([PYTHON, "-m", "test", "-v", "--timeout", "600", "--junit-xml"]);
     command.arg(&junit).arg("--tempdir").arg(&side.folder).arg(file);
     let mut unit = Unit::default();
@@ -81,7 +81,7 @@ fn unit(side: &Side, file: &str) -> Result<Unit> {
     Ok(unit)
 }
 
-/// Reads the outcomes from the file in JUnit's format; there is none if the interpreter crashed.
+/// Reads the outcomes from the file in JUnit's format, which does not exist if the interpreter crashed.
 fn cases(junit: &Path, file: &str, outcomes: &mut Outcomes) {
     let text = text_of(junit).unwrap_or_default();
     for case in text.split("<testcase ").skip(1) {

@@ -1,4 +1,4 @@
-//! Redis under load, with a fork that saves meanwhile.
+//! Runs Redis under load, with a fork that saves at the same time.
 
 use std::time::{Duration, Instant};
 
@@ -8,26 +8,26 @@ use super::process::{Running, last_lines, start, succeed};
 use super::yard::{Side, Yard, installed, neutral};
 use super::{Findings, Verdict};
 
-/// A command of the client's, and every benchmark of one size.
+/// The limit of a client command, and of all benchmarks of one size.
 const LIMIT: Duration = Duration::from_secs(300);
-/// Sizes of values in bytes, one of a small class and one of a large object, with the benchmark's tests and how many
-/// rows they print. Ranges of large values would move gigabytes.
+/// Sizes of values in bytes, one of a small class and one of a large object, each with the benchmark's tests and the
+/// number of rows they print. Ranges of large values would transfer gigabytes.
 const LOADS: [(&str, &str, usize); 2] = [("300", EVERY, 20), ("50000", "set,get,lpush,rpop,hset,sadd", 6)];
-/// Different keys that the benchmark uses.
+/// The number of different keys that the benchmark uses.
 const KEYS: &str = "2000";
-/// Every test that the benchmark knows.
+/// Every test of the benchmark.
 const EVERY: &str = "ping,set,get,incr,lpush,rpush,lpop,rpop,sadd,hset,spop,zadd,zpopmin,lrange,mset";
 
-/// What one side gave.
+/// The result of one side.
 struct Ran {
     cpu: Duration,
-    /// Lines that both sides must have in common.
+    /// Lines that must be equal on both sides.
     answers: Vec<String>,
 }
 
 pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
     let programs = ["redis-benchmark", "redis-cli"].map(installed);
-    // Debian's package of the tools holds the server too, under the name of another tool.
+    // Debian's package of the tools contains the server too, under the name of another tool.
     let server = installed("redis-server").or_else(|| installed("redis-check-rdb"));
     let ([Some(_), Some(_)], Some(server)) = (programs, server) else {
         return Ok(Verdict::Skipped("redis-tools is not installed".to_owned()));
@@ -44,7 +44,7 @@ pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
         let differ = plain.answers.iter().zip(&ours.answers).find(|(plain, ours)| plain != ours);
         findings.fail(format!("other answers, {} and {}: {differ:?}", plain.answers.len(), ours.answers.len()));
     }
-    // Each request is at least a client's command or a reply; each key and each value is an object.
+    // Each request allocates at least a client's command or a reply. Each key and each value is an object.
     let reports = sides[1].reports(&mut findings, 200_000)?;
     if let Some(bytes) = reports.busiest("/memory/classes/heap/objects:bytes") {
         findings.see(format!("the server's objects at exit, after FLUSHALL: {bytes} bytes"));
@@ -60,7 +60,7 @@ fn one(side: &Side, server: &std::path::Path, quick: bool, findings: &mut Findin
     let mut command = side.command(server);
     command.arg0("redis-server").args(["--port", "0", "--unixsocket", "socket", "--save", ""]);
     if !quick {
-        // They read and write for the clients, and spin, which two processors have no room for.
+        // I/O threads spin, and two CPUs have no room for that.
         command.args(["--io-threads", "2"]);
     }
     command.args(["--enable-debug-command", "local", "--lazyfree-lazy-user-flush", "no"]);
@@ -98,7 +98,7 @@ fn one(side: &Side, server: &std::path::Path, quick: bool, findings: &mut Findin
     let name = side.name();
     findings.see(format!("{name}: Redis counts {before} bytes at first, {full} full, {flushed} after FLUSHALL"));
     findings.see(format!("{name}: resident are {full_resident} bytes full, {resident} after FLUSHALL"));
-    // Buffers of clients and tables of commands stay.
+    // Buffers of clients and tables of commands remain.
     if flushed > before + (4 << 20) {
         findings.fail(format!("{}: {flushed} bytes used after FLUSHALL, {before} at first", side.name()));
     }
@@ -109,7 +109,7 @@ fn one(side: &Side, server: &std::path::Path, quick: bool, findings: &mut Findin
     Ok(Ran { cpu: ended.cpu, answers })
 }
 
-/// Saves in a forked child, and waits for it.
+/// Saves in a forked child and waits for it.
 fn save(side: &Side, server: &Running) -> Result<()> {
     ask(side, &["BGSAVE"])?;
     server.wait_until("done saving", || {
@@ -120,8 +120,8 @@ fn save(side: &Side, server: &Running) -> Result<()> {
     Ok(())
 }
 
-/// Fills the database with what is the same in each run, and reads it in several ways, one of them through a save
-/// and a load.
+/// Fills the database with the same content in each run, and reads it in several ways, one of them after a save and a
+/// load.
 fn answers(side: &Side, quick: bool) -> Result<Vec<String>> {
     let count = if quick { "20000" } else { "200000" };
     let mut answers = Vec::new();
@@ -149,7 +149,7 @@ fn answers(side: &Side, quick: bool) -> Result<Vec<String>> {
     Ok(answers)
 }
 
-/// The memory that Redis counts as used, and what of it is resident.
+/// Returns the memory that Redis counts as used, and its resident memory.
 fn used(side: &Side) -> Result<(u64, u64)> {
     let info = ask(side, &["INFO", "memory"])?;
     let number = |name: &str| {
@@ -159,7 +159,7 @@ fn used(side: &Side) -> Result<(u64, u64)> {
     Ok((number("used_memory")?, number("used_memory_rss")?))
 }
 
-/// Asks the server once. Its errors are errors.
+/// Sends one command to the server. An error answer is an error.
 fn ask(side: &Side, arguments: &[&str]) -> Result<String> {
     let start = Instant::now();
     let mut client = neutral("redis-cli");

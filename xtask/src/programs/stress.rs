@@ -1,4 +1,4 @@
-//! stress-ng's loads on the allocator and on the system's calls for memory.
+//! Runs stress-ng's loads on the allocator and on memory system calls.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::process::{finish, last_lines};
 use super::yard::{Yard, installed};
 use super::{Findings, Verdict};
 
-/// A load on both sides: its name, its arguments, and how many rounds a full run has for each of a quick one.
+/// A load on both sides: its name, its arguments, and the factor between the rounds of a full and of a quick run.
 const LOADS: [(&str, &[&str], u64); 3] = [
     ("malloc", &["--malloc", "2", "--malloc-ops", "20000"], 20),
     (
@@ -18,7 +18,7 @@ const LOADS: [(&str, &[&str], u64); 3] = [
     ),
     ("mremap", &["--mremap", "1", "--mremap-bytes", "64M", "--mremap-ops", "20"], 10),
 ];
-/// No load takes so long by far.
+/// The limit of a load, much longer than the longest seen.
 const LIMIT: Duration = Duration::from_secs(600);
 
 pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
@@ -31,7 +31,7 @@ pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
         let mut times = [Duration::ZERO; 2];
         for (side, time) in sides.iter().zip(&mut times) {
             let mut command = side.command(&stress);
-            // The first error ends it; what cannot be had in memory is no error.
+            // The first error ends the load. A failed allocation is no error.
             command.args(["--verify", "--abort", "--temp-path"]).arg(&side.folder).args(scaled(arguments, quick, more));
             let ended = finish(command, &side.fresh("load"), LIMIT)?;
             *time = ended.cpu;
@@ -43,13 +43,13 @@ pub fn run(yard: &Yard, quick: bool) -> Result<Verdict> {
         }
         findings.times(name, times[0], times[1]);
     }
-    // Of the processes that do the work, those that end by `_exit` report only where that is seen; the ones that start
-    // them make a hundred each.
+    // Worker processes that end by `_exit` write a report only if Crossfoot sees that call. The processes that start
+    // them make a hundred allocations each.
     sides[1].reports(&mut findings, 100 * LOADS.len() as u64)?;
     Ok(Verdict::Ran(findings))
 }
 
-/// The arguments with more rounds, unless the run is quick.
+/// Returns the arguments, with more rounds unless the run is quick.
 fn scaled(arguments: &[&str], quick: bool, more: u64) -> Vec<String> {
     let mut scaled: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
     if let Some(rounds) = scaled.last_mut().filter(|_| !quick) {

@@ -1,5 +1,4 @@
-//! Where a family runs: a folder that every user can reach, the two sides in it, and the reports that
-//! Crossfoot's side leaves.
+//! The folder in which a family runs, readable by every user, with the two sides and the reports of Crossfoot's side.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,21 +11,21 @@ use serde_json::{Map, Value};
 use super::Findings;
 use crate::root;
 
-/// What Crossfoot says of a process that a signal handler ended inside the allocator, where the last snapshot is all that
-/// can be read. Tests of fork in a signal handler do so.
+/// The verdict of a process that exited in a signal handler inside the allocator: only the last snapshot can be read.
+/// Tests that fork in a signal handler have it.
 const INTERRUPTED: &str = "the process exited inside the allocator";
-/// How many lines of one kind are printed.
+/// The largest number of lines of one kind that are printed.
 const SHOWN: usize = 20;
 
-/// A scratch folder with a copy of the shared object. It goes away unless it is kept.
+/// A scratch folder with a copy of the shared object. Dropping it removes the folder unless it is kept.
 pub struct Yard {
     folder: PathBuf,
     kept: bool,
 }
 
 impl Yard {
-    /// In the system's folder for temporary files: servers give up root's rights, and could not reach a target
-    /// folder in a home.
+    /// The folder is in the OS's temporary folder: servers drop root's rights, and could not reach a target folder
+    /// below a home directory.
     pub fn new(family: &str) -> Result<Yard> {
         let folder = std::env::temp_dir().join(format!("crossfoot-{family}-{}", std::process::id()));
         let yard = Yard { folder: folder.clone(), kept: false };
@@ -41,7 +40,8 @@ impl Yard {
         self.folder.join("libcrossfoot.so")
     }
 
-    /// Both sides of a run: without Crossfoot, and on it. Their folders are new, and anybody may write there.
+    /// Returns both sides of a run: without Crossfoot, and on it. Their folders are new, and every user may write
+    /// there.
     pub fn sides(&self, run: &str) -> Result<[Side; 2]> {
         let side = |name: &str, object| -> Result<Side> {
             let folder = self.folder.join(format!("{run}-{name}"));
@@ -54,7 +54,7 @@ impl Yard {
         Ok([side("plain", None)?, side("crossfoot", Some(self.object()))?])
     }
 
-    /// The folder, which now stays.
+    /// Keeps the folder, and returns its path.
     pub fn keep(&mut self) -> &Path {
         self.kept = true;
         &self.folder
@@ -69,7 +69,7 @@ impl Drop for Yard {
     }
 }
 
-/// An empty folder with these rights, whatever the umask.
+/// Makes an empty folder with this mode, whatever the umask is.
 pub fn make_folder(folder: &Path, mode: u32) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -78,36 +78,36 @@ pub fn make_folder(folder: &Path, mode: u32) -> Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(mode)).with_context(|| folder.display().to_string())
 }
 
-/// Where cargo builds to.
+/// Returns cargo's target folder.
 pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
 
-/// A run without Crossfoot, or on it.
+/// One side of a run: without Crossfoot, or on it.
 pub struct Side {
-    /// Where it runs.
+    /// Its folder.
     pub folder: PathBuf,
     object: Option<PathBuf>,
 }
 
 impl Side {
-    /// Whether it is Crossfoot's side.
+    /// It is Crossfoot's side.
     pub fn ours(&self) -> bool {
         self.object.is_some()
     }
 
-    /// How the side is called in lines.
+    /// Returns the name of the side in messages.
     pub fn name(&self) -> &'static str {
         if self.ours() { "on Crossfoot" } else { "without" }
     }
 
-    /// A path for what a run of this name leaves, which no earlier run has.
+    /// Returns the base path of the output of a run. No earlier run has it.
     pub fn fresh(&self, name: &str) -> PathBuf {
         let path = |run: u32| self.folder.join(format!("{name}-{run}"));
         path((1..).find(|&run| !path(run).with_extension("out").exists()).unwrap_or(0))
     }
 
-    /// Writes a file in the folder that everybody may read, whatever the umask.
+    /// Writes a file in the folder, readable by every user whatever the umask is.
     pub fn write(&self, name: &str, text: &str) -> Result<()> {
         let file = self.folder.join(name);
         fs::write(&file, text).with_context(|| file.display().to_string())?;
@@ -118,21 +118,21 @@ impl Side {
         self.folder.join("reports")
     }
 
-    /// A program on this side, in its folder.
+    /// Returns a command for a program on this side, in its folder.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = neutral(program);
         command.current_dir(&self.folder).env("HOME", self.folder.join("home"));
         if let Some(object) = &self.object {
             let report = self.reports_folder().join("R");
-            // No process here has the number 1, so each writes a report of its own.
+            // No process of a family has pid 1, so each writes a report of its own.
             let options = format!("check:on,exit_report:{},exit_format:json,exit_pid:1", report.display());
             command.env("LD_PRELOAD", object).env("CROSSFOOT", options);
         }
         command
     }
 
-    /// Reads the reports, and says in `findings` how many there are and what is wrong with them: each must balance,
-    /// and all together must count at least `bound` allocations, or the program did not run on Crossfoot.
+    /// Reads the reports, and notes in `findings` their number and their errors: each must balance, and their sum must
+    /// count at least `bound` allocations, or the program did not run on Crossfoot.
     pub fn reports(&self, findings: &mut Findings, bound: u64) -> Result<Reports> {
         let mut reports = Reports::default();
         if !self.ours() {
@@ -142,7 +142,7 @@ impl Side {
         for entry in fs::read_dir(self.reports_folder())? {
             let path = entry?.path();
             let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            // A process can be killed while it writes.
+            // A process can be killed while it writes its report.
             let Ok(report) = serde_json::from_str::<Map<String, Value>>(&text) else {
                 reports.cut_short += 1;
                 continue;
@@ -176,7 +176,7 @@ impl Side {
         Ok(reports)
     }
 
-    /// Looks for lines of Crossfoot's in what the programs printed.
+    /// Searches the output of the programs for lines of Crossfoot.
     pub fn said(&self, text: &str, findings: &mut Findings) {
         let ours = text.lines().filter(|line| line.contains("crossfoot:") && !line.contains(INTERRUPTED));
         for line in ours.take(SHOWN) {
@@ -185,7 +185,7 @@ impl Side {
     }
 }
 
-/// A command without settings of this machine or this user, neither on Crossfoot nor from cargo.
+/// Returns a command without settings of this machine, this user or cargo, and without Crossfoot.
 pub fn neutral(program: impl AsRef<Path>) -> Command {
     let mut command = Command::new(program.as_ref());
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -196,48 +196,48 @@ pub fn neutral(program: impl AsRef<Path>) -> Command {
 /// The reports of one side.
 #[derive(Default)]
 pub struct Reports {
-    /// Each process's metrics.
+    /// The metrics of each process.
     pub all: Vec<Map<String, Value>>,
-    /// Reports that are no JSON.
+    /// Reports that are not JSON.
     cut_short: usize,
-    /// Reports of processes that a signal handler ended inside the allocator.
+    /// Reports of processes that exited in a signal handler inside the allocator.
     interrupted: usize,
 }
 
 impl Reports {
-    /// The sum of a metric over all processes.
+    /// Returns the sum of a metric over all processes.
     pub fn sum(&self, metric: &str) -> u64 {
         self.all.iter().filter_map(|report| report.get(metric)?.as_u64()).sum()
     }
 
-    /// A metric of the process that made the most allocations: the server, where there is one.
+    /// Returns a metric of the process with the most allocations: the server, if there is one.
     pub fn busiest(&self, metric: &str) -> Option<u64> {
         let made = |report: &&Map<String, Value>| report.get("/gc/heap/allocs:objects").and_then(Value::as_u64);
         self.all.iter().max_by_key(made)?.get(metric)?.as_u64()
     }
 }
 
-/// The full path of a program in `PATH`, or in `sbin`, which is in no user's.
+/// Returns the full path of a program in `PATH` or in `sbin`, which is not in a user's `PATH`.
 pub fn installed(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// What a file of a side holds, as text.
+/// Returns the content of a file of a side as text.
 pub fn text_of(file: &Path) -> Result<String> {
     let bytes = fs::read(file).with_context(|| file.display().to_string())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Whether this runs as root. Some servers refuse to.
+/// Returns whether this process runs as root. Some servers refuse to.
 pub fn is_root() -> Result<bool> {
     let output = Command::new("id").arg("-u").output().context("cannot start id")?;
     ensure!(output.status.success(), "id: {}", output.status);
     Ok(output.stdout.trim_ascii() == b"0")
 }
 
-/// Two sides that run nothing.
+/// Returns two sides that run nothing.
 #[cfg(test)]
 pub fn idle_sides() -> [Side; 2] {
     [None, Some(PathBuf::new())].map(|object| Side { folder: PathBuf::new(), object })
