@@ -1,8 +1,7 @@
-//! The atomics that `src/sync.rs` gives to the protocols here: loom's, seen by the ghost.
+//! The atomics that `src/sync.rs` gives to the protocols here: loom's, wrapped so that the ghost records them.
 //!
-//! Every operation knows where it stands in the shipped source ([`Location::caller`]), so that it can be recorded,
-//! executed with a weaker ordering, or not at all. What happens around an operation is in
-//! `ghost::operation`.
+//! Every operation knows its place in the shipped source ([`Location::caller`]), so that it can be recorded, executed
+//! with a weaker ordering, or skipped. `ghost::operation` does the rest of the work around an operation.
 
 use core::panic::Location;
 
@@ -11,12 +10,12 @@ use loom::sync::atomic as real;
 use crate::ghost::operation::{self, Late, Readers};
 pub(crate) use core::sync::atomic::Ordering;
 
-/// Loom's constructors are no `const` functions.
+/// A macro, because loom's constructors are not `const` functions.
 macro_rules! constant {
     ($($item:tt)+) => { $($item)+ };
 }
 
-/// An array of equal elements, none of which can be copied.
+/// Builds an array of equal elements that cannot be copied.
 macro_rules! array {
     ($element:expr; $count:expr) => {
         core::array::from_fn::<_, { $count }, _>(|_| $element)
@@ -117,7 +116,7 @@ pub(crate) fn compiler_fence(ordering: Ordering) {
     operation::compiler_fence(Location::caller(), ordering);
 }
 
-/// Where an atomic is.
+/// Returns the address of an atomic, which identifies it.
 fn address<T>(cell: &T) -> *const () {
     core::ptr::from_ref(cell).cast()
 }

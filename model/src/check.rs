@@ -10,62 +10,62 @@ use std::time::{Duration, Instant};
 use crate::ghost::{self, Mode};
 use crate::sites::{self, Mutant, Record};
 
-/// More switches and choices in one execution than any scenario has.
+/// A bound on loom's switches and choices in one execution, above the need of any scenario.
 const MAX_BRANCHES: usize = 20_000;
-/// After how many executions loom looks at the clock.
+/// The number of executions between two looks at the clock.
 const EXECUTIONS_PER_LOOK: usize = 64;
 
-/// A small program that checks what a protocol promises.
+/// A scenario: a small program that checks the guarantees of a protocol.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
-    /// What it is called.
+    /// The name.
     pub name: &'static str,
-    /// How the fences are made in it.
+    /// The kind of its fences.
     pub mode: Mode,
-    /// How often a thread may lose the CPU when it could go on. `None`: as often as you like.
+    /// The largest number of preemptions. `None` sets no bound.
     pub preemptions: Option<usize>,
-    /// How many cases there are.
+    /// The number of cases.
     pub cases: usize,
-    /// The program, for each case.
+    /// The program, by case.
     pub run: fn(Mode, usize),
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// Every order was tried, and nothing failed.
+    /// Every order was tried, and none failed.
     Passed,
-    /// The time was up before every order was tried.
+    /// The time limit was reached before every order was tried.
     TimeUp,
-    /// An order was found in which it fails.
+    /// An order failed.
     Failed {
-        /// What the panic said.
+        /// The message of the panic.
         message: String,
-        /// What happened before it.
+        /// The events before it.
         trace: String,
     },
 }
 
-/// A run.
+/// A run of a scenario.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// How it ended.
+    /// The result.
     pub outcome: Outcome,
-    /// How many orders were tried.
+    /// The number of orders that were tried.
     pub executions: usize,
-    /// How long that took.
+    /// The time that it took.
     pub took: Duration,
 }
 
 impl Scenario {
-    /// Runs it with one site weakened, or none, for this long at the most.
+    /// Runs the scenario with one site weakened, or none, for at most this time.
     pub fn run(&self, mutant: Option<&Mutant>, limit: Option<Duration>) -> Report {
         sites::weaken(mutant.cloned());
         let since = Instant::now();
         ghost::executions();
         let mut outcome = Outcome::Passed;
         for case in 0..self.cases {
-            // Cases that need less leave more to the others.
+            // Cases that need less time leave more to the others.
             let share = limit.map(|limit| limit.saturating_sub(since.elapsed()) / (self.cases - case) as u32);
             match self.explore(case, share) {
                 Outcome::Passed => {}
@@ -80,7 +80,7 @@ impl Scenario {
         Report { outcome, executions: ghost::executions(), took: since.elapsed() }
     }
 
-    /// Runs each case for this long at the most, and returns what was met.
+    /// Runs each case for at most this time, and returns the sites that were executed.
     pub fn record(&self, limit: Duration) -> Record {
         sites::record();
         (0..self.cases).for_each(|case| drop(self.explore(case, Some(limit))));
@@ -110,7 +110,7 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Without a word on the terminal about panics: a failure is a result here, and is found many times.
+/// Silences panics: here a failure is a result, and one scenario finds many.
 fn quietly<R>(f: impl FnOnce() -> R) -> R {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -127,7 +127,7 @@ fn quietly<R>(f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// `CROSSFOOT_MODEL_PREEMPTIONS` asks for another bound: for a night, or to look at something.
+/// Returns the bound in `CROSSFOOT_MODEL_PREEMPTIONS`, if it is set, for longer runs and for debugging.
 fn deeper() -> Option<usize> {
     std::env::var("CROSSFOOT_MODEL_PREEMPTIONS").ok()?.parse().ok()
 }
@@ -137,7 +137,7 @@ fn message(what: &(dyn Any + Send)) -> String {
     text.unwrap_or("a panic without words").trim().to_owned()
 }
 
-/// Does something for each item, on as many threads as there are CPUs, and returns the results in order.
+/// Calls `f` for each item on as many threads as there are CPUs, and returns the results in order.
 pub fn in_parallel<T: Sync, R: Send>(items: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let work = || {

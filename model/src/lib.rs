@@ -1,20 +1,17 @@
-//! Every order of loads and stores of Crossfoot's lock-free protocols, tried by loom.
+//! Tries Crossfoot's lock-free protocols in every order of loads and stores, with loom.
 //!
-//! The protocols are compiled from the shipped files, which take their atomics from `src/sync.rs`; here that
-//! gives them [loom](https://docs.rs/loom)'s. A [scenario](scenarios) is a small program of two to four threads
-//! that uses a protocol and checks what it promises; loom runs it in every order, up to a number of preemptions. And
-//! so that none of the orderings is there for nothing, and none is missing in a scenario, each one is weakened in
-//! turn: then some scenario must fail.
+//! The protocols are compiled from the shipped files, which take their atomics from `src/sync.rs`; here these are
+//! [loom](https://docs.rs/loom)'s. A [scenario](scenarios) is a small program of two to four threads that uses a
+//! protocol and checks its guarantees. Loom runs it in every order, up to a number of preemptions. Then each ordering
+//! is weakened in turn, and some scenario must fail: so no ordering is superfluous, and no scenario is missing.
 //!
-//! `cargo test --release` runs all. `CROSSFOOT_MODEL_PREEMPTIONS=3` tries more orders than the scenarios ask for,
-//! for hours.
+//! `cargo test --release` runs everything. `CROSSFOOT_MODEL_PREEMPTIONS=3` tries more orders than the scenarios ask
+//! for, and takes hours.
 //!
-//! What loom cannot see: a load that is answered by a store that comes later in the execution. And its fences say
-//! a little too much: one of kind `SeqCst` orders everything before the one with everything after the next, and an
-//! acquire fence also acquires what other threads read that this one synchronised with.
+//! Loom does not model a load that reads a store which executes later. Its fences are slightly too strong: a `SeqCst`
+//! fence orders everything before it with everything after the next one, and an acquire fence also acquires what was
+//! read by threads with which this thread synchronised.
 
-#[allow(dead_code, reason = "the model has no use for all of it")]
-pub mod stats;
 pub mod cache;
 pub mod check;
 pub mod ghost;
@@ -23,6 +20,8 @@ mod litmus;
 pub mod scenarios;
 pub mod sites;
 pub mod span;
+#[allow(dead_code, reason = "the model has no use for all of it")]
+pub mod stats;
 pub mod text;
 
 #[path = "../../src/sync.rs"]

@@ -1,4 +1,4 @@
-//! Whether the ghost and loom see what they should: small programs whose outcomes are known.
+//! Checks the ghost and loom themselves, by small programs with known outcomes.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -33,7 +33,7 @@ fn load(cell: &AtomicUsize) -> usize {
     cell.load(Ordering::Relaxed)
 }
 
-/// Each of two threads stores to one atomic and loads the other, with nothing or a pair of fences in between.
+/// Two threads each store to one atomic and load the other, with nothing or a pair of fences between.
 fn buffering(mode: Mode, light: fn(Mode), heavy: fn()) {
     ghost::begin(mode, 2);
     let (cells, result) = (two(), Rc::new(RefCell::new(0)));

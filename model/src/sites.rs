@@ -1,7 +1,7 @@
-//! The places in the shipped source whose ordering is stronger than relaxed: which were met, and which one is
-//! weakened.
+//! The sites: places in the shipped source with an ordering stronger than relaxed. Records which were executed, and
+//! which one is weakened.
 //!
-//! Per operating system thread, as loom runs a whole model on one.
+//! The state is per OS thread, since loom runs a whole model on one.
 
 use core::fmt;
 use core::panic::Location;
@@ -12,7 +12,7 @@ use std::collections::HashSet;
 /// A place in a source file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Spot {
-    /// As the compiler names the file.
+    /// The file, as the compiler names it.
     pub file: &'static str,
     /// From 1.
     pub line: u32,
@@ -33,35 +33,35 @@ impl fmt::Display for Spot {
     }
 }
 
-/// What is done there.
+/// The operation of a site.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Kind {
     /// A load.
     Load,
     /// A store.
     Store,
-    /// A comparison that exchanged.
+    /// A compare-exchange that succeeded.
     Exchange,
-    /// A comparison that did not.
+    /// A compare-exchange that failed.
     ExchangeFailed,
-    /// A fence for the machine.
+    /// A CPU fence.
     Fence,
-    /// A fence for the compiler.
+    /// A compiler fence.
     CompilerFence,
-    /// The fence that the reader makes reach every thread. It is the caller's: not in the shipped files.
+    /// The reader's fence that reaches every thread. The caller makes it; it is not in the shipped files.
     HeavyFence,
 }
 
-/// One place, and the ordering that is written there.
+/// A site: a place and the ordering that is written there.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Site {
-    /// Where.
+    /// The place.
     pub spot: Spot,
-    /// What.
+    /// The operation.
     pub kind: Kind,
-    /// As written.
+    /// The ordering in the source.
     pub ordering: Ordering,
-    /// For a fence that serves two purposes: which of the two. Empty otherwise.
+    /// The purpose, for a fence that serves two. Else empty.
     pub during: &'static str,
 }
 
@@ -72,15 +72,15 @@ impl fmt::Display for Site {
     }
 }
 
-/// How a site is weakened.
+/// The weakening of a site.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Weaker {
-    /// By another ordering.
+    /// Another ordering is used.
     To(Ordering),
-    /// It is not there.
+    /// The operation is skipped.
     Gone,
-    /// A fence for the compiler is not there: the compiler moves the last store before it, at one of these places, to
-    /// after the next load.
+    /// A compiler fence is skipped: the compiler moves the last store before it, at one of these places, after the next
+    /// load.
     Late(Vec<Spot>),
 }
 
@@ -103,32 +103,32 @@ impl Weaker {
     }
 }
 
-/// One site weakened.
+/// A weakened site.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mutant {
     /// The site.
     pub site: Site,
-    /// How.
+    /// Its weakening.
     pub weaker: Weaker,
 }
 
-/// What runs met.
+/// The sites that runs executed.
 #[derive(Clone, Default, Debug)]
 pub struct Record {
     /// All sites.
     pub sites: HashSet<Site>,
-    /// For each fence for the compiler, the stores that were the last ones before it.
+    /// For each compiler fence, the last stores before it.
     pub stores_before: HashSet<(Site, Spot)>,
 }
 
 impl Record {
-    /// Takes in what another run met.
+    /// Adds the sites of another run.
     pub fn merge(&mut self, other: Record) {
         self.sites.extend(other.sites);
         self.stores_before.extend(other.stores_before);
     }
 
-    /// Each site weakened in each way, by place.
+    /// Returns every weakening of every site, by place.
     pub fn mutants(&self) -> Vec<Mutant> {
         let mut sites: Vec<_> = self.sites.iter().copied().collect();
         sites.sort_by_key(|s| (s.spot, s.kind, s.during, s.ordering as u8));
@@ -171,22 +171,22 @@ thread_local! {
     static CONTROL: RefCell<Control> = RefCell::default();
 }
 
-/// From now on this thread weakens a site, or none, and keeps no record.
+/// From now on this thread weakens one site, or none, and records nothing.
 pub fn weaken(mutant: Option<Mutant>) {
     CONTROL.set(Control { record: None, mutant });
 }
 
-/// From now on this thread weakens nothing, and records.
+/// From now on this thread weakens nothing, and records sites.
 pub fn record() {
     CONTROL.set(Control { record: Some(Record::default()), mutant: None });
 }
 
-/// What was met since.
+/// Returns the sites that were recorded since.
 pub fn recorded() -> Record {
     CONTROL.take().record.unwrap_or_default()
 }
 
-/// Notes a site, and says how it is weakened in this run.
+/// Records a site, and returns its weakening in this run.
 pub(crate) fn meet(site: Site) -> Option<Weaker> {
     if site.ordering == Ordering::Relaxed {
         return None;
@@ -199,7 +199,7 @@ pub(crate) fn meet(site: Site) -> Option<Weaker> {
     })
 }
 
-/// Notes which store was the last before a fence for the compiler.
+/// Records the last store before a compiler fence.
 pub(crate) fn meet_store_before(fence: Site, store: Spot) {
     CONTROL.with_borrow_mut(|control| {
         if let Some(record) = &mut control.record {
@@ -208,7 +208,7 @@ pub(crate) fn meet_store_before(fence: Site, store: Spot) {
     });
 }
 
-/// Whether this run moves the store at this place past a fence for the compiler that is not there.
+/// Returns whether this run moves the store at this place past a skipped compiler fence.
 pub(crate) fn is_late(store: Spot) -> bool {
     CONTROL.with_borrow(|control| control.mutant.as_ref().is_some_and(|m| m.weaker.moves(store)))
 }

@@ -1,4 +1,4 @@
-//! What the shipped protocols know of a span.
+//! The part of a span that the shipped protocols use.
 
 #[path = "../../src/span/batch.rs"]
 mod batch;

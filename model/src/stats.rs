@@ -1,4 +1,4 @@
-//! The shipped protocols of the books.
+//! The shipped protocols of the consistent statistics.
 
 #[path = "../../src/stats/cut.rs"]
 pub mod cut;

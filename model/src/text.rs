@@ -1,16 +1,15 @@
-//! The orderings that are written in the shipped files, found in their text: so that none is forgotten that no
-//! scenario meets.
+//! Finds the orderings in the text of the shipped files, so that none is overlooked because no scenario executes it.
 
 /// A shipped file that is compiled here.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
-    /// How the compiler's name of the file ends.
+    /// The end of the compiler's name of the file.
     pub name: &'static str,
-    /// What is in it.
+    /// Its content.
     pub text: &'static str,
 }
 
-/// All of them.
+/// All shipped files.
 pub const SOURCES: [Source; 4] = [
     Source { name: "src/stats/writer.rs", text: include_str!("../../src/stats/writer.rs") },
     Source { name: "src/stats/cut.rs", text: include_str!("../../src/stats/cut.rs") },
@@ -18,11 +17,11 @@ pub const SOURCES: [Source; 4] = [
     Source { name: "src/cache/inbox.rs", text: include_str!("../../src/cache/inbox.rs") },
 ];
 
-/// What is stronger than relaxed.
+/// The orderings stronger than relaxed.
 const STRONG: [&str; 4] = ["Acquire", "Release", "AcqRel", "SeqCst"];
 
-/// The line and the column of every call that is given an ordering stronger than relaxed, as the compiler counts
-/// them. Twice, if it is given two.
+/// Returns the line and the column, as the compiler counts them, of every call with an ordering stronger than relaxed;
+/// twice for a call with two.
 pub fn calls(text: &str) -> Vec<(u32, u32)> {
     let code = without_comments(text);
     let found = code.match_indices("Ordering::").filter(|(at, word)| {
@@ -32,7 +31,7 @@ pub fn calls(text: &str) -> Vec<(u32, u32)> {
     found.filter_map(|(at, _)| call_around(&code, at)).map(|at| place(&code, at)).collect()
 }
 
-/// The text with comments blanked. The shipped files have no `//` in strings.
+/// Returns the text with comments blanked. The shipped files have no `//` in strings.
 fn without_comments(text: &str) -> String {
     let blank = |line: &str| {
         let (code, comment) = line.split_at(line.find("//").unwrap_or(line.len()));
@@ -41,7 +40,7 @@ fn without_comments(text: &str) -> String {
     text.lines().map(blank).collect::<Vec<_>>().join("\n")
 }
 
-/// Where the name of the call begins in whose arguments `at` is.
+/// Returns the start of the name of the call whose arguments contain `at`.
 fn call_around(code: &str, at: usize) -> Option<usize> {
     let mut depth = 0;
     let open = code[..at].char_indices().rev().find(|(_, c)| {

@@ -1,19 +1,19 @@
-//! What becomes of a thread at one of its stores.
+//! Stops, kills or interrupts a thread at one of its stores.
 
 use super::world::{Thread, World, world};
 
-/// Counted in stores from when it is said.
+/// The fate of a thread, counted in stores from now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Fate {
     /// Nothing.
     Run,
-    /// Stops before the store after so many, until it is let go on.
+    /// Stops before the store after this many, until it is resumed.
     Stop(usize),
-    /// Executes nothing more after so many stores.
+    /// Executes nothing more after this many stores.
     Die(usize),
-    /// Is interrupted by a signal after so many stores.
+    /// Runs a signal handler after this many stores.
     Interrupt(usize),
-    /// Executes nothing any more.
+    /// Executes nothing: the thread is dead.
     Dead,
 }
 
@@ -30,7 +30,7 @@ impl Fate {
     }
 }
 
-/// Lets come what was said to come at this store of the thread. `false`: it does not execute it.
+/// Applies the fate of the thread at this store. Returns whether the thread executes it.
 pub(super) fn meet(world: &World, me: &Thread) -> bool {
     me.stores.set(me.stores.get() + 1);
     let now = me.fate.get();
@@ -51,7 +51,7 @@ pub(super) fn meet(world: &World, me: &Thread) -> bool {
     me.fate.get() != Fate::Dead
 }
 
-/// How many stores the calling thread executes in this.
+/// Returns the number of stores that the calling thread executes in `f`.
 pub fn stores_of(f: impl FnOnce()) -> usize {
     let me = world().me();
     let before = me.stores.get();
@@ -59,17 +59,17 @@ pub fn stores_of(f: impl FnOnce()) -> usize {
     me.stores.get() - before
 }
 
-/// The calling thread executes `stores` more stores and stops before the next, until it is let go on.
+/// Lets the calling thread execute `stores` more stores and stop before the next, until it is resumed.
 pub fn stop_after(stores: usize) {
     world().me().fate.set(Fate::Stop(stores));
 }
 
-/// The calling thread executes `stores` more stores, and then nothing any more.
+/// Lets the calling thread execute `stores` more stores, and then nothing.
 pub fn die_after(stores: usize) {
     world().me().fate.set(Fate::Die(stores));
 }
 
-/// After `stores` more stores the calling thread is interrupted by a signal, whose handler this is.
+/// Interrupts the calling thread after `stores` more stores by a signal with this handler.
 pub fn interrupt_after(stores: usize, handler: impl FnOnce() + 'static) {
     let me = world().me();
     me.handler.replace(Some(Box::new(handler)));

@@ -1,17 +1,17 @@
-//! What loom does not know: the fence that reaches every thread, threads that stop or die in the middle, signals, and
-//! stores that a compiler moved.
+//! Models what loom does not have: the fence that reaches every thread, threads that stop or die in the middle,
+//! signals, and stores that a compiler moved.
 //!
-//! The state is ordinary memory. Loom runs one thread at a time and switches between them at its own operations
-//! only, so nothing here is raced for; but where a thread's turn matters to another one, an operation of loom's
-//! says so (`Turn`), or loom would not try both orders.
+//! The state is ordinary memory. Loom runs one thread at a time and switches only at its own operations, so nothing
+//! here races. Where the turn of a thread matters to another thread, an operation of loom marks it (`Turn`), or loom
+//! would not try both orders.
 //!
-//! The heavy fence is what `membarrier(2)` is: every other thread that runs executes a full fence at some point
-//! between the call's start and its return. Here it does so before its next operation, which is any point, because
-//! the request comes at any point. A thread that does not run (it has ended, or waits for a lock) has passed
-//! through the kernel, which is a full fence too.
+//! The heavy fence models `membarrier(2)`: every other running thread executes a full fence between the call's start
+//! and its return. Here it does so before its next operation. That is any point, because the request comes at any
+//! point. A thread that does not run, because it exited or waits for a lock, has passed through Linux, which is a full
+//! fence too.
 //!
-//! Each of these fences orders one thread and the reader, and not two threads that were both reached. That is less
-//! than what the system does: nothing may rest on more.
+//! Each of these fences orders one thread and the reader, and not two threads that were both reached. That is less than
+//! Linux does; no protocol may rely on more.
 
 mod fate;
 pub(crate) mod operation;
@@ -29,12 +29,12 @@ pub use world::{begin, executions, trace};
 use crate::sites::{self, Kind, Site, Spot};
 use world::{Thread, world};
 
-/// How the two sides of the pair of fences are made.
+/// The implementation of the two fences of a pair.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
-    /// Both are real fences.
+    /// Both are CPU fences.
     Symmetric,
-    /// The writer's binds the compiler only; the reader's reaches every thread.
+    /// The writer's is a compiler fence; the reader's reaches every thread.
     Asymmetric,
 }
 
@@ -50,7 +50,7 @@ impl Mode {
 /// The heavy fence has no place in the shipped files that are compiled here.
 const HEAVY: Spot = Spot { file: "books.rs", line: 0, column: 0 };
 
-/// The reader's fence, as `ConsistentStats` makes it. Says whether the system did.
+/// Makes the reader's fence, as `ConsistentStats` does. Returns whether the OS made it.
 pub fn heavy() -> bool {
     let world = world();
     let (kind, ordering) = (Kind::HeavyFence, Ordering::SeqCst);
@@ -64,7 +64,8 @@ pub fn heavy() -> bool {
     true
 }
 
-/// Names what the calling thread does meanwhile: a fence that serves several purposes is weakened for each of them.
+/// Names the purpose of the calling thread's operations in `f`: a fence with several purposes is weakened for each of
+/// them.
 pub fn during<R>(purpose: &'static str, f: impl FnOnce() -> R) -> R {
     let me = world().me();
     me.during.set(purpose);
@@ -73,7 +74,7 @@ pub fn during<R>(purpose: &'static str, f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Does something that begins again with its first load until others have gone on.
+/// Runs a loop that starts again with its first load until other threads have gone on.
 pub fn retrying<R>(f: impl FnOnce() -> R) -> R {
     let me = world().me();
     me.round.set(Some(None));
@@ -82,7 +83,7 @@ pub fn retrying<R>(f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Does what another thread would do, where it makes no difference which one does it.
+/// Runs `f` as another thread would, where it makes no difference which thread does it.
 pub fn as_another(f: impl FnOnce()) {
     let world = world();
     let me = world.me();
@@ -97,7 +98,7 @@ pub struct Handle {
     thread: Rc<Thread>,
 }
 
-/// Begins a thread of the model.
+/// Starts a thread of the model.
 pub fn spawn(f: impl FnOnce() + 'static) -> Handle {
     let run = move || {
         let world = self::world();
@@ -114,20 +115,20 @@ pub fn spawn(f: impl FnOnce() + 'static) -> Handle {
 }
 
 impl Handle {
-    /// Waits until the thread has ended.
+    /// Waits until the thread has exited.
     pub fn join(&mut self) {
         if let Some(real) = self.real.take() {
             away(|| real.join().expect("a thread of the model panicked"));
         }
     }
 
-    /// Lets a thread go on that stopped, or would stop from now on.
+    /// Resumes a thread that stopped, or that would stop from now on.
     pub fn go_on(&self) {
         self.thread.let_go();
     }
 }
 
-/// Does something for which the calling thread may leave the CPU.
+/// Runs `f`, for which the calling thread may leave the CPU.
 pub fn away<R>(f: impl FnOnce() -> R) -> R {
     let world = world();
     let me = world.me();

@@ -1,4 +1,4 @@
-//! What happens around an operation of the code under test.
+//! The work around an operation of the code under test.
 
 use core::panic::Location;
 use core::sync::atomic::Ordering;
@@ -10,13 +10,13 @@ use super::fate;
 use super::world::{Thread, Turn, World, actor};
 use crate::sites::{self, Kind, Site, Spot, Weaker};
 
-/// What an atomic holds.
+/// A value of an atomic.
 pub(crate) trait Word: Copy {
-    /// What a thread that is dead reads.
+    /// The value that a dead thread reads.
     const EMPTY_CACHE: Self;
-    /// For whoever reads the trace.
+    /// The value as the trace shows it.
     fn show(self) -> isize;
-    /// What is read of a store of one's own that was held back.
+    /// The value that the thread itself reads of a store that was held back.
     fn held_back(value: usize) -> Self;
 }
 
@@ -50,9 +50,9 @@ impl<T> Word for *mut T {
     }
 }
 
-/// Who loads an atomic. When loom looks whether a store could have come before a load, it looks at the last load
-/// only; and that is the storing thread's own one where that loads and then stores. So the ghost says of the others
-/// that they are in each other's way.
+/// Records the threads that load an atomic. To see whether a store could have come before a load, loom looks at the
+/// last load only, and that is the storing thread's own if it loads and then stores. So the ghost tells loom that the
+/// loads of other threads conflict.
 #[derive(Default)]
 pub(crate) struct Readers(RefCell<Vec<(usize, Turn)>>);
 
@@ -77,7 +77,7 @@ impl Readers {
     }
 }
 
-/// A store that a compiler may execute late.
+/// A store that a compiler may delay.
 #[derive(Clone, Copy)]
 pub(crate) struct Late {
     pub(crate) cell: *const real::AtomicUsize,
@@ -85,18 +85,18 @@ pub(crate) struct Late {
     pub(crate) value: usize,
 }
 
-/// One that it does execute late.
+/// A store that is delayed.
 #[derive(Clone, Copy)]
 pub(super) struct Delayed {
     late: Late,
     ordering: Ordering,
-    /// Loads since the place of the fence that is not there was passed. `None`: it was not.
+    /// The loads since the place of the skipped fence. `None` before that place.
     passed: Option<u8>,
 }
 
-/// After how many loads a late store is executed, if no other store or fence comes before: as many as lie between the
-/// fence and the next store in the shipped files. The word of the generation is loaded twice there: for which fences there
-/// are, and for the generation.
+/// The number of loads after which a delayed store executes, if no other store or fence comes before: as many as lie
+/// between the fence and the next store in the shipped files. The word of the generation is loaded twice there: for the
+/// kind of the fences, and for the generation.
 const LOADS: u8 = 2;
 
 impl World {
@@ -119,7 +119,7 @@ fn site(me: &Thread, at: &'static Location<'static>, kind: Kind, ordering: Order
     Site { spot: at.into(), kind, ordering, during: if has_purposes { me.during.get() } else { "" } }
 }
 
-/// The ordering with which an operation is executed in this run.
+/// Returns the ordering of an operation in this run.
 fn effective(me: &Thread, at: &'static Location<'static>, kind: Kind, ordering: Ordering) -> Ordering {
     match sites::meet(site(me, at, kind, ordering)) {
         Some(Weaker::To(weaker)) => weaker,
@@ -127,7 +127,7 @@ fn effective(me: &Thread, at: &'static Location<'static>, kind: Kind, ordering: 
     }
 }
 
-/// Lets the others go on where a loop begins again. Loom would answer with old values for ever.
+/// Lets other threads go on where a loop starts again. Otherwise loom would answer with old values forever.
 fn begin_round(me: &Thread, at: Spot) {
     match me.round.get() {
         Some(None) => me.round.set(Some(Some(at))),
@@ -136,7 +136,7 @@ fn begin_round(me: &Thread, at: Spot) {
     }
 }
 
-/// For a load that is not under test. `false`: it is not to be executed.
+/// Prepares a load that is not under test. Returns whether it is executed.
 pub(super) fn before_load(readers: &Readers) -> bool {
     let Some((world, me)) = actor() else { return false };
     world.settle(&me);
@@ -145,7 +145,7 @@ pub(super) fn before_load(readers: &Readers) -> bool {
     true
 }
 
-/// For a store that is not under test. `false`: it is not to be executed.
+/// Prepares a store that is not under test. Returns whether it is executed.
 pub(super) fn before_store(readers: &Readers) -> bool {
     let Some((world, me)) = actor() else { return false };
     world.settle(&me);
@@ -212,7 +212,7 @@ pub(crate) fn store<V: Word>(
     }
 }
 
-/// An exchange, of whichever kind. `dead` is what a thread finds that is dead.
+/// Executes an atomic read-modify-write. A dead thread reads `dead`.
 pub(crate) fn exchange<V: Word>(
     readers: &Readers,
     at: &'static Location<'static>,

@@ -1,5 +1,5 @@
-//! What the threads of a scenario tell each other by. They are not under test: no site is weakened here. But a
-//! compiler moves no store past them.
+//! Signals between the threads of a scenario. They are not under test: no site is weakened here. But a compiler moves
+//! no store past them.
 
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::Ordering;
@@ -10,48 +10,48 @@ use super::away;
 use super::operation::{Readers, before_load, before_store};
 use super::world::actor;
 
-/// Something that is said once. Whoever finds it said finds everything that came before.
+/// A flag that is set once. A thread that sees it set also sees everything that came before.
 pub struct Flag {
     real: real::atomic::AtomicBool,
     readers: Readers,
 }
 
 impl Flag {
-    /// Not said yet.
+    /// Returns a flag that is not set.
     #[allow(clippy::new_without_default, reason = "as the atomics have it")]
     pub fn new() -> Flag {
         Flag { real: real::atomic::AtomicBool::new(false), readers: Readers::default() }
     }
 
-    /// Says it.
+    /// Sets the flag.
     pub fn say(&self) {
         if before_store(&self.readers) {
             self.real.store(true, Ordering::Release);
         }
     }
 
-    /// Whether it was said, as far as the caller knows.
+    /// Returns whether the calling thread sees the flag set.
     pub fn is_said(&self) -> bool {
         before_load(&self.readers) && self.real.load(Ordering::Acquire)
     }
 }
 
-/// A lock for which a thread leaves the CPU.
+/// A lock. A thread that waits for it leaves the CPU.
 pub struct Lock<T>(real::Mutex<T>);
 
 impl<T> Lock<T> {
-    /// A lock around this.
+    /// Returns a lock around a value.
     pub fn new(inner: T) -> Lock<T> {
         Lock(real::Mutex::new(inner))
     }
 
-    /// Takes it.
+    /// Acquires the lock.
     pub fn lock(&self) -> Guard<'_, T> {
         Guard(away(|| self.0.lock()).expect("loom poisons no lock"))
     }
 }
 
-/// A lock that is held.
+/// A guard of the held lock.
 pub struct Guard<'a, T>(real::MutexGuard<'a, T>);
 
 impl<T> Deref for Guard<'_, T> {

@@ -12,7 +12,7 @@ use super::fate::Fate;
 use super::operation::Delayed;
 use crate::sites::Spot;
 
-/// Two threads that touch the same one do so in either order: loom tries both. It orders nothing for the memory.
+/// Two threads that touch the same turn do so in either order: loom tries both. It orders no memory.
 #[derive(Clone)]
 pub(super) struct Turn(Rc<loom::sync::Condvar>);
 
@@ -22,17 +22,17 @@ impl Turn {
     }
 
     pub(super) fn touch(&self) {
-        // Nobody waits for it.
+        // No thread waits for this.
         self.0.notify_one();
     }
 }
 
-/// Where a thread and a heavy fence meet.
+/// The point where a thread and a heavy fence meet.
 struct Meeting {
-    /// Touched before each operation of the thread and when it is asked for a fence.
+    /// Touched before each operation of the thread, and when a fence is requested of it.
     gate: Turn,
-    /// Orders what the thread did before it stopped running with a heavy fence that skips it, and that one with what
-    /// it does after.
+    /// Orders the thread's work before it left the CPU with a heavy fence that skips it, and that fence with the
+    /// thread's work afterwards.
     allocator: real::AtomicUsize,
 }
 
@@ -42,28 +42,28 @@ impl Meeting {
     }
 }
 
-/// One thread.
+/// A thread.
 pub(super) struct Thread {
     pub(super) index: usize,
     handle: loom::thread::Thread,
-    /// It executes operations, and may hold its stores back.
+    /// It runs, and may hold its stores back.
     running: Cell<bool>,
     /// A heavy fence waits for it.
     asked: Cell<bool>,
-    /// Where heavy fences meet it; none where they do not reach.
+    /// Its meeting point with heavy fences; none if they do not reach it.
     meeting: Option<Rc<Meeting>>,
     pub(super) fate: Cell<Fate>,
-    /// How many it executed.
+    /// The number of stores that it executed.
     pub(super) stores: Cell<usize>,
     let_go: Cell<bool>,
     pub(super) handler: RefCell<Option<Box<dyn FnOnce()>>>,
-    /// Names what it does.
+    /// The purpose of its operations.
     pub(super) during: Cell<&'static str>,
-    /// In a loop that waits for others: where its round begins, once that is known.
+    /// In a loop that waits for other threads: the first operation of its round, once it is known.
     pub(super) round: Cell<Option<Option<Spot>>>,
-    /// Its last store, if a compiler may move that.
+    /// Its last store, if a compiler may move it.
     pub(super) last_store: Cell<Option<Spot>>,
-    /// The one that a compiler moved.
+    /// The store that a compiler moved.
     pub(super) delayed: Cell<Option<Delayed>>,
 }
 
@@ -72,7 +72,7 @@ impl Thread {
         Rc::new(Thread {
             index,
             handle,
-            // The first one does. The others say so themselves.
+            // The first thread runs. The others set this themselves.
             running: Cell::new(index == 0),
             asked: Cell::new(false),
             meeting,
@@ -99,7 +99,7 @@ impl Thread {
     }
 }
 
-/// What happened in an execution, for whoever wants to know why it failed.
+/// The events of an execution, to explain a failure.
 struct Event {
     thread: usize,
     at: Spot,
@@ -111,11 +111,11 @@ struct Event {
 pub(super) struct World {
     pub(super) mode: Mode,
     threads: RefCell<Vec<Rc<Thread>>>,
-    /// For the threads to come. Made before the first of them, because any thread may use any of them.
+    /// Created before the first thread, because any thread may use any of them.
     meetings: RefCell<Vec<Rc<Meeting>>>,
     /// Touched before each full fence.
     fences: Turn,
-    /// The thread that is in a heavy fence.
+    /// The thread that makes a heavy fence.
     reader: RefCell<Option<loom::thread::Thread>>,
     trace: RefCell<Vec<Event>>,
 }
@@ -125,7 +125,7 @@ thread_local! {
     static EXECUTIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Begins an execution; the caller is the first of so many threads. Whatever is left of the one before is forgotten.
+/// Starts an execution of this many threads; the caller is the first. Forgets the last execution.
 pub fn begin(mode: Mode, threads: usize) {
     let count = if mode == Mode::Asymmetric { threads } else { 0 };
     let mut meetings: Vec<_> = (0..count).map(|_| Meeting::new()).collect();
@@ -141,13 +141,13 @@ pub fn begin(mode: Mode, threads: usize) {
     EXECUTIONS.set(EXECUTIONS.get() + 1);
 }
 
-/// How many executions this thread of the operating system began since this was asked last.
+/// Returns how many executions this OS thread started since the last call.
 pub fn executions() -> usize {
     EXECUTIONS.take()
 }
 
-/// What happened in this execution, one event a line, in the order in which loom executed it: a load may have been
-/// answered by an older store.
+/// Returns the events of this execution, one a line, in the order in which loom executed them. A load may have read an
+/// older store.
 pub fn trace() -> String {
     let Some(world) = WORLD.with_borrow(Clone::clone) else { return String::new() };
     let line = |e: &Event| format!("thread {} {} {} {}\n", e.thread, e.at, e.what, e.value);
@@ -158,8 +158,8 @@ pub(super) fn world() -> Rc<World> {
     WORLD.with_borrow(Clone::clone).expect("a model begins with `ghost::begin`")
 }
 
-/// The world and the thread of whoever executes an operation; `None` where it is not to be executed: the thread is
-/// dead, or unwinds because the model failed.
+/// Returns the world and the thread of the caller's operation. Returns `None` if the operation is not to be executed:
+/// the thread is dead, or it unwinds because the model failed.
 pub(super) fn actor() -> Option<(Rc<World>, Rc<Thread>)> {
     if std::thread::panicking() {
         return None;
@@ -189,7 +189,7 @@ impl World {
         self.trace.borrow_mut().push(Event { thread: self.me().index, at: at.into(), what, value });
     }
 
-    /// Makes a thread execute the fence that is asked of it.
+    /// Makes a thread execute the fence that was requested of it.
     fn answer(&self, me: &Thread) {
         if me.asked.take() {
             self.note(Location::caller(), "reached by the heavy fence", 0);
@@ -200,7 +200,7 @@ impl World {
         }
     }
 
-    /// The turn of a thread begins: a request for a fence may have come before.
+    /// Starts the turn of a thread: a fence may have been requested before.
     pub(super) fn turn(&self, me: &Thread) {
         if let Some(meeting) = &me.meeting {
             meeting.gate.touch();
@@ -208,7 +208,7 @@ impl World {
         }
     }
 
-    /// The thread is about to leave the CPU. Its store buffer empties.
+    /// Lets the thread leave the CPU, which drains its store buffer.
     pub(super) fn leave(&self, me: &Thread) {
         self.settle(me);
         if let Some(meeting) = &me.meeting {
@@ -230,7 +230,7 @@ impl World {
         loom::sync::atomic::fence(Ordering::SeqCst);
     }
 
-    /// Asks `thread` for a fence, or makes sure that it does not run.
+    /// Requests a fence of `thread`, or makes sure that it does not run.
     fn ask(&self, thread: &Thread) {
         let meeting = thread.meeting.as_ref().expect("`ghost::begin` was told how many threads come");
         meeting.gate.touch();
@@ -241,8 +241,8 @@ impl World {
             }
         }
         thread.asked.set(true);
-        // What the reader did before is seen by the thread after its fence. The token that this may leave does no
-        // harm: whoever parks here looks again.
+        // The thread sees the reader's earlier work after its fence. A token that remains is harmless: a parked thread
+        // checks its condition again.
         thread.handle.unpark();
     }
 

@@ -1,12 +1,12 @@
-//! Readers one after another, as `ConsistentStats::read` has them: one that arrives while another reads takes that one's
-//! result if the cut was made after it arrived, and finds everything in it that happened before.
+//! Readers in sequence, as in `ConsistentStats::read`: a reader that arrives while another one reads takes its result
+//! if the cut was made after the arrival, and finds in it everything that happened before.
 
 use std::rc::Rc;
 
-use super::{Room, both};
-use crate::stats::writer::Scope;
+use super::{Setup, both};
 use crate::check::Scenario;
 use crate::ghost::{self, Flag, Lock, Mode};
+use crate::stats::writer::Scope;
 
 /// The scenarios of this file.
 pub fn scenarios() -> Vec<Scenario> {
@@ -17,7 +17,7 @@ pub fn scenarios() -> Vec<Scenario> {
     .concat()
 }
 
-/// What is under the books' lock.
+/// The state that the statistics lock protects.
 #[derive(Default)]
 struct Reading {
     last: Option<usize>,
@@ -25,21 +25,21 @@ struct Reading {
 }
 
 struct ConsistentStats {
-    room: Rc<Room<1, 1, 1>>,
+    setup: Rc<Setup<1, 1, 1>>,
     reading: Lock<Reading>,
 }
 
 impl ConsistentStats {
     fn open(mode: Mode, threads: usize) -> Rc<ConsistentStats> {
-        let room = Room::open(mode, threads);
-        Rc::new(ConsistentStats { room, reading: Lock::new(Reading::default()) })
+        let setup = Setup::open(mode, threads);
+        Rc::new(ConsistentStats { setup, reading: Lock::new(Reading::default()) })
     }
 
     fn read(&self) -> i64 {
-        let arrival = ghost::during("arrival", || self.room.cut.arrive());
+        let arrival = ghost::during("arrival", || self.setup.cut.arrive());
         let mut reading = self.reading.lock();
         if !reading.last.is_some_and(|fresh| arrival.is_before(fresh)) {
-            let (fresh, sum) = self.room.cut_while(Scope::All, || ());
+            let (fresh, sum) = self.setup.cut_while(Scope::All, || ());
             *reading = Reading { last: Some(fresh), said: sum.classes[0][0] };
         }
         reading.said
@@ -51,7 +51,7 @@ fn own_entry(mode: Mode, _: usize) {
     let mut other = {
         let stats = Rc::clone(&stats);
         ghost::spawn(move || {
-            stats.room.post_class(0, 0, 1);
+            stats.setup.post_class(0, 0, 1);
             assert!(stats.read() == 1, "one's own entry is missing");
         })
     };
@@ -67,7 +67,7 @@ fn anothers_entry(mode: Mode, _: usize) {
     let mut writer = {
         let (stats, said) = (Rc::clone(&stats), Rc::clone(&said));
         ghost::spawn(move || {
-            stats.room.post_class(0, 0, 1);
+            stats.setup.post_class(0, 0, 1);
             said.say();
         })
     };

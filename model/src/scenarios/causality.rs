@@ -1,13 +1,13 @@
-//! Two writers, of which the second posts because of what the first did: no cut has the consequence without its
-//! cause. That more objects are sent than received in no snapshot rests on this.
+//! Two writers; the second posts because of what the first did. No cut contains the consequence without its cause. So
+//! no snapshot has more objects received than sent.
 
 use std::rc::Rc;
 
-use super::{Room, both, sent};
+use super::{Setup, both, sent};
 use crate::check::Scenario;
 use crate::ghost::{self, Flag, Mode};
 
-/// How something is posted.
+/// The way of posting.
 #[derive(Clone, Copy)]
 enum How {
     Delta,
@@ -15,7 +15,7 @@ enum How {
     Counter,
 }
 
-/// How the two post.
+/// The ways in which the two writers post.
 const HOW: [[How; 2]; 5] = [
     [How::Delta, How::Delta],
     [How::Delta, How::Class],
@@ -37,74 +37,74 @@ pub fn scenarios() -> Vec<Scenario> {
     .concat()
 }
 
-/// The room of these scenarios: the causes are counted in class 0, the consequences in class 1.
-type Two = Room<1, 2, 2>;
+/// The set-up: causes are counted in class 0, consequences in class 1.
+type Two = Setup<1, 2, 2>;
 
-fn post(room: &Two, writer: usize, how: How) {
+fn post(setup: &Two, writer: usize, how: How) {
     match how {
-        How::Delta => room.post(writer, [1], Some((writer, 1))),
-        How::Class => room.post_class(writer, writer, 1),
-        How::Counter => room.send(writer, writer, 1),
+        How::Delta => setup.post(writer, [1], Some((writer, 1))),
+        How::Class => setup.post_class(writer, writer, 1),
+        How::Counter => setup.send(writer, writer, 1),
     }
 }
 
-/// How many causes and consequences a cut has.
-fn say(room: &Two) -> [i64; 2] {
-    let sum = room.read();
+/// Returns the causes and the consequences in a cut.
+fn say(setup: &Two) -> [i64; 2] {
+    let sum = setup.read();
     [0, 1].map(|i| sum.classes[i][0] + sent(&sum, i))
 }
 
 fn told(mode: Mode, how: [How; 2], order: [usize; 2]) {
-    let room = Two::begin(mode, 3);
-    order.iter().for_each(|&writer| room.register(writer));
+    let setup = Two::begin(mode, 3);
+    order.iter().for_each(|&writer| setup.register(writer));
     let said = Rc::new(Flag::new());
     let mut first = {
-        let (room, said) = (Rc::clone(&room), Rc::clone(&said));
+        let (setup, said) = (Rc::clone(&setup), Rc::clone(&said));
         ghost::spawn(move || {
-            post(&room, 0, how[0]);
+            post(&setup, 0, how[0]);
             said.say();
         })
     };
     let mut second = {
-        let room = Rc::clone(&room);
+        let setup = Rc::clone(&setup);
         ghost::spawn(move || {
             if said.is_said() {
-                post(&room, 1, how[1]);
+                post(&setup, 1, how[1]);
             }
         })
     };
-    let [causes, consequences] = say(&room);
+    let [causes, consequences] = say(&setup);
     assert!(causes >= consequences, "a consequence without its cause");
     first.join();
     second.join();
-    assert_eq!(say(&room)[0], 1);
+    assert_eq!(say(&setup)[0], 1);
 }
 
-/// The first writer registers while the reader reads; what the one that was there before had posted stays.
+/// The first writer registers while the reader reads; the posts of the earlier writer stay.
 fn registered(mode: Mode, _: usize) {
-    let room = Room::<1, 2, 3>::begin(mode, 3);
-    room.register(2);
-    room.post(2, [1], None);
-    room.register(1);
+    let setup = Setup::<1, 2, 3>::begin(mode, 3);
+    setup.register(2);
+    setup.post(2, [1], None);
+    setup.register(1);
     let said = Rc::new(Flag::new());
     let mut first = {
-        let (room, said) = (Rc::clone(&room), Rc::clone(&said));
+        let (setup, said) = (Rc::clone(&setup), Rc::clone(&said));
         ghost::spawn(move || {
-            room.register(0);
-            room.post_class(0, 0, 1);
+            setup.register(0);
+            setup.post_class(0, 0, 1);
             said.say();
         })
     };
     let mut second = {
-        let room = Rc::clone(&room);
+        let setup = Rc::clone(&setup);
         ghost::spawn(move || {
             if said.is_said() {
-                room.post_class(1, 1, 1);
+                setup.post_class(1, 1, 1);
             }
         })
     };
     for _ in 0..2 {
-        let sum = room.read();
+        let sum = setup.read();
         assert_eq!(sum.totals[0], 1, "a writer was lost");
         assert!(sum.classes[0][0] >= sum.classes[1][0], "a consequence without its cause");
     }
@@ -112,17 +112,17 @@ fn registered(mode: Mode, _: usize) {
     second.join();
 }
 
-/// Two writers register at a time: none is lost.
+/// Two writers register at the same time, and neither is lost.
 fn two_registered(mode: Mode, _: usize) {
-    let room = Two::begin(mode, 3);
+    let setup = Two::begin(mode, 3);
     let mut threads = [0, 1].map(|writer| {
-        let room = Rc::clone(&room);
+        let setup = Rc::clone(&setup);
         ghost::spawn(move || {
-            room.register(writer);
-            room.post_class(writer, writer, 1);
+            setup.register(writer);
+            setup.post_class(writer, writer, 1);
         })
     });
-    room.read();
+    setup.read();
     threads.iter_mut().for_each(ghost::Handle::join);
-    assert_eq!(room.read().classes, [[1], [1]]);
+    assert_eq!(setup.read().classes, [[1], [1]]);
 }

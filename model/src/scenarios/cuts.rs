@@ -1,16 +1,16 @@
-//! One writer and one reader: a cut has whole entries, in their order, and waits for nobody.
+//! One writer and one reader: a cut contains whole entries, in their order, and waits for no thread.
 
 use std::rc::Rc;
 
-use super::{Room, both, sent};
-use crate::stats::writer::{Scope, Sums};
+use super::{Setup, both, sent};
 use crate::check::Scenario;
 use crate::ghost::{self, Mode};
+use crate::stats::writer::{Scope, Sums};
 
-/// More stores than an entry has.
+/// A number above the stores of an entry.
 const STORES: usize = 16;
 
-/// The scenarios of this file that take little time.
+/// The short scenarios of this file.
 pub fn short_scenarios() -> Vec<Scenario> {
     [
         both("cuts: entries of every two kinds", Some(2), KINDS.len() * KINDS.len(), pairs),
@@ -21,7 +21,7 @@ pub fn short_scenarios() -> Vec<Scenario> {
     .concat()
 }
 
-/// Those that take long.
+/// The long scenarios of this file.
 pub fn long_scenarios() -> Vec<Scenario> {
     [
         both("cuts: two entries, two cuts", Some(2), 1, two_entries),
@@ -32,44 +32,45 @@ pub fn long_scenarios() -> Vec<Scenario> {
 }
 
 fn two_entries(mode: Mode, _: usize) {
-    let room = Room::<1, 1, 1>::open(mode, 2);
-    room.post(0, [1], Some((0, 1)));
-    let writer = Rc::clone(&room);
+    let setup = Setup::<1, 1, 1>::open(mode, 2);
+    setup.post(0, [1], Some((0, 1)));
+    let writer = Rc::clone(&setup);
     let mut writer = ghost::spawn(move || {
         writer.post(0, [1], Some((0, 1)));
         writer.post(0, [1], Some((0, 1)));
     });
     let mut last = 1;
     for _ in 0..2 {
-        let sum = room.read();
+        let sum = setup.read();
         assert_eq!(sum.totals[0], sum.classes[0][0], "a part of an entry is missing");
         assert!(last <= sum.totals[0] && sum.totals[0] <= 3, "{} after {last}", sum.totals[0]);
         last = sum.totals[0];
     }
     writer.join();
-    assert_eq!(room.read().totals[0], 3);
+    assert_eq!(setup.read().totals[0], 3);
 }
 
-/// What can be posted, and what it adds: total, first class, second class, first class's counter.
+/// The kinds of entries, and what each adds: to the total, the first class, the second class, and the first class's
+/// counter.
 const KINDS: [[i64; 4]; 5] = [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]];
 
-fn post_kind(room: &Room<1, 2, 1>, kind: usize) {
+fn post_kind(setup: &Setup<1, 2, 1>, kind: usize) {
     match kind {
-        0 => room.post(0, [1], Some((0, 1))),
-        1 => room.post_class(0, 0, 1),
-        2 => room.post(0, [1], Some((1, 1))),
-        3 => room.post_class(0, 1, 1),
-        _ => room.send(0, 0, 1),
+        0 => setup.post(0, [1], Some((0, 1))),
+        1 => setup.post_class(0, 0, 1),
+        2 => setup.post(0, [1], Some((1, 1))),
+        3 => setup.post_class(0, 1, 1),
+        _ => setup.send(0, 0, 1),
     }
 }
 
-/// Every pair of kinds, after an entry of each part.
+/// Posts every pair of kinds, after an entry of each kind.
 fn pairs(mode: Mode, pair: usize) {
     let kinds = [pair % KINDS.len(), pair / KINDS.len()];
-    let room = Room::<1, 2, 1>::open(mode, 2);
-    room.post(0, [1], Some((0, 1)));
-    room.send(0, 0, 1);
-    let writer = Rc::clone(&room);
+    let setup = Setup::<1, 2, 1>::open(mode, 2);
+    setup.post(0, [1], Some((0, 1)));
+    setup.send(0, 0, 1);
+    let writer = Rc::clone(&setup);
     let mut writer = ghost::spawn(move || kinds.iter().for_each(|&kind| post_kind(&writer, kind)));
     let mut states = vec![[1, 1, 0, 1]];
     for kind in kinds {
@@ -77,7 +78,7 @@ fn pairs(mode: Mode, pair: usize) {
         states.push(core::array::from_fn(|i| last[i] + KINDS[kind][i]));
     }
     let say = || {
-        let sum = room.read();
+        let sum = setup.read();
         let said = [sum.totals[0], sum.classes[0][0], sum.classes[1][0], sent(&sum, 0)];
         states.iter().position(|s| *s == said).unwrap_or_else(|| panic!("{said:?} was never said"))
     };
@@ -87,8 +88,8 @@ fn pairs(mode: Mode, pair: usize) {
 }
 
 fn one_part(mode: Mode, _: usize) {
-    let room = Room::<2, 0, 1>::open(mode, 2);
-    let writer = Rc::clone(&room);
+    let setup = Setup::<2, 0, 1>::open(mode, 2);
+    let writer = Rc::clone(&setup);
     let mut writer = ghost::spawn(move || {
         for _ in 0..3 {
             writer.post(0, [1, 1], None);
@@ -96,64 +97,64 @@ fn one_part(mode: Mode, _: usize) {
     });
     let mut last = 0;
     for _ in 0..2 {
-        let sum = room.read();
+        let sum = setup.read();
         assert_eq!(sum.totals[0], sum.totals[1], "a word is missing");
         assert!(last <= sum.totals[0]);
         last = sum.totals[0];
     }
     writer.join();
-    assert_eq!(room.read().totals, [3, 3]);
+    assert_eq!(setup.read().totals, [3, 3]);
 }
 
 fn totals_only(mode: Mode, _: usize) {
-    let room = Room::<1, 1, 1>::open(mode, 2);
-    room.post(0, [1], Some((0, 1)));
-    let writer = Rc::clone(&room);
+    let setup = Setup::<1, 1, 1>::open(mode, 2);
+    setup.post(0, [1], Some((0, 1)));
+    let writer = Rc::clone(&setup);
     let mut writer = ghost::spawn(move || {
         writer.post(0, [1], Some((0, 1)));
         writer.post(0, [1], None);
     });
-    let (_, totals) = room.cut_while(Scope::Totals, || ());
+    let (_, totals) = setup.cut_while(Scope::Totals, || ());
     assert!((1..=3).contains(&totals.totals[0]));
     assert_eq!(totals.classes[0][0], 0, "nobody asked for classes");
     writer.join();
-    assert_eq!(room.read().totals[0], 3);
+    assert_eq!(setup.read().totals[0], 3);
 }
 
-/// The reader does not wait for a writer that was stopped before any of its stores, and does not count what is not
-/// whole.
-fn stopped(mode: Mode, stores: usize, post: fn(&Room<1, 1, 1>)) {
-    let room = Room::<1, 1, 1>::open(mode, 2);
-    let all = ghost::stores_of(|| post(&room));
+/// The reader does not wait for a writer that was stopped before any of its stores, and does not count an incomplete
+/// entry.
+fn stopped(mode: Mode, stores: usize, post: fn(&Setup<1, 1, 1>)) {
+    let setup = Setup::<1, 1, 1>::open(mode, 2);
+    let all = ghost::stores_of(|| post(&setup));
     assert!(all < STORES, "an entry has more stores than the scenario has cases");
     if stores >= all {
         return;
     }
-    let before = room.read();
-    let writer = Rc::clone(&room);
+    let before = setup.read();
+    let writer = Rc::clone(&setup);
     let mut writer = ghost::spawn(move || {
         ghost::stop_after(stores);
         post(&writer);
         post(&writer);
     });
     for _ in 0..2 {
-        assert_eq!(room.read(), before, "an entry that is not whole");
+        assert_eq!(setup.read(), before, "an entry that is not whole");
     }
     writer.go_on();
     writer.join();
-    let after = room.read();
+    let after = setup.read();
     let all = |sums: &Sums<1, 1, 1>| [sums.totals[0], sums.classes[0][0], sent(sums, 0)];
     assert_eq!(all(&after), all(&before).map(|one| 3 * one));
 }
 
 fn stopped_in_an_entry(mode: Mode, stores: usize) {
-    stopped(mode, stores, |room| room.post(0, [1], Some((0, 1))));
+    stopped(mode, stores, |setup| setup.post(0, [1], Some((0, 1))));
 }
 
 fn stopped_in_a_class(mode: Mode, stores: usize) {
-    stopped(mode, stores, |room| room.post_class(0, 0, 1));
+    stopped(mode, stores, |setup| setup.post_class(0, 0, 1));
 }
 
 fn stopped_in_a_counter(mode: Mode, stores: usize) {
-    stopped(mode, stores, |room| room.send(0, 0, 1));
+    stopped(mode, stores, |setup| setup.send(0, 0, 1));
 }

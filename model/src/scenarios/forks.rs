@@ -1,48 +1,48 @@
-//! The child of a fork: a thread is not there any more that was in the middle of something. What it posted by
-//! halves is taken back, and its writer is as good as any.
+//! The child of a fork, in which another thread vanished in the middle of an entry. Its incomplete entry is undone, and
+//! its writer works like any other.
 
 use std::rc::Rc;
 
-use super::{Room, both, sent};
-use crate::stats::writer::{Scope, Sums};
+use super::{Setup, both, sent};
 use crate::check::Scenario;
 use crate::ghost::{self, Mode};
+use crate::stats::writer::{Scope, Sums};
 
-/// More stores than an entry has.
+/// A number above the stores of an entry.
 const STORES: usize = 16;
 
 /// The scenarios of this file.
 pub fn scenarios() -> Vec<Scenario> {
     [
         both("forks: in an entry of the last generation", Some(2), STORES, |mode, n| {
-            child(mode, n, |room| room.post(0, [1, 1], Some((0, 1))), false);
+            child(mode, n, |setup| setup.post(0, [1, 1], Some((0, 1))), false);
         }),
         both("forks: in an entry of a new generation", Some(2), STORES, |mode, n| {
-            child(mode, n, |room| room.post(0, [1, 1], Some((0, 1))), true);
+            child(mode, n, |setup| setup.post(0, [1, 1], Some((0, 1))), true);
         }),
         both("forks: in a class", Some(2), 2 * STORES, |mode, n| {
-            child(mode, n / 2, |room| room.post_class(0, 0, 1), n % 2 == 0);
+            child(mode, n / 2, |setup| setup.post_class(0, 0, 1), n % 2 == 0);
         }),
         both("forks: in a counter", Some(2), 2 * STORES, |mode, n| {
-            child(mode, n / 2, |room| room.send(0, 0, 1), n % 2 == 0);
+            child(mode, n / 2, |setup| setup.send(0, 0, 1), n % 2 == 0);
         }),
         both("forks: in a movement", Some(2), 1, in_a_movement),
     ]
     .concat()
 }
 
-type One = Room<2, 1, 1>;
+type One = Setup<2, 1, 1>;
 
-/// What is posted by one post of `post`.
-fn said_by(room: &One, post: fn(&One)) -> [i64; 4] {
-    let before = say(room);
-    post(room);
-    let after = say(room);
+/// The sum that one call of `post` posts.
+fn said_by(setup: &One, post: fn(&One)) -> [i64; 4] {
+    let before = say(setup);
+    post(setup);
+    let after = say(setup);
     core::array::from_fn(|i| after[i] - before[i])
 }
 
-fn say(room: &One) -> [i64; 4] {
-    words(&room.read())
+fn say(setup: &One) -> [i64; 4] {
+    words(&setup.read())
 }
 
 fn words(sum: &Sums<2, 1, 1>) -> [i64; 4] {
@@ -53,91 +53,91 @@ fn times(n: i64, one: [i64; 4]) -> [i64; 4] {
     one.map(|word| n * word)
 }
 
-/// A thread dies after so many stores of its third entry.
+/// A thread dies after a number of stores of its third entry.
 fn child(mode: Mode, stores: usize, post: fn(&One), moved_on: bool) {
-    let room = One::open(mode, 3);
-    let one = said_by(&room, post);
+    let setup = One::open(mode, 3);
+    let one = said_by(&setup, post);
     if !moved_on {
-        post(&room);
+        post(&setup);
     }
-    let all = ghost::stores_of(|| post(&room));
+    let all = ghost::stores_of(|| post(&setup));
     assert!(all < STORES, "an entry has more stores than the scenario has cases");
     if stores >= all {
         return;
     }
     let count = if moved_on { 2 } else { 3 };
     if moved_on {
-        assert_eq!(say(&room), times(count, one));
+        assert_eq!(say(&setup), times(count, one));
     }
-    let writer = Rc::clone(&room);
+    let writer = Rc::clone(&setup);
     let dies = move || {
         ghost::die_after(stores);
         post(&writer);
     };
     ghost::spawn(dies).join();
-    begin_again(&room);
-    // The next entries come in the generation of the lost one, and in that of a cut that is made meanwhile.
+    begin_again(&setup);
+    // The next entries are posted in the generation of the lost one, and in that of a later cut.
     for before in 0..3 {
-        (0..before).for_each(|_| post(&room));
-        let (_, sum) = room.cut_while(Scope::All, || {
-            post(&room);
-            post(&room);
+        (0..before).for_each(|_| post(&setup));
+        let (_, sum) = setup.cut_while(Scope::All, || {
+            post(&setup);
+            post(&setup);
         });
         assert_eq!(words(&sum), times(count + before, one), "the cut is not what was said before it");
-        assert_eq!(say(&room), times(count + before + 2, one));
-        (0..before + 2).for_each(|_| take_back(&room, one));
-        assert_eq!(say(&room), times(count, one));
+        assert_eq!(say(&setup), times(count + before + 2, one));
+        (0..before + 2).for_each(|_| take_back(&setup, one));
+        assert_eq!(say(&setup), times(count, one));
     }
-    beside_a_reader(&room, post, count, one);
+    beside_a_reader(&setup, post, count, one);
 }
 
-fn take_back(room: &One, one: [i64; 4]) {
-    room.post(0, [-one[0], -one[1]], Some((0, -one[2])));
-    room.send(0, 0, -one[3]);
+fn take_back(setup: &One, one: [i64; 4]) {
+    setup.post(0, [-one[0], -one[1]], Some((0, -one[2])));
+    setup.send(0, 0, -one[3]);
 }
 
-/// What the child does first.
-fn begin_again(room: &One) {
+/// The first operations of the child.
+fn begin_again(setup: &One) {
     let mut looks = 3;
-    // Whether somebody was in the middle does not matter to the child.
-    let _ = room.cut.close(ghost::heavy, || {
+    // The child does not depend on whether a thread was in the middle of an entry.
+    let _ = setup.cut.close(ghost::heavy, || {
         looks -= 1;
         looks > 0
     });
-    room.cut.abandon_others(|_| false);
-    room.cut.open();
+    setup.cut.abandon_others(|_| false);
+    setup.cut.open();
 }
 
-/// The writer, which another thread has now, beside a reader.
-fn beside_a_reader(room: &Rc<One>, post: fn(&One), count: i64, one: [i64; 4]) {
-    let writer = Rc::clone(room);
+/// The writer, now of another thread, beside a reader.
+fn beside_a_reader(setup: &Rc<One>, post: fn(&One), count: i64, one: [i64; 4]) {
+    let writer = Rc::clone(setup);
     let mut writer = ghost::spawn(move || post(&writer));
-    let seen = say(room);
+    let seen = say(setup);
     assert!(seen == times(count, one) || seen == times(count + 1, one), "{seen:?}");
     writer.join();
-    assert_eq!(say(room), times(count + 1, one));
+    assert_eq!(say(setup), times(count + 1, one));
 }
 
 /// The thread dies in a movement before it posts.
 fn in_a_movement(mode: Mode, _: usize) {
-    let room = One::open(mode, 2);
-    room.post(0, [1, 1], Some((0, 1)));
-    let writer = Rc::clone(&room);
+    let setup = One::open(mode, 2);
+    setup.post(0, [1, 1], Some((0, 1)));
+    let writer = Rc::clone(&setup);
     let dies = move || {
         let section = ghost::during("movement", || writer.cut.enter(&writer.writers[0]));
-        assert!(section.is_some(), "the door is open");
+        assert!(section.is_some(), "the gate is open");
         core::mem::forget(section);
     };
     ghost::spawn(dies).join();
     let mut looks = 0;
-    let closed = room.cut.close(ghost::heavy, || {
+    let closed = setup.cut.close(ghost::heavy, || {
         looks += 1;
         looks < 3
     });
     assert!(!closed && looks == 3, "nobody was in a movement");
-    room.cut.abandon_others(|_| false);
-    room.cut.open();
-    assert_eq!(say(&room), [1, 1, 1, 0]);
-    room.post(0, [1, 1], Some((0, 1)));
-    assert_eq!(say(&room), [2, 2, 2, 0]);
+    setup.cut.abandon_others(|_| false);
+    setup.cut.open();
+    assert_eq!(say(&setup), [1, 1, 1, 0]);
+    setup.post(0, [1, 1], Some((0, 1)));
+    assert_eq!(say(&setup), [2, 2, 2, 0]);
 }

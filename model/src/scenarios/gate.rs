@@ -1,52 +1,52 @@
-//! The door: while it is closed, nothing moves that a movement moves, and the figures are equal to it.
+//! The gate: while it is closed no movement proceeds, and the accounts are equal to the posted figures.
 
 use std::rc::Rc;
 
 use loom::cell::UnsafeCell;
 
-use super::{Room, both, put};
+use super::{Setup, both, put};
 use crate::check::Scenario;
 use crate::ghost::{self, Lock, Mode};
 
 /// The scenarios of this file.
 pub fn scenarios() -> Vec<Scenario> {
     [
-        both("door: closed beside a registration", Some(2), 1, closed_beside_a_registration),
-        both("door: movements and a crossfoot", Some(3), 2, one_crossfoot),
-        both("door: closed twice", Some(3), 2, closed_twice),
+        both("gate: closed beside a registration", Some(2), 1, closed_beside_a_registration),
+        both("gate: movements and a crossfoot", Some(3), 2, one_crossfoot),
+        both("gate: closed twice", Some(3), 2, closed_twice),
     ]
     .concat()
 }
 
-/// A room, an account that its first writer moves, and the page heap's lock. Loom reports an access to the account
+/// A set-up, an account that its first writer changes, and the page heap's lock. Loom reports an access to the account
 /// that is not ordered with another one.
 struct House {
-    room: Rc<Room<1, 1, 2>>,
+    setup: Rc<Setup<1, 1, 2>>,
     account: UnsafeCell<i64>,
     heap: Lock<()>,
-    /// Whether a crossfoot looks at the account before it makes the cut.
+    /// The crossfoot reads the account before it makes the cut.
     account_first: bool,
 }
 
 impl House {
     fn open(mode: Mode, threads: usize, account_first: bool) -> Rc<House> {
-        let room = Room::begin(mode, threads);
-        room.register(0);
-        Rc::new(House { room, account: UnsafeCell::new(0), heap: Lock::new(()), account_first })
+        let setup = Setup::begin(mode, threads);
+        setup.register(0);
+        Rc::new(House { setup, account: UnsafeCell::new(0), heap: Lock::new(()), account_first })
     }
 
-    /// Moves the account by one, as the page heap does: without its lock if the door is open.
+    /// Changes the account by one, as the page heap does: without its lock if the gate is open.
     fn move_one(&self) {
-        let cut = &self.room.cut;
-        // SAFETY: the door and the lock order all accesses, or loom says that they do not.
+        let cut = &self.setup.cut;
+        // SAFETY: the gate and the lock order all accesses, or loom reports that they do not.
         let moves = || self.account.with_mut(|account| unsafe { *account += 1 });
-        if let Some(section) = ghost::during("movement", || cut.enter(&self.room.writers[0])) {
+        if let Some(section) = ghost::during("movement", || cut.enter(&self.setup.writers[0])) {
             moves();
             put(section, [1], Some((0, 1)));
         } else {
             let _heap = self.heap.lock();
             moves();
-            self.room.post(0, [1], Some((0, 1)));
+            self.setup.post(0, [1], Some((0, 1)));
         }
     }
 
@@ -60,15 +60,15 @@ impl House {
             loom::thread::yield_now();
             true
         };
-        assert!(self.room.cut.close(ghost::heavy, backoff));
+        assert!(self.setup.cut.close(ghost::heavy, backoff));
         let heap = self.heap.lock();
         let early = self.account_first.then(|| self.account());
-        let sum = self.room.read();
+        let sum = self.setup.read();
         let account = early.unwrap_or_else(|| self.account());
         assert_eq!(sum.totals[0], account, "the books do not agree with the account");
         assert_eq!(sum.classes[0][0], account, "the books do not agree with the account");
         drop(heap);
-        self.room.cut.open();
+        self.setup.cut.open();
         account
     }
 }
@@ -95,7 +95,7 @@ fn closed_twice(mode: Mode, case: usize) {
     writer.join();
 }
 
-/// The reader finds the writer that was registered before.
+/// The reader finds the writer that registered before.
 fn closed_beside_a_registration(mode: Mode, _: usize) {
     let house = House::open(mode, 3, true);
     let mut threads = [
@@ -105,7 +105,7 @@ fn closed_beside_a_registration(mode: Mode, _: usize) {
         },
         {
             let house = Rc::clone(&house);
-            ghost::spawn(move || house.room.register(1))
+            ghost::spawn(move || house.setup.register(1))
         },
     ];
     house.crossfoot();

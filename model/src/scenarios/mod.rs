@@ -1,65 +1,65 @@
-//! The scenarios, and what they share.
+//! The scenarios, and their common parts.
 
 pub mod arrivals;
 pub mod causality;
 pub mod counts;
 pub mod cuts;
-pub mod gate;
 pub mod forks;
+pub mod gate;
 pub mod published;
 pub mod remote;
 
 use std::rc::Rc;
 
+use crate::check::Scenario;
+use crate::ghost::{self, Mode};
 use crate::stats::cut::{Cut, Section};
 use crate::stats::tally::{Tallies, Tally};
 use crate::stats::writer::{Count, Scope, Sums, Writer};
-use crate::check::Scenario;
-use crate::ghost::{self, Mode};
 
 /// A cut and its writers.
-pub struct Room<const T: usize, const C: usize, const N: usize> {
-    /// What the writers share.
+pub struct Setup<const T: usize, const C: usize, const N: usize> {
+    /// The state that the writers share.
     pub cut: Cut<T, 1, C>,
-    /// Registered or to be registered.
+    /// The writers, registered or not.
     pub writers: [Writer<T, 1, C>; N],
-    /// What each of them has allocated, by class.
+    /// The tally of each writer, by class.
     pub tallies: [[Tally; C]; N],
 }
 
-impl<const T: usize, const C: usize, const N: usize> Room<T, C, N> {
-    /// Begins an execution of so many threads, and builds a room whose writers are not registered yet.
+impl<const T: usize, const C: usize, const N: usize> Setup<T, C, N> {
+    /// Starts an execution of this many threads, with writers that are not registered.
     pub fn begin(mode: Mode, threads: usize) -> Rc<Self> {
         ghost::begin(mode, threads);
-        let room = Room {
+        let setup = Setup {
             cut: Cut::new(),
             writers: core::array::from_fn(|_| Writer::new()),
             tallies: core::array::from_fn(|_| core::array::from_fn(|_| Tally::new())),
         };
-        room.cut.set_asymmetric(mode == Mode::Asymmetric);
-        Rc::new(room)
+        setup.cut.set_asymmetric(mode == Mode::Asymmetric);
+        Rc::new(setup)
     }
 
-    /// Registers one.
+    /// Registers a writer.
     pub fn register(&self, writer: usize) {
         let tallies = Tallies { first: self.tallies[writer].as_ptr(), stride: size_of::<Tally>() };
-        // SAFETY: every thread of a scenario keeps the room, and each writer is registered once.
+        // SAFETY: every thread of a scenario keeps the set-up alive, and each writer is registered once.
         unsafe { self.cut.register(&self.writers[writer], tallies) };
     }
 
-    /// As [`Room::begin`], with all writers registered in their order.
+    /// As [`Setup::begin`], with all writers registered in their order.
     pub fn open(mode: Mode, threads: usize) -> Rc<Self> {
-        let room = Self::begin(mode, threads);
-        (0..N).for_each(|writer| room.register(writer));
-        room
+        let setup = Self::begin(mode, threads);
+        (0..N).for_each(|writer| setup.register(writer));
+        setup
     }
 
-    /// Posts an entry that is no movement.
+    /// Posts an entry outside of a movement.
     pub fn post(&self, writer: usize, totals: [i64; T], class: Option<(usize, i64)>) {
         put(ghost::during("entry", || self.cut.begin(&self.writers[writer])), totals, class);
     }
 
-    /// Posts what happened to one class.
+    /// Posts changes of one class.
     pub fn post_class(&self, writer: usize, class: usize, value: i64) {
         ghost::during("class", || self.cut.put_class(&self.writers[writer], class, &[value]));
     }
@@ -74,7 +74,7 @@ impl<const T: usize, const C: usize, const N: usize> Room<T, C, N> {
         ghost::during("count", || self.cut.count(&self.writers[writer], class, count, n));
     }
 
-    /// Fills the slot of one class, after so many frees that were not counted.
+    /// Fills the slot of one class, after this many uncounted frees.
     pub fn refill(&self, writer: usize, class: usize, freed: i64) {
         ghost::during("refill", || self.cut.refill(&self.writers[writer], class, freed));
     }
@@ -84,8 +84,8 @@ impl<const T: usize, const C: usize, const N: usize> Room<T, C, N> {
         self.tallies[writer][class].count();
     }
 
-    /// Makes a cut while something happens: after the generation moved on, and before the fence. Returns its
-    /// generation and what it says.
+    /// Makes a cut and calls `meanwhile` after the generation advanced and before the fence. Returns the generation and
+    /// the sums of the cut.
     pub fn cut_while(&self, scope: Scope, meanwhile: impl FnOnce()) -> (usize, Sums<T, 1, C>) {
         let (mut scratch, mut sum) = (Sums::new(), Sums::new());
         let heavy = || {
@@ -96,18 +96,18 @@ impl<const T: usize, const C: usize, const N: usize> Room<T, C, N> {
         (fresh.expect("the fence is not refused"), sum)
     }
 
-    /// What a cut says.
+    /// Returns the sums of a cut.
     pub fn read(&self) -> Sums<T, 1, C> {
         self.cut_while(Scope::All, || ()).1
     }
 }
 
-/// How many objects of one class a cut has as sent.
+/// Returns the sent objects of one class in a cut.
 pub fn sent<const T: usize, const C: usize>(sum: &Sums<T, 1, C>, class: usize) -> i64 {
     sum.counts[class][Count::Sent as usize]
 }
 
-/// Posts through a section, and ends it.
+/// Posts in a movement, and ends it.
 pub fn put<const T: usize, const C: usize>(
     section: Section<'_, T, 1, C>,
     totals: [i64; T],
@@ -122,7 +122,7 @@ fn both(name: &'static str, preemptions: Option<usize>, cases: usize, run: fn(Mo
     [Mode::Asymmetric, Mode::Symmetric].map(|mode| Scenario { name, mode, preemptions, cases, run }).to_vec()
 }
 
-/// All scenarios. Those come first that find most, and those last that take longest.
+/// All scenarios: those that find most come first, those that take longest come last.
 pub fn all() -> Vec<Scenario> {
     let rooms = [
         cuts::short_scenarios(),

@@ -1,17 +1,17 @@
-//! The last complete snapshot: whoever reads it, and when, finds one that is whole.
+//! The last complete snapshot: every reader finds a whole one at any time.
 
 use std::rc::Rc;
 
 use super::both;
-use crate::stats::published::Published;
-use crate::stats::writer::{COUNTS, Sums};
 use crate::check::Scenario;
 use crate::ghost::{self, Mode};
+use crate::stats::published::Published;
+use crate::stats::writer::{COUNTS, Sums};
 
-/// More stores than a publication has.
+/// A number above the stores of a publication.
 const STORES: usize = 8;
 
-/// The scenarios of this file. They have no use for heavy fences.
+/// The scenarios of this file. They need no heavy fences.
 pub fn scenarios() -> Vec<Scenario> {
     let all = [
         both("published: beside the publisher", Some(3), 1, beside),
@@ -22,7 +22,7 @@ pub fn scenarios() -> Vec<Scenario> {
 
 type Last = Published<1, 1, 1>;
 
-/// The sums of which every word is this number.
+/// Returns sums with this number in every word.
 fn sums(number: i64) -> Sums<1, 1, 1> {
     Sums { totals: [number], classes: [[number]], counts: [[number; COUNTS]] }
 }
@@ -31,7 +31,7 @@ fn publish(last: &Last, number: i64) {
     last.publish(&sums(number), number as u64);
 }
 
-/// Reads, checks that the words belong together, and returns the number of the publication; 0: nothing.
+/// Reads, checks that the words belong together, and returns the number of the publication, 0 if there is none.
 fn read(last: &Last) -> i64 {
     let mut sum = Sums::new();
     let Some(taken) = ghost::retrying(|| last.read(&mut sum)) else { return 0 };

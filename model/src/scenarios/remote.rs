@@ -1,16 +1,17 @@
-//! The inbox: every batch arrives once, with all that was done to its objects, whoever owns the span by then.
+//! The inbox: every batch arrives once, with everything that was done to its objects, whichever thread then owns the
+//! span.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use loom::cell::UnsafeCell;
 
-use super::{Room, both, sent};
-use crate::stats::writer::Count;
-use crate::cache::inbox::{Arrived, Inbox, Validate, Owner, Route, forward};
+use super::{Setup, both, sent};
+use crate::cache::inbox::{Arrived, Inbox, Owner, Route, Validate, forward};
 use crate::check::Scenario;
 use crate::ghost::{self, Lock, Mode};
 use crate::span::{Batch, Link};
+use crate::stats::writer::Count;
 use crate::sync::{AtomicUsize, Ordering};
 
 /// The scenarios of this file.
@@ -47,7 +48,7 @@ impl Object {
 }
 
 fn get<T: Copy>(cell: &UnsafeCell<T>) -> T {
-    // SAFETY: the protocol orders all accesses, or loom says that it does not.
+    // SAFETY: the protocol orders all accesses, or loom reports that it does not.
     cell.with(|value| unsafe { *value })
 }
 
@@ -74,7 +75,7 @@ impl Link for Object {
     }
 }
 
-/// A batch of all of these.
+/// Returns a batch of all these objects.
 fn batch(objects: &[Object]) -> Batch<Object> {
     let at = |object: &Object| core::ptr::from_ref(object).cast_mut();
     for pair in objects.windows(2) {
@@ -83,15 +84,15 @@ fn batch(objects: &[Object]) -> Batch<Object> {
     Batch { head: at(&objects[0]), tail: at(&objects[objects.len() - 1]), sum: sum(objects) }
 }
 
-/// The sum of their addresses.
+/// Returns the sum of their addresses.
 fn sum(objects: &[Object]) -> u64 {
     objects.iter().map(|object| core::ptr::from_ref(object).addr() as u64).sum()
 }
 
-/// Receives every object of a batch, and returns how many they are.
+/// Receives every object of a batch, and returns their number.
 fn receive(batch: &Batch<Object>) -> usize {
     let (mut at, mut sum) = (batch.head, 0);
-    // No batch of these models has more than two.
+    // No batch of these models has more than two objects.
     for count in 1..=2 {
         // SAFETY: the objects of a model live until all of its threads have ended.
         let object = unsafe { &*at };
@@ -106,7 +107,7 @@ fn receive(batch: &Batch<Object>) -> usize {
     panic!("a batch is longer than any that was sent");
 }
 
-/// Nobody but the protocol writes to the objects of a model, so each look finds what was sent.
+/// Only the protocol writes to the objects of a model, so each scan finds what was sent.
 struct Trusting;
 
 impl Validate<Object> for Trusting {
@@ -142,7 +143,7 @@ fn objects<const N: usize>() -> [Object; N] {
     core::array::from_fn(|_| Object::new())
 }
 
-/// An inbox, and the objects that two senders send.
+/// An inbox, and the objects of two senders.
 struct Post {
     inbox: Inbox<Object>,
     objects: [[Object; 2]; 2],
@@ -156,7 +157,7 @@ impl Post {
         Rc::new(post)
     }
 
-    /// Sends a batch of `count` objects of a sender; `false`: nobody takes it.
+    /// Sends a batch of `count` objects of a sender. Returns whether an owner takes it.
     fn send(&self, sender: usize, count: usize) -> bool {
         // SAFETY: the objects are the sender's.
         unsafe { self.inbox.send(&batch(&self.objects[sender][..count])) }
@@ -211,21 +212,21 @@ fn looking(mode: Mode, _: usize) {
     assert_eq!(seen(), one + other);
 }
 
-/// No cache.
+/// The owner of a span without a cache.
 const NOBODY: usize = 2;
 
 /// A span of one object, two caches, and the lock of the central list.
 struct Allocator {
     inboxes: [Inbox<Object>; 2],
-    /// Stored under the lock; loaded without it, by whoever frees.
+    /// Stored with the lock held; loaded without it by threads that free.
     owner: AtomicUsize,
     central: Lock<()>,
-    /// What the owner of the span writes.
+    /// The fields that the owner of the span writes.
     returned: UnsafeCell<usize>,
     object: [Object; 1],
 }
 
-/// The ways home as a cache, or a thread without one, sees them.
+/// The ways to the owner, as a cache or a thread without one sees them.
 struct ToOwner<'a> {
     allocator: &'a Allocator,
     cache: usize,
@@ -233,7 +234,7 @@ struct ToOwner<'a> {
 }
 
 impl Allocator {
-    /// The first cache is open and owns the span.
+    /// Starts with the first cache open and the owner of the span.
     fn open(mode: Mode) -> Rc<Allocator> {
         ghost::begin(mode, 3);
         let inboxes = [Inbox::new(), Inbox::new()];
@@ -251,13 +252,13 @@ impl Allocator {
         ToOwner { allocator: self, cache, looked: Cell::new(false) }
     }
 
-    /// Sends the object home, as a thread that owns nothing.
+    /// Sends the object to the owner, as a thread that owns nothing.
     fn free(&self) {
         // SAFETY: the object is the caller's.
         unsafe { forward(&self.home(NOBODY + 1), &batch(&self.object)) };
     }
 
-    /// What the thread of a cache does at its end.
+    /// Retires a cache, as its thread does when it exits.
     fn end(&self, cache: usize) {
         {
             let _central = self.central.lock();
@@ -265,12 +266,12 @@ impl Allocator {
                 self.owner.store(NOBODY, Ordering::Relaxed);
             }
         }
-        // SAFETY: what arrived is free objects of the span.
+        // SAFETY: the arrived objects are free objects of the span.
         let Ok(()) =
             self.inboxes[cache].close(&Trusting, |arrived| unsafe { forward(&self.home(cache), &arrived.batch) });
     }
 
-    /// The thread of a cache takes the span if nobody has it, and takes in what arrived.
+    /// Adopts the span for a cache if no cache owns it, and receives what arrived.
     fn adopt(&self, cache: usize) {
         {
             let _central = self.central.lock();
@@ -295,7 +296,7 @@ impl Allocator {
 impl<'a> Route<'a, Object> for ToOwner<'a> {
     fn owner(&self) -> Owner<'a, Object> {
         if self.looked.replace(true) {
-            // Or loom would find the same owner for ever.
+            // Without this, loom would find the same owner forever.
             loom::thread::yield_now();
         }
         match self.allocator.owner.load(Ordering::Relaxed) {
@@ -338,7 +339,7 @@ fn span_adopted(mode: Mode, _: usize) {
     assert_eq!(allocator.returned(), 1, "the object did not come home once");
 }
 
-/// The cache of the thread that ended opens again, for another thread, which may or may not get the span.
+/// The cache of the exited thread opens again for another thread, which may or may not get the span.
 fn cache_adopted(mode: Mode, _: usize) {
     let allocator = Allocator::open(mode);
     let mut threads = [
@@ -359,31 +360,31 @@ fn cache_adopted(mode: Mode, _: usize) {
     assert_eq!(allocator.returned(), 1, "the object did not come home once");
 }
 
-/// The sender posts before it sends, and the owner after it received: in no cut is more received than sent.
+/// The sender posts before it sends, and the owner after it received: no cut has more objects received than sent.
 fn posted(mode: Mode, _: usize) {
-    let room = Room::<1, 1, 2>::open(mode, 3);
+    let setup = Setup::<1, 1, 2>::open(mode, 3);
     let mail = Rc::new((Inbox::new(), objects::<1>()));
     mail.0.open();
     let mut sender = {
-        let (room, mail) = (Rc::clone(&room), Rc::clone(&mail));
+        let (setup, mail) = (Rc::clone(&setup), Rc::clone(&mail));
         ghost::spawn(move || {
-            room.send(0, 0, 1);
+            setup.send(0, 0, 1);
             // SAFETY: the object is the sender's.
             assert!(unsafe { mail.0.send(&batch(&mail.1)) });
         })
     };
     let mut owner = {
-        let room = Rc::clone(&room);
+        let setup = Rc::clone(&setup);
         ghost::spawn(move || {
             if mail.0.has_any() {
                 take(&mail.0, |arrived| {
                     receive(&arrived.batch);
-                    room.count(1, 0, Count::Received, 1);
+                    setup.count(1, 0, Count::Received, 1);
                 });
             }
         })
     };
-    let sum = room.read();
+    let sum = setup.read();
     assert!(sent(&sum, 0) >= sum.counts[0][Count::Received as usize], "more was received than sent");
     sender.join();
     owner.join();
