@@ -1,4 +1,4 @@
-//! The crate's `Allocator`s under collections that take one, and call by call.
+//! Uses the crate's implementations of `Allocator` under collections and call by call.
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -16,7 +16,7 @@ fn heap() -> Heap {
     Heap::new().expect("address space")
 }
 
-/// Bytes and objects that a heap's books say are live.
+/// Returns the live bytes and objects in a heap's accounts.
 fn live(heap: &Heap) -> (u64, u64) {
     let mut stats = MemStats::new();
     assert!(heap.mem_stats(&mut stats).is_some_and(|answer| answer.is_complete()));
@@ -54,7 +54,7 @@ fn bytes<'a>(block: NonNull<[u8]>) -> &'a mut [u8] {
     unsafe { &mut *block.as_ptr() }
 }
 
-/// Every call with every pair of layouts: sizes from none to some pages, alignments below and above 16.
+/// Makes every call with every pair of layouts: sizes from zero to some pages, alignments below and above 16.
 fn calls<A: Allocator>(a: &A) {
     let sizes = [0usize, 1, 40, 700, 5_000, 33_000, 300_000];
     let layouts: Vec<Layout> = sizes
@@ -93,7 +93,7 @@ fn calls<A: Allocator>(a: &A) {
         unsafe { a.deallocate(zeroed.cast(), old) };
     }
     assert!(a.allocate(Layout::from_size_align(isize::MAX as usize / 2, 1).unwrap()).is_err());
-    // What cannot grow is as it was.
+    // An allocation that cannot grow is unchanged.
     let (small, huge) = (Layout::new::<u64>(), Layout::from_size_align(isize::MAX as usize / 2, 8).unwrap());
     let block = a.allocate(small).expect("memory");
     bytes(block).fill(9);
@@ -113,7 +113,7 @@ fn collections_in_a_heap() {
     let mut kept = VecIn::new_in(&heap);
     kept.extend_from_slice(&[1u64; 1_000]);
     assert!(live(&heap).0 >= 8_000);
-    // It goes with the heap.
+    // Dropping the heap frees it.
     std::mem::forget(kept);
 }
 
@@ -121,7 +121,7 @@ fn collections_in_a_heap() {
 fn collections_in_the_process() {
     let heap = heap();
     collections(Crossfoot, |p| !heap.contains(p));
-    // What the process's books say of this thread's objects.
+    // The process's accounts of this thread's objects.
     let mut stats = MemStats::new();
     assert!(crossfoot::process::mem_stats(&mut stats).is_some_and(|answer| answer.is_complete()));
     assert!(stats.mallocs > 5_000 && stats.frees > 5_000, "{} {}", stats.mallocs, stats.frees);

@@ -1,7 +1,7 @@
-//! An audit of a process whose memory says anything: it ends, and nothing in it overflows, whatever it reads.
+//! Audits a process whose memory has arbitrary content: the audit ends, and no arithmetic in it overflows.
 //!
-//! Memory of this process stands for another one's: a heap of eight pages with its records. It is audited once as it is, and
-//! then with each of its words, and each word of the ledger, being something else.
+//! Memory of this process stands for the memory of another one: a heap of eight pages with its records. It is audited
+//! as it is, and then with each of its words, and each word of the stats page, changed.
 
 use std::cell::{Cell, RefCell};
 use std::ptr::null_mut;
@@ -38,7 +38,7 @@ impl Request for Fixed {
     }
 }
 
-/// Memory that says what it is told.
+/// Memory with given content.
 struct World {
     base: u64,
     offsets: [u64; OFFSETS],
@@ -101,11 +101,12 @@ impl World {
         for (at, value) in [(40, 3 * (base + 3 * PAGE)), (48, 3)] {
             world.set(RECORDS + 0x1200 + at, value);
         }
-        // Page 4 is free, page 5 at a cache's hand, the others are released. The second half of page 3 is not there.
+        // Page 4 is free, page 5 is a local page of a cache, the others are released. The second half of page 3 is not
+        // mapped.
         world.set(RECORDS + 0x2000, 0b10_1111);
         world.set(RECORDS + 0x2000 + 64, 0b11_1111);
         (0..6 * PAGE).step_by(4096).filter(|&at| at != 3 * PAGE + 4096).for_each(|at| world.set(at + 4088, 1));
-        // The cache has object 2 in hand, 5 came home and is in its inbox; 6 is in its outbox.
+        // Object 2 is in the cache's free list, 5 was sent to its inbox, and 6 is in its outbox.
         for (at, value) in [
             (RECORDS + 0x4000, base + cache),
             (cache + 8 + 8, base + 2 * 512),
@@ -122,7 +123,7 @@ impl World {
         world
     }
 
-    /// Audits it with these ranges. `None`: the places are refused.
+    /// Audits it with these ranges. Returns `None` if the offsets are refused.
     fn audit(&self, ranges: &[Mapping]) -> Option<Result<Audit, OsError>> {
         let offsets = Offsets::from_words(&self.offsets)?;
         let ranges: Vec<Range> = ranges.iter().filter_map(Range::of).collect();
@@ -136,12 +137,12 @@ impl World {
 }
 
 #[test]
-fn whatever_is_read_the_audit_ends() {
+fn an_audit_of_arbitrary_memory_ends() {
     let mut world = World::new();
     let heap = world.heap();
     let found = world.audit(&[heap]).expect("understood").expect("read to the end");
     let of = |cause| (found.causes.get(cause).bytes, found.causes.get(cause).resident);
-    // Of 14 objects that are out one is in hand and two are on their way; three are out of the other span.
+    // Of 14 objects that are out, one is in a free list and two are in transit; three of the other span are out.
     assert_eq!((of(Cause::LiveSmall), of(Cause::InTransit)), ((14 * 512, 14 * 512), (2 * 512, 2 * 512)));
     assert_eq!((of(Cause::LiveLarge), of(Cause::Free)), ((2 * PAGE, 2 * PAGE), (PAGE, PAGE)));
     assert_eq!(of(Cause::Fragmentation).0, 13 * 512);
@@ -178,8 +179,8 @@ fn whatever_is_read_the_audit_ends() {
 const SEQUENCE: u64 = RECORDS + 0x3a00;
 const TURNS: u64 = RECORDS + 0x3900;
 
-/// What happens to the world each time that the audit asks whether the ranges changed: at the beginning and the end of a
-/// reading of the counters, of which one comes before each look and one after it.
+/// The changes of the world each time that the audit asks whether the ranges changed: at the beginning and the end of a
+/// reading of the counters, one of which comes before each look and one after it.
 struct Moving<'a> {
     world: RefCell<&'a mut World>,
     happens: &'a dyn Fn(&mut World, u32),
@@ -204,7 +205,7 @@ impl Request for Moving<'_> {
     }
 }
 
-/// A world whose accounts are what its pages say.
+/// Returns a world whose accounts equal its pages.
 fn balanced() -> World {
     let mut world = World::new();
     let offsets = Offsets::from_words(&world.offsets).expect("understood");
@@ -231,7 +232,7 @@ fn audited(world: &mut World, happens: &dyn Fn(&mut World, u32)) -> Audit {
 const IN_USE: u64 = RECORDS + 0x3000 + 8 * Account::HeapInUse as u64;
 
 #[test]
-fn what_is_wrong_is_said_when_two_looks_agree() {
+fn a_difference_that_two_looks_agree_on_is_reported() {
     let mut world = balanced();
     let found = audited(&mut world, &|_, _| {});
     assert!(found.is_balanced() && (found.moved, found.movements, found.passes) == (0, 0, 1), "{found:#?}");
@@ -246,7 +247,7 @@ fn what_is_wrong_is_said_when_two_looks_agree() {
 }
 
 #[test]
-fn who_went_there_and_back_has_moved() {
+fn a_process_that_changed_and_changed_back_has_moved() {
     // In each look the span at page 1 is gone, and back before the look ends: the states before and after are the same.
     let mut world = balanced();
     let entry = world.get(RECORDS + 8);
@@ -266,7 +267,7 @@ fn who_went_there_and_back_has_moved() {
 }
 
 #[test]
-fn a_thread_stopped_in_the_middle_accuses_nobody() {
+fn a_thread_stopped_in_a_movement_is_no_difference() {
     for counter in [SEQUENCE, TURNS] {
         let mut world = balanced();
         world.set(counter, 1);
@@ -277,7 +278,7 @@ fn a_thread_stopped_in_the_middle_accuses_nobody() {
 }
 
 #[test]
-fn two_looks_that_differ_accuse_nobody() {
+fn two_looks_that_disagree_report_no_difference() {
     let mut world = balanced();
     // Without a counter that says so, another span is missing in each look.
     let [first, second] = [RECORDS + 8, RECORDS + 3 * 8].map(|at| (at, world.get(at)));
@@ -289,11 +290,11 @@ fn two_looks_that_differ_accuse_nobody() {
     assert!(!found.is_balanced() && found.moved > 0 && found.passes > 3, "{found:#?}");
 }
 
-/// A thread writes what the audit takes for links.
+/// A thread overwrites the words that the audit reads as links.
 #[test]
 fn a_link_that_was_overwritten_ends_its_list() {
     let mut world = balanced();
-    // In the hand, in the inbox, in the outbox, the owner of a span.
+    // In the free list, in the inbox, in the outbox, the owner of a span.
     let (cache, wild) = (RECORDS + 0x4100, 0xa5a5_a5a5_a5a5_a5a5);
     for at in [2 * 512, 5 * 512, 5 * 512 + 8, cache + 8 + 8, cache + 112, cache + 120 + 16, RECORDS + 0x1000 + 24] {
         for value in [wild, 8, u64::MAX - 7, world.base + (1 << 40)] {

@@ -1,5 +1,5 @@
-//! Refusals of the system, at each call that a long run makes, and at many of them: never a crash, null
-//! where memory was wanted, every other object intact, and the books balanced after each.
+//! Makes system calls fail, each one of a long run in turn, and many of them: the allocator never crashes, returns null
+//! where memory is missing, keeps every other object intact, and balances after each failure.
 
 mod allocator;
 
@@ -55,15 +55,15 @@ impl Held {
     }
 }
 
-/// A run: the same operations for the same seed, as far as no call fails.
+/// A run: the same operations for the same seed, as long as no call fails.
 struct Run {
     allocator: Box<Allocator<Sim>>,
     caches: [Option<*const Cache>; CACHES],
     rng: Rng,
     held: Vec<Held>,
-    /// Calls that were made to fail, when it was last looked at.
+    /// The number of injected failures when it was last read.
     injected: u64,
-    /// Refusals that need no plan: there is a limit of Ready memory.
+    /// Failures can occur without a plan: Ready memory is limited.
     limited: bool,
     nulls: usize,
 }
@@ -86,7 +86,7 @@ impl Run {
         self.allocator.os()
     }
 
-    /// The cache of driver `i`, if the system lets it have one.
+    /// Returns the cache of driver `i`, or `None` if it cannot be created.
     fn cache(&mut self, i: usize) -> Option<&'static Cache> {
         if self.caches[i].is_none() {
             // SAFETY: the kernel is in a box and outlives the cache.
@@ -96,7 +96,7 @@ impl Run {
         self.caches[i].map(|cache| unsafe { &*cache })
     }
 
-    /// One operation, and what must hold after it if a call failed in it.
+    /// Does one operation, and checks what must hold if a call failed in it.
     fn step(&mut self) {
         let done = self.operate();
         let refused = self.sim().injected() != self.injected;
@@ -110,7 +110,7 @@ impl Run {
         }
     }
 
-    /// Does one operation; `false` if it said that there was no memory.
+    /// Does one operation. Returns whether it got its memory.
     fn operate(&mut self) -> bool {
         let i = self.rng.below(CACHES);
         let what = self.rng.below(1_000);
@@ -174,7 +174,7 @@ impl Run {
         true
     }
 
-    /// Frees an object; without a cache, as a thread does that has none.
+    /// Frees an object, without a cache as a thread without one does.
     fn free(&mut self, cache: Option<&Cache>) -> bool {
         if !self.held.is_empty() {
             let i = self.rng.below(self.held.len());
@@ -196,7 +196,7 @@ impl Run {
         true
     }
 
-    /// Every object is intact and the books balance, if there are any yet.
+    /// Asserts that every object is intact and that the accounts balance, if there are any yet.
     fn check(&self) {
         self.held.iter().for_each(Held::check);
         if self.allocator.crossfoot(None).is_some() {
@@ -212,7 +212,7 @@ impl Run {
         self
     }
 
-    /// Now no call fails any more: everything is as if none ever had.
+    /// Asserts that once no call fails any more, everything is as if none had failed.
     fn finish(mut self) -> Run {
         self.sim().fail_never();
         self.sim().limit_ready(usize::MAX);
@@ -251,7 +251,7 @@ fn run_failing(page: usize, n: u64, error: OsError) {
     }
 }
 
-/// The number of fallible calls that the run makes, and which verbs they were.
+/// Returns the number of fallible calls of the run, and their verbs.
 fn count(page: usize) -> u64 {
     let mut run = Run::new(Sim::new().physical_page(page), page as u64);
     run.steps(OPERATIONS);
@@ -265,7 +265,7 @@ fn count(page: usize) -> u64 {
     calls
 }
 
-/// Every call of the run fails in turn, or one in `step`.
+/// Makes every call of the run fail in turn, or one in `step`.
 fn fail_each(page: usize, step: usize, error: impl Fn(u64) -> OsError + Sync) {
     let calls = count(page);
     eprintln!("{calls} calls with physical pages of {page} bytes");
@@ -299,7 +299,7 @@ fn each_move_loses_its_target() {
     moves.into_iter().for_each(|n| run_failing(4 * KIB, n, OsError::Lost));
 }
 
-/// Which fallible calls of the run are of a verb.
+/// Returns the fallible calls of the run that are of a verb.
 fn numbers_of(page: usize, wanted: Verb) -> Vec<u64> {
     let mut run = Run::new(Sim::new().physical_page(page), page as u64);
     let found = Arc::new(Mutex::new((0, Vec::new())));
@@ -316,7 +316,7 @@ fn numbers_of(page: usize, wanted: Verb) -> Vec<u64> {
 }
 
 #[test]
-fn what_moves_lose_is_missing_and_nothing_else() {
+fn content_is_lost_only_where_moves_lost_it() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
     let (heap, central) = (allocator.heap(), allocator.central());
@@ -390,7 +390,7 @@ fn a_budget_of_ready_memory() {
     run.check();
     assert!(run.nulls > 100, "{} requests met the limit", run.nulls);
     assert!(run.sim().ready_bytes() <= budget);
-    // What is free goes back to the system if it is asked for.
+    // Free memory is released if that is requested.
     let cache = run.cache(0).expect("the cache is there");
     for _ in 0..run.held.len() / 2 {
         run.free(Some(cache));
@@ -416,7 +416,7 @@ fn every_kind_of_request_without_memory() {
         [24, 5_000, 40_000, 3 * MIB].map(|size| api::allocate(heap, central, cache, size) as usize).into();
     allocator.os().fail_from(1);
     for class in Class::all() {
-        // What is in hand is handed out; then there is no more.
+        // Local pages are used up first.
         let mut more = Vec::new();
         while let p @ 1.. = api::allocate(heap, central, cache, class.size()) as usize {
             more.push(p);
@@ -434,7 +434,7 @@ fn every_kind_of_request_without_memory() {
         }
     }
     balanced_with_machine(&allocator, Some(cache));
-    // To shrink needs nothing, or may keep what it has.
+    // Shrinking needs no memory, or keeps what the object has.
     let at = allocator::reallocate(&allocator, cache, held[3], 2 * MIB, 1);
     assert_eq!(at, held[3]);
     allocator.os().fail_never();
@@ -444,15 +444,15 @@ fn every_kind_of_request_without_memory() {
     balanced_with_machine(&allocator, None);
 }
 
-/// How many fallible calls start-up and the first cache make.
+/// Returns how many fallible calls start-up and the first cache make.
 fn calls_to_start(page: usize) -> u64 {
     let allocator = allocator::allocator(Sim::new().physical_page(page));
     adopt(&allocator);
     allocator.os().calls()
 }
 
-/// Start-up with calls that fail: nothing is there then, and the next try finds everything as it should be.
-/// The first `must_fail` tries fail for sure.
+/// Starts up with calls that fail: then nothing exists, and the next attempt succeeds. The first `must_fail` attempts
+/// fail.
 fn start_after(page: usize, plan: impl Fn(&Sim), tries: usize, must_fail: usize) {
     let allocator = allocator::allocator(Sim::new().physical_page(page));
     plan(allocator.os());
@@ -464,7 +464,7 @@ fn start_after(page: usize, plan: impl Fn(&Sim), tries: usize, must_fail: usize)
         };
         let nothing = allocator.heap().span_of(Addr(1 << 45));
         assert!(nothing.is_none_or(|span| span.is_dummy()));
-        // Start-up done and only the cache missing, there are books already.
+        // If start-up succeeded and only the cache failed, the accounts exist already.
         match allocator.crossfoot(None) {
             Some(_) => drop(balanced_with_machine(&allocator, None)),
             None if tries == 1 => assert_eq!(allocator.os().ranges(), [], "nothing is kept of what was done"),
@@ -487,7 +487,7 @@ fn start_up_fails_at_each_call_and_then_succeeds() {
         let calls = calls_to_start(page);
         assert!(calls >= 3, "{calls} calls to start");
         for n in 1..=calls {
-            // Records are asked for in less where more is refused.
+            // Records are allocated in smaller parts if a larger part is refused.
             start_after(page, |sim| sim.fail_nth(n), 1, 0);
             start_after(page, |sim| sim.fail_from(n), 5, 5);
             for again in 1..=calls {

@@ -1,5 +1,5 @@
-//! Isolated heaps: objects in them, their books, threads, misuse, and both sides of a fork. That a heap is dropped
-//! whole is in `tests/core_isolated_whole.rs`, which counts the mappings of the process.
+//! Isolated heaps: objects in them, their accounts, threads, misuse, and both sides of a fork. `core_isolated_whole`
+//! tests that a heap is dropped whole, by the mappings of the process.
 
 #[path = "allocator/mod.rs"]
 mod allocator;
@@ -18,7 +18,7 @@ fn heap() -> Heap {
     Heap::new().expect("address space")
 }
 
-/// Every identity of the heap's books, objects too.
+/// Asserts every identity of the heap's accounts.
 fn balanced(heap: &Heap) -> MemStats {
     let balance = heap.crossfoot().expect("this build keeps books");
     let failures: Vec<String> = balance.failures.iter().map(ToString::to_string).collect();
@@ -26,7 +26,7 @@ fn balanced(heap: &Heap) -> MemStats {
     balance.mem_stats()
 }
 
-/// A size that is small more often than large.
+/// Returns a size that is small more often than large.
 fn size(rng: &mut Rng) -> usize {
     match rng.below(8) {
         0 => rng.below(4 * MIB),
@@ -35,7 +35,7 @@ fn size(rng: &mut Rng) -> usize {
     }
 }
 
-/// Takes, resizes and frees objects that know what they hold; frees all of them at the end.
+/// Allocates, resizes and frees objects with known content, and frees all of them at the end.
 fn churn(heap: &Heap, seed: u64, rounds: usize) {
     let mut rng = Rng(seed);
     let mut live: Vec<(usize, usize, u64)> = Vec::new();
@@ -90,7 +90,7 @@ fn alignment_zeros_and_sizes_are_kept() {
     assert!(heap.allocate_aligned(100, 1 << 31).is_null() && heap.allocate_aligned(100, 24).is_null());
     assert!(heap.allocate(usize::MAX).is_null() && heap.allocate(100 * GIB).is_null());
     assert_ne!(heap.allocate(0), heap.allocate(0));
-    // Dirty memory that is handed out again.
+    // Reuses dirty memory.
     for bytes in [24, 3_000, 100 * KIB, 3 * MIB] {
         let dirty = heap.allocate(bytes);
         fill(dirty.addr(), bytes, 7);
@@ -111,7 +111,7 @@ fn each_heap_has_books_of_its_own() {
     let (one, two) = (heap(), heap());
     let mut before = MemStats::new();
     assert!(two.mem_stats(&mut before).is_some_and(|answer| answer.is_complete()));
-    // What a heap is made of is from the system too, and in its books: its kernel, and a cache.
+    // The structures of a heap are in its accounts too: its allocator and a cache.
     let empty = two.crossfoot().expect("this build keeps books").snapshot;
     assert!(
         empty.account(Account::OtherSys) as usize
@@ -158,7 +158,7 @@ fn threads_share_a_heap() {
 }
 
 #[test]
-fn a_limit_holds_and_is_no_dead_end() {
+fn allocation_works_again_after_a_limit_was_reached() {
     let heap = Heap::with_limit(5 * MIB).expect("address space");
     for bytes in [16, 1_000, 40 * KIB, MIB] {
         let mut all = Vec::new();
@@ -178,7 +178,7 @@ fn a_limit_holds_and_is_no_dead_end() {
     assert!(Heap::with_limit(usize::MAX).is_err() && Heap::with_limit(1 << 50).is_err());
 }
 
-/// The line that the process would die with.
+/// Returns the fatal line of `misuse`.
 fn line(misuse: impl FnOnce()) -> String {
     let panic = catch_unwind(AssertUnwindSafe(misuse)).expect_err("this is misuse");
     panic.downcast_ref::<String>().expect("fatal panics with its line").clone()
@@ -212,7 +212,7 @@ fn misuse_ends_with_one_line() {
     assert_eq!(balanced(&two).heap_objects, 0);
 }
 
-/// What the child of a fork does, without the C library's locks: 0 if the heaps are whole and work.
+/// The work of the child of a fork, without the C library's locks. Returns 0 if the heaps are whole and work.
 fn child(heaps: &[Heap]) -> i32 {
     for heap in heaps {
         let p = heap.allocate(5_000);
@@ -237,7 +237,7 @@ fn child(heaps: &[Heap]) -> i32 {
     }
 }
 
-/// Lets the threads of a scope end, also where the test fails.
+/// Ends the threads of a scope, also if the test fails.
 struct Stop<'a>(&'a AtomicBool);
 
 impl Drop for Stop<'_> {

@@ -1,5 +1,5 @@
-//! An isolated heap is dropped whole: all that it took from the system goes back, by the system's own figures. What
-//! they count belongs to the whole process, so these tests have a program of their own and run one by one.
+//! An isolated heap is dropped whole: all its memory is returned to the OS, by the figures of Linux. They count the
+//! whole process, so these tests have a binary of their own and run one by one.
 
 use std::fs;
 use std::ops::Range;
@@ -24,7 +24,7 @@ fn heap() -> Heap {
     Heap::new().expect("address space")
 }
 
-/// A figure of `/proc/self/status`, in bytes.
+/// Returns a figure of `/proc/self/status`, in bytes.
 fn status(name: &str) -> usize {
     let text = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("a known figure");
@@ -43,7 +43,7 @@ fn mappings() -> Vec<(Range<usize>, bool)> {
     text.lines().map(mapping).collect()
 }
 
-/// How many bytes of a heap's range are mapped, and how many of them can be written.
+/// Returns how many bytes of a heap's range are mapped, and how many of them are writable.
 fn mapped(range: &Range<usize>) -> (usize, usize) {
     let inside = |m: &Range<usize>| m.end.min(range.end).saturating_sub(m.start.max(range.start));
     let all = mappings();
@@ -56,7 +56,7 @@ fn range(heap: &Heap) -> Range<usize> {
     base.0..base.0 + bytes
 }
 
-/// Objects of many sizes, which are written and never freed.
+/// Allocates objects of many sizes and writes to them; they are never freed.
 fn fill(heap: &Heap, bytes: usize) {
     let mut taken = 0;
     for size in [24, 200, 3_000, 40 * KIB, 700 * KIB].iter().cycle() {
@@ -72,7 +72,7 @@ fn fill(heap: &Heap, bytes: usize) {
 }
 
 #[test]
-fn nothing_is_left_of_a_heap_that_was_full() {
+fn dropping_a_full_heap_returns_everything() {
     let _alone = alone();
     drop(heap());
     let (size, resident, count) = (status("VmSize"), status("VmRSS"), mappings().len());
@@ -100,7 +100,7 @@ fn a_reading_borrows_a_stack_and_gives_it_back() {
             assert!(balance.is_some_and(|balance| balance.failures.is_empty()));
             system_stack::bounds().filter(|_| system_stack::is_on()).expect("on a stack of its own")
         });
-        // The process's allocator is not started for it.
+        // The heap does not start the process's allocator.
         assert!(!process::ALLOCATOR.is_ready());
         assert_eq!(mapped(&(bounds.0.0..bounds.1.0)), (0, 0));
         taken() == before
@@ -110,7 +110,7 @@ fn a_reading_borrows_a_stack_and_gives_it_back() {
 }
 
 #[test]
-fn the_books_say_what_the_system_says() {
+fn the_accounts_equal_the_figures_of_linux() {
     let _alone = alone();
     let heap = heap();
     for bytes in [0, MIB, 100 * MIB] {
@@ -179,7 +179,7 @@ fn in_child(act: impl FnOnce() -> i32) {
     assert_eq!(status, 0, "signal {} status {}", status & 127, libc::WEXITSTATUS(status));
 }
 
-/// Several heaps in one gibibyte: 0 if there are some, they work, and those that do not fit are refused.
+/// Creates several heaps in one gibibyte. Returns 0 if some exist and work, and the others are refused.
 fn limited() -> i32 {
     let mut heaps = [const { None }; 32];
     for place in &mut heaps {
@@ -200,7 +200,7 @@ fn limited() -> i32 {
     }
     let [first, ..] = &mut heaps;
     *first = None;
-    // What a heap gives back, the next one has.
+    // The next heap gets the memory of a dropped one.
     if Heap::new().is_ok() { 0 } else { 3 }
 }
 
@@ -215,7 +215,7 @@ fn where_no_more_mappings_are_granted_a_heap_can_still_be_dropped() {
     in_child(without_mappings);
 }
 
-/// Whether the page at `at` is mapped.
+/// Returns whether the page at `at` is mapped.
 fn is_mapped(at: usize) -> bool {
     // SAFETY: asks only.
     unsafe { libc::msync(at as *mut libc::c_void, 4 * KIB, libc::MS_ASYNC) == 0 }
@@ -224,13 +224,13 @@ fn is_mapped(at: usize) -> bool {
 /// The pages of a range that is cut into mappings.
 const PAGES: usize = 1 << 20;
 
-/// How many mappings a process may have; as many as there can be, where that is not known.
+/// Returns how many mappings a process may have; `usize::MAX` if that is unknown.
 fn most_mappings() -> usize {
     let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
     text.trim().parse().unwrap_or(usize::MAX)
 }
 
-/// Uses up the mappings that a process may have: every other page of a range gets another protection.
+/// Uses up the mappings of the process: every other page of a range gets another protection.
 fn use_up_mappings() {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a new mapping, of which every other page is made readable.
@@ -245,7 +245,7 @@ fn use_up_mappings() {
     }
 }
 
-/// 0 if heaps that the system refuses everything stay whole, and go as a whole.
+/// Returns 0 if heaps stay whole while every system call fails, and are dropped whole.
 fn without_mappings() -> i32 {
     let (Ok(one), Ok(two)) = (Heap::new(), Heap::new()) else { return 1 };
     if one.allocate(100).is_null() {

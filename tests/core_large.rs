@@ -1,4 +1,4 @@
-//! Large objects: where they grow without a lock and without moving, and whose memory they get.
+//! Large objects: growth without a lock and without a move, and reuse of resident memory.
 
 mod allocator;
 
@@ -54,7 +54,7 @@ fn the_last_object_grows_with_the_heap() {
     all_freed(&allocator, cache, &[at]);
 }
 
-/// An object that is not the last one moves, whatever is free at the heap's end.
+/// An object that is not the last one moves, even if the heap's end is free.
 #[test]
 fn an_object_before_another_does_not_grow_over_it() {
     let allocator = allocator::allocator(Sim::new());
@@ -66,9 +66,9 @@ fn an_object_before_another_does_not_grow_over_it() {
     all_freed(&allocator, cache, &[moved, high]);
 }
 
-/// Whether an object can grow is found out without the lock, which this thread has: pages in hand, or somebody's.
+/// Finds out whether an object can grow without the lock, which this thread holds: the next pages are local or used.
 #[test]
-fn growing_from_the_hand_takes_no_lock() {
+fn growing_into_local_pages_takes_no_lock() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
     let heap = allocator.heap();
@@ -92,9 +92,9 @@ fn growing_from_the_hand_takes_no_lock() {
     all_freed(&allocator, cache, &[first, at, behind]);
 }
 
-/// What a thread frees in one of its blocks it gets again without the lock, also when it used others since.
+/// A thread gets the pages that it freed in one of its blocks again without the lock, also after it used other blocks.
 #[test]
-fn several_blocks_are_in_hand() {
+fn several_blocks_of_local_pages_are_kept() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
     let heap = allocator.heap();
@@ -111,9 +111,9 @@ fn several_blocks_are_in_hand() {
     all_freed(&allocator, cache, &objects);
 }
 
-/// A thread that gets much back does not keep it.
+/// A thread that frees much does not keep it.
 #[test]
-fn a_hand_does_not_keep_too_much() {
+fn local_pages_are_bounded() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
     let objects: Vec<_> = (0..8).map(|_| allocate(&allocator, cache, 32 * PAGE_SIZE)).collect();
@@ -124,9 +124,9 @@ fn a_hand_does_not_keep_too_much() {
     all_freed(&allocator, cache, &[]);
 }
 
-/// Before there is no memory for an object, what is in hand goes back and is a part of its run.
+/// Before an allocation fails, local pages are returned and merge with the free run around them.
 #[test]
-fn a_hand_is_emptied_before_there_is_no_memory() {
+fn local_pages_are_returned_before_an_allocation_fails() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
     let objects: Vec<_> = (0..16).map(|_| allocate(&allocator, cache, 32 * PAGE_SIZE)).collect();
@@ -139,9 +139,9 @@ fn a_hand_is_emptied_before_there_is_no_memory() {
     all_freed(&allocator, cache, &[all]);
 }
 
-/// A fresh large object gets the memory of free pages that do not fit it; one that must be zero gets new memory.
+/// A fresh large object gets the memory of free pages that do not fit it; an object that must be zero gets new memory.
 #[test]
-fn free_memory_moves_under_a_fresh_object() {
+fn free_pages_are_remapped_under_a_fresh_object() {
     for zero in [false, true] {
         let allocator = allocator::allocator(Sim::new());
         let cache = adopt(&allocator);
@@ -173,7 +173,7 @@ fn free_memory_moves_under_a_fresh_object() {
             // SAFETY: as above. All of it is there.
             unsafe { (at as *mut u8).write_bytes(0x5a, size) };
         }
-        // What moved away is there again, zero.
+        // The pages whose memory moved away read as zero.
         let again = api::allocate_zeroed(heap, central, cache, 8 * MIB) as usize;
         assert_eq!(again, a);
         // SAFETY: as above.
@@ -182,7 +182,7 @@ fn free_memory_moves_under_a_fresh_object() {
     }
 }
 
-/// Where the system refuses one of the calls, the object has new memory, and nothing is lost.
+/// If one of the calls fails, the object has new memory, and nothing is lost.
 #[test]
 fn a_refused_move_loses_nothing() {
     for nth in 1..8 {
@@ -211,9 +211,9 @@ fn a_refused_move_loses_nothing() {
     }
 }
 
-/// A large object that grows or shrinks where it is adds its bytes to what was allocated or freed, and no object.
+/// A large object that is resized in place adds its bytes to the allocated or freed bytes, and no object.
 #[test]
-fn what_changes_in_place_is_bytes_and_no_object() {
+fn resizing_in_place_counts_bytes_and_no_object() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
     let (first, at) = (allocate(&allocator, cache, 40 * KIB), allocate(&allocator, cache, 40 * KIB));
@@ -238,7 +238,7 @@ fn what_changes_in_place_is_bytes_and_no_object() {
     all_freed(&allocator, cache, &[first, at]);
 }
 
-/// A process that has as many mappings as it may have: the heap grows by those that it has.
+/// A process that has reached the limit of mappings: the heap grows by its existing mappings.
 #[test]
 fn the_heap_grows_without_another_mapping() {
     let allocator = allocator::allocator(Sim::new());
@@ -290,7 +290,7 @@ fn the_heap_grows_by_parts_of_chunks() {
 
 /// The same with each call refused in turn, and with each and all that follow: nothing is half done.
 #[test]
-fn a_part_of_a_chunk_is_had_or_not() {
+fn a_part_of_a_chunk_succeeds_or_changes_nothing() {
     part_after(|sim, n| sim.fail_nth(n));
     part_after(|sim, n| sim.fail_from(n));
 }

@@ -1,5 +1,5 @@
-//! The lock order: every way of breaking it is seen and ends with its one line, what obeys it
-//! passes, waiting is counted, and `docs/locks.md` shows the order as it is.
+//! The lock order: each violation is detected and ends with one line, legal orders pass, waits are counted, and
+//! `docs/locks.md` shows the order.
 
 use crossfoot::lock::{
     COUNT, EVALUATED, Edge, Fork, Guard, Mutex, ORDER, Order, Rank, RankGuard, acquire_rank, dot, held, hold_row,
@@ -25,7 +25,7 @@ impl Platform for Home {
     }
 }
 
-/// A home that sees yields and has a clock that moves by one at every look. For one test only.
+/// An environment that counts yields, with a clock that advances by one at every look. For one test only.
 struct Watched;
 
 static YIELDS: AtomicU64 = AtomicU64::new(0);
@@ -46,7 +46,7 @@ fn mutex(rank: Rank) -> Mutex<Home, u64> {
     Mutex::new(rank, 0)
 }
 
-/// Says so if this build does not check, past the harness, which hides what a passing test prints.
+/// Prints a line if this build does not check the order.
 fn checked(test: &str) -> bool {
     if !held::CHECKED {
         let line = format!("SKIPPED {test}: this build does not check the lock order\n");
@@ -55,7 +55,7 @@ fn checked(test: &str) -> bool {
     held::CHECKED
 }
 
-/// Runs `breach` and demands that it dies with exactly `line` and leaves no lock held.
+/// Runs `breach` and asserts that it dies with exactly `line` and leaves no lock held.
 fn dies(line: &str, breach: impl FnOnce()) {
     let death = catch_unwind(AssertUnwindSafe(breach)).expect_err(line);
     let said = death.downcast_ref::<String>().expect("a formatted line");
@@ -216,7 +216,7 @@ fn every_lock_held_is_looked_at() {
     lists::the_obstacle_may_be_anywhere();
 }
 
-/// What is only there to be tested in builds that check.
+/// Tests of the checker itself.
 #[cfg(debug_assertions)]
 mod lists {
     use crossfoot::lock::held::HeldLocks;
@@ -298,13 +298,13 @@ fn the_closure_is_a_strict_partial_order() {
     }
 }
 
-/// Whether declared pairs lead from `a` to `b`, found the slow way.
+/// Returns whether declared pairs lead from `a` to `b`, by exhaustive search.
 fn reaches(a: Rank, b: Rank) -> bool {
     ORDER.iter().any(|edge| edge.first == a && (edge.then == b || reaches(edge.then, b)))
 }
 
 #[test]
-fn the_drawing_has_what_it_needs_and_no_more() {
+fn the_drawing_has_exactly_the_needed_edges() {
     let pairs = Rank::ALL.iter().flat_map(|&first| Rank::ALL.map(|then| Edge { first, then, why: "" }));
     let steps: Vec<Edge> = pairs.filter(|e| EVALUATED.is_step(e.first, e.then)).collect();
     let same = |edges: &[Edge]| {

@@ -1,5 +1,5 @@
-//! Metrics of whole kernels on a simulated machine: what `read` computes, against the books and what was done; what it
-//! reads and what it leaves alone; that reading changes nothing.
+//! Metrics of allocators on the simulated OS: what `read` computes, against the accounts and the operations; what it
+//! reads and what it skips; reading changes nothing.
 
 mod allocator;
 
@@ -21,7 +21,7 @@ use crossfoot::units::{KIB, MIB, PAGE_SIZE, Pages};
 
 use allocator::{adopt, balanced_with_machine, free, retire};
 
-/// Memory for samples, and how often it was asked for.
+/// Memory for samples, with a count of the requests.
 static ASKED: AtomicUsize = AtomicUsize::new(0);
 
 fn layout(words: usize) -> std::alloc::Layout {
@@ -49,12 +49,12 @@ unsafe fn give_back(at: *mut u8) {
 
 const MEMORY: Memory = Memory { allocate, free: give_back };
 
-/// A sample of every metric.
+/// Returns a sample of every metric.
 fn all() -> Vec<Sample<'static>> {
     TABLE.iter().map(|metric| Sample::new(metric.name())).collect()
 }
 
-/// What samples have: name and element → figure.
+/// Returns the figures of samples, by name and element.
 fn figures(samples: &[Sample<'_>]) -> BTreeMap<String, u64> {
     let mut figures = BTreeMap::new();
     for sample in samples {
@@ -76,7 +76,7 @@ fn figures(samples: &[Sample<'_>]) -> BTreeMap<String, u64> {
     figures
 }
 
-/// Reads every metric of a kernel.
+/// Reads every metric of an allocator.
 fn read(allocator: &Allocator<Sim>, cache: &Cache) -> BTreeMap<String, u64> {
     let mut samples = all();
     samples.iter_mut().for_each(|sample| sample.prepare(&MEMORY));
@@ -85,7 +85,7 @@ fn read(allocator: &Allocator<Sim>, cache: &Cache) -> BTreeMap<String, u64> {
     figures(&samples)
 }
 
-/// Some objects of three sizes and two large ones; half of the small ones are freed, and one of the large ones.
+/// Allocates objects of three sizes and two large ones, and frees half of the small ones and one large one.
 fn work(allocator: &Allocator<Sim>, cache: &Cache) {
     let make = |size| api::allocate(allocator.heap(), allocator.central(), cache, size) as usize;
     let small: Vec<usize> = (0..900).map(|i| make([24, 100, 3_000][i % 3])).collect();
@@ -95,7 +95,7 @@ fn work(allocator: &Allocator<Sim>, cache: &Cache) {
 }
 
 #[test]
-fn figures_are_those_of_the_books_and_of_what_was_done() {
+fn metrics_equal_the_accounts_and_the_operations() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
     work(&allocator, cache);
@@ -172,7 +172,7 @@ fn reading_twice_around_mem_stats_finds_the_same_and_allocates_once() {
     ] {
         assert_eq!(second[name], n, "{name}");
     }
-    // Prepared samples take nothing more, and a kernel has as many objects as before.
+    // Prepared samples allocate nothing more, and the allocator has as many objects as before.
     samples.iter_mut().for_each(|sample| sample.prepare(&MEMORY));
     retire(&allocator, cache);
 }
@@ -194,7 +194,7 @@ fn only_what_is_asked_for_is_read() {
     let mut reading = Reading::new();
     allocator.fill_reading(Aggregates::NONE.with(Aggregate::Caches), || 17, &mut reading);
     assert_eq!(reading.snapshot, Snapshot::new(), "no snapshot was taken");
-    // What the simulated machine does not have, and no audit has found out, is absent.
+    // Figures that the simulated OS does not have, and that no audit found, are absent.
     let found = read(&allocator, cache);
     for name in ["/system-calls/made:calls[mmap]", "/os/rss:bytes", "/os/age:nanoseconds"] {
         assert!(!found.contains_key(name), "{name}");
@@ -217,7 +217,7 @@ fn unknown_names_are_bad_and_what_was_not_prepared_is_absent() {
     assert!(matches!(samples[0].value(), Value::Bad) && matches!(samples[1].value(), Value::Bad));
     assert!(samples[2].value().number().is_some_and(|n| n > 0));
     assert!(matches!(samples[3].value(), Value::Absent));
-    // Nobody has memory: absent too, and the next call tries again.
+    // Without memory for it the value is absent, and the next call tries again.
     let none = Memory { allocate: |_| std::ptr::null_mut(), free: give_back };
     samples[3].prepare(&none);
     allocator.metrics(Some(cache), || 17).expect("the kernel has started").read_locked(&mut samples);
@@ -241,13 +241,13 @@ fn figures_of_the_system_are_those_of_the_last_audit_with_their_age() {
     assert!(found.contains_key("/os/age:nanoseconds"));
     allocator.note_os_figures(&OsFigures { rss: 6 << 20, ..figures });
     assert_eq!(read(&allocator, cache)["/os/rss:bytes"], 6 << 20);
-    // The age grows with the clock of whoever reads.
+    // The age grows with the reader's clock.
     let mut reading = Reading::new();
     allocator.fill_reading(Aggregates::FREE, || 17, &mut reading);
     let age = Metric::find(b"/os/age:nanoseconds").expect("it is in the table");
     reading.read_at = reading.os.taken_at + 300;
     assert_eq!(age.number(&reading), Some(300));
-    // Of a child nobody has asked the system yet.
+    // No audit of the child was made yet.
     let fork = Fork::outside();
     allocator.before_fork(&fork, None);
     // SAFETY: this thread holds the locks by the call before.
@@ -257,7 +257,7 @@ fn figures_of_the_system_are_those_of_the_last_audit_with_their_age() {
 }
 
 #[test]
-fn peaks_are_the_most_that_there_was() {
+fn peaks_are_maxima() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
     let (mut ready, mut total) = (0, 0);
@@ -300,7 +300,7 @@ fn chunks_are_counted_by_their_taken_pages() {
     let found = read(&allocator, cache);
     assert!(found["/heap/chunks/taken:pages[9]"] >= 299 && found["/heap/chunks/taken:pagessum"] >= 300 * 512);
     free(&allocator, cache, huge);
-    // What nobody holds ready is free: each chunk is in the first group, or in that of a hand of 64 pages.
+    // Pages that no thread keeps are free: each chunk is in the first group, or in the group of 64 local pages.
     let found = read(&allocator, cache);
     let group = |i: usize| found[&format!("/heap/chunks/taken:pages[{i}]")];
     assert_eq!((2..10).map(group).sum::<u64>(), 0);

@@ -1,6 +1,5 @@
-//! Objects of a whole kernel on the simulated machine, with the shipped constants, against a plain model:
-//! any sequence of calls by up to four caches gives objects that do not overlap, keep their content, and
-//! are all accounted for.
+//! Compares the objects of an allocator on the simulated OS, with the shipped constants, with a plain model: after any
+//! sequence of calls by up to four caches the objects do not overlap, keep their content, and are all accounted for.
 
 mod allocator;
 #[path = "core_objects/checked.rs"]
@@ -21,7 +20,7 @@ use allocator::{Model, adopt, balanced_with_machine, empty, free, free_without_c
 
 /// Caches that a sequence drives.
 const CACHES: usize = 4;
-/// Bytes that are live together, beyond which a request is not made: the window holds several times as many.
+/// The limit of live bytes, above which no request is made. The window holds several times as many.
 const MOST: usize = 4 * GIB;
 
 #[derive(Clone, Debug)]
@@ -111,10 +110,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A kernel and the model that it is compared with.
+/// An allocator and its model.
 struct Both {
     allocator: Box<Allocator<Sim>>,
-    /// Which cache each driver has. They live as long as the kernel.
+    /// The cache of each driver. Caches live as long as the allocator.
     caches: [Option<*const Cache>; CACHES],
     model: Model,
 }
@@ -124,7 +123,7 @@ impl Both {
         Both { allocator: allocator::allocator(sim), caches: [None; CACHES], model: Model::default() }
     }
 
-    /// The cache of driver `i`, which may have to adopt one.
+    /// Returns the cache of driver `i`, which may have to adopt one.
     fn cache(&mut self, i: usize) -> &'static Cache {
         let allocator = &self.allocator;
         let cache = *self.caches[i].get_or_insert_with(|| core::ptr::from_ref(adopt(allocator)));
@@ -225,7 +224,7 @@ impl Both {
         self.model.verify();
         let cache = self.cache(0);
         let balance = balanced_with_machine(&self.allocator, Some(cache));
-        // What is freed and not home yet is live for the books; what is in an outbox was not even sent.
+        // Objects in transit are live in the accounts; objects in an outbox are not sent yet.
         assert!(balance.snapshot.live_bytes() >= 0);
         assert!(balance.walked.large_bytes >= self.large_bytes());
         assert_eq!(balance.walked.large_bytes, self.large_bytes(), "large objects go back at once, whoever frees them");
@@ -252,7 +251,7 @@ impl Both {
     }
 }
 
-/// Checked or not: legal programs see no difference.
+/// Legal programs behave the same with and without checks.
 fn run_all(sim: Sim, check: bool, steps: &[Step]) {
     let mut both = Both::new(sim);
     both.allocator.set_check(check);
@@ -317,7 +316,7 @@ fn alignments_up_to_a_gibibyte() {
 }
 
 #[test]
-fn requests_that_no_memory_could_serve() {
+fn impossible_requests_are_refused() {
     let mut both = Both::new(Sim::new());
     let cache = both.cache(0);
     both.allocate(0, 100, 1);
@@ -352,10 +351,10 @@ fn a_cache_that_retires_leaves_its_objects_to_the_next() {
     both.finish();
 }
 
-/// In the child of a fork a new thread may have the token of one that is not there any more, and that was perhaps
-/// changing its lists: it frees into those spans and leaves the lists alone.
+/// In the child of a fork, a new thread may have the thread id of a vanished one that was changing its lists. It frees
+/// into those spans and leaves the lists alone.
 #[test]
-fn a_thread_with_the_token_of_one_that_is_gone() {
+fn a_thread_with_the_id_of_an_exited_thread() {
     let allocator = allocator::allocator(Sim::new());
     let (gone, here) = (adopt(&allocator), adopt(&allocator));
     here.set_thread_id(gone.thread_id());

@@ -1,5 +1,5 @@
-//! The simulated operating system, the given region and Linux inside one range: what they grant, what they refuse, and
-//! what they end a test for.
+//! The simulated OS, the given region, and Linux inside one range: what they grant and refuse, and when they end a
+//! test.
 
 #[path = "os_sim/content.rs"]
 mod content;
@@ -25,7 +25,7 @@ use crossfoot::units::{Addr, KIB};
 
 const PAGE: usize = 4 * KIB;
 
-/// Calls an unsafe verb on a machine or region.
+/// Calls an unsafe verb on a simulated OS or a region.
 macro_rules! call {
     ($os:expr, $verb:ident($($argument:expr),*)) => {
         // SAFETY: every range that the tests name lies in memory of the machine, which refuses what
@@ -36,7 +36,7 @@ macro_rules! call {
 
 use call;
 
-/// The line that `act` ends the test with.
+/// Returns the fatal line of `act`.
 fn line_of<T: std::fmt::Debug>(act: impl FnOnce() -> T) -> String {
     let payload = catch_unwind(AssertUnwindSafe(act)).expect_err("nothing ended the test");
     payload.downcast_ref::<String>().cloned().expect("a formatted line")

@@ -1,7 +1,7 @@
-//! Taking and giving back a span costs at most half as much again on a heap of 16 TiB as on one of 64 MiB.
+//! A span costs at most 1.5 times as much on a heap of 16 TiB as on one of 64 MiB.
 //!
-//! Measured in release builds: `cargo test --release --test core_scale`. In others the same is done and
-//! printed, and the ratio not judged.
+//! Measured in release builds: `cargo test --release --test core_scale`. Other builds print the ratio and do not judge
+//! it.
 
 #![cfg(target_pointer_width = "64")]
 
@@ -21,27 +21,27 @@ use crossfoot::units::{GIB, MIB, PAGE_SIZE, Pages};
 use allocator::{Rng, adopt, allocator as boxed};
 
 const TIB: usize = 1 << 40;
-/// The least and the largest heap that are promised to cost about the same.
+/// The smallest and the largest heap that are compared.
 const SMALL: usize = 64 * MIB;
 const LARGE: usize = 16 * TIB;
-/// How much more the large one may cost.
+/// The largest ratio.
 const MOST: f64 = 1.5;
-/// How far apart the spans are that keep the large heap in pieces.
+/// The distance of the spans that fragment the large heap.
 const APART: usize = 64 * GIB;
-/// Spans in use while it is measured.
+/// The spans in use during the measurement.
 const HELD: usize = 300;
-/// How many sizes of spans there are, from two pages on.
+/// The number of span sizes, from two pages on.
 const SIZES: usize = 8;
 /// Takes and gives in one measurement, and how many measurements there are.
 const BATCH: usize = if cfg!(debug_assertions) { 500 } else { 5_000 };
 const ROUNDS: usize = 31;
 
-/// A kernel whose heap has `size` bytes, in which nothing is taken.
+/// Returns an allocator whose heap has `size` bytes, all free.
 fn heap_of(size: usize) -> Box<Allocator<Sim>> {
     let allocator = boxed(Sim::new().window(size + TIB));
     let cache = adopt(&allocator);
-    // The heap grows for a span that the machine then does not let become Ready. So it is all Prepared,
-    // and costs the host nothing but the tables.
+    // The heap grows for a span that then cannot become Ready. So all of it is Prepared, and costs the host only the
+    // tables.
     allocator.os().limit_ready(allocator.os().ready_bytes() + size / 32);
     assert!(take(&allocator, cache, Pages(size / PAGE_SIZE), 1).is_none());
     allocator.os().limit_ready(usize::MAX);
@@ -59,7 +59,7 @@ fn give(allocator: &Allocator<Sim>, cache: &Cache, span: &Span) {
     unsafe { allocator.heap().give_back(cache.writer(), span, Use::Large) }
 }
 
-/// A heap that is measured.
+/// A heap under measurement.
 struct Field<'a> {
     allocator: &'a Allocator<Sim>,
     cache: &'a Cache,
@@ -111,7 +111,7 @@ impl<'a> Field<'a> {
         take(self.allocator, self.cache, pages, 1).expect("there is room")
     }
 
-    /// Gives spans back and takes others, and notes the nanoseconds for one of both.
+    /// Frees spans and allocates others, and notes the nanoseconds of one pair.
     fn measure(&mut self) {
         let start = Instant::now();
         for _ in 0..BATCH {

@@ -1,5 +1,4 @@
-//! Threads that a signal stops wherever they are, handlers that read, and children of a fork: for each, the books
-//! balance.
+//! Threads stopped by a signal at any point, handlers that read, and children of a fork: the accounts balance in each.
 
 mod allocator;
 
@@ -24,7 +23,7 @@ fn linux() -> &'static Allocator<Linux> {
     Box::leak(allocator::allocator(Linux))
 }
 
-/// How many identities fail.
+/// Returns how many identities fail.
 fn failures(snapshot: &Snapshot) -> usize {
     let mut failures = Failures::default();
     snapshot.check(&mut failures);
@@ -43,7 +42,7 @@ fn on(signal: i32, handler: extern "C" fn(i32)) {
     assert_eq!(result, 0);
 }
 
-/// Objects of all sizes come and go: mostly entries in the books.
+/// Allocates and frees objects of all sizes.
 fn churn(allocator: &Allocator<Linux>, cache: &Cache, rng: &mut Rng) {
     let sizes = [24, 3_000, 20 * KIB, 40 * KIB, 300 * KIB];
     let objects = [(); 8].map(|()| {
@@ -58,7 +57,7 @@ fn churn(allocator: &Allocator<Linux>, cache: &Cache, rng: &mut Rng) {
     }
 }
 
-/// Lets a test's threads end, also where the test fails: it would hang otherwise, waiting for them.
+/// Ends a test's threads, also if the test fails: otherwise it would wait for them forever.
 struct Stop<'a>(&'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -67,7 +66,7 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// Lets a held thread go on, also where the test fails.
+/// Resumes a stopped thread, also if the test fails.
 struct LetGo;
 
 impl Drop for LetGo {
@@ -76,7 +75,7 @@ impl Drop for LetGo {
     }
 }
 
-/// How long a test goes on at most, on a machine that has other things to do.
+/// The time limit of a test on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 static HOLD: AtomicBool = AtomicBool::new(false);
@@ -91,13 +90,13 @@ extern "C" fn hold(_: i32) {
     HELD.store(false, Ordering::SeqCst);
 }
 
-/// Whether the counts are those of a soak.
+/// Returns whether the long counts of a soak are used.
 fn soaking() -> bool {
     std::env::var_os("CROSSFOOT_SOAK").is_some()
 }
 
 #[test]
-fn a_thread_that_is_stopped_anywhere_keeps_no_reader() {
+fn a_stopped_thread_delays_no_reader() {
     on(libc::SIGUSR1, hold);
     let allocator = linux();
     let (stop, id) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -136,8 +135,8 @@ fn a_thread_that_is_stopped_anywhere_keeps_no_reader() {
             stops += 1;
             inside += stats.writers_inside();
             let (mut one, mut two, mut totals) = (Snapshot::new(), Snapshot::new(), Totals::new());
-            // The thread stays where it is until these have returned: nobody waits for it. But where it reads for the stats
-            // page, it is the reader, whom another one waits for.
+            // The thread stays stopped until these have returned: no reader waits for it. But if it is reading for the
+            // stats page, it is the reader that another reader waits for.
             let answer = allocator.snapshot(&mut one);
             if answer != Some(Answer::Complete) {
                 readings += 1;
@@ -169,7 +168,7 @@ extern "C" fn read_last(_: i32) {
     match allocator.last_snapshot(&mut snapshot) {
         Some(Answer::Stale { .. }) => {
             HANDLED.fetch_add(1, Ordering::Relaxed);
-            // Each is as new as the one before, or newer; one that says nothing is older than all.
+            // Each is at least as new as the last one; one without an age is older than all.
             let allocs = snapshot.total(Total::LargeAllocs);
             let newer = allocs >= NEWEST.swap(allocs, Ordering::Relaxed) && snapshot.total(Total::TotalMapped) > 0;
             WRONG.fetch_add(failures(&snapshot) as u64 + u64::from(!newer), Ordering::Relaxed);
@@ -179,7 +178,7 @@ extern "C" fn read_last(_: i32) {
 }
 
 #[test]
-fn a_handler_reads_whatever_it_interrupts() {
+fn a_signal_handler_reads_wherever_it_interrupts() {
     on(libc::SIGUSR2, read_last);
     let allocator = linux();
     // The first snapshot, so that there is a last one.
@@ -219,7 +218,8 @@ fn a_handler_reads_whatever_it_interrupts() {
     empty(allocator);
 }
 
-/// What the child does, without the C library's locks, which other threads may have held: 0 if its books balance.
+/// The work of the child, without the C library's locks, which other threads may have held. Returns 0 if its accounts
+/// balance.
 fn child(allocator: &Allocator<Linux>) -> i32 {
     let Some(balance) = allocator.crossfoot(None) else { return 1 };
     if !balance.complete {
@@ -297,8 +297,8 @@ fn both_sides_of_a_fork_balance() {
     empty(allocator);
 }
 
-/// As if this process were the child of a fork: the pages in the hand of a thread that is not there any more are the
-/// heap's again, unless it was just moving some.
+/// As in the child of a fork: the local pages of a vanished thread belong to the heap again, unless it was just moving
+/// some.
 #[test]
 fn a_child_has_the_pages_that_others_held() {
     for moving in [false, true] {
@@ -312,7 +312,7 @@ fn a_child_has_the_pages_that_others_held() {
                     thread::park();
                 }
             };
-            // The first makes the heap grow, the second fills the hand.
+            // The first allocation makes the heap grow, the second fills the local pages.
             for size in [24, 200] {
                 assert!(!api::allocate(allocator.heap(), allocator.central(), cache, size).is_null());
             }
@@ -320,7 +320,7 @@ fn a_child_has_the_pages_that_others_held() {
                 stay();
             }
             Sim::stop_halfway(stay);
-            // Another class takes its span from the hand.
+            // Another class takes its span from the local pages.
             api::allocate(allocator.heap(), allocator.central(), cache, 3_000);
         });
         arrived.recv_timeout(Duration::from_secs(60)).expect("the thread came to where it stays");
@@ -343,10 +343,10 @@ fn a_child_has_the_pages_that_others_held() {
     }
 }
 
-/// The process ends in a handler that interrupted its first reading: there is no earlier snapshot, and the interrupted reading
-/// keeps its lock for good.
+/// The process exits in a handler that interrupted its first reading: there is no earlier snapshot, and the interrupted
+/// reading never releases its lock.
 #[test]
-fn an_end_inside_the_first_reading_has_a_snapshot() {
+fn an_exit_inside_the_first_reading_has_a_snapshot() {
     let allocator = linux();
     let cache = adopt(allocator);
     let p = api::allocate(allocator.heap(), allocator.central(), cache, 100);

@@ -1,7 +1,7 @@
-//! Snapshots beside threads that work, that are stopped, that vanish in a fork: each answer holds identities 1 to 5,
-//! comes within its bound, and says how it is to be taken.
+//! Snapshots beside threads that work, are stopped, or vanish in a fork: each answer satisfies identities 1 to 5, comes
+//! within its time bound, and tells whether it is complete.
 //!
-//! `CROSSFOOT_SOAK=1` makes the counts those of the project's promise, and prints what was measured.
+//! `CROSSFOOT_SOAK=1` uses long counts and prints the measurements.
 
 mod allocator;
 
@@ -23,7 +23,7 @@ use crossfoot::units::{KIB, Pages};
 
 use allocator::{Rng, adopt, balanced, empty, free, retire};
 
-/// Identities 1 to 5.
+/// Asserts identities 1 to 5.
 #[track_caller]
 fn check(snapshot: &Snapshot) {
     let mut failures = Failures::default();
@@ -32,7 +32,7 @@ fn check(snapshot: &Snapshot) {
     assert!(list.is_empty(), "unbalanced: {list:#?}");
 }
 
-/// A kernel over this process's Linux. Its memory is not given back when it goes, so it stays.
+/// Returns an allocator on this process's Linux. Its memory is not returned when it is dropped, so it is leaked.
 fn linux() -> &'static Allocator<Linux> {
     Box::leak(allocator::allocator(Linux))
 }
@@ -41,7 +41,7 @@ fn soaking() -> bool {
     std::env::var_os("CROSSFOOT_SOAK").is_some()
 }
 
-/// Places for objects that any thread fills and any other empties.
+/// Slots for objects, which any thread fills and any other empties.
 struct Exchange {
     slots: Vec<AtomicUsize>,
     stop: AtomicBool,
@@ -54,10 +54,10 @@ impl Exchange {
         Exchange { slots, stop: AtomicBool::new(false), started: AtomicU64::new(0) }
     }
 
-    /// What one thread does from start to exit: puts objects of its own in the place of others', and frees those.
+    /// The work of one thread: swaps its objects into slots, and frees the objects it finds there.
     fn work<O: Os>(&self, allocator: &Allocator<O>, seed: u64) {
         let cache = adopt(allocator);
-        // Only now the kernel has surely started too.
+        // By now the allocator has started too.
         self.started.fetch_add(1, Ordering::Release);
         let mut rng = Rng(seed);
         for _ in 0..2_000 {
@@ -91,7 +91,7 @@ fn free_if_any<O: Os>(allocator: &Allocator<O>, cache: &crossfoot::cache::Cache,
     }
 }
 
-/// So many threads at a time start, work and exit, while `f` runs on this one.
+/// Keeps `threads` threads starting, working and exiting while `f` runs on this one.
 fn beside(allocator: &'static Allocator<Linux>, threads: usize, f: impl FnOnce(&Exchange)) {
     let exchange = Exchange::new();
     thread::scope(|scope| {
@@ -120,7 +120,7 @@ fn beside(allocator: &'static Allocator<Linux>, threads: usize, f: impl FnOnce(&
     exchange.clear(allocator);
 }
 
-/// Snapshots without a pause, then crossfoots, beside threads.
+/// Takes snapshots without a pause, then crossfoots, beside threads.
 fn read_beside(threads: usize, snapshots: u64, crossfoots: u64) {
     let allocator = linux();
     beside(allocator, threads, |exchange| {
@@ -171,8 +171,8 @@ fn snapshots_beside_sixty_four_threads() {
     read_beside(64, snapshots, crossfoots);
 }
 
-/// A kernel on a machine, one of whose two threads is stopped in the middle of an entry while `f` runs; the entry
-/// comes about by `act`, which gets the cache's sizes ready before.
+/// Stops one of two threads of a simulated allocator in the middle of an entry while `f` runs; `act` makes the entry,
+/// and `get_ready` readies the cache before.
 fn stopped_in(act: fn(&Allocator<Sim>, &crossfoot::cache::Cache), f: impl FnOnce(&Allocator<Sim>, &Snapshot)) {
     let allocator: &'static Allocator<Sim> = Box::leak(allocator::allocator(Sim::new()));
     let mut before = Snapshot::new();
@@ -204,10 +204,10 @@ fn stopped_in(act: fn(&Allocator<Sim>, &crossfoot::cache::Cache), f: impl FnOnce
     balanced(allocator, None);
 }
 
-/// Allocates until the cache has pages and a record in hand, and posts all.
+/// Allocates until the cache has local pages and a spare record, and posts everything.
 fn get_ready(allocator: &Allocator<Sim>, cache: &crossfoot::cache::Cache) -> [usize; 2] {
     let (heap, central) = (allocator.heap(), allocator.central());
-    // The first makes the heap grow, the second fills the hand.
+    // The first allocation makes the heap grow, the second fills the local pages.
     let objects = [24, 200].map(|size| api::allocate(heap, central, cache, size) as usize);
     // SAFETY: this thread owns the cache.
     let (pages, records) = unsafe { cache.client().local_pages() };
@@ -216,25 +216,25 @@ fn get_ready(allocator: &Allocator<Sim>, cache: &crossfoot::cache::Cache) -> [us
     objects
 }
 
-/// A span for a class, from what is in the cache's hand: a movement that no lock protects.
+/// Allocates a span for a class from local pages: a movement that no lock protects.
 fn take_near(allocator: &Allocator<Sim>, cache: &crossfoot::cache::Cache) {
     let at = api::allocate(allocator.heap(), allocator.central(), cache, 40) as usize;
     free(allocator, cache, at);
 }
 
-/// A large object: an entry under the page heap's lock.
+/// Allocates a large object: an entry with the page heap's lock held.
 fn take_large(allocator: &Allocator<Sim>, cache: &crossfoot::cache::Cache) {
     let at = api::allocate(allocator.heap(), allocator.central(), cache, 300 * KIB) as usize;
     free(allocator, cache, at);
 }
 
 #[test]
-fn a_writer_that_is_stopped_keeps_no_reader() {
+fn a_stopped_writer_delays_no_reader() {
     for act in [take_near, take_large] {
         stopped_in(act, |allocator, before| {
             let (mut snapshot, mut totals) = (Snapshot::new(), Totals::new());
             for _ in 0..100 {
-                // The writer stays where it is until these have returned: nobody waits for it.
+                // The writer stays stopped until these have returned: no reader waits for it.
                 assert_eq!(allocator.snapshot(&mut snapshot), Some(Answer::Complete));
                 assert_eq!(allocator.totals(&mut totals), Some(Answer::Complete));
                 check(&snapshot);
@@ -247,9 +247,9 @@ fn a_writer_that_is_stopped_keeps_no_reader() {
     }
 }
 
-/// As if this process were the child of a fork: the thread in the middle of an entry is not there any more.
+/// As in the child of a fork: the thread in the middle of an entry has vanished.
 #[test]
-fn what_a_fork_cut_off_is_taken_back() {
+fn an_entry_that_a_fork_interrupted_is_undone() {
     for act in [take_near, take_large] {
         let allocator: &'static Allocator<Sim> = Box::leak(allocator::allocator(Sim::new()));
         let mut before = Snapshot::new();
@@ -287,7 +287,7 @@ fn what_a_fork_cut_off_is_taken_back() {
 }
 
 #[test]
-fn a_movement_at_a_closed_door_goes_through_the_heap() {
+fn a_movement_at_a_closed_gate_goes_through_the_heap() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
     let (heap, central) = (allocator.heap(), allocator.central());
@@ -296,7 +296,7 @@ fn a_movement_at_a_closed_door_goes_through_the_heap() {
     let mut reader = stats.reader();
     assert!(reader.close(allocator.os()));
     assert!(stats.enter(cache.writer()).is_none() && stats.writers_inside() == 0);
-    // The books' lock is a reader's, so another thread allocates.
+    // A reader holds the statistics lock, so another thread allocates.
     thread::scope(|scope| scope.spawn(|| take_near(&allocator, cache)).join()).expect("it does not wait");
     reader.open();
     drop(reader);
@@ -409,7 +409,7 @@ fn readers_that_come_together_share_a_snapshot() {
             for _ in 0..READERS {
                 scope.spawn(|| {
                     came.fetch_add(1, Ordering::AcqRel);
-                    // Whoever does not have the turn within the bound comes again.
+                    // A reader that gets no turn within the bound tries again.
                     while !allocator.snapshot(&mut Snapshot::new()).is_some_and(Answer::is_complete) {}
                 });
             }
@@ -430,14 +430,14 @@ fn readers_that_come_together_share_a_snapshot() {
     retire(&allocator, cache);
 }
 
-/// After each step of one thread with few objects: nothing is negative, whatever was posted and whatever was not.
+/// After each step of one thread with few objects, no figure is negative, whatever was posted.
 #[test]
-fn every_step_of_one_thread_holds() {
+fn identities_hold_after_every_step_of_one_thread() {
     for seed in 0..40 {
         let allocator = allocator::allocator(Sim::new());
         let cache = adopt(&allocator);
         let (mut rng, mut objects, mut snapshot) = (Rng(seed), Vec::new(), Snapshot::new());
-        // Few objects to a span, and pages that go through the cache's hand in all ways.
+        // Spans of few objects, and pages that pass through the local pages in every way.
         let sizes = [8 * KIB, 8 * KIB, 2 * KIB, 128 * KIB, 40 * KIB];
         let most = 4 + rng.below(60);
         for _ in 0..600 {
@@ -458,9 +458,9 @@ fn every_step_of_one_thread_holds() {
     }
 }
 
-/// Spans go from the hand, come back to the hand after the accounts were settled, and a large object takes their pages.
+/// Spans are taken from local pages and returned after the accounts were settled, and a large object takes their pages.
 #[test]
-fn a_large_object_takes_pages_that_only_the_hand_knows() {
+fn a_large_object_takes_local_pages() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
     let (heap, client, class) = (allocator.heap(), cache.client(), Class::of(8 * KIB));
@@ -478,7 +478,7 @@ fn a_large_object_takes_pages_that_only_the_hand_knows() {
     let mut large = Vec::new();
     let (first, last) = spans.split_at(6);
     for span in first {
-        // One of another block settles; the others go into the hand.
+        // A free in another block settles; the others go to the local pages.
         back(span);
         let more: Vec<_> = (0..4).map(|_| small()).collect();
         more.into_iter().for_each(&back);

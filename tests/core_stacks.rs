@@ -1,5 +1,4 @@
-//! Stacks of whole kernels on the simulated system: what the books say of them, their guards, who gets which, and what
-//! becomes of all that where the system refuses.
+//! Stacks of allocators on the simulated OS: their accounts, guards and reuse, and failures of system calls.
 
 mod allocator;
 
@@ -31,13 +30,13 @@ fn release<O: Os>(allocator: &Allocator<O>, cache: &Cache) {
     allocator.stacks().release(heap(allocator), cache.writer());
 }
 
-/// What the books have as stacks.
+/// Returns the stack bytes in the accounts.
 fn in_stacks(allocator: &Allocator<Sim>, cache: &Cache) -> usize {
     let balance = balanced_with_machine(allocator, Some(cache));
     balance.snapshot.account(Account::InStacks) as usize
 }
 
-/// A page below the stack that faults, and below it nothing that does; all of the stack may be touched.
+/// Asserts that the page below the stack faults and that all of the stack can be accessed.
 fn is_guarded(allocator: &Allocator<Sim>, stack: &Stack<'_>) {
     let (sim, guard) = (allocator.os(), stack.span().base());
     let page = PAGE_SIZE.max(sim.physical_page_size());
@@ -49,7 +48,7 @@ fn is_guarded(allocator: &Allocator<Sim>, stack: &Stack<'_>) {
 }
 
 #[test]
-fn a_stack_is_a_guarded_span_and_stands_in_the_books() {
+fn a_stack_is_a_guarded_span_in_the_accounts() {
     for page in [4 * KIB, 16 * KIB, 64 * KIB] {
         let allocator = allocator::allocator(Sim::new().physical_page(page));
         let cache = adopt(&allocator);
@@ -93,7 +92,7 @@ fn a_small_stack_is_kept_for_the_next_and_makes_no_call() {
         assert_eq!(allocator.os().calls(), calls);
     }
     assert_eq!(allocator.stacks().listed(), (3, 328 * KIB));
-    // A large one is apart: its pages serve others at once.
+    // A large stack is not kept: its pages are free at once.
     let large = take(&allocator, cache, 512 * KIB).unwrap();
     let (base, before) = (large.span().base(), in_stacks(&allocator, cache));
     give(&allocator, cache, large);
@@ -105,7 +104,7 @@ fn a_small_stack_is_kept_for_the_next_and_makes_no_call() {
 }
 
 #[test]
-fn no_more_than_a_mebibyte_is_kept() {
+fn at_most_a_mebibyte_of_stacks_is_kept() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
     let stacks: Vec<_> = (0..200).map(|i| take(&allocator, cache, (8 * KIB) << (i % 6)).unwrap()).collect();
@@ -128,7 +127,7 @@ fn no_more_than_a_mebibyte_is_kept() {
 }
 
 #[test]
-fn what_no_memory_could_serve_is_refused() {
+fn impossible_stack_sizes_are_refused() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
     for size in [usize::MAX, usize::MAX / 2, isize::MAX as usize, isize::MAX as usize / 2 + 1, GIB << 16] {
@@ -163,7 +162,7 @@ fn a_guard_that_stays_keeps_its_stack_listed() {
     give(&allocator, cache, large);
     release(&allocator, cache);
     assert_eq!((in_stacks(&allocator, cache), allocator.stacks().listed()), (all, (2, 8 * KIB)));
-    // They are stacks still, each for who asks for its size.
+    // They are still stacks, each for a request of its size.
     assert_ne!(take(&allocator, cache, MIB).unwrap().base(), large.base());
     let again = [take(&allocator, cache, 2 * MIB).unwrap(), take(&allocator, cache, 1).unwrap()];
     assert_eq!(again.map(|stack| stack.base()), [large.base(), small.base()]);
@@ -172,11 +171,11 @@ fn a_guard_that_stays_keeps_its_stack_listed() {
     again.into_iter().for_each(|stack| give(&allocator, cache, stack));
     release(&allocator, cache);
     assert_eq!(in_stacks(&allocator, cache), MIB + PAGE_SIZE, "one was not given back");
-    // The object of a stack's address is none.
+    // A stack address is in no object.
     assert_eq!(allocator.stacks().listed(), (0, 0));
 }
 
-/// Takes, gives back and releases at random beside objects; every call of the system fails in turn.
+/// Takes, returns and releases stacks at random beside objects, with every system call failing in turn.
 fn run(fail: Option<u64>) -> (u64, usize) {
     let allocator = allocator::allocator(Sim::new().physical_page(16 * KIB));
     let cache = adopt(&allocator);
@@ -228,7 +227,7 @@ fn run(fail: Option<u64>) -> (u64, usize) {
     stacks.into_iter().for_each(|(stack, _)| give(&allocator, cache, stack));
     objects.into_iter().for_each(|(at, _)| free(&allocator, cache, at));
     release(&allocator, cache);
-    // Where the refusal came last, once more.
+    // Once more where the failure came last.
     release(&allocator, cache);
     assert_eq!((in_stacks(&allocator, cache), allocator.os().bytes_in(State::Guarded)), (0, 0));
     retire(&allocator, cache);
@@ -283,7 +282,7 @@ fn threads_take_and_give_back() {
 }
 
 #[test]
-fn whoever_can_do_without_does_not_wait_for_ever() {
+fn optional_waits_for_the_pool_are_bounded() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
     let still = heap(&allocator).stop_all();

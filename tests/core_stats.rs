@@ -1,5 +1,5 @@
-//! Wrong entries in the books: for each, `crossfoot` names exactly the identities that cannot hold any more,
-//! and nothing says that the books balance; put right again, they do.
+//! Wrong entries in the accounts: for each, `crossfoot` names exactly the identities that no longer hold, and nothing
+//! reports a balance; when the entry is corrected, everything balances.
 
 mod allocator;
 #[path = "core_stats/right.rs"]
@@ -44,10 +44,10 @@ const FOUND: &str = "allocations - frees = objects found";
 const TRANSIT: &str = "objects in transit <= objects";
 const INBOXES: &str = "objects in inboxes = sent - received";
 
-/// The class whose objects every test has, and many of them.
+/// The class of which every test has many objects.
 const CLASS: Class = Class::of(48);
 
-/// A kernel in which every account and every total has something.
+/// An allocator in which every account and every total is above zero.
 struct World {
     allocator: Box<Allocator<Sim>>,
 }
@@ -60,10 +60,10 @@ impl World {
         let objects: Vec<usize> =
             (0..500).map(|_| api::allocate(heap, central, cache, CLASS.size()) as usize).collect();
         objects[..100].iter().for_each(|&at| free(&allocator, cache, at));
-        // Some come home to an inbox, some stay in an outbox.
+        // Some are sent to an inbox, some stay in an outbox.
         objects[100..200].iter().for_each(|&at| free(&allocator, other, at));
         api::allocate(heap, central, cache, 100_000);
-        // So large that it does not go to the cache's hand, where nobody releases it.
+        // Too large for the local pages, which would not be released.
         let large = api::allocate(heap, central, cache, 300_000) as usize;
         for kind in [Kind::Stack, Kind::WorkBuf, Kind::Bitmap] {
             heap.take(writer, Pages(2), 1, Use::Manual(kind)).expect("there is room");
@@ -74,7 +74,7 @@ impl World {
         World { allocator }
     }
 
-    /// The cache of whoever posts.
+    /// Returns the cache that posts.
     fn cache(&self) -> &Cache {
         let mut found = None;
         // SAFETY: caches live as long as the kernel, and this one thread drives them all.
@@ -109,7 +109,7 @@ impl World {
         balance
     }
 
-    /// What metrics are computed from, with the snapshot of a balance.
+    /// Returns the reading of metrics, with the snapshot of a balance.
     fn reading(&self, balance: &Balance) -> Reading {
         let mut reading = Reading::new();
         reading.snapshot = balance.snapshot.clone();
@@ -117,7 +117,7 @@ impl World {
         reading
     }
 
-    /// `crossfoot` names these and no other, in this order; so do both forms of the report.
+    /// Asserts that `crossfoot` and both forms of the report name these identities in this order, and no others.
     #[track_caller]
     fn fails(&self, quiet: bool, expected: &[&str]) {
         let balance = self.crossfoot(quiet);
@@ -149,7 +149,7 @@ impl World {
     }
 }
 
-/// One total off by `n`: these fail, quiet or not.
+/// Makes one total wrong by `n`: these identities fail, quiet or not.
 #[track_caller]
 fn total_off(total: impl Into<usize> + Copy, n: isize, expected: &[&str]) {
     let world = World::new();
@@ -165,7 +165,7 @@ fn total_off(total: impl Into<usize> + Copy, n: isize, expected: &[&str]) {
     world.is_balanced();
 }
 
-/// A class's figures off: these fail always, and these where nobody else is at work.
+/// Makes a class's figures wrong: these fail always, and these while no other thread works.
 #[track_caller]
 fn class_off(wrong: ClassDelta, always: &[&str], quiet: &[&str]) {
     let world = World::new();
@@ -175,7 +175,7 @@ fn class_off(wrong: ClassDelta, always: &[&str], quiet: &[&str]) {
     world.fails(true, quiet);
 }
 
-/// A class's count of objects off: these fail always, and these where nobody else is at work.
+/// Makes a class's count of objects wrong: these fail always, and these while no other thread works.
 #[track_caller]
 fn count_off(count: Count, n: usize, always: &[&str], quiet: &[&str]) {
     let world = World::new();
@@ -258,7 +258,7 @@ fn a_class_that_is_off_by_far() {
     count_off(Count::Sent, far, &[TRANSIT], &[TRANSIT, INBOXES]);
 }
 
-/// One side of one identity is off by one byte or one object: a snapshot fails that one and no other.
+/// Makes one side of one identity wrong by one byte or one object: a snapshot fails that identity and no other.
 #[test]
 fn each_identity_of_a_snapshot_alone() {
     type Wrong = fn(&mut Delta);
@@ -293,7 +293,7 @@ fn each_identity_of_a_snapshot_alone() {
     }
 }
 
-/// Entries that agree with themselves, so that every snapshot holds, and are wrong.
+/// Entries that are consistent, so that every snapshot holds, but wrong.
 #[test]
 fn comparisons_that_a_snapshot_cannot_make() {
     let world = World::new();
@@ -313,7 +313,7 @@ fn comparisons_that_a_snapshot_cannot_make() {
     }
 }
 
-/// Both sides are wrong together, so that only the other way of adding up can tell.
+/// Both sides are wrong together, so that only the other way of adding up detects it.
 #[test]
 fn pages_that_are_not_what_both_sides_say() {
     let world = World::new();
@@ -354,7 +354,7 @@ fn more_records_than_memory_for_them() {
     world.is_balanced();
 }
 
-/// What the accounts move and nobody posts.
+/// A change of the accounts that is not posted.
 #[test]
 fn an_entry_that_was_forgotten() {
     let forgotten = &mut Delta::new();

@@ -1,5 +1,5 @@
-//! Real threads over one kernel, on the simulated machine and on Linux: objects travel, threads are
-//! replaced, readers read meanwhile; at the end nothing is left and every identity holds.
+//! Real threads on one allocator, on the simulated OS and on Linux: objects travel, threads are replaced, readers read;
+//! at the end nothing is left and every identity holds.
 
 mod allocator;
 
@@ -21,7 +21,7 @@ use crossfoot::units::{KIB, Pages};
 
 use allocator::{Rng, adopt, balanced, empty, fill, free, holds, retire};
 
-/// An object on its way: where it is, how many bytes it has, and what they were made from.
+/// An object in transit: its address, its size, and the seed of its content.
 #[derive(Clone, Copy)]
 struct Object {
     at: usize,
@@ -29,7 +29,7 @@ struct Object {
     id: u64,
 }
 
-/// What a thread does with its cache.
+/// The operations of a thread on its cache.
 struct Worker<'a, O: Os> {
     allocator: &'a Allocator<O>,
     cache: &'a Cache,
@@ -55,20 +55,20 @@ impl<'a, O: Os> Worker<'a, O> {
         object
     }
 
-    /// Frees an object that may come from anywhere.
+    /// Frees an object of any owner.
     fn free(&self, object: Object) {
         let Object { at, size, id } = object;
         assert!(holds(at, size, size, id), "{size} bytes at {at:#x} were written over");
         free(self.allocator, self.cache, at);
     }
 
-    /// The thread ends.
+    /// Retires the cache.
     fn end(self) {
         retire(self.allocator, self.cache);
     }
 }
 
-/// Some threads allocate, some free what those allocated.
+/// Some threads allocate, and others free their objects.
 fn produce_and_consume(allocator: &Allocator<impl Os>, pairs: usize, objects: usize) {
     thread::scope(|scope| {
         for pair in 0..pairs {
@@ -125,7 +125,7 @@ fn one_generation(allocator: &Allocator<impl Os>, mut objects: Vec<Object>, seed
     objects
 }
 
-/// Threads allocate, keep, free, and send each other objects at random.
+/// Threads allocate, keep, free, and exchange objects at random.
 fn exchange(allocator: &Allocator<impl Os>, threads: usize, rounds: usize) {
     let (senders, receivers): (Vec<Sender<Object>>, Vec<Receiver<Object>>) = (0..threads).map(|_| channel()).unzip();
     thread::scope(|scope| {
@@ -186,7 +186,7 @@ fn read_meanwhile(allocator: &Allocator<impl Os>, time: Duration) {
                 while !stop.load(Ordering::Relaxed) {
                     seed += 2;
                     let left = one_generation(allocator, Vec::new(), seed);
-                    // Freed by a cache that may own none of them.
+                    // Freed by a cache that may own no span of them.
                     let worker = Worker::new(allocator, seed);
                     left.into_iter().for_each(|object| worker.free(object));
                     allocator.heap().release(worker.cache.writer(), Pages(128));
@@ -202,7 +202,7 @@ fn read_meanwhile(allocator: &Allocator<impl Os>, time: Duration) {
                 snapshot.check(&mut failures);
                 assert_none(&failures);
                 let count = read.fetch_add(u64::from(complete), Ordering::Relaxed);
-                // The books' lock is not fair: somebody who reads without a pause keeps others from it.
+                // The statistics lock is not fair: a thread that reads without a pause starves others.
                 if count % 8 == 0 {
                     thread::sleep(Duration::from_micros(100));
                 }
@@ -236,13 +236,13 @@ fn assert_none(failures: &Failures) {
     assert!(list.is_empty(), "unbalanced: {list:#?}");
 }
 
-/// A kernel over this process's Linux. Its memory is not given back when it goes, so it stays.
+/// Returns an allocator on this process's Linux. Its memory is not returned when it is dropped, so it is leaked.
 fn linux() -> &'static Allocator<Linux> {
     Box::leak(allocator::allocator(Linux))
 }
 
 #[test]
-fn producers_and_consumers_on_a_machine() {
+fn producers_and_consumers_on_the_simulated_os() {
     produce_and_consume(&allocator::allocator(Sim::new()), 2, 10_000);
 }
 
@@ -252,7 +252,7 @@ fn producers_and_consumers_on_linux() {
 }
 
 #[test]
-fn threads_are_replaced_on_a_machine() {
+fn threads_are_replaced_on_the_simulated_os() {
     replace_threads(&allocator::allocator(Sim::new().physical_page(16 * KIB)), 3, 20);
 }
 
@@ -262,7 +262,7 @@ fn threads_are_replaced_on_linux() {
 }
 
 #[test]
-fn eight_threads_exchange_objects_on_a_machine() {
+fn eight_threads_exchange_objects_on_the_simulated_os() {
     exchange(&allocator::allocator(Sim::new().physical_page(64 * KIB).without_fence()), 8, 5_000);
 }
 
@@ -272,7 +272,7 @@ fn eight_threads_exchange_objects_on_linux() {
 }
 
 #[test]
-fn readers_read_while_others_work_on_a_machine() {
+fn readers_read_while_others_work_on_the_simulated_os() {
     read_meanwhile(&allocator::allocator(Sim::new()), Duration::from_millis(1_500));
 }
 
@@ -315,8 +315,8 @@ fn objects_outlive_the_threads_that_made_them() {
     empty(allocator);
 }
 
-/// An owner that sleeps has come to no slow path since it allocated, and another thread has freed its objects and sent
-/// them. No snapshot has more of them on their way than are allocated, and none lacks any.
+/// A sleeping owner has reached no slow path since it allocated, and another thread has freed its objects and sent
+/// them. No snapshot has more objects in transit than allocated, and none lacks any.
 #[test]
 fn an_owner_that_sleeps_counts_its_allocations() {
     const SIZE: usize = 64;
@@ -349,7 +349,7 @@ fn an_owner_that_sleeps_counts_its_allocations() {
         assert_eq!(allocator.mem_stats(Some(other), &mut stats), Some(Answer::Complete));
         assert_eq!((stats.heap_objects, stats.in_transit), (n as u64, n as u64));
         assert_eq!(stats.heap_alloc, n as u64 * SIZE as u64);
-        // The owner wakes up: whatever came for it is taken in.
+        // The owner wakes up and receives its inbox.
         let more: Vec<usize> = (0..2_000).map(|_| api::allocate(heap, central, owner, SIZE) as usize).collect();
         assert_eq!(read("home").1, 0);
         more.into_iter().for_each(|at| free(&allocator, owner, at));

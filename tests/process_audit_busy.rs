@@ -125,7 +125,7 @@ fn offsets(pid: u32, memory: &File) -> Offsets {
 }
 
 #[test]
-fn a_wrong_account_is_told() {
+fn a_wrong_account_is_reported() {
     let Some(running) = Running::start("sleeps", 0) else { return };
     let pid = running.pid();
     // SAFETY: the process is this one's child.

@@ -32,7 +32,7 @@ fn number(name: &str) -> Option<u64> {
 
 /// One test, because audits of a process that other tests keep busy say little.
 #[test]
-fn a_process_knows_where_its_memory_is() {
+fn a_process_audits_itself() {
     assert_eq!(number("/os/rss:bytes"), None, "nobody has asked the system yet");
     let small: Vec<Vec<u8>> = (0..20_000).map(|i| vec![1; 100 + i % 400]).collect();
     let (touched, untouched) = (vec![1_u8; 3 << 20], Vec::<u8>::with_capacity(64 << 20));

@@ -70,7 +70,7 @@ fn assert_audited(pid: i32) {
 }
 
 #[test]
-fn every_command_reads_it() {
+fn every_command_reads_a_process_without_its_first_thread() {
     let Some(running) = Running::start("") else { return };
     let pid = running.pid();
     assert_read(pid);
@@ -89,14 +89,14 @@ fn every_command_reads_it() {
 }
 
 #[test]
-fn it_is_read_without_its_descriptors() {
+fn a_process_without_its_first_thread_and_descriptors_is_read() {
     let Some(running) = Running::start("close") else { return };
     assert_read(running.pid());
     assert_audited(running.pid());
 }
 
 #[test]
-fn it_is_read_while_one_thread_follows_the_other() {
+fn a_process_is_read_while_threads_replace_each_other() {
     let Some(running) = Running::start("relay") else { return };
     for _ in 0..10 {
         assert_read(running.pid());
@@ -105,7 +105,7 @@ fn it_is_read_while_one_thread_follows_the_other() {
 }
 
 #[test]
-fn it_audits_itself() {
+fn a_process_without_its_first_thread_audits_itself() {
     let Some(mut command) = command("audit") else { return };
     let output = run(&mut command);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
@@ -113,7 +113,7 @@ fn it_audits_itself() {
 }
 
 #[test]
-fn one_that_has_ended_is_gone() {
+fn an_exited_process_is_gone() {
     let Some(mut command) = command("audit") else { return };
     let mut child = command.stdout(Stdio::null()).spawn().expect("it starts");
     // It has ended, and nobody has asked how.

@@ -161,7 +161,7 @@ fn changed_links_never_end_in_a_loop_or_a_fault() {
 }
 
 #[test]
-fn another_end_is_seen() {
+fn a_different_end_is_detected() {
     let output = |script: &str| run(Command::new("sh").args(["-c", script]));
     let line = "crossfoot: malloc: the object at 0x20 was written to after it was freed";
     assert_eq!(ended(&output("echo 0x10")), Ok(End::Ok));

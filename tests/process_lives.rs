@@ -103,7 +103,7 @@ fn a_cache_that_a_living_thread_gives_back_is_adopted() {
 }
 
 #[test]
-fn what_others_freed_comes_home_before_memory_runs_out() {
+fn remote_frees_are_reclaimed_before_memory_runs_out() {
     let Some((out, _)) = live("come_home") else { return };
     let numbers: Vec<i64> = out.split_whitespace().map(|word| word.parse().expect("two numbers")).collect();
     let [filled, again] = numbers[..] else { panic!("{out}") };

@@ -104,7 +104,7 @@ fn any_address_may_be_looked_up_wherever_the_heap_is() {
 }
 
 #[test]
-fn a_heap_base_that_cannot_be_is_told_and_ignored() {
+fn an_impossible_heap_base_is_reported_and_ignored() {
     let Some(program) = compile("threads", &[]) else { return };
     for wrong in ["heap_base:0x1000000001", "heap_base:17", "heap_base:0x4000000", "heap_base:0x7f0000000000"] {
         let output = preloaded(&program, &[], wrong);

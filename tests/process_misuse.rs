@@ -132,7 +132,7 @@ fn every_program_stands_in_the_table() {
 }
 
 #[test]
-fn another_end_is_seen() {
+fn a_different_end_is_detected() {
     let output = |script: &str| run(Command::new("sh").args(["-c", script]));
     assert_eq!(ended(&output("exit 0")), Ok(End::Ok));
     assert!(ended(&output("exit 1")).is_err());

@@ -66,7 +66,7 @@ fn two_numbers(answer: &str) -> (i64, i64) {
 }
 
 #[test]
-fn what_is_not_touched_is_not_resident() {
+fn untouched_memory_is_not_resident() {
     let Some(program) = compile() else { return };
     for (how, count, size) in SPARSE {
         let (grown, touched) = two_numbers(&answer(program, "", how, count, size));
@@ -77,7 +77,7 @@ fn what_is_not_touched_is_not_resident() {
 }
 
 #[test]
-fn what_is_touched_everywhere_gets_huge_pages() {
+fn touched_memory_gets_huge_pages() {
     let Some(program) = compile() else { return };
     for (count, size) in [(300_000, 200), (2_000, 50_000), (80, 1_000_000), (20, 8_000_000)] {
         let answer = answer(program, "", "dense", count, size);
@@ -91,7 +91,7 @@ fn what_is_touched_everywhere_gets_huge_pages() {
 }
 
 #[test]
-fn without_huge_pages_there_are_none() {
+fn with_huge_pages_off_there_are_none() {
     let Some(program) = compile() else { return };
     let answer = answer(program, "huge_pages:off", "dense", 20, 8_000_000);
     if answer == "no huge pages" {

@@ -87,7 +87,7 @@ fn a_process_has_little_more_memory_of_its_own() {
 }
 
 #[test]
-fn little_of_the_file_is_loaded_and_a_new_kernel_is_zeros() {
+fn little_of_the_file_is_loaded_and_a_new_allocator_is_zeros() {
     let bytes = std::fs::read(&artifacts().so).expect("the shared object was built");
     let file = ElfFile64::<Endianness>::parse(&*bytes).expect("a 64-bit ELF file");
     let headers = file.elf_header().program_headers(file.endian(), &*bytes).expect("program headers");

@@ -98,7 +98,7 @@ fn others_cannot_write_to_the_page_or_make_it_smaller() {
 
 /// This user's processes could look into each other, but for one that says no.
 #[test]
-fn one_that_may_not_be_traced_shows_nothing() {
+fn an_untraceable_process_shows_nothing() {
     let (Some(setpriv), true) = (installed("setpriv"), is_root("processes of another user")) else { return };
     let Some(carrier) = carrier() else { return };
     // That user may not reach the folder of the build.
@@ -141,7 +141,7 @@ fn one_that_may_not_be_traced_shows_nothing() {
 }
 
 #[test]
-fn whatever_is_written_to_control_words_the_process_takes_nothing_for_it() {
+fn arbitrary_control_words_cost_the_process_nothing() {
     let Some(mut process) = Running::carrying("", &["large", "objects", "ready", "work"]) else { return };
     assert_eq!(process.says(), "ready");
     let page = Attached::of(process.pid());
@@ -177,7 +177,7 @@ fn whatever_is_written_to_control_words_the_process_takes_nothing_for_it() {
 }
 
 #[test]
-fn a_child_has_its_own_files_and_nobody_s_else() {
+fn a_child_has_only_its_own_stats_files() {
     let Some(mut process) = Running::carrying("", &["objects", "open", "fork-open", "ready", "sleep"]) else { return };
     let own = process.number("open");
     assert_eq!(process.number("open"), own, "the parent's are closed in the child, which has two of its own");
@@ -199,7 +199,7 @@ fn a_child_has_its_own_files_and_nobody_s_else() {
 }
 
 #[test]
-fn where_the_system_refuses_a_page_the_program_runs_and_readers_are_told_why() {
+fn without_a_stats_page_the_program_runs_and_readers_get_the_reason() {
     for (options, what, why) in [
         ("stats_page:off", "objects", "it was started with the option stats_page:off"),
         ("", "refused-memfd", "a filter of system calls refused it one (memfd_create)"),
@@ -224,7 +224,7 @@ fn where_the_system_refuses_a_page_the_program_runs_and_readers_are_told_why() {
 }
 
 #[test]
-fn trim_says_what_went_back_and_whether_anybody_did_it() {
+fn trim_prints_the_released_bytes_or_that_no_thread_came() {
     let Some(mut process) = Running::carrying("", &["large", "objects", "ready", "work"]) else { return };
     assert_eq!(process.says(), "ready");
     let pid = process.pid().to_string();

@@ -22,7 +22,7 @@ use crossfoot::stats_page::view;
 use running::Running;
 
 #[test]
-fn one_that_works_is_seen_while_it_works() {
+fn a_working_process_is_read() {
     // One moves spans, the other only refills.
     for what in ["churn2", "pairs"] {
         let Some(mut process) = Running::doing(&[what, "ready", "sleep"]) else { return };
@@ -37,7 +37,7 @@ fn one_that_works_is_seen_while_it_works() {
 }
 
 #[test]
-fn one_that_sleeps_and_has_closed_everything_is_seen() {
+fn a_sleeping_process_without_descriptors_is_read() {
     let Some(mut process) = Running::doing(&["objects", "large", "wait", "one-large", "close", "sleep"]) else {
         return;
     };
@@ -54,7 +54,7 @@ fn one_that_sleeps_and_has_closed_everything_is_seen() {
 }
 
 #[test]
-fn after_a_fork_both_are_seen() {
+fn after_a_fork_both_processes_are_read() {
     let Some(mut process) = Running::doing(&["threads", "objects", "fork", "sleep"]) else { return };
     let child = Other(process.number("child"));
     let has_one = || crossfoot(&["stat", &child.0.to_string()]).status.success();
@@ -71,7 +71,7 @@ fn after_a_fork_both_are_seen() {
 }
 
 #[test]
-fn after_a_fork_without_a_word_nobody_writes_to_the_others_page() {
+fn after_a_raw_fork_no_process_writes_to_the_other_s_page() {
     let Some(mut process) = Running::doing(&["objects", "raw-fork", "sleep"]) else { return };
     let first = process.says();
     let (said, other) = (process.says(), first.starts_with("child"));
@@ -97,7 +97,7 @@ fn a_child_in_the_parent_s_memory_takes_no_page() {
 }
 
 #[test]
-fn nothing_is_left_of_one_that_was_killed_or_became_another() {
+fn a_killed_or_replaced_process_leaves_no_page() {
     let Some(mut process) = Running::doing(&["churn1", "ready", "sleep"]) else { return };
     assert_eq!(process.says(), "ready");
     until("it has a page", || pages(process.pid()).len() == 1);
@@ -118,7 +118,7 @@ fn nothing_is_left_of_one_that_was_killed_or_became_another() {
 }
 
 #[test]
-fn others_are_refused_in_a_line() {
+fn unreadable_processes_are_refused_in_a_line() {
     let mut plain = Command::new("sleep");
     plain.arg("60").env_remove("LD_PRELOAD");
     let plain = Running::start(plain);
@@ -133,7 +133,7 @@ fn others_are_refused_in_a_line() {
 }
 
 #[test]
-fn another_user_s_is_refused_in_a_line() {
+fn another_user_s_process_is_refused_in_a_line() {
     let (Some(setpriv), true) = (installed("setpriv"), is_root("another user's process")) else { return };
     let Some(mut process) = Running::doing(&["objects", "ready", "sleep"]) else { return };
     assert_eq!(process.says(), "ready");
@@ -152,7 +152,7 @@ fn another_user_s_is_refused_in_a_line() {
 }
 
 #[test]
-fn nobody_is_traced_or_stopped_or_signalled() {
+fn stat_traces_stops_and_signals_no_process() {
     let Some(strace) = installed("strace") else { return };
     let Some(mut process) = Running::doing(&["objects", "ready", "sleep"]) else { return };
     assert_eq!(process.says(), "ready");
@@ -171,7 +171,7 @@ fn nobody_is_traced_or_stopped_or_signalled() {
 }
 
 #[test]
-fn ps_lists_those_that_run_on_it() {
+fn ps_lists_the_processes_on_crossfoot() {
     let Some(mut process) = Running::doing(&["objects", "ready", "sleep"]) else { return };
     let mut plain = Command::new("sleep");
     plain.arg("60").env_remove("LD_PRELOAD");
@@ -260,7 +260,7 @@ fn free_memory_is_given_back_where_a_reader_asks() {
 }
 
 #[test]
-fn the_list_names_what_the_process_has_of_the_allocator_s() {
+fn the_list_names_every_mapping_of_the_allocator() {
     let Some(mut process) = Running::doing(&["large", "threads", "objects", "ready", "sleep"]) else { return };
     assert_eq!(process.says(), "ready");
     let (list, unlisted) = Attached::of(process.pid()).mappings();

@@ -225,7 +225,7 @@ fn filtered(how: &str, options: &str, allowed: &Calls) -> Option<Option<i32>> {
 }
 
 #[test]
-fn a_filter_that_kills_for_anything_else_is_lived_with() {
+fn a_program_survives_a_filter_of_the_documented_calls() {
     let table = document();
     let few = "stats_page:off,membarrier:off";
     let always = |phases: &[&str]| -> Calls {

@@ -60,7 +60,7 @@ fn a_quarter_of_the_stack_is_left() {
 }
 
 #[test]
-fn what_allocates_on_it_ends_with_a_line() {
+fn allocation_on_the_system_stack_ends_with_a_line() {
     // The case, the function that the line names, and which of the addresses printed.
     let cases = [
         ("malloc", "malloc", None),

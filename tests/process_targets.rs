@@ -144,7 +144,7 @@ fn a_cxx_library_that_is_loaded_late_is_found_to_throw() {
 }
 
 #[test]
-fn where_nobody_can_throw_new_ends_with_a_line() {
+fn without_an_exception_runtime_new_ends_with_a_line() {
     use std::os::unix::process::ExitStatusExt;
     let source = common::root().join("tests/targets/cxx/alone.c");
     let Some(program) = compile("gcc", "cxx-alone", |gcc| gcc.arg(source)) else { return };

@@ -251,7 +251,7 @@ fn options_of_the_user_stay() {
 }
 
 #[test]
-fn what_is_wrong_with_the_users_options_is_told() {
+fn wrong_options_are_reported_and_ignored() {
     let Some(perl) = installed("perl") else { return };
     let output = run(run_on([perl.as_os_str(), OsStr::new("-e"), OsStr::new("exit 3")]).env("CROSSFOOT", "chekc:on"));
     assert_line(&output, 3, "CROSSFOOT: no option is called 'chekc'");
@@ -394,7 +394,7 @@ fn the_tables_are_printed() {
 }
 
 #[test]
-fn wrong_arguments_are_told_in_a_line() {
+fn wrong_arguments_give_one_line() {
     for (arguments, line) in [
         (&[][..], "no command given (see crossfoot --help)"),
         (&["runn"], "unrecognized subcommand 'runn'; did you mean 'run'? (see crossfoot --help)"),

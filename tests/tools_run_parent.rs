@@ -158,7 +158,7 @@ fn it_stops_and_goes_on_with_the_program() {
 }
 
 #[test]
-fn what_the_program_inherits_is_as_it_was() {
+fn the_program_inherits_the_caller_s_state() {
     let script = |prefix: &str| {
         format!("{prefix}; grep -E '^Sig(Blk|Ign):' /proc/self/status; echo $(ls /proc/self/fd | wc -l)")
     };
@@ -252,7 +252,7 @@ fn an_end_that_the_program_cannot_report_is_reported() {
 }
 
 #[test]
-fn a_check_that_was_none_is_told_and_no_success() {
+fn a_check_that_was_not_made_is_reported_and_fails() {
     let words = |status| ["allocate", "50", "raw-exit", status];
     for (status, expected) in [("0", 70), ("7", 7)] {
         let Some(output) = reporting(&["--check"], &words(status)) else { return };
@@ -272,7 +272,7 @@ fn a_check_that_was_none_is_told_and_no_success() {
 }
 
 #[test]
-fn where_there_is_no_page_that_is_told() {
+fn a_missing_stats_page_is_reported() {
     let words = ["allocate", "50", "raw-exit", "0"];
     let Some(output) = reporting_after("export CROSSFOOT=stats_page:off", &["--check"], &words) else { return };
     let line = text(&output.stderr);

@@ -1,5 +1,5 @@
-//! What the tests of whole kernels share: a generator of numbers, the comparison of the books with
-//! the machine, and objects that know what they hold.
+//! Shared by the tests of whole allocators: a generator of numbers, the comparison of the accounts with the simulated
+//! OS, and objects with known content.
 
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
@@ -14,11 +14,11 @@ use crossfoot::os::sim::Sim;
 use crossfoot::stats::{Account, Total};
 use crossfoot::units::{KIB, MIB, PAGE_SIZE};
 
-/// SplitMix64: any seed is good.
+/// SplitMix64. Any seed is good.
 pub struct Rng(pub u64);
 
 impl Rng {
-    /// The next number.
+    /// Returns the next number.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -27,29 +27,29 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number below `n`, which is not zero.
+    /// Returns a number below `n`, which is not zero.
     pub fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
 
-    /// Whether one case in `n` has come.
+    /// Returns true in one case of `n`.
     pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 }
 
-/// A kernel that stays where it is.
+/// Returns an allocator at a fixed address.
 pub fn allocator<O: Os>(os: O) -> Box<Allocator<O>> {
     Box::new(Allocator::new(os))
 }
 
-/// A cache of a kernel made by [`allocator`].
+/// Returns a cache of an allocator made by [`allocator`].
 pub fn adopt<O: Os>(allocator: &Allocator<O>) -> &Cache {
     // SAFETY: the kernel is in a box and outlives the cache.
     unsafe { allocator.adopt() }.expect("the machine refuses nothing now")
 }
 
-/// Every identity, nobody else at work: the books balance.
+/// Asserts every identity while no other thread works.
 pub fn balanced<O: Os>(allocator: &Allocator<O>, cache: Option<&Cache>) -> Balance {
     // SAFETY: the tests ask where nobody else is at work.
     let balance = unsafe { allocator.crossfoot_quiet(cache) }.expect("the kernel has started");
@@ -59,7 +59,7 @@ pub fn balanced<O: Os>(allocator: &Allocator<O>, cache: Option<&Cache>) -> Balan
     balance
 }
 
-/// As [`balanced`], and compares with the simulated OS, which knows every page: identity 7.
+/// As [`balanced`], and compares the accounts with the simulated OS, which knows every page: identity 7.
 pub fn balanced_with_machine(allocator: &Allocator<Sim>, cache: Option<&Cache>) -> Balance {
     let balance = balanced(allocator, cache);
     let (sim, stats) = (allocator.os(), &balance.snapshot);
@@ -72,7 +72,8 @@ pub fn balanced_with_machine(allocator: &Allocator<Sim>, cache: Option<&Cache>) 
     balance
 }
 
-/// After everything was freed and every cache retired: no object, no span, nothing on its way.
+/// Asserts that no object and no span is left and nothing is in transit, after everything was freed and every cache
+/// retired.
 pub fn empty<O: Os>(allocator: &Allocator<O>) {
     let balance = balanced(allocator, None);
     let stats = &balance.snapshot;
@@ -92,7 +93,7 @@ pub fn free<O: Os>(allocator: &Allocator<O>, cache: &Cache, at: usize) {
     unsafe { api::free(allocator.heap(), allocator.central(), cache, at as *mut u8) }
 }
 
-/// Frees an object as a thread does that has no cache.
+/// Frees an object as a thread without a cache does.
 pub fn free_without_cache<O: Os>(allocator: &Allocator<O>, at: usize) {
     let (heap, central) = (allocator.heap(), allocator.central());
     allocator.caches().with_shared(|cache| {
@@ -108,38 +109,38 @@ pub fn reallocate<O: Os>(allocator: &Allocator<O>, cache: &Cache, at: usize, siz
     unsafe { api::reallocate(allocator.heap(), allocator.central(), cache, at as *mut u8, size, align) as usize }
 }
 
-/// How many bytes of an object may be used.
+/// Returns the usable bytes of an object.
 pub fn usable<O: Os>(allocator: &Allocator<O>, at: usize) -> usize {
     // SAFETY: a live object.
     unsafe { api::usable_size(allocator.heap(), at as *mut u8) }
 }
 
-/// Gives a cache back.
+/// Retires a cache.
 pub fn retire<O: Os>(allocator: &Allocator<O>, cache: &Cache) {
     // SAFETY: the tests drive the cache by hand and forget it here.
     unsafe { allocator.retire(cache) }
 }
 
-/// A number that an object carries, and how many of its bytes are the program's.
+/// The seed of an object's content, and its sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Live {
-    /// What its content is made from.
+    /// The seed of the content.
     pub id: u64,
-    /// How many bytes were asked for.
+    /// The requested bytes.
     pub size: usize,
-    /// How many bytes may be used.
+    /// The usable bytes.
     pub usable: usize,
-    /// What alignment was asked for.
+    /// The requested alignment.
     pub align: usize,
 }
 
 /// Up to this size every byte of an object is written and compared.
 const WHOLE: usize = 64 * KIB;
-/// Above it, one word in so many bytes, and at most [`STAMPS`] words.
+/// Above it, one word in this many bytes, and at most [`STAMPS`] words.
 const STRIDE: usize = 4 * KIB;
 const STAMPS: usize = 300;
 
-/// Where the words of a large object are that are written and compared: the first, the last, some between.
+/// Returns the words of a large object that are written and compared: the first, the last, some between.
 fn stamps(size: usize) -> impl Iterator<Item = usize> {
     let stride = STRIDE.max((size / STAMPS).next_multiple_of(STRIDE));
     (0..size - 15).step_by(stride).chain([size - 8])

@@ -1,4 +1,4 @@
-//! Misuse that is seen where every free is validated, and only there.
+//! Misuse that is detected only with `check:on`.
 
 use crossfoot::allocator::Allocator;
 use crossfoot::api;
@@ -59,7 +59,7 @@ fn an_address_inside_is_seen_at_once() {
 fn an_object_never_handed_out() {
     let allocator = checked();
     let cache = adopt(&allocator);
-    // In the cache's hand, and not carved yet.
+    // In the cache's free list, and not carved yet.
     let (class, at) = (Class::of(64), allocate(&allocator, cache, 64));
     let last = at + (class.objects() - 1) * class.size();
     all_see(&allocator, cache, at + 64, FREED);
@@ -98,7 +98,7 @@ fn the_size_is_what_was_asked_for() {
     allocator::empty(&allocator);
 }
 
-/// However an object got its size, it is freed with it.
+/// An object is freed with its last requested size, however it got it.
 #[test]
 fn a_size_that_was_changed_is_the_size() {
     let allocator = checked();
@@ -114,7 +114,7 @@ fn a_size_that_was_changed_is_the_size() {
     allocator::empty(&allocator);
 }
 
-/// Where there is no memory to make an object smaller, it stays as it is, and may be freed with either size.
+/// If there is no memory to shrink an object, it stays as it is, and may be freed with either size.
 #[test]
 fn an_object_that_could_not_be_made_smaller() {
     let allocator = checked();
@@ -126,7 +126,7 @@ fn an_object_that_could_not_be_made_smaller() {
     free_sized(&allocator, cache, at, 64, 1);
 }
 
-/// What a program writes to freed memory is seen before the memory is handed out again.
+/// A write to freed memory is detected before the memory is allocated again.
 #[test]
 fn a_changed_link() {
     for size in [16, 100, 3000] {
@@ -151,9 +151,9 @@ fn a_changed_link() {
     }
 }
 
-/// A link that is changed while its object is in the cache's hand.
+/// A link that is changed while its object is in the cache's free list.
 #[test]
-fn a_changed_link_in_hand() {
+fn a_changed_link_in_the_free_list() {
     let allocator = checked();
     let cache = adopt(&allocator);
     let at = allocate(&allocator, cache, 64);
@@ -171,7 +171,7 @@ fn exhaust(allocator: &Allocator<Sim>, cache: &Cache, size: usize) {
 }
 
 #[test]
-fn bitmaps_are_on_the_books() {
+fn bitmaps_are_in_the_accounts() {
     let allocator = checked();
     let cache = adopt(&allocator);
     let objects: Vec<usize> = (0..20_000).map(|_| allocate(&allocator, cache, 256)).collect();
@@ -191,9 +191,9 @@ fn bitmaps_are_on_the_books() {
     again.iter().for_each(|&at| free(&allocator, cache, at));
 }
 
-/// A call from a signal handler comes while the thread is inside.
+/// A signal handler calls while the thread is inside the allocator.
 #[test]
-fn a_thread_that_is_inside_already() {
+fn a_call_from_a_handler_inside_the_allocator() {
     let allocator = checked();
     let cache = adopt(&allocator);
     let (small, large) = (allocate(&allocator, cache, 64), allocate(&allocator, cache, 100_000));

@@ -1,4 +1,4 @@
-//! Misuse that is seen: one exact line each.
+//! Misuse that is detected by default: one exact line each.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,17 +20,17 @@ pub const INTERIOR: &str = "inside an object, not its start";
 const MISALIGNED: &str = "misaligned";
 const NO_OBJECT: &str = "not an object";
 
-/// The token of a thread that owns nothing.
+/// The thread id of a thread that owns nothing.
 const IDLE: usize = 8;
 
-/// What `act` ends the program with.
+/// Returns the fatal line of `act`.
 #[track_caller]
 pub fn ends_with(line: &str, act: impl FnOnce()) {
     let payload = catch_unwind(AssertUnwindSafe(act)).expect_err(line);
     assert_eq!(payload.downcast_ref::<String>().map(String::as_str), Some(line));
 }
 
-/// `free` by a cache, by the shared cache, `realloc` and `malloc_usable_size` all see it.
+/// Asserts that `free` by a cache and by the shared cache, `realloc` and `malloc_usable_size` all detect it.
 #[track_caller]
 pub fn all_see(allocator: &Allocator<Sim>, cache: &Cache, at: usize, found: &str) {
     ends_with(&format!("crossfoot: free({at:#x}): {found}"), || free(allocator, cache, at));
@@ -53,7 +53,7 @@ pub fn allocate(allocator: &Allocator<Sim>, cache: &Cache, size: usize) -> usize
 }
 
 #[test]
-fn an_address_of_somebody_else() {
+fn a_foreign_address() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
     let mine = allocate(&allocator, cache, 40);
@@ -98,7 +98,7 @@ fn an_address_below_every_heap() {
 }
 
 #[test]
-fn an_object_of_another_kernel() {
+fn an_object_of_another_allocator() {
     let (one, other) = (allocator::allocator(Sim::new()), allocator::allocator(Sim::new()));
     let (cache, foreign) = (adopt(&one), adopt(&other));
     for size in [40, 40_000] {
@@ -134,7 +134,7 @@ fn a_pointer_into_a_small_object() {
     balanced_with_machine(&allocator, Some(cache));
 }
 
-/// The free path does not divide, so it goes through, and is found before the address can be handed out.
+/// The fast path of `free` does not divide, so the call succeeds, and is detected before the address can be allocated.
 #[test]
 fn an_address_inside_that_its_owner_frees() {
     for size in [48, 96, 100, 1000, 3000, 20_000] {
@@ -153,7 +153,7 @@ fn an_address_inside_that_its_owner_frees() {
     }
 }
 
-/// It is found too where the span would be given back, with an object in it that is in use.
+/// It is also detected when the span would be returned with a live object in it.
 #[test]
 fn an_address_inside_that_its_owner_frees_last() {
     let allocator = allocator::allocator(Sim::new());
@@ -201,7 +201,7 @@ fn a_large_object_freed_twice() {
     balanced_with_machine(&allocator, Some(cache));
 }
 
-/// Another thread is between the end of the object and the return of its pages.
+/// Another thread has marked the object freed and not yet returned its pages.
 #[test]
 fn a_large_object_freed_by_two_threads_at_once() {
     let allocator = allocator::allocator(Sim::new());

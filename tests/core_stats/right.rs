@@ -1,4 +1,4 @@
-//! Books without wrong entries: every way of reading them gives the same figures; and what a double check prints.
+//! Accounts without wrong entries: every way of reading them gives the same figures. And the output of a double check.
 
 use crossfoot::api;
 use crossfoot::cache::Cache;
@@ -13,7 +13,7 @@ use super::allocator::{self, adopt, free, retire};
 use super::{ALLOCS, CLASS, LARGE, RELEASED, World};
 
 #[test]
-fn the_walk_adds_up_to_what_the_books_say() {
+fn the_walk_equals_the_accounts() {
     let world = World::new();
     let balance = world.crossfoot(true);
     let (stats, walked) = (&balance.snapshot, &balance.walked);
@@ -27,7 +27,7 @@ fn the_walk_adds_up_to_what_the_books_say() {
     }
     assert_eq!((walked.spans, walked.large_objects), (walked.records, 1));
     assert_eq!(walked.large_bytes as i64, stats.large_bytes());
-    // Of the 500 objects 100 are free; what is freed for another is live until it is home.
+    // Of the 500 objects 100 are free; an object freed by another thread is live until its owner receives it.
     let class = stats.class(CLASS);
     assert_eq!(class.allocs, 500);
     assert!((1..=100).contains(&class.in_transit()));
@@ -53,7 +53,7 @@ fn both_ways_of_adding_up_agree() {
     let mut read = MemStats::new();
     assert_eq!(world.allocator.mem_stats(Some(world.cache()), &mut read), Some(Answer::Complete));
     assert_eq!(read, fast, "nothing has happened since");
-    // What the world did, by hand: 500 objects of the class and two large ones, one of which was freed.
+    // The operations of the test, counted by hand: 500 objects of the class and two large ones, one of which was freed.
     let row = fast.by_size[CLASS.index()];
     assert_eq!((row.size, row.mallocs), (CLASS.size() as u64, 500));
     assert_eq!((fast.mallocs, fast.heap_objects + fast.frees), (502, 502));

@@ -29,7 +29,7 @@ fn children_by_other_ways() {
 }
 
 #[test]
-fn a_daemon_holds_nobody_s_pipe() {
+fn a_daemon_keeps_no_pipe_open() {
     let Some(program) = program("daemon") else { return };
     let object = &artifacts().so;
     for options in ["check:on", "check:on,exit_report:stderr"] {

@@ -53,7 +53,7 @@ fn a_library_that_is_opened_with_deepbind_allocates_here() {
 }
 
 #[test]
-fn a_library_that_is_not_there_is_told_by_the_loader() {
+fn a_missing_library_is_an_error_of_the_loader() {
     let Some(opener) = opener("missing", false) else { return };
     let Some(output) = host("missing", ["missing", path(&opener)], true, "") else { return };
     assert_prints(&output, "not found\n");

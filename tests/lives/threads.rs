@@ -56,7 +56,7 @@ fn ten_thousand_short_threads_share_a_few_caches() {
 }
 
 #[test]
-fn threads_that_nobody_tells_of_leave_their_caches() {
+fn raw_threads_leave_their_caches() {
     let Some(program) = program("raw_threads") else { return };
     let (_, report) = live_with(&program, &[]);
     // The main thread's, and one for each thread pointer that 20 threads had one after the other: all differ at worst.
@@ -73,7 +73,7 @@ fn threads_that_nobody_tells_of_leave_their_caches() {
 }
 
 #[test]
-fn what_another_thread_freed_is_neither_shown_nor_kept() {
+fn remote_frees_are_neither_shown_nor_kept() {
     let Some(program) = program("inbox") else { return };
     let preload = format!("LD_PRELOAD={}", artifacts().so.display());
     let plain = run(Command::new("timeout").args(["120", "env", &preload]).arg(&program).env_remove("CROSSFOOT"));

@@ -1,4 +1,4 @@
-//! When content is lost, and when a touch faults.
+//! Loss of content, and faults.
 
 use super::*;
 use crossfoot::units::MIB;
@@ -85,7 +85,7 @@ fn sparse_memory_reads_as_zero_and_stands_outside_the_accounts() {
     assert_eq!(sim.sparse_bytes(), 0);
 }
 
-/// Touches that must kill: each is done by a copy of this test program of its own.
+/// Accesses that must fault: a copy of this test program makes each of them.
 const TOUCHES: [&str; 10] =
     ["guarded", "none", "reserved", "prepared", "released", "faulted", "freed", "gap", "sparse-write", "window-end"];
 
@@ -117,7 +117,7 @@ fn touch_child() {
     bring(&sim, base.plus(2 * PAGE), 4 * PAGE, State::Ready);
     let block = sim.alloc(PAGE).unwrap();
     let sparse = sim.sparse(PAGE).unwrap();
-    // All that may be touched is, so that only the last touch can kill.
+    // Everything accessible is accessed first, so that only the last access can fault.
     write(base.plus(2 * PAGE), 4 * PAGE, 1);
     write(block, PAGE, 1);
     assert!(is_all(sparse, PAGE, 0));

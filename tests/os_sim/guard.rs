@@ -1,10 +1,10 @@
-//! Guards on Linux, by markers and by protection. Each case is done by a copy of this test program of its own: some must
-//! die, and a filter of system calls is for good.
+//! Guards on Linux, by markers and by protection. A copy of this test program runs each case: some must die, and a
+//! system call filter is permanent.
 
 use super::*;
 use crossfoot::os::{Linux, Memory};
 
-/// What is done, and the signal that ends it. With `old`, the system knows no markers.
+/// A case, and the signal that ends it. With `old`, the OS has no guard markers.
 const CASES: [(&str, Option<i32>); 7] = [
     ("new touch", Some(11)),
     ("old touch", Some(11)),
@@ -12,7 +12,7 @@ const CASES: [(&str, Option<i32>); 7] = [
     ("old again", None),
     ("new neighbours", None),
     ("old neighbours", None),
-    // A marker that the system will not take away: an error, and the guard stays.
+    // A marker that cannot be removed is an error, and the guard stays.
     ("late touch", Some(11)),
 ];
 
@@ -30,7 +30,7 @@ fn guards_on_linux() {
     }
 }
 
-/// From now on the system does not know guards by markers, as before Linux 6.13.
+/// Makes the OS refuse guard markers from now on, as before Linux 6.13.
 fn forget_markers() {
     const MADVISE: u32 = libc::SYS_madvise as u32;
     let (load, equal, answer) = (0x20, 0x15, 0x06);
@@ -52,7 +52,7 @@ fn forget_markers() {
     }
 }
 
-/// How many mappings the process has in a range.
+/// Returns how many mappings the process has in a range.
 fn mappings(at: Addr, size: usize) -> usize {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let lines = maps.lines().filter(|line| {
@@ -63,7 +63,7 @@ fn mappings(at: Addr, size: usize) -> usize {
     lines.count()
 }
 
-/// Whether this system knows markers.
+/// Returns whether this Linux has guard markers.
 fn knows_markers() -> bool {
     let at = Linux.alloc(PAGE).unwrap();
     // SAFETY: advice about a mapping of our own.

@@ -82,7 +82,7 @@ fn addresses_follow_from_the_calls_alone() {
 
 #[test]
 fn a_place_of_the_machines_choice_can_be_taken_up_again() {
-    // As an aligned reservation does: more than is wanted, given up, and the aligned part of it.
+    // As an aligned reservation does: reserves more than is wanted, releases it, and takes the aligned part.
     let sim = Sim::new();
     let first = sim.reserve(None, 128 * MIB).unwrap();
     call!(sim, free(first, 128 * MIB)).unwrap();

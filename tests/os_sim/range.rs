@@ -1,4 +1,4 @@
-//! Linux inside one range: what it grants and refuses, and that nothing leaves the range.
+//! Linux inside one range: what it grants and refuses; nothing leaves the range.
 
 use crossfoot::os::{Extent, Fence, Memory, OsError, RangeOs};
 use crossfoot::units::{Addr, KIB, MIB};
@@ -7,7 +7,7 @@ const WINDOW: usize = 128 * MIB;
 const HEAD: usize = 20 * KIB;
 const PAGE: usize = 64 * KIB;
 
-/// An enclosure with its extent.
+/// A range OS with its extent.
 fn range() -> (RangeOs, Extent) {
     let (os, extent) = (RangeOs::new(), Extent::reserve(WINDOW, HEAD).expect("address space"));
     os.enclose(extent);
@@ -18,7 +18,7 @@ fn inside(extent: &Extent, at: Addr, size: usize) -> bool {
     extent.base() <= at && at.plus(size) <= extent.base().plus(extent.size())
 }
 
-/// Whether any of a range is mapped.
+/// Returns whether any part of a range is mapped.
 fn is_mapped(at: Addr, size: usize) -> bool {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux");
     maps.lines().any(|line| {
@@ -93,7 +93,7 @@ fn the_window_is_taken_upward() {
         assert_eq!(os.unused(last, MIB), Ok(()));
         assert!(is_zero(last, MIB));
         write(last, MIB);
-        // What was handed out last is taken back, and fresh when it is handed out again.
+        // The last reservation is taken back, and is fresh when it is reserved again.
         assert_eq!(os.free(last, 4 * MIB), Ok(()));
         assert!(is_mapped(last, 4 * MIB), "the range stays whole");
         assert_eq!(os.reserve(Some(last), 4 * MIB), Ok(last));

@@ -10,7 +10,7 @@ use super::*;
 /// The side area of [`Block::small`].
 const SIDE: usize = ARENA_SIZE / 16 + 4 * MIB;
 
-/// Zero memory for a region, from an arena border on. What is not touched costs nothing.
+/// Zero memory for a region that starts at an arena boundary. Untouched memory costs nothing.
 struct Block {
     block: *mut u8,
     size: usize,
@@ -158,7 +158,7 @@ fn memory_of_a_region_reads_as_zero_when_it_becomes_ready() {
         call!(region, used(base.plus(2 * PAGE), PAGE)).unwrap();
         assert!(is_all(base.plus(2 * PAGE), PAGE, 0) && is_all(base.plus(3 * PAGE), PAGE, 1));
 
-        // What was given back last comes back, and is clear.
+        // The range released last is reserved again, and is clear.
         call!(region, free(base.plus(PAGE), MIB - PAGE)).unwrap();
         assert_eq!(region.reserve(Some(base.plus(PAGE)), MIB), Ok(base.plus(PAGE)));
         ready(base.plus(PAGE), MIB);
@@ -182,7 +182,7 @@ fn memory_of_a_region_reads_as_zero_when_it_becomes_ready() {
 
 #[test]
 fn a_zero_region_is_not_cleared_for_the_first_use() {
-    // A false promise shows it: what was not cleared is still there.
+    // After a false promise of zero memory the old content is still there: nothing was cleared.
     let memory = Block::small();
     // SAFETY: true until the next line, which only this test reads the consequences of.
     let region = unsafe { memory.region().zeroed() };
@@ -228,7 +228,7 @@ fn a_region_hands_no_byte_out_twice() {
 }
 
 #[test]
-fn a_region_says_what_it_cannot_do() {
+fn a_region_reports_what_it_cannot_do() {
     static PRINTED: std::sync::Mutex<Vec<u8>> = std::sync::Mutex::new(Vec::new());
     let memory = Block::small();
     memory.region().print(b"nobody hears this");

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crossfoot::units::MIB;
 
-/// What the room's table says: the state after `verb` on a page in `from`, or `None` if illegal.
+/// Returns the state after `verb` on a page in `from` by the table of `os`, or `None` if it is illegal.
 fn table(verb: Verb, from: State) -> Option<State> {
     use State::{Guarded, None as Unmapped, Prepared, Ready, Reserved, Sparse, SparseReady};
     match (verb, from) {
