@@ -19,6 +19,8 @@ mod hand_over;
 #[allow(dead_code, reason = "a part of the command")]
 #[path = "../cli/src/page.rs"]
 mod page;
+#[path = "../cli/src/proc_files.rs"]
+mod proc_files;
 #[allow(dead_code, reason = "a part of the command")]
 #[path = "../cli/src/process.rs"]
 mod process;

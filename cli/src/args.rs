@@ -47,6 +47,15 @@ pub enum Format {
     OpenMetrics,
 }
 
+/// The form of an audit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum AuditFormat {
+    /// A table with a sentence for each cause.
+    Table,
+    /// One JSON object.
+    Json,
+}
+
 /// The arguments of `run`.
 #[derive(clap::Args, Debug)]
 pub struct Run {
@@ -127,7 +136,7 @@ pub struct Audit {
     pub pid: i32,
     /// The form of the audit
     #[arg(long, value_enum, default_value = "table")]
-    pub format: crate::audit::Format,
+    pub format: AuditFormat,
     /// Repeat the audit of a process that moves for at most SECONDS seconds
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub within: f64,

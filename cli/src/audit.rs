@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossfoot::audit::{self, Audit, Line, Offsets, Range, Request};
 use crossfoot::os::{OsError, Process};
 
-use crate::args;
+use crate::args::{self, AuditFormat};
 use crate::failure::Failure;
 use crate::process::{self, Refusal, Target};
 use crate::tables;
@@ -20,15 +20,6 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(5
 /// The time that the first pass may take beyond `--within`: without a complete pass there is nothing to print.
 const ONE_LOOK: Duration = Duration::from_secs(30);
 
-/// The form of an audit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub enum Format {
-    /// A table with a sentence for each cause.
-    Table,
-    /// One JSON object.
-    Json,
-}
-
 /// Prints an audit. Fails if a process that kept still has unexplained bytes, or accounts that differ from its pages.
 pub fn audit(arguments: &args::Audit) -> Result<(), Failure> {
     let pid = arguments.pid;
@@ -36,8 +27,8 @@ pub fn audit(arguments: &args::Audit) -> Result<(), Failure> {
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = match arguments.format {
-        Format::Table => audit::write_table(&mut text, pid.unsigned_abs().into(), &found),
-        Format::Json => audit::write_json(&mut text, pid.unsigned_abs().into(), &found),
+        AuditFormat::Table => audit::write_table(&mut text, pid.unsigned_abs().into(), &found),
+        AuditFormat::Json => audit::write_json(&mut text, pid.unsigned_abs().into(), &found),
     };
     tables::print(&text)?;
     if found.moved == 0 && !found.is_balanced() {

@@ -28,6 +28,7 @@ mod library;
 mod man;
 mod page;
 mod parent;
+mod proc_files;
 mod process;
 mod ps;
 mod refuse;

@@ -11,7 +11,7 @@ use crossfoot::os::shared::{CONTROL_NAME, FROM, PAGE_NAME};
 use crossfoot::stats_page::layout::{CONTROL_WORDS, SIZE};
 use crossfoot::stats_page::view::Source;
 
-use crate::process;
+use crate::proc_files;
 
 /// The number of usual descriptor numbers. They are tried before all descriptors are listed.
 const USUAL: i32 = 8;
@@ -28,7 +28,7 @@ pub fn usual_numbers() -> Vec<i32> {
 
 /// Returns the numbers of all descriptors of a process.
 pub fn all_numbers(pid: i32) -> io::Result<Vec<i32>> {
-    let entries = fs::read_dir(process::of(pid, "fd"))?;
+    let entries = fs::read_dir(proc_files::of(pid, "fd"))?;
     Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
@@ -58,7 +58,7 @@ pub enum Page {
 impl Page {
     /// Returns the page behind a descriptor of a process. Returns `None` if the descriptor is not a stats page.
     pub fn open(pid: i32, number: i32) -> Option<Page> {
-        let path = process::of(pid, &format!("fd/{number}"));
+        let path = proc_files::of(pid, &format!("fd/{number}"));
         if !is_page(fs::read_link(&path).ok()?.to_str()?) {
             return None;
         }
@@ -67,7 +67,7 @@ impl Page {
 
     /// Returns the page that a process has mapped at `start`.
     pub fn in_memory(pid: i32, start: u64) -> io::Result<Page> {
-        Ok(Page::Memory(Memory { file: File::open(process::of(pid, "mem"))?, start }))
+        Ok(Page::Memory(Memory { file: File::open(proc_files::of(pid, "mem"))?, start }))
     }
 }
 
@@ -154,7 +154,7 @@ impl Control {
     /// Finds the control words of a process: the file with this inode.
     pub fn open(pid: i32, inode: u64) -> io::Result<Control> {
         for number in usual_numbers().into_iter().chain(all_numbers(pid)?) {
-            let path = process::of(pid, &format!("fd/{number}"));
+            let path = proc_files::of(pid, &format!("fd/{number}"));
             if !fs::read_link(&path).is_ok_and(|name| name.to_str().is_some_and(is_control)) {
                 continue;
             }
@@ -165,10 +165,10 @@ impl Control {
                 return Ok(Control::Mapped(words));
             }
         }
-        let maps = fs::read_to_string(process::of(pid, "maps"))?;
-        let map = maps.lines().filter_map(process::map).find(|map| map.inode == inode && is_control(&map.name));
+        let maps = fs::read_to_string(proc_files::of(pid, "maps"))?;
+        let map = maps.lines().filter_map(proc_files::map).find(|map| map.inode == inode && is_control(&map.name));
         let start = map.ok_or(io::ErrorKind::NotFound)?.start;
-        let file = OpenOptions::new().read(true).write(true).open(process::of(pid, "mem"))?;
+        let file = OpenOptions::new().read(true).write(true).open(proc_files::of(pid, "mem"))?;
         Ok(Control::Memory(Memory { file, start }))
     }
 

@@ -14,7 +14,7 @@ use std::mem::zeroed;
 use std::ptr::null_mut;
 
 use crate::failure::Failure;
-use crate::process;
+use crate::proc_files;
 
 /// How a program ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -201,7 +201,7 @@ impl Child {
     /// Returns how the program ended. Called once it is a zombie. Keeps its name first: `/proc` has it only until the
     /// process is waited for, and nothing else tells which program it was.
     fn ended(&self) -> Ended {
-        if let Ok(mut name) = fs::read(process::of(self.pid, "comm")) {
+        if let Ok(mut name) = fs::read(proc_files::of(self.pid, "comm")) {
             name.pop_if(|last| *last == b'\n');
             let _ = self.name.set(name);
         }

@@ -10,7 +10,6 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crossfoot::metrics::{FORMAT, Reading};
@@ -22,6 +21,7 @@ use crossfoot::stats_page::view::{self, Head, Mapping, Source, Taken, Wrong};
 
 use crate::failure::Failure;
 use crate::page::{self, Control, Page};
+use crate::proc_files::{Map, map, of};
 
 /// The interval at which an answer is polled.
 const POLL: Duration = Duration::from_micros(100);
@@ -65,21 +65,6 @@ impl Refusal {
             Refusal::Unreadable(why) => format!("cannot read the stats page of process {pid}: {why}"),
         })
     }
-}
-
-/// A line of `/proc/PID/maps`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Map {
-    /// The address of the first byte.
-    pub start: u64,
-    /// The address behind the last byte.
-    pub end: u64,
-    /// The rights, as `rw-p`.
-    pub rights: String,
-    /// The file's inode.
-    pub inode: u64,
-    /// The name of the mapped file. Empty for anonymous memory.
-    pub name: String,
 }
 
 /// A process with a stats page that this command understands.
@@ -214,11 +199,6 @@ impl Target {
     }
 }
 
-/// Returns the path of a file of a process, or of one of its threads.
-pub fn of(pid: i32, name: &str) -> PathBuf {
-    PathBuf::from(format!("/proc/{pid}/{name}"))
-}
-
 /// Returns the value of a line of `/proc/PID/status`.
 pub fn status(pid: i32, name: &str) -> Option<String> {
     let text = fs::read_to_string(of(pid, "status")).ok()?;
@@ -263,17 +243,6 @@ fn has_exited(thread: i32) -> bool {
 /// Returns whether a process has ended: it is gone, or a zombie without a running thread.
 pub fn has_ended(pid: i32) -> bool {
     has_exited(pid) && other_thread(pid).is_none()
-}
-
-/// Parses a line of `/proc/PID/maps`.
-pub fn map(line: &str) -> Option<Map> {
-    let mut fields = line.splitn(6, ' ');
-    let (start, end) = fields.next()?.split_once('-')?;
-    let (rights, _offset, _device) = (fields.next()?.to_owned(), fields.next()?, fields.next()?);
-    let number = |text| u64::from_str_radix(text, 16).ok();
-    let inode = fields.next()?.parse().ok()?;
-    let name = fields.next().unwrap_or_default().trim_start().to_owned();
-    Some(Map { start: number(start)?, end: number(end)?, rights, inode, name })
 }
 
 /// Returns whether the mappings include the shared object: then a process without a page runs on Crossfoot all the

@@ -8,6 +8,7 @@ use crossfoot::stats::Account;
 
 use crate::args::{Column, Ps};
 use crate::failure::{Failure, shown};
+use crate::proc_files;
 use crate::process::{self, Refusal, Target};
 use crate::{stat, summary, tables};
 
@@ -91,7 +92,7 @@ impl Found {
 
 /// Returns a process's command line on one line.
 fn command(pid: i32) -> String {
-    let bytes = fs::read(process::of(process::readable(pid), "cmdline")).unwrap_or_default();
+    let bytes = fs::read(proc_files::of(process::readable(pid), "cmdline")).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes).trim_end_matches('\0').replace('\0', " ");
     if text.is_empty() {
         return format!("[{}]", process::status(pid, "Name").unwrap_or_default());

@@ -1,9 +1,9 @@
 //! The state of a process before and after a pass. The audit compares both to find whether the process changed.
 
-use super::Request;
+use super::fields::{CycleGuard, MANY, field};
 use super::mappings::Mappings;
 use super::offsets::Offsets;
-use super::spans::{CycleGuard, MANY};
+use super::request::Request;
 use crate::os::{OsError, Process};
 use crate::stats::ACCOUNTS;
 
@@ -71,7 +71,7 @@ fn words<const N: usize>(process: &Process, at: u64, distances: [u64; N]) -> Res
         Some(bytes) => {
             process.read(at.wrapping_add(low as u64), bytes)?;
             for (out, distance) in out.iter_mut().zip(ordered) {
-                *out = super::spans::field::<8>(bytes, distance.wrapping_sub(low) as u64);
+                *out = field::<8>(bytes, distance.wrapping_sub(low) as u64);
             }
         }
         None => {

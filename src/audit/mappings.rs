@@ -1,6 +1,6 @@
 //! The figures of each mapping in `/proc/PID/smaps`.
 
-use super::Request;
+use super::request::Request;
 use super::residency::Residency;
 use crate::os::{OsError, Process};
 

@@ -12,221 +12,35 @@
 //! Invariant: the bytes of each cause are measured. The difference from the figure of `smaps` is
 //! [`Audit::unexplained`].
 
+mod causes;
 mod cgroup;
+mod fields;
 mod instant;
 mod lines;
 mod mappings;
 mod offsets;
 mod report;
+mod request;
 mod residency;
 mod spans;
 
+pub use causes::{Amount, CAUSES, Cause, Causes};
 pub use cgroup::Group;
 pub use lines::Line;
 pub use mappings::Outside;
 pub use offsets::Offsets;
 pub use report::{write_json, write_table};
+pub use request::{OVER, Range, Request};
 pub use residency::Backed;
-
-use core::ffi::CStr;
 
 use crate::os::{OsError, Process};
 use crate::span::Kind;
 use crate::stats::Account;
 use crate::stats_page::MappingKind;
-use crate::stats_page::view::Mapping;
 use instant::Instant;
 use lines::Lines;
 use residency::Residency;
 use spans::Walk;
-
-/// A range of address space that an allocator obtained.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Range {
-    /// The first byte.
-    pub start: usize,
-    /// The byte after the last.
-    pub end: usize,
-    /// The use of the range.
-    pub what: MappingKind,
-}
-
-impl Range {
-    /// Returns the range of an entry of a stats page. Returns `None` if it is empty, not page-aligned, outside user
-    /// addresses, or of a kind that this build does not know.
-    pub fn of(mapping: &Mapping) -> Option<Range> {
-        let Mapping { start, end, what } = *mapping;
-        // No physical page is smaller, and Linux has no figures for parts of a page.
-        let is_whole = (start | end) % 4096 == 0;
-        let is_range = is_whole && 0 < start && start < end && end <= HIGHEST;
-        is_range.then_some(Range { start: start as usize, end: end as usize, what: MappingKind::of(what)? })
-    }
-}
-
-/// The reason why a byte of the allocator's mappings is resident.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum Cause {
-    /// Live small objects.
-    LiveSmall,
-    /// Live large objects.
-    LiveLarge,
-    /// Objects freed by a thread that does not own their span, not yet returned to the span.
-    InTransit,
-    /// Free memory that only one thread can use: free slots in spans that a thread owns, and local pages.
-    Cached,
-    /// Free slots in spans without an owner, and the ends of spans, where no object fits.
-    Fragmentation,
-    /// Free pages that are not given back to the OS.
-    Free,
-    /// Pages never used or given back to the OS, but resident as parts of huge pages.
-    Huge,
-    /// Stacks.
-    Stacks,
-    /// Bitmaps and work buffers.
-    Bitmaps,
-    /// Span records.
-    SpanRecords,
-    /// Caches.
-    Caches,
-    /// Page bitmaps, summaries, and other records.
-    Tables,
-    /// The page map.
-    PageMap,
-    /// The stats page.
-    StatsPage,
-    /// Isolated heaps, each as a whole.
-    Isolated,
-}
-
-/// The number of causes.
-pub const CAUSES: usize = Cause::Isolated as usize + 1;
-
-impl Cause {
-    /// All causes, in the order of their numbers.
-    pub const ALL: [Cause; CAUSES] = [
-        Cause::LiveSmall,
-        Cause::LiveLarge,
-        Cause::InTransit,
-        Cause::Cached,
-        Cause::Fragmentation,
-        Cause::Free,
-        Cause::Huge,
-        Cause::Stacks,
-        Cause::Bitmaps,
-        Cause::SpanRecords,
-        Cause::Caches,
-        Cause::Tables,
-        Cause::PageMap,
-        Cause::StatsPage,
-        Cause::Isolated,
-    ];
-
-    /// Returns the name, as in reports.
-    pub fn name(self) -> &'static str {
-        self.c_name().to_str().unwrap_or_default()
-    }
-
-    /// Returns the name for C.
-    pub const fn c_name(self) -> &'static CStr {
-        match self {
-            Cause::LiveSmall => c"live/small",
-            Cause::LiveLarge => c"live/large",
-            Cause::InTransit => c"in-transit",
-            Cause::Cached => c"cached",
-            Cause::Fragmentation => c"fragmentation",
-            Cause::Free => c"free",
-            Cause::Huge => c"huge-fill",
-            Cause::Stacks => c"stacks",
-            Cause::Bitmaps => c"metadata/bitmaps",
-            Cause::SpanRecords => c"metadata/spans",
-            Cause::Caches => c"metadata/caches",
-            Cause::Tables => c"metadata/tables",
-            Cause::PageMap => c"metadata/page-map",
-            Cause::StatsPage => c"ledger",
-            Cause::Isolated => c"isolated-heaps",
-        }
-    }
-
-    /// Returns a short description.
-    pub const fn help(self) -> &'static str {
-        match self {
-            Cause::LiveSmall => "live small objects",
-            Cause::LiveLarge => "live large objects",
-            Cause::InTransit => "freed by another thread, not yet returned to their span",
-            Cause::Cached => "free, for the thread that owns the span or the pages only",
-            Cause::Fragmentation => "free slots in spans without an owner, and ends of spans",
-            Cause::Free => "free pages, not given back to the OS",
-            Cause::Huge => "never used or given back, but parts of huge pages",
-            Cause::Stacks => "stacks of the stack pool",
-            Cause::Bitmaps => "bitmaps and work buffers",
-            Cause::SpanRecords => "span records",
-            Cause::Caches => "caches of threads",
-            Cause::Tables => "page bitmaps and summaries",
-            Cause::PageMap => "maps addresses to spans",
-            Cause::StatsPage => "statistics for other processes",
-            Cause::Isolated => "isolated heaps, as a whole",
-        }
-    }
-}
-
-/// An amount of memory in bytes.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Amount {
-    /// Address space.
-    pub bytes: u64,
-    /// The resident part of it.
-    pub resident: u64,
-}
-
-/// The amount of each cause.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Causes {
-    amounts: [Amount; CAUSES],
-    swapped: u64,
-}
-
-impl Causes {
-    const fn new() -> Causes {
-        Causes { amounts: [Amount { bytes: 0, resident: 0 }; CAUSES], swapped: 0 }
-    }
-
-    /// Returns the amount of a cause.
-    pub fn get(&self, cause: Cause) -> Amount {
-        self.amounts[cause as usize]
-    }
-
-    /// Returns the resident bytes of all causes together.
-    pub fn resident(&self) -> u64 {
-        self.amounts.iter().fold(0, |sum, amount| sum.saturating_add(amount.resident))
-    }
-
-    fn grow(&mut self, cause: Cause, bytes: u64) {
-        let amount = &mut self.amounts[cause as usize];
-        amount.bytes = amount.bytes.saturating_add(bytes);
-    }
-
-    fn resides(&mut self, cause: Cause, bytes: u64) {
-        let amount = &mut self.amounts[cause as usize];
-        amount.resident = amount.resident.saturating_add(bytes);
-    }
-
-    fn add(&mut self, cause: Cause, bytes: u64, backed: Backed) {
-        self.grow(cause, bytes);
-        self.resides(cause, backed.resident);
-        self.swapped += backed.swapped;
-    }
-
-    /// Moves `bytes`, with the resident part, from one cause to another.
-    fn transfer(&mut self, from: Cause, to: Cause, bytes: u64) {
-        let bytes = bytes.min(self.get(from).bytes);
-        let resident = bytes.min(self.get(from).resident);
-        self.amounts[from as usize].bytes -= bytes;
-        self.amounts[from as usize].resident -= resident;
-        self.grow(to, bytes);
-        self.resides(to, resident);
-    }
-}
 
 /// An account of the process, and the same figure from the walk. They must be equal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -270,35 +84,10 @@ pub struct Audit {
 /// The number of accounts compared.
 const COMPARISONS: usize = 6;
 
-/// The end of the addresses that Linux gives to a process that asks for no higher ones. Ranges above are not an
-/// allocator's. With this limit the sum of all ranges of a stats page fits a word.
-const HIGHEST: u64 = 1 << 48;
-
 /// The maximum number of successive passes over a process that did not move, each with another error.
 const CONFIRMATIONS: u32 = 4;
 /// The maximum number of passes that may fail because structures were overwritten.
 const TORN: u32 = 8;
-
-/// The input of an audit: the allocator's ranges, and the limit of its time.
-pub trait Request {
-    /// Returns range `i`, or `None` if there are fewer.
-    fn range(&self, i: usize) -> Option<Range>;
-
-    /// Returns a number that every change of the ranges changes.
-    fn changes(&self) -> u64;
-
-    /// Returns whether the audit makes another pass, after the process moved or its structures were overwritten during
-    /// the last one. May wait before it returns.
-    fn again(&self) -> bool;
-
-    /// Returns whether the current pass is to be abandoned.
-    fn is_over(&self) -> bool {
-        false
-    }
-}
-
-/// `ETIMEDOUT`: the request ended before the first pass.
-pub const OVER: OsError = OsError::Errno(110);
 
 /// Audits `process`, whose allocator has its structures at `offsets`. Uses `lines`, at least one, as its buffer.
 ///

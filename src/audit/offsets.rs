@@ -1,5 +1,6 @@
 //! The addresses and offsets of an allocator's structures in its process.
 
+use super::fields::{CHUNK, RECORD};
 use crate::cache::CacheOffsets;
 use crate::page::PageOffsets;
 use crate::span::{MapOffsets, SpanOffsets};
@@ -68,9 +69,9 @@ impl Offsets {
         powers
             && (9..=30).contains(&self.page_shift)
             && (512..=1 << 20).contains(&self.physical_page)
-            && small(self.span.size, super::spans::RECORD as u64)
-            && small(self.pages.chunk_size, super::spans::CHUNK as u64)
-            && small(self.pages.chunk_pages, super::spans::CHUNK as u64 * 4)
+            && small(self.span.size, RECORD as u64)
+            && small(self.pages.chunk_size, CHUNK as u64)
+            && small(self.pages.chunk_pages, CHUNK as u64 * 4)
             && small(self.cache.classes, 256)
             && small(self.cache.in_outbox.count, 128)
     }

@@ -1,25 +1,19 @@
 //! The objects and pages of the page heap: what each is used for, and whether it is resident.
 
+use super::causes::{Cause, Causes};
+use super::fields::{CHUNK, CycleGuard, MANY, RECORD, field};
 use super::instant::Instant;
 use super::lines::Lines;
 use super::offsets::Offsets;
 use super::residency::Residency;
-use super::{Cause, Causes};
 use crate::os::{OsError, Process};
 use crate::span::Kind;
 
-/// The maximum supported size of a span record, in bytes.
-pub(super) const RECORD: usize = 256;
-/// The maximum supported size of a chunk's bitmaps, in bytes.
-pub(super) const CHUNK: usize = 256;
 /// The number of entries of the page map read at a time.
 const ENTRIES: usize = 256;
 /// The maximum supported number of objects of a span, and of physical pages of a span of small objects.
 const OBJECTS: usize = 2048;
 const PHYSICAL: usize = 512;
-/// The maximum number of links between caches and between batches that are followed, in all.
-pub(super) const MANY: u32 = 1 << 22;
-
 /// The fields of a span that an audit needs.
 #[derive(Clone, Copy)]
 struct Span {
@@ -50,28 +44,6 @@ impl<const WORDS: usize> Bits<WORDS> {
     }
 }
 
-/// Detects a cycle in a list: remembers one earlier position.
-#[derive(Default)]
-pub(super) struct CycleGuard {
-    steps: u64,
-    mark: u64,
-}
-
-impl CycleGuard {
-    /// Returns whether `at`, which is not 0, differs from the remembered position. The position is from the latter half
-    /// of the steps so far, so a walk in a cycle reaches it.
-    pub(super) fn is_new(&mut self, at: u64) -> bool {
-        if at == self.mark {
-            return false;
-        }
-        self.steps += 1;
-        if self.steps.is_power_of_two() {
-            self.mark = at;
-        }
-        true
-    }
-}
-
 /// The input of a walk, and its results so far.
 pub(super) struct Walk<'a> {
     process: &'a Process,
@@ -90,15 +62,6 @@ pub(super) struct Walk<'a> {
     bits: [u8; CHUNK],
     /// The number of links that may still be followed.
     links: u32,
-}
-
-pub(super) fn field<const N: usize>(record: &[u8], offset: u64) -> u64 {
-    let at = offset as usize;
-    let mut bytes = [0; 8];
-    if let (Some(from), Some(to)) = (record.get(at..at.saturating_add(N)), bytes.get_mut(..N)) {
-        to.copy_from_slice(from);
-    }
-    u64::from_le_bytes(bytes)
 }
 
 impl<'a> Walk<'a> {

@@ -66,3 +66,9 @@ impl Labels {
         })
     }
 }
+
+/// Converts a figure for output: 0 if it is negative, which wrong accounts can cause and
+/// [`crate::mem_stats::crossfoot`] reports.
+pub fn plain(n: i64) -> u64 {
+    n.max(0) as u64
+}

@@ -3,8 +3,8 @@
 use core::fmt::{self, Display, Write};
 
 use super::reading::Reading;
-use super::report::{Verdict, elements};
 use super::table::{Kind, Metric, TABLE};
+use super::verdict::{Verdict, elements};
 
 /// Writes a reading as text of OpenMetrics 1.0: a family for each metric that the reading has, in base units, then
 /// whether the books balance, if that is known.

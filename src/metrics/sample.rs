@@ -4,7 +4,7 @@ use core::fmt;
 use core::ptr::NonNull;
 
 use super::aggregates::Aggregates;
-use super::labels::Labels;
+use super::labels::{Labels, plain};
 use super::reading::Reading;
 use super::table::{Kind, Metric};
 
@@ -196,12 +196,6 @@ impl<'a> Sample<'a> {
         }
         self.filled = true;
     }
-}
-
-/// Converts a figure for output: 0 if it is negative, which wrong accounts can cause and
-/// [`crate::mem_stats::crossfoot`] reports.
-pub fn plain(n: i64) -> u64 {
-    n.max(0) as u64
 }
 
 /// Returns the aggregates that have to be read for these samples.

@@ -6,9 +6,8 @@
 use core::ffi::CStr;
 
 use super::aggregates::Aggregate;
-use super::labels::{CHUNK_PAGES, Labels, SIZES};
+use super::labels::{CHUNK_PAGES, Labels, SIZES, plain};
 use super::reading::{OsFigures, Reading, freed, unused_bytes};
-use super::sample::plain;
 use crate::size_class::{CLASSES, Class};
 use crate::span::Span;
 use crate::stats::{Account, ClassTotals, Total};

@@ -1,13 +1,18 @@
 //! [`PageAlloc`]: grow, take pages, give pages back.
 
-use super::chunk::{CHUNK_LOG, CHUNK_PAGES, Chunk};
+use super::chunk::{CHUNK_BYTES, CHUNK_LOG, CHUNK_PAGES, Chunk};
 use super::release::ReleaseIndex;
 use super::summary::Summary;
 use super::table::TableSpace;
 use super::tree::{FoundRun, Tree};
-use super::{Backing, CHUNK_BYTES, GrowError, NoAddressSpace};
+use super::{Backing, GrowError, NoAddressSpace};
 use crate::bits::WORD;
 use crate::units::{Addr, PAGE_SHIFT, PAGE_SIZE, Pages};
+
+/// The page allocator of a 64-bit address space.
+pub type WidePageAlloc = PageAlloc<5>;
+/// The page allocator of a 32-bit address space.
+pub type FlatPageAlloc = PageAlloc<1>;
 
 /// Binary logarithm of [`CHUNK_BYTES`].
 const CHUNK_SHIFT: u32 = CHUNK_LOG + PAGE_SHIFT;

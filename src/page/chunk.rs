@@ -9,6 +9,8 @@ use crate::bits::{BITS, PageBits};
 pub(super) const CHUNK_LOG: u32 = 9;
 /// Pages of a chunk.
 pub const CHUNK_PAGES: usize = 1 << CHUNK_LOG;
+/// Bytes of a chunk. The heap grows by multiples of it.
+pub const CHUNK_BYTES: usize = crate::units::Pages(CHUNK_PAGES).bytes();
 
 const _: () = assert!(CHUNK_PAGES == BITS, "one bit per page of a chunk");
 const _: () = assert!(size_of::<Chunk>() == 128, "two cache lines per chunk");

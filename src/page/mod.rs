@@ -36,18 +36,10 @@ mod tests;
 
 use crate::units::{Addr, Pages};
 
-pub use alloc::{PageAlloc, PageOffsets};
+pub use alloc::{FlatPageAlloc, PageAlloc, PageOffsets, WidePageAlloc};
 pub use cache::{CACHE_PAGES, PageCache};
-pub use chunk::CHUNK_PAGES;
+pub use chunk::{CHUNK_BYTES, CHUNK_PAGES};
 pub use release::Release;
-
-/// The page allocator of a 64-bit address space.
-pub type WidePageAlloc = PageAlloc<5>;
-/// The page allocator of a 32-bit address space.
-pub type FlatPageAlloc = PageAlloc<1>;
-
-/// Bytes of a chunk. The heap grows by multiples of it.
-pub const CHUNK_BYTES: usize = Pages(CHUNK_PAGES).bytes();
 
 /// Provides the memory of the tables.
 ///

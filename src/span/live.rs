@@ -4,7 +4,6 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use crate::size_class::MAX_OBJECTS;
-use crate::units::Addr;
 
 /// Bits of a word.
 const WORD: usize = u64::BITS as usize;
@@ -37,17 +36,17 @@ impl LiveBits {
     }
 
     /// Returns whether the object is live.
-    fn is_set(&self, index: usize) -> bool {
+    pub(super) fn is_set(&self, index: usize) -> bool {
         self.word_and_bit(index).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
     }
 
     /// Marks the object live. Returns false if it was live already.
-    fn set(&self, index: usize) -> bool {
+    pub(super) fn set(&self, index: usize) -> bool {
         self.word_and_bit(index).is_some_and(|(word, bit)| word.fetch_or(bit, Ordering::Relaxed) & bit == 0)
     }
 
     /// Marks the object free. Returns false if it was free already.
-    fn clear(&self, index: usize) -> bool {
+    pub(super) fn clear(&self, index: usize) -> bool {
         self.word_and_bit(index).is_some_and(|(word, bit)| word.fetch_and(!bit, Ordering::Relaxed) & bit != 0)
     }
 }
@@ -64,36 +63,10 @@ impl Live {
         // SAFETY: bitmaps lie in spans that are never given back, so even a stale pointer can be read.
         unsafe { self.0.load(Ordering::Acquire).as_ref() }
     }
-}
 
-impl super::Span {
-    /// Returns the span's bitmap, if its frees are validated.
-    #[inline]
-    pub fn live(&self) -> Option<&LiveBits> {
-        self.live.bits()
-    }
-
-    /// Sets or removes the span's bitmap. The caller owns the span, which has no live object.
-    pub fn set_live(&self, bits: Option<&LiveBits>) {
+    pub(super) fn set_bits(&self, bits: Option<&LiveBits>) {
         let bits = bits.map_or(null_mut(), |bits| core::ptr::from_ref(bits).cast_mut());
-        self.live.0.store(bits, Ordering::Release);
-    }
-
-    /// Returns whether the object at `addr` is known to be free: the span has a bitmap and its bit is not
-    /// set.
-    pub fn is_freed(&self, addr: Addr) -> bool {
-        self.live().is_some_and(|bits| !bits.is_set(self.index_of(addr)))
-    }
-
-    /// Marks the object at `addr` live. Returns false if it is known to be live already.
-    pub fn mark_allocated(&self, addr: Addr) -> bool {
-        self.live().is_none_or(|bits| bits.set(self.index_of(addr)))
-    }
-
-    /// Marks the object at `addr` free. Returns false if it is known to be free already. Of concurrent
-    /// callers one gets true.
-    pub fn mark_freed(&self, addr: Addr) -> bool {
-        self.live().is_none_or(|bits| bits.clear(self.index_of(addr)))
+        self.0.store(bits, Ordering::Release);
     }
 }
 

@@ -15,6 +15,7 @@ mod live;
 mod map;
 mod record;
 mod returned;
+mod validate;
 
 pub use batch::{Batch, Link};
 pub use links::{Changed, Followed};

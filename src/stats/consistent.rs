@@ -14,9 +14,10 @@ use super::kinds::{ClassDelta, FIELDS, TOTALS};
 use super::offsets::WriterOffsets;
 use super::published::Published;
 use super::snapshot::{Answer, Snapshot, Totals};
+use super::sums::Sums;
 use super::tally::Tallies;
+pub use super::writer::Count;
 use super::writer::{self, Scope};
-pub use super::writer::{COUNTS, Count};
 use crate::lock::{Fork, Guard, Mutex, Rank, Waits, backoff, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
@@ -32,9 +33,6 @@ const MOVEMENT_WAIT: u64 = 1_000_000_000;
 const REFUSED_FOR: u64 = 10_000_000;
 /// The writer of one cache.
 pub type Writer = writer::Writer<TOTALS, FIELDS, CLASSES>;
-/// Sums over writers.
-pub type Sums = writer::Sums<TOTALS, FIELDS, CLASSES>;
-
 /// The state of the current reader, protected by the lock of the statistics.
 struct ReaderState {
     scratch: Sums,

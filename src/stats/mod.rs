@@ -30,6 +30,8 @@ mod offsets;
 #[cfg(not(crossfoot_books_off))]
 mod published;
 mod snapshot;
+#[cfg_attr(crossfoot_books_off, path = "off/sums.rs")]
+mod sums;
 #[cfg_attr(crossfoot_books_off, path = "off/tally.rs")]
 mod tally;
 #[cfg(not(crossfoot_books_off))]

@@ -1,7 +1,7 @@
 //! A snapshot, and the identities that hold in it.
 
-use super::consistent::{COUNTS, Sums};
 use super::kinds::{Account, FIELDS, TOTALS, Total};
+use super::sums::{COUNTS, Sums};
 use crate::size_class::Class;
 
 /// How recent an answer of the statistics is.

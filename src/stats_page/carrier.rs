@@ -4,7 +4,7 @@ use core::ptr::{from_ref, null_mut};
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 use super::layout::*;
-use super::{Format, Page};
+use super::page::Page;
 use crate::arch;
 use crate::os::{Os, Shared, SharedFile};
 use crate::units::Addr;

@@ -162,3 +162,19 @@ pub const fn hash(mut hash: u64, bytes: &[u8]) -> u64 {
 
 /// The initial value of a hash.
 pub const HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// The format of a reading's words, given when a page is made.
+#[derive(Clone, Copy)]
+pub struct Format {
+    /// The number of words.
+    pub words: usize,
+    /// A hash of the meaning of the words.
+    pub hash: u64,
+    /// The index of the word with the process id.
+    pub process: usize,
+}
+
+/// Returns the first word of the copy of reading `number`.
+pub(super) const fn copy_of(number: u64) -> usize {
+    COPIES_AT + COPY * (number % 2) as usize
+}

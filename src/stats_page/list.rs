@@ -2,8 +2,8 @@
 
 use core::sync::atomic::{Ordering, fence};
 
-use super::Page;
 use super::layout::{LIST, LIST_AT, LIST_CHANGES_AT, LIST_LENGTH_AT, MappingKind, UNLISTED_AT};
+use super::page::Page;
 use crate::units::Addr;
 
 /// A range of addresses, and the number of its [`MappingKind`].
@@ -109,9 +109,9 @@ mod tests {
     use std::vec::Vec;
 
     use super::super::layout::SIZE;
-    use super::super::tests::page;
     use super::super::view::{Mapping, mappings};
     use super::*;
+    use crate::stats_page::page::page;
 
     /// Returns the list as a reader finds it, in order of address.
     fn read(page: &Page) -> (Vec<(u64, u64, u64)>, u64) {

@@ -18,6 +18,7 @@
 mod carrier;
 pub mod layout;
 mod list;
+mod page;
 mod schedule;
 pub mod view;
 
@@ -33,23 +34,13 @@ use crate::units::Addr;
 
 pub use carrier::write_head;
 use carrier::{Carrier, make, sizes, take_over};
-pub use layout::MappingKind;
 use layout::*;
+pub use layout::{Format, MappingKind};
 use list::List;
+use page::Page;
 pub use schedule::ReadSlot;
-use schedule::{Schedule, copy_of};
+use schedule::{FAR, Schedule};
 use view::Mapping;
-
-/// The format of a reading's words, given when a page is made.
-#[derive(Clone, Copy)]
-pub struct Format {
-    /// The number of words.
-    pub words: usize,
-    /// A hash of the meaning of the words.
-    pub hash: u64,
-    /// The index of the word with the process id.
-    pub process: usize,
-}
 
 /// The function that writes a reading, and its argument. The second parameter is `early` of [`StatsPage::refresh`].
 ///
@@ -60,29 +51,6 @@ pub type Refresh = (*const (), unsafe fn(*const (), bool));
 /// The minimum time between two releases that readers asked for, in nanoseconds. A release is expensive, and a process
 /// that may write control words may ask continuously.
 const RELEASE_PAUSE: u64 = 100_000_000;
-
-/// A time of the next poll further away than this, in ticks, is invalid: the time-stamp counter was set back.
-const FAR: u64 = 1 << 36;
-
-/// A page, as memory.
-#[repr(C)]
-struct Page {
-    words: [AtomicU64; WORDS],
-}
-
-impl Page {
-    fn word(&self, i: usize) -> &AtomicU64 {
-        &self.words[i]
-    }
-
-    fn get(&self, i: usize) -> u64 {
-        self.word(i).load(Ordering::Relaxed)
-    }
-
-    fn set(&self, i: usize, value: u64) {
-        self.word(i).store(value, Ordering::Relaxed);
-    }
-}
 
 /// The stats page of an allocator, if it has one.
 pub struct StatsPage<O: Os> {
@@ -385,23 +353,9 @@ impl<O: Os> StatsPage<O> {
 
 #[cfg(test)]
 mod tests {
-    use std::boxed::Box;
-
-    use super::view::{Source, Taken, reading};
+    use super::view::{Taken, reading};
     use super::*;
     use crate::os::Linux;
-
-    /// Returns a page of zeros.
-    pub(super) fn page() -> Box<Page> {
-        Box::new(Page { words: [const { AtomicU64::new(0) }; WORDS] })
-    }
-
-    impl Source for Page {
-        fn read(&self, from: usize, out: &mut [u64]) -> bool {
-            out.iter_mut().zip(&self.words[from..]).for_each(|(out, word)| *out = word.load(Ordering::Relaxed));
-            true
-        }
-    }
 
     /// Writes a reading with all words set to `value`.
     fn write(stats_page: &StatsPage<Linux>, value: u64) {

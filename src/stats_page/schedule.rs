@@ -2,13 +2,15 @@
 
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
-use super::Page;
 use super::carrier::Control;
 use super::layout::*;
+use super::page::Page;
 use crate::arch;
 use crate::lock::Guard;
 use crate::os::Os;
 
+/// A time of the next poll further away than this, in ticks, is invalid: the time-stamp counter was set back.
+pub(super) const FAR: u64 = 1 << 36;
 /// The time between two readings of slow paths, as a multiple of the time that a reading takes. So readings cost 0.05 %
 /// of one CPU, independent of the number of threads.
 const DUTY: u64 = 2_000;
@@ -61,7 +63,7 @@ impl<'a, O: Os> ReadSlot<'a, O> {
     /// not, schedules the next poll.
     pub fn is_due(&self, early: bool) -> bool {
         let wanted = self.control.get(REFRESH_WANTED_AT) != self.page.get(REFRESH_ANSWERED_AT);
-        let due = self.schedule.due.wrapping_sub(self.began).wrapping_sub(1) >= super::FAR;
+        let due = self.schedule.due.wrapping_sub(self.began).wrapping_sub(1) >= FAR;
         let none = self.page.get(COMPLETE_AT) == 0;
         let early = early && self.page.get(SPENT_READINGS_AT) < FIRST;
         if !(wanted || due || none || early) {
@@ -119,9 +121,4 @@ impl<'a, O: Os> ReadSlot<'a, O> {
         self.schedule.due = now.wrapping_add(self.schedule.period);
         self.retry_later();
     }
-}
-
-/// Returns the first word of the copy of reading `number`.
-pub(super) const fn copy_of(number: u64) -> usize {
-    COPIES_AT + COPY * (number % 2) as usize
 }

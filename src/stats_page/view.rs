@@ -3,7 +3,6 @@
 use core::sync::atomic::{Ordering, fence};
 
 use super::layout::*;
-use super::schedule::copy_of;
 
 /// The words of a page, which may change while they are read.
 pub trait Source {
@@ -35,7 +34,7 @@ impl Head {
     }
 
     /// Checks that the layout and the format of readings are those of this version.
-    pub fn check(&self, format: super::Format) -> Result<(), Wrong> {
+    pub fn check(&self, format: Format) -> Result<(), Wrong> {
         if self.get(MAGIC_AT) != MAGIC {
             return Err(Wrong::NotOne);
         }

@@ -11,9 +11,6 @@ use crate::lock::{Fork, Guard, Mutex, Rank, Waits, hold_row, let_go_row};
 use crate::os::Os;
 use crate::size_class::{CLASSES, Class};
 
-/// The number of counts of a class.
-pub const COUNTS: usize = 4;
-
 /// A count of objects of one class.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Count {
@@ -40,25 +37,6 @@ impl Writer {
     /// Returns `false`.
     pub fn is_inside(&self) -> bool {
         false
-    }
-}
-
-/// Sums over writers: all zero.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Sums {
-    /// Zeros.
-    pub totals: [i64; TOTALS],
-    /// Zeros.
-    pub classes: [[i64; FIELDS]; CLASSES],
-    /// Zeros.
-    pub counts: [[i64; COUNTS]; CLASSES],
-}
-
-impl Sums {
-    /// Returns zeros.
-    pub const fn new() -> Sums {
-        Sums { totals: [0; TOTALS], classes: [[0; FIELDS]; CLASSES], counts: [[0; COUNTS]; CLASSES] }
     }
 }
 
