@@ -1,5 +1,5 @@
-//! `docs/metrics.md` and `docs/metrics.schema.json` are the table of metrics: written by this test, with
-//! `CROSSFOOT_BLESS=1`, and compared.
+//! Compares `docs/metrics.md` and `docs/metrics.schema.json` with the table of metrics, and writes them with
+//! `CROSSFOOT_BLESS=1`.
 
 use std::fmt::Write;
 

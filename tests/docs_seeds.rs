@@ -1,19 +1,19 @@
-//! That `docs/seeds.md` names what exists: every file, and every test in it.
+//! Asserts that every file and every test that `docs/seeds.md` names exists.
 
 use std::fs;
 use std::path::Path;
 
-/// What stands between backquotes.
+/// Returns the texts between backquotes.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Whether this is a path of the repository and not a name.
+/// Returns whether this is a path of the repository.
 fn is_path(word: &str) -> bool {
     ["src/", "tests/", "docs/", "model/", "cli/", "preload/", "xtask/"].iter().any(|start| word.starts_with(start))
 }
 
-/// What is wrong with what a page names.
+/// Returns the errors of a page's names.
 fn wrong(text: &str) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut wrong = Vec::new();

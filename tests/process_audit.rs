@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use common::{artifacts, compile, copy_program, installed, run, scratch, skipped, text};
 use serde_json::Value;
 
-/// How long a test waits for what must come, however busy the machine is.
+/// The limit of every wait, for a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A process on Crossfoot, killed when it is dropped.
 struct Running {
     child: Child,
-    /// The lines that it printed until it was ready.
+    /// The lines that it printed before it was ready.
     said: Vec<String>,
 }
 
@@ -29,7 +29,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// Starts a command with the shared object preloaded; back when a line says `ready`.
+    /// Starts a command with the shared object preloaded. Returns when a line says `ready`.
     fn start(command: &mut Command) -> Running {
         command.env("LD_PRELOAD", &artifacts().so).env_remove("CROSSFOOT").env("LC_ALL", "C");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
@@ -41,7 +41,7 @@ impl Running {
                 break;
             }
         }
-        // What it prints later goes nowhere, and the pipe stays open.
+        // Later output is discarded, and the pipe stays open.
         std::thread::spawn(move || out.read_to_end(&mut Vec::new()));
         Running { child, said }
     }
@@ -60,8 +60,8 @@ fn parse(output: &Output) -> Value {
         .unwrap_or_else(|e| panic!("{e}: {}{}", text(&output.stdout), text(&output.stderr)))
 }
 
-/// The audit of a process that settles down: what it does after it said that it is ready is not over at once, and on a busy
-/// machine much later.
+/// Returns the audit of a process that has become idle: after it said `ready` it still works for a moment, longer on a
+/// busy machine.
 fn audit_of_still(pid: u32) -> Value {
     let until = Instant::now() + TIMEOUT;
     loop {
@@ -79,7 +79,7 @@ fn resident(found: &Value, cause: &str) -> u64 {
     found["causes"][cause]["resident"].as_u64().unwrap_or_else(|| panic!("no cause {cause}: {found:#}"))
 }
 
-/// What must hold of a process that keeps still.
+/// Asserts what must hold of an idle process.
 fn balances(found: &Value) {
     assert_eq!(found["moved"], 0, "{found:#}");
     assert_eq!(found["unexplained"], 0, "{found:#}");
@@ -97,7 +97,7 @@ fn balances(found: &Value) {
     assert_eq!(sum + outside, whole, "{found:#}");
 }
 
-/// The program with 64 threads; `None`: there is no compiler.
+/// Compiles the program with 64 threads. Returns `None` without a compiler.
 fn threads() -> Option<PathBuf> {
     let source = common::root().join("tests/audit/threads.c");
     compile("gcc", "audit-threads", |gcc| gcc.args(["-O1", "-pthread"]).arg(source))
@@ -109,7 +109,7 @@ fn a_program_with_64_threads() {
     let running = Running::start(&mut Command::new(program));
     let found = audit_of_still(running.pid());
     balances(&found);
-    // A third of 76,800 objects of 750 bytes in the mean, of which a fifth was not touched.
+    // A third of 76,800 objects of 750 bytes on average, of which a fifth was not touched.
     assert!(resident(&found, "live/small") > 10_000_000 && resident(&found, "live/large") > 15_000_000, "{found:#}");
     assert!(resident(&found, "cached") > 3_000_000, "64 threads have free objects: {found:#}");
     assert!(resident(&found, "in-transit") > 0, "objects of others were freed last: {found:#}");
@@ -137,7 +137,7 @@ fn both_sides_of_a_fork_and_a_process_without_descriptors() {
     balances(&audit_of_still(closed.pid()));
 }
 
-/// Between two of its steps it keeps still, and yet has mappings that the list did not have when the audit began.
+/// Between two steps the process is idle, but it has mappings that the list did not have when the audit began.
 #[test]
 fn a_process_that_grows_while_it_is_looked_at_is_no_failure() {
     let Some(program) = threads() else { return };
@@ -214,7 +214,7 @@ fn a_process_of_another_user_and_one_that_is_gone() {
         return skipped("the right to become another user");
     }
     let other = Running::start(Command::new("sh").args(["-c", "echo ready; exec sleep 600"]));
-    // A copy that anybody may execute.
+    // A copy that every user may execute.
     let copy = std::env::temp_dir().join(format!("crossfoot-audit-{}", std::process::id()));
     copy_program(&artifacts().cli, &copy);
     let mut command = Command::new(setpriv);

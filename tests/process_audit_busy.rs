@@ -1,5 +1,5 @@
-//! `crossfoot audit` of processes that move while it looks: it comes through, and accuses nobody who is right; and of one
-//! that is wrong, it says so.
+//! Audits processes that allocate all the time: each audit succeeds and reports no error. And audits one with a wrong
+//! account, which is reported.
 
 mod common;
 
@@ -16,7 +16,7 @@ use crossfoot::stats::Account;
 use crossfoot::stats_page::layout::{MAGIC, OFFSETS, OFFSETS_AT};
 use serde_json::Value;
 
-/// How often each program is audited.
+/// The number of audits of each program.
 const AUDITS: usize = 8;
 
 /// A program on Crossfoot, killed when it is dropped.
@@ -30,7 +30,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// Starts `tests/audit/busy.c`; back when it is ready. `None`: there is no compiler.
+    /// Starts `tests/audit/busy.c`. Returns when it is ready, or `None` without a compiler.
     fn start(how: &str, threads: usize) -> Option<Running> {
         let mut command = Command::new(program()?);
         command.args([how, &threads.to_string()]).env("LD_PRELOAD", &artifacts().so).env_remove("CROSSFOOT");
@@ -57,11 +57,11 @@ fn program() -> Option<PathBuf> {
     common::compile("gcc", "audit-busy", |gcc| gcc.args(["-O1", "-pthread"]).arg(source))
 }
 
-/// One program at a time: together they would keep the machine busy, and each other from working.
+/// One program at a time: together they would overload the machine.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Audits a program that is right, again and again: none is refused, none accuses, and what does not add up is within what
-/// is said to have moved.
+/// Audits a correct program repeatedly: no audit is refused or reports an error, and the unexplained bytes are within
+/// the reported movement.
 fn comes_through(how: &str, threads: usize) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(running) = Running::start(how, threads) else { return };
@@ -106,7 +106,7 @@ fn large_objects_that_grow() {
     comes_through("grows", 4);
 }
 
-/// Where the structures of a process are, by its own words.
+/// Returns the addresses of a process's structures, from its stats page.
 fn offsets(pid: u32, memory: &File) -> Offsets {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("it is there");
     for line in maps.lines().filter(|line| line.contains(" rw")) {

@@ -1,5 +1,5 @@
-//! A process that audits itself: everything explained, also by a thread with a small stack, and the system's figures among
-//! the metrics from then on.
+//! A process that audits itself: everything is explained, also on a thread with a small stack, and the figures of the
+//! OS are among the metrics from then on.
 
 use crossfoot::audit::{Audit, Cause};
 use crossfoot::metrics::{Sample, Value};
@@ -8,7 +8,7 @@ use crossfoot::process;
 #[global_allocator]
 static ALLOCATOR: crossfoot::Crossfoot = crossfoot::Crossfoot::new();
 
-/// The test harness has threads of its own, which may allocate: an audit that found the process still.
+/// Returns an audit that found the process idle: the threads of the test harness may allocate.
 fn still() -> Audit {
     let until = std::time::Instant::now() + std::time::Duration::from_secs(180);
     while std::time::Instant::now() < until {
@@ -30,7 +30,7 @@ fn number(name: &str) -> Option<u64> {
     }
 }
 
-/// One test, because audits of a process that other tests keep busy say little.
+/// One test, because other tests would keep the process busy.
 #[test]
 fn a_process_audits_itself() {
     assert_eq!(number("/os/rss:bytes"), None, "nobody has asked the system yet");
@@ -58,7 +58,7 @@ fn a_process_audits_itself() {
     assert!(audit.causes.get(Cause::Isolated).resident >= 100_000, "{audit:#?}");
     assert!(audit.causes.get(Cause::StatsPage).resident > 0, "{audit:#?}");
 
-    // The stack goes back to the pool, and from there to the heap; the isolated heap to the system.
+    // The stack is returned to the pool, and from there to the heap; the isolated heap is returned to the OS.
     drop((stack, heap));
     process::release_free();
     let after = still();

@@ -1,4 +1,4 @@
-//! The examples: each runs, and prints what it says it does.
+//! The examples: each runs and prints what its comment says.
 
 mod common;
 
@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 
 use common::{Artifacts, artifacts, builds, compile, root, run, scratch, text};
 
-/// Where the examples are built: with the profile and in the folder of this test, where `cargo test` has them already
-/// unless it was told to build a part only.
+/// Returns the folder of the examples, built with this test's profile in its target folder, where `cargo test` has them
+/// already unless it builds only a part.
 fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -17,7 +17,7 @@ fn folder() -> &'static Path {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(root()).args(["build", "--examples", "--target-dir"]).arg(target);
         cargo.args(release.then_some("--release"));
-        // As cargo builds for tests, or it would build every dependency once more.
+        // The same settings as for tests, or cargo would build every dependency again.
         cargo.args(["--config", if release { "profile.release.panic='unwind'" } else { "profile.dev.panic='unwind'" }]);
         let output = run(&mut cargo);
         assert!(output.status.success(), "{}", text(&output.stderr));
@@ -25,7 +25,7 @@ fn folder() -> &'static Path {
     })
 }
 
-/// What a program prints, which has to succeed within a minute.
+/// Returns the output of a program, which must succeed within a minute.
 fn printed(program: &Path, options: &str) -> String {
     let output = run(Command::new("timeout").arg("60").arg(program).env("CROSSFOOT", options));
     let (out, errors) = (text(&output.stdout), text(&output.stderr));
@@ -33,17 +33,17 @@ fn printed(program: &Path, options: &str) -> String {
     out
 }
 
-/// What an example prints, whose books balance when it exits.
+/// Returns the output of an example, which must balance when it exits.
 fn example(name: &str) -> String {
     printed(&folder().join(name), "check:on")
 }
 
-/// The numbers in a line, however they are written.
+/// Returns the numbers in a line.
 fn numbers(line: &str) -> Vec<f64> {
     line.split(|c: char| !c.is_ascii_digit() && c != '.').filter_map(|word| word.parse().ok()).collect()
 }
 
-/// The numbers of the first line with `words` in it.
+/// Returns the numbers of the first line that contains `words`.
 fn numbers_of(out: &str, words: &str) -> Vec<f64> {
     numbers(out.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("no line with '{words}': {out}")))
 }
@@ -98,7 +98,7 @@ fn statistics() {
     assert!(out.ends_with("the books balance\n"), "{out}");
 }
 
-/// Compiles a C program with the C face's headers. `None`: there is no C compiler, which was said aloud.
+/// Compiles a C program with Crossfoot's headers. Returns `None` without a compiler.
 fn compiled(source: &str, name: &str, link: &[&Path]) -> Option<PathBuf> {
     compile("gcc", name, |gcc| {
         gcc.args(["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]);
@@ -106,11 +106,11 @@ fn compiled(source: &str, name: &str, link: &[&Path]) -> Option<PathBuf> {
     })
 }
 
-/// A program on the archive, and the same one on the shared object.
+/// Compiles a program with the archive and with the shared object.
 fn both(source: &str, name: &str) -> Option<[PathBuf; 2]> {
     let Artifacts { a, so, .. } = artifacts();
     let archive = compiled(source, &format!("{name}-a"), &[a])?;
-    // The loader looks for the name that the object gives itself.
+    // The loader looks for the soname.
     let folder = scratch().join(format!("{name}-libraries"));
     std::fs::create_dir_all(&folder).expect("the scratch folder can be written");
     std::fs::copy(so, folder.join("libcrossfoot.so.0")).expect("the object can be copied");
@@ -137,7 +137,7 @@ fn metrics_in_c() {
     programs.iter().for_each(|program| assert_eq!(printed(program, "check:on"), expected, "{}", program.display()));
 }
 
-/// No example: all that `crossfoot-heap.h` promises, in one program.
+/// Not an example: a program that checks everything that `crossfoot-heap.h` promises.
 #[test]
 fn heaps_in_c_do_what_their_header_says() {
     let Some(programs) = both("tests/c_heaps/face.c", "heaps-face") else { return };

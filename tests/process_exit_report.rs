@@ -1,5 +1,5 @@
-//! The report of a process that exits: where it goes, whatever the program gave up before, and whatever the file is; that
-//! a program ends with its own status all the same.
+//! The report of an exiting process: its destination, whatever the program gave up and whatever the file is. The
+//! program ends with its own status in every case.
 
 mod common;
 
@@ -10,13 +10,13 @@ use std::process::{Command, Output, Stdio};
 
 use common::{artifacts, compile, installed, root, run, scratch, target, text};
 
-/// `tests/exit_report/program.c`, built once. `None`: there is no compiler, which was said aloud.
+/// Compiles `tests/exit_report/program.c`. Returns `None` without a compiler.
 fn program() -> Option<PathBuf> {
     let source = root().join("tests/exit_report/program.c");
     compile("gcc", "exit-report-program", |gcc| gcc.args(["-O1", "-Wall", "-fno-builtin", "-pthread"]).arg(source))
 }
 
-/// An empty folder for a test.
+/// Makes an empty folder for a test.
 fn folder(test: &str) -> PathBuf {
     let folder = scratch().join("exit-report").join(test);
     let _ = fs::remove_dir_all(&folder);
@@ -24,7 +24,7 @@ fn folder(test: &str) -> PathBuf {
     folder
 }
 
-/// A command that runs the program on the shared object, and not for long.
+/// Returns a command that runs the program on the shared object, with a time limit.
 fn command(options: &str, words: &[&str]) -> Option<Command> {
     let mut command = Command::new("timeout");
     command.args(["--foreground", "--kill-after=5", "60", "env"]);
@@ -45,7 +45,7 @@ fn assert_own_end(output: &Output, line: &str) {
     assert_eq!(output.status.code(), Some(7), "{}", output.status);
 }
 
-/// Asserts that a whole report lies at `path`, of a process that allocated so many objects.
+/// Asserts that there is a complete report at `path`, of a process that allocated this many objects.
 #[track_caller]
 fn assert_report(path: &Path, objects: u64) {
     let table = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -57,7 +57,7 @@ fn assert_report(path: &Path, objects: u64) {
     assert!(table.ends_with("crossfoot\n") && !table.contains("/stale:objects"), "{table}");
 }
 
-/// The line about a file that cannot be written.
+/// Returns the line about a file that cannot be written.
 fn cannot(path: &Path, why: &str) -> String {
     format!("crossfoot: exit_report: cannot write '{}': {why}\n", path.display())
 }
@@ -138,7 +138,7 @@ fn a_pipe_gets_the_report_if_somebody_reads_it() {
     let Some(output) = reporting(&path, &["allocate", "10"]) else { return };
     assert_own_end(&output, &cannot(&path, "a socket, or a pipe that nobody reads"));
     let reader = Command::new("timeout").args(["60", "cat"]).arg(&path).stdout(Stdio::piped()).spawn().expect("cat");
-    // Opens once the reader has.
+    // Opening the pipe waits for the reader.
     drop(fs::OpenOptions::new().write(true).open(&path).expect("a reader comes"));
     let _ = reader.wait_with_output();
     let reader = Command::new("timeout").args(["60", "cat"]).arg(&path).stdout(Stdio::piped()).spawn().expect("cat");
@@ -191,7 +191,7 @@ fn what_the_program_gives_up_is_not_needed() {
     let path = folder.join("closed");
     assert_own_end(&reporting(&path, &["allocate", "100", "close", "3"]).expect("it was built"), "");
     assert_report(&path, 100);
-    // Another file under the name: the report goes where somebody will look for it.
+    // The file was unlinked: the report goes to a new file of that name.
     let path = folder.join("replaced");
     let words = ["allocate", "100", "unlink", path.to_str().expect("text")];
     assert_own_end(&reporting(&path, &words).expect("it was built"), "");
@@ -235,7 +235,7 @@ fn an_end_without_exit_handlers_is_reported() {
         ("_Exit", &["allocate", "700", "_Exit", "7"]),
         ("thread", &["allocate", "700", "thread", "7"]),
         ("quick_exit", &["allocate", "700", "at-quick-exit", "quick_exit", "7"]),
-        // Children that share memory, or came to be past the libc, end first and change nothing.
+        // Children that share memory, or that the libc did not create, exit first and change nothing.
         ("vfork", &["allocate", "700", "vfork", "spawn", "_exit", "7"]),
         ("raw-fork", &["allocate", "700", "raw-fork", "_exit", "7"]),
         ("exit", &["allocate", "700", "vfork", "spawn", "exit", "7"]),
@@ -247,7 +247,7 @@ fn an_end_without_exit_handlers_is_reported() {
         assert_eq!(text(&output.stdout), if name == "quick_exit" { "quick\n" } else { "" });
         assert_report(&path, 700);
     }
-    // Books that balance change no status, and say nothing where there are no other threads.
+    // A balance changes no status, and prints nothing if there are no other threads.
     for words in [["allocate", "9", "_exit", "7"], ["allocate", "9", "quick_exit", "7"]] {
         assert_own_end(&run(&mut command("check:on", &words).expect("it was built")), "");
     }
@@ -271,7 +271,7 @@ fn a_child_that_ends_without_exit_handlers_has_its_own_report() {
 fn a_child_without_its_parents_threads_is_checked() {
     for words in [&["idle-threads", "fork", "exit", "7"][..], &["fork", "exit", "7"]] {
         let Some(mut command) = command("check:on", words) else { return };
-        // The child ends by _exit, and has nobody beside it.
+        // The child ends by _exit, and has no other thread.
         assert_own_end(&run(&mut command), "");
     }
 }
@@ -313,7 +313,7 @@ fn a_report_in_a_handler_needs_little_of_its_stack() {
     }
 }
 
-/// The libc frees what `dlerror` kept when it looks for a function. What looks for it may not be on the system stack.
+/// The libc frees the text of `dlerror` when it looks up a function. That lookup must not run on the system stack.
 #[test]
 fn an_error_of_the_loader_is_freed_where_that_can_be_done() {
     let folder = folder("dlerror");
@@ -324,7 +324,7 @@ fn an_error_of_the_loader_is_freed_where_that_can_be_done() {
     });
     let archive = archive.expect("a program was compiled before");
     for (name, program, preload) in [("shared", &shared, true), ("archive", &archive, false)] {
-        // The archive's program has no function of the name, which is an error of its own.
+        // The program with the archive has no function of the name, which is an error of its own.
         for (i, words) in [&["dlerror", "allocate", "700"][..], &["allocate", "700"]].into_iter().enumerate() {
             let path = folder.join(format!("{name}-{i}"));
             let mut command = Command::new("timeout");

@@ -1,6 +1,6 @@
-//! What the shared object shows to the dynamic linker: its name, that it needs no other object, and exactly
-//! the names of `linker/exports.txt`. A name too many would shadow a function of the program; a name of
-//! another object that is not weak would keep it from loading where nobody has it.
+//! The dynamic symbols of the shared object: its name, no needed object, and exactly the names of `linker/exports.txt`.
+//! A superfluous name would shadow a function of the program; an undefined name that is not weak would prevent loading
+//! where no object defines it.
 
 mod common;
 
@@ -11,12 +11,12 @@ use object::elf;
 use object::read::elf::{ElfFile64, FileHeader};
 use object::{Endianness, Object, ObjectSymbol};
 
-/// What the dynamic section and the dynamic symbols say.
+/// The content of the dynamic section and the dynamic symbols.
 struct Dynamic {
     soname: Vec<String>,
     needed: Vec<String>,
     exports: BTreeSet<String>,
-    /// Names of others that must be there.
+    /// Undefined names that are not weak.
     demands: BTreeSet<String>,
 }
 
@@ -39,13 +39,13 @@ fn dynamic(path: &Path) -> Dynamic {
     }
 }
 
-/// The names of the list.
+/// Returns the names of the list.
 fn listed() -> BTreeSet<String> {
     let text = std::fs::read_to_string(common::root().join("linker/exports.txt")).expect("the list is there");
     text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect()
 }
 
-/// What stands on one side only.
+/// Returns the names that only one side has.
 fn difference(exports: &BTreeSet<String>, listed: &BTreeSet<String>) -> Vec<String> {
     let extra = exports.difference(listed).map(|name| format!("{name} is exported and not in linker/exports.txt"));
     let missing = listed.difference(exports).map(|name| format!("{name} is in linker/exports.txt and not exported"));
@@ -64,8 +64,8 @@ fn the_shared_object_exports_what_is_listed_and_needs_nothing() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// The libc's names that are exported here: every function by which a program reaches its allocator, and the one by
-/// which it opens libraries that might pass the allocator by.
+/// The names of the libc that are exported here: every function by which a program reaches its allocator, and `dlopen`,
+/// whose libraries might otherwise bypass it.
 const LIBC: [&str; 29] = [
     "_Exit",
     "_exit",
@@ -98,7 +98,7 @@ const LIBC: [&str; 29] = [
     "valloc",
 ];
 
-/// The libc that this test runs on.
+/// Returns the path of this test's libc.
 fn libc() -> Option<std::path::PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux has it");
     let path = maps.lines().filter_map(|line| line.split_whitespace().nth(5)).find(|path| path.ends_with("/libc.so.6"));

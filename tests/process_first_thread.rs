@@ -1,5 +1,5 @@
-//! Processes whose first thread has left by `pthread_exit`: `/proc/PID` shows neither their memory nor their descriptors,
-//! and the command reads those of another thread.
+//! Processes whose first thread has exited by `pthread_exit`: `/proc/PID` shows neither their memory nor their
+//! descriptors, and the command reads another thread's.
 
 #[path = "stats_readers/asking.rs"]
 mod asking;
@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use asking::{crossfoot, figure, stat, until};
 use common::{artifacts, compile, root, run, text};
 
-/// `tests/first_thread/program.c`, built once. Returns `None` if there is no compiler, which was said aloud.
+/// Compiles `tests/first_thread/program.c`. Returns `None` without a compiler.
 fn program() -> Option<PathBuf> {
     compile("gcc", "first-thread-program", |gcc| {
         gcc.args(["-O1", "-Wall", "-pthread", "-fno-builtin", "-I"]).arg(root().join("preload/include"));
@@ -20,14 +20,14 @@ fn program() -> Option<PathBuf> {
     })
 }
 
-/// The program in this mode, on Crossfoot.
+/// Returns a command for the program in this mode, on Crossfoot.
 fn command(mode: &str) -> Option<Command> {
     let mut command = Command::new(program()?);
     command.arg(mode).env("LD_PRELOAD", &artifacts().so).env_remove("CROSSFOOT").stdin(Stdio::null());
     Some(command)
 }
 
-/// The program while it runs; it is killed in the end.
+/// The running program; dropping it kills it.
 struct Running(Child);
 
 impl Running {
@@ -52,13 +52,13 @@ impl Drop for Running {
     }
 }
 
-/// Asserts that the figures are read, and that there are new ones after a while: the first may be older than the objects.
+/// Asserts that the figures are read and renewed after a while: the first reading may be older than the objects.
 #[track_caller]
 fn assert_read(pid: i32) {
     until("a reading with the first objects", || figure(&stat(pid), "/gc/heap/allocs:objects") >= 1000);
 }
 
-/// Asserts that an audit is made. The process moves, so what it leaves unexplained is told with by how much.
+/// Asserts that an audit succeeds. The process is busy, so its unexplained bytes come with its movement.
 #[track_caller]
 fn assert_audited(pid: i32) {
     let output = crossfoot(&["audit", &pid.to_string(), "--format", "json"]);
@@ -116,8 +116,7 @@ fn a_process_without_its_first_thread_audits_itself() {
 fn an_exited_process_is_gone() {
     let Some(mut command) = command("audit") else { return };
     let mut child = command.stdout(Stdio::null()).spawn().expect("it starts");
-    // It has ended, and nobody has asked how.
-    // SAFETY: the call fills plain data and leaves the child to be waited for.
+    // It is a zombie.
     let ended = unsafe {
         let mut information: libc::siginfo_t = std::mem::zeroed();
         libc::waitid(libc::P_PID, child.id(), &raw mut information, libc::WEXITED | libc::WNOWAIT)

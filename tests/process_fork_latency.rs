@@ -1,5 +1,5 @@
-//! How long a fork takes beside threads that allocate and threads that read statistics all the time: not much longer than
-//! the same program's fork with glibc's allocator.
+//! The duration of forks beside threads that allocate and threads that read statistics: not much longer than with
+//! glibc's allocator.
 
 mod common;
 
@@ -8,14 +8,14 @@ use std::process::Command;
 
 use common::{artifacts, installed, root, run, scratch, text};
 
-/// How much longer the slowest fork may take than glibc's, in microseconds.
+/// The largest difference of the slowest forks, in microseconds.
 const LONGER: u64 = 50_000;
-/// How often both are measured at most: other programs of the machine take part of its time.
+/// The number of attempts: other programs take CPU time.
 const ROUNDS: usize = 3;
-/// How many forks are measured each time.
+/// The number of forks of an attempt.
 const FORKS: &str = "20";
 
-/// `tests/fork_latency/program.c`, compiled. Returns `None` if there is no compiler, which was said aloud.
+/// Compiles `tests/fork_latency/program.c`. Returns `None` without a compiler.
 fn program() -> Option<PathBuf> {
     let (compiler, program) = (installed("gcc")?, scratch().join("fork-latency-program"));
     let mut command = Command::new(compiler);
@@ -26,7 +26,7 @@ fn program() -> Option<PathBuf> {
     Some(program)
 }
 
-/// Returns how long the slowest fork of a run took, in microseconds.
+/// Returns the duration of the slowest fork of a run, in microseconds.
 fn slowest(program: &Path, readers: &str, on_crossfoot: bool) -> u64 {
     let mut command = Command::new("timeout");
     command.args(["120", "env", "-u", "LD_PRELOAD"]).env_remove("CROSSFOOT");
@@ -39,7 +39,7 @@ fn slowest(program: &Path, readers: &str, on_crossfoot: bool) -> u64 {
     text(&output.stdout).trim().parse().expect("a number")
 }
 
-/// One test, because two of these at a time measure each other.
+/// One test, because two at a time would slow each other.
 #[test]
 fn a_fork_beside_readers_of_statistics_takes_little_longer_than_with_glibc() {
     let Some(program) = program() else { return };

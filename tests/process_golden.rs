@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The bars of the project: a call on the fast path executes at most this many instructions, by face and function.
+/// The limits: a call on the fast path executes at most this many instructions, by API and function.
 const BARS: [(&str, &str, u64); 6] = [
     ("c", "malloc", 15),
     ("c", "free", 18),
@@ -20,16 +20,17 @@ const BARS: [(&str, &str, u64); 6] = [
     ("known", "malloc", 11),
     ("known", "free", 15),
 ];
-/// What the books may cost a pair of calls: instructions on the fast path, and hundredths of them in the long run.
+/// The limits of the cost of statistics for a pair of calls: instructions on the fast path, and hundredths of them on
+/// average over a long run.
 ///
-/// In the long run, objects of 1 KiB are refilled by four, and cost most: 6.0 was measured, of 66. Each refill labels the
-/// counts of its class: `docs/decisions/0024-readers-look-at-tallies.md`.
+/// In the long run, objects of 1 KiB are refilled four at a time and cost most: 6.0 of 66 was measured. Each refill
+/// labels the counts of its class: `docs/decisions/0024-readers-look-at-tallies.md`.
 const BOOKS: u64 = 2;
 const BOOKS_MEAN: u64 = 610;
-/// Calls of each function in the driver's long run, as there.
+/// The calls of each function in the driver's long run, as defined there.
 const LONG: u64 = 43_520;
-/// How far the mean of the long run may be from the record, in percent. It contains slow paths, whose
-/// number depends a little on what the program did before.
+/// The tolerance of the mean of the long run, in percent. It contains slow paths, whose number depends a little on
+/// earlier allocations.
 const SLACK: u64 = 1;
 
 const HEAD: &str = "\
@@ -45,7 +46,7 @@ const HEAD: &str = "\
 # face function size pair lifo fifo
 ";
 
-/// What is counted for a face.
+/// The counts of an API.
 struct Face {
     name: &'static str,
     program: &'static str,
@@ -67,7 +68,7 @@ fn count(valgrind: &Path, folder: &Path, face: &Face) -> Vec<(String, u64)> {
         .args(face.entries.map(|entry| format!("--toggle-collect={entry}")))
         .arg(folder.join(face.program))
         .arg(face.argument);
-    // Readings for the stats page come by the clock: on a busy machine there are more of them.
+    // Readings for the stats page depend on the clock: a busy machine makes more of them.
     command.env("CROSSFOOT", "stats_page:off");
     if let Some(so) = &face.preload {
         command.env("LD_PRELOAD", so);
@@ -79,7 +80,7 @@ fn count(valgrind: &Path, folder: &Path, face: &Face) -> Vec<(String, u64)> {
     parts(&record)
 }
 
-/// Label and sum of the parts of a callgrind record that a client request cut.
+/// Returns label and sum of each part of a callgrind record that is cut by client requests.
 fn parts(record: &str) -> Vec<(String, u64)> {
     let mut label = None;
     let mut parts = Vec::new();
@@ -95,14 +96,14 @@ fn parts(record: &str) -> Vec<(String, u64)> {
     parts
 }
 
-/// The lines of the record: for calls the number that most of them took, for long runs the mean.
+/// Returns the lines of the record: for calls the most frequent number, for long runs the mean.
 fn lines(parts: Vec<(String, u64)>) -> BTreeMap<String, u64> {
     let mut calls: BTreeMap<String, BTreeMap<u64, usize>> = BTreeMap::new();
     let mut lines = BTreeMap::new();
     for (label, sum) in parts {
         let (key, what) = label.rsplit_once(' ').expect("a label has five words");
         if what == "long" {
-            // The least of several: a reading for the ledger page is written by the clock, and valgrind's time is long.
+            // The minimum of several: readings for the stats page depend on the clock, and valgrind is slow.
             let mean = sum * 100 / LONG;
             lines.entry(key.to_owned()).and_modify(|least: &mut u64| *least = mean.min(*least)).or_insert(mean);
         } else {
@@ -117,7 +118,7 @@ fn lines(parts: Vec<(String, u64)>) -> BTreeMap<String, u64> {
     lines
 }
 
-/// Everything that is measured, or `None` without valgrind.
+/// Returns all measurements, or `None` without valgrind.
 fn measure() -> Option<BTreeMap<String, u64>> {
     let valgrind = common::installed("valgrind")?;
     let folder = common::target("golden");
@@ -142,14 +143,14 @@ fn measure() -> Option<BTreeMap<String, u64>> {
         Face { name: "booksoff", program: "c_face", argument: "", entries: ["malloc", "free"], preload: off },
     ];
     let named = |face: &Face| {
-        // The driver names the face by itself, in the first word.
+        // The first word of a label is the API.
         let rename = |(key, n): (String, u64)| (format!("{} {}", face.name, key.split_once(' ').unwrap().1), n);
         lines(count(&valgrind, &folder, face)).into_iter().map(rename).collect::<Vec<_>>()
     };
     Some(faces.iter().flat_map(named).collect())
 }
 
-/// The orders of the record's columns.
+/// The orders of frees, the columns of the record.
 const ORDERS: [&str; 3] = ["pair", "lifo", "fifo"];
 
 fn print(measured: &BTreeMap<String, u64>) -> String {
@@ -177,7 +178,7 @@ fn read(text: &str) -> BTreeMap<String, u64> {
     golden
 }
 
-/// What differs from the record, a line for each row.
+/// Returns the differences from the record, a line for each row.
 fn differences(measured: &BTreeMap<String, u64>, golden: &BTreeMap<String, u64>) -> Vec<String> {
     let mut found = Vec::new();
     for (key, &now) in measured {
@@ -215,7 +216,7 @@ fn the_fast_path_is_as_recorded() {
         }
     }
     for (key, &without) in measured.iter().filter_map(|(key, n)| Some((key.strip_prefix("booksoff ")?, n))) {
-        // A pair on the fast path; and in the long run, where the slow paths post.
+        // A pair on the fast path, and in the long run, in which slow paths post.
         let (with, bar) = match key.strip_prefix("free ") {
             Some(rest) => {
                 let sum = |face: &str| {

@@ -1,5 +1,5 @@
-//! Programs that write over links in free objects, in each situation in which something follows such links: a line and
-//! `SIGABRT`, or a normal end, but never a loop and never a fault inside the allocator. The table is
+//! Programs that overwrite links in free objects, in each situation in which the allocator follows such links. They end
+//! with a line and `SIGABRT`, or normally, but never in a loop or a fault inside the allocator. The table is
 //! `tests/links/table.txt`.
 
 mod common;
@@ -12,18 +12,18 @@ use std::process::{Command, Output};
 use common::rows::{self, Failure};
 use common::{artifacts, compile, root, run, text};
 
-/// How the program ends.
+/// The end of a program.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum End {
-    /// With status 0, and without a line.
+    /// Status 0, without a line.
     Ok,
-    /// By `SIGABRT`, after a line that names the object that was changed.
+    /// `SIGABRT`, after a line with the object that was changed.
     This,
-    /// After a line that names another object.
+    /// `SIGABRT`, after a line with another object.
     One,
-    /// After a line that names the list.
+    /// `SIGABRT`, after a line with the list.
     List,
-    /// With status 0, after lines that say that the books do not balance.
+    /// Status 0, after lines that report unbalanced accounts.
     Unbalanced,
 }
 
@@ -31,12 +31,12 @@ enum End {
 struct Row {
     situation: String,
     options: String,
-    /// By link. `None`: nothing is promised.
+    /// The ends by link. `None` promises nothing.
     ends: Vec<Option<End>>,
 }
 
 impl Row {
-    /// The row's name for `CROSSFOOT_ONLY`.
+    /// Returns the row's name for `CROSSFOOT_ONLY`.
     fn name(&self) -> String {
         format!("{} {}", self.situation, self.options)
     }
@@ -54,7 +54,7 @@ fn end(cell: &str) -> Option<End> {
     })
 }
 
-/// The names of the links, and the rows.
+/// Returns the names of the links, and the rows.
 fn table() -> (Vec<String>, Vec<Row>) {
     let file = std::fs::read_to_string(root().join("tests/links/table.txt")).expect("the table is there");
     let cells = |line: &str| -> Vec<String> { line.split('|').map(|cell| cell.trim().to_owned()).collect() };
@@ -78,7 +78,7 @@ fn ended(output: &Output) -> Result<End, String> {
     let (said, lines) = (text(&output.stdout), text(&output.stderr));
     let object = |at: &str| format!("crossfoot: malloc: the object at {at} was written to after it was freed\n");
     let first = said.lines().next().unwrap_or("none");
-    // A child and its parent may both say it.
+    // A child and its parent may both print it.
     let says = |line: &str| !lines.is_empty() && lines.replace(line, "").is_empty();
     let one = |lines: &str, from: &str, to: &str| {
         lines.lines().count() > 0 && lines.lines().all(|line| line.starts_with(from) && line.ends_with(to))
@@ -107,7 +107,7 @@ fn links(program: &Path, options: &str, words: [&str; 2]) -> Output {
     run(command.arg(format!("CROSSFOOT={options}")).arg(program).args(words))
 }
 
-/// Calls `f` for each item, by two threads, and fails with what it finds.
+/// Calls `f` for each item on two threads, and fails with the failures that it returns.
 fn nothing_differs<T: Sync>(items: &[T], f: impl Fn(&T) -> Vec<Failure> + Sync) {
     let (first, second) = items.split_at(items.len() / 2);
     let found = std::thread::scope(|scope| {
@@ -140,7 +140,8 @@ fn every_changed_link_ends_as_the_table_says() {
     });
 }
 
-/// Random links are changed, and then what walks lists is called: the program ends, with a line or well.
+/// Random links are overwritten, and then every function that walks lists is called: the program ends with a line or
+/// normally.
 #[test]
 fn changed_links_never_end_in_a_loop_or_a_fault() {
     let Some(program) = program() else { return };

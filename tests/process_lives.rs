@@ -1,4 +1,4 @@
-//! The lives of threads and processes under the preloaded object: small programs, each with one hard moment.
+//! Lives of threads and processes with the preloaded object: small programs, each with one difficult moment.
 
 mod common;
 #[path = "lives/forks.rs"]
@@ -17,7 +17,7 @@ use std::process::Command;
 
 use common::{artifacts, root, run, skipped, text, unused_path};
 
-/// The metrics of a program that ended well.
+/// The metrics of a program that succeeded.
 struct Report(serde_json::Value);
 
 impl Report {
@@ -30,13 +30,12 @@ impl Report {
     }
 }
 
-/// Whether the long form of a test is asked for, by `cargo xtask soak`.
+/// Returns whether `cargo xtask soak` runs the tests, in their long form.
 fn soaking() -> bool {
     std::env::var_os("CROSSFOOT_SOAK").is_some()
 }
 
-/// Compiles a file of `tests/lives`. The compiler may not leave out an object that nobody looks at. `None`: there is no
-/// compiler, which was said aloud.
+/// Compiles a file of `tests/lives`, without optimising away unused objects. Returns `None` without a compiler.
 fn compile(source: &str, name: &str, flags: &[&str]) -> Option<PathBuf> {
     let compiler = if source.ends_with(".cpp") { "g++" } else { "gcc" };
     common::compile(compiler, &format!("lives-{name}"), |command| {
@@ -50,23 +49,23 @@ fn program(name: &str) -> Option<PathBuf> {
     compile(&format!("{name}.c"), name, &[])
 }
 
-/// How a program is run.
+/// A run of a program.
 struct Life<'a> {
     program: &'a Path,
     arguments: &'a [&'a str],
-    /// What is preloaded, in this order.
+    /// The preloaded objects, in this order.
     preload: &'a [&'a PathBuf],
 }
 
 impl Life<'_> {
-    /// Runs it to its end, with its books checked. Returns what it printed and its report.
+    /// Runs the program to its end, with checks. Returns its output and its report.
     fn live(&self) -> (String, Report) {
         let name = self.program.file_name().and_then(|name| name.to_str()).expect("a name of ours");
         let path = unused_path(name, "json");
         let options = format!("check:on,exit_format:json,exit_report:{}", path.display());
         let preload: Vec<String> = self.preload.iter().map(|object| object.display().to_string()).collect();
         let mut command = Command::new("timeout");
-        // `env` sets them for the program alone: `timeout` ends last, and its report would be the one that is read.
+        // `env` sets them for the program alone: `timeout` exits last, and would overwrite the report.
         command.args(["--kill-after=10", if soaking() { "1200" } else { "120" }, "env"]);
         command.arg(format!("LD_PRELOAD={}", preload.join(":"))).arg(format!("CROSSFOOT={options}"));
         let output = run(command.arg(self.program).args(self.arguments));
@@ -78,7 +77,7 @@ impl Life<'_> {
     }
 }
 
-/// Runs a program on the shared object. As [`Life::live`].
+/// Runs a program on the shared object, as [`Life::live`] does.
 fn live_with(program: &Path, arguments: &[&str]) -> (String, Report) {
     Life { program, arguments, preload: &[&artifacts().so] }.live()
 }
@@ -91,14 +90,14 @@ fn live(name: &str) -> Option<(String, Report)> {
 #[test]
 fn frees_after_the_last_destructor_take_no_cache() {
     let Some((_, report)) = live("late_free") else { return };
-    // The main thread's, and the one that 300 threads share one after the other.
+    // The cache of the main thread, and one that 300 threads use in sequence.
     assert!(report.caches() <= 3, "{} caches", report.caches());
 }
 
 #[test]
 fn a_cache_that_a_living_thread_gives_back_is_adopted() {
     let Some((_, report)) = live("retire") else { return };
-    // The main thread's, and the one that two threads have in turn.
+    // The cache of the main thread, and one that two threads use in turn.
     assert_eq!(report.caches(), 2);
 }
 
@@ -120,7 +119,7 @@ fn address_space_that_was_used_up_serves_small_objects() {
     assert!(medium >= large * 8 / 10 && small >= large * 7 / 10, "{out}");
 }
 
-/// A sandbox that refuses `membarrier` after the start: then no reading can be complete, and nothing is compared.
+/// A sandbox that refuses `membarrier` after the start: no reading can be complete, and nothing is compared.
 #[test]
 fn a_check_that_could_not_be_made_says_so() {
     let Some(program) = program("check_refused") else { return };

@@ -1,5 +1,5 @@
-//! Processes that have few mappings or little address space left, or have locked their memory: small programs under the
-//! preloaded object.
+//! Processes with few mappings or little address space left, or with locked memory: small programs with the preloaded
+//! object.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use common::{artifacts, installed, root, run, text, try_compile};
 
-/// Compiles `tests/mappings/NAME.c`. `None`: there is no compiler, which was said aloud.
+/// Compiles `tests/mappings/NAME.c`. Returns `None` without a compiler.
 fn compile(name: &str, flags: &[&str]) -> Option<PathBuf> {
     let source = root().join("tests/mappings").join(format!("{name}.c"));
     common::compile("gcc", &format!("mappings-{name}"), |gcc| {
@@ -24,7 +24,7 @@ fn preloaded(program: &Path, arguments: &[&str], options: &str) -> Output {
     run(command.arg(program).args(arguments))
 }
 
-/// What the program printed, if it ended with 0. Fails otherwise.
+/// Returns the output of a program that exited with status 0. Fails otherwise.
 fn printed(output: &Output, what: &str) -> String {
     assert!(output.status.success(), "{what}: {} {}{}", output.status, text(&output.stdout), text(&output.stderr));
     text(&output.stdout).trim().to_string()
@@ -58,7 +58,7 @@ fn a_process_without_mappings_left_gets_memory_all_the_same() {
 #[test]
 fn locked_memory_has_room_below_the_usual_limit() {
     let Some(program) = compile("locked", &[]) else { return };
-    // The limit that systems set.
+    // The usual limit of distributions.
     let output = preloaded(&program, &["8", "before"], "");
     if output.status.code() == Some(77) {
         eprintln!("skipped: the limit of locked memory cannot be set to 8 MiB");
@@ -99,7 +99,7 @@ fn any_address_may_be_looked_up_wherever_the_heap_is() {
             base
         })
         .collect();
-    // The same place four times comes once in 2.9e10 runs.
+    // Four equal addresses occur once in 2.9e10 runs.
     assert!(bases.iter().any(|&base| base != bases[0]), "{bases:x?}");
 }
 
@@ -121,7 +121,7 @@ fn programs_with_thread_sanitizer_run_as_children() {
     let flags = ["-fsanitize=thread", "-O1", "-fno-builtin"];
     let Some(compiled) = try_compile("gcc", "mappings-sanitized", |gcc| gcc.args(flags).arg(source)) else { return };
     let Ok(out) = compiled else { return common::skipped("the library of ThreadSanitizer") };
-    // With more random bits in addresses than its library knows, it starts nowhere.
+    // If addresses have more random bits than ThreadSanitizer supports, its programs do not start.
     let plain = run(Command::new("timeout").arg("60").arg(&out));
     if !plain.status.success() {
         eprintln!("skipped: ThreadSanitizer does not start here: {}", text(&plain.stderr));

@@ -1,4 +1,4 @@
-//! Metrics of a process whose allocator this is: what `read` finds, and that it changes nothing.
+//! Metrics of a process on this allocator: what `read` finds; reading changes nothing.
 
 #[path = "metrics/identities.rs"]
 mod identities;
@@ -18,15 +18,15 @@ use identities::Of;
 #[global_allocator]
 static A: crossfoot::Crossfoot = crossfoot::Crossfoot::new();
 
-/// One test at a time: each looks at figures of the whole process.
+/// One test at a time: each reads figures of the whole process.
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn alone() -> std::sync::MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Runs a test until it passes, 50 times at most: a thread of the test harness may allocate at any moment. What is wrong
-/// in the allocator fails every time.
+/// Repeats a test until it passes, at most 50 times: a thread of the test harness may allocate at any moment. An error
+/// of the allocator fails every time.
 fn undisturbed(test: fn()) {
     let _alone = alone();
     for _ in 0..50 {
@@ -38,7 +38,7 @@ fn undisturbed(test: fn()) {
     test();
 }
 
-/// Lets a test's threads end, also where the test fails: it would hang otherwise, waiting for them.
+/// Ends a test's threads, also if the test fails: otherwise it would wait for them forever.
 struct Stop<'a>(&'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -59,7 +59,7 @@ fn number(samples: &[Sample<'_>], name: &str) -> u64 {
     find(samples, name).value().number().expect(name)
 }
 
-/// Every number of every sample, where nothing is allocated meanwhile.
+/// Returns every number of every sample, without allocations in between.
 fn copy(samples: &[Sample<'_>], into: &mut Vec<u64>) {
     into.clear();
     for sample in samples {
@@ -81,7 +81,7 @@ fn the_second_reading_allocates_nothing_and_finds_the_same() {
 }
 
 fn second_reading() {
-    // What a reading itself moves: its fence, its age, waiting.
+    // The figures that a reading itself changes: its fence, its age, waits.
     let moved = ["/system-calls/made:calls", "/stats/age:nanoseconds"];
     let mut samples: Vec<Sample<'static>> =
         metrics::all().iter().filter(|metric| !moved.contains(&metric.name())).map(|m| Sample::new(m.name())).collect();
@@ -100,7 +100,7 @@ fn second_reading() {
     assert_eq!(number(&samples, "/gc/heap/frees:objects"), stats.frees);
     assert_eq!(number(&samples, "/memory/classes/heap/objects:bytes"), stats.heap_alloc);
     assert_eq!(number(&samples, "/memory/classes/total:bytes"), stats.sys);
-    // The first reading with new samples does allocate: the figure would show it.
+    // The first reading with new samples allocates: the figure shows it.
     let before = number(&samples, "/gc/heap/allocs:objects");
     let mut fresh = [Sample::new("/heap/live-by-size:objects")];
     metrics::read(&mut fresh);
@@ -111,7 +111,7 @@ fn second_reading() {
     assert_eq!(number(&samples, "/gc/heap/allocs:objects"), before + 1);
 }
 
-/// As Go's `ReadMetricsSlow`: on the system stack nothing can allocate in between, which a checked build would refuse.
+/// As Go's `ReadMetricsSlow`: on the system stack nothing can allocate in between; a checked build refuses it.
 #[test]
 fn reading_twice_around_mem_stats_on_the_system_stack() {
     undisturbed(around_mem_stats);
@@ -234,7 +234,7 @@ fn a_child_of_a_fork_reads_while_threads_read() {
     });
 }
 
-/// What a reading costs beside the snapshot: the project's number is 5 µs. Medians of both, taken by turns.
+/// The cost of a reading beside the snapshot: at most 5 µs. Medians of both, measured in turns.
 #[test]
 fn reading_everything_costs_little_more_than_a_snapshot() {
     let _alone = alone();
@@ -258,7 +258,7 @@ fn reading_everything_costs_little_more_than_a_snapshot() {
     let (bare, whole) = (median(&mut bare), median(&mut whole));
     if std::env::var_os("CROSSFOOT_SOAK").is_some() {
         println!("a snapshot {bare} ns, all {} metrics {whole} ns: {} more", TABLE.len(), whole.saturating_sub(bare));
-        // Judged in release builds only, where somebody asks: time is of the machine.
+        // Judged in release builds only, and only on request: times depend on the machine.
         assert!(cfg!(debug_assertions) || whole.saturating_sub(bare) <= 5_000);
     }
     // In any build: no more than some snapshots.

@@ -1,4 +1,5 @@
-//! What a reading of metrics executes, counted by callgrind; and the system calls that metrics count, against strace.
+//! The instructions of a reading of metrics, counted by callgrind, and the system calls that metrics count, compared
+//! with strace.
 
 mod common;
 
@@ -7,17 +8,17 @@ use std::process::Command;
 
 use common::{artifacts, compile, installed, root, run, scratch, text};
 
-/// How many instructions a reading of every metric may execute beside what a reading of one does, which is its snapshot:
-/// 57 names are found, and some 650 figures computed. 19,219 were seen, and 1.8 µs (docs/decisions/0017).
+/// The limit of the instructions of a reading of every metric beyond those of one metric, which are its snapshot: 57
+/// names are found, and some 650 figures computed. 19,219 were measured, and 1.8 µs (docs/decisions/0017).
 const BAR: u64 = 22_000;
-/// How often the program reads.
+/// The readings of the program.
 const TIMES: u64 = 100;
-/// Where the heap begins, with the system stack in it: below the program's stack, which valgrind puts at 128 GiB. Where the system
-/// stack is above that, callgrind takes the change of stacks for a return, and counts nothing of what runs there. Without the stats
-/// page, to which a reading is written when one is due by the clock.
+/// The options. The heap, with the system stack in it, is below the program's stack, which valgrind puts at 128 GiB: if
+/// the system stack were above, callgrind would take the stack switch for a return and count nothing that runs there.
+/// Without the stats page, to which readings are written by the clock.
 const OPTIONS: &str = "heap_base:0x1000000000,stats_page:off";
 
-/// The program on the shared object, compiled once for all tests of this process.
+/// Compiles the program.
 fn program() -> Option<PathBuf> {
     compile("gcc", "metrics-reader", |gcc| {
         gcc.args(["-O1", "-Wall", "-Wextra", "-Werror", "-fno-builtin-malloc", "-I"]);
@@ -25,7 +26,7 @@ fn program() -> Option<PathBuf> {
     })
 }
 
-/// Instructions of a reading.
+/// Returns the instructions of a reading.
 fn instructions(valgrind: &PathBuf, program: &PathBuf, what: &str) -> u64 {
     let log = scratch().join(format!("metrics.{what}.callgrind"));
     let mut command = Command::new(valgrind);

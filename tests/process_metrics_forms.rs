@@ -1,5 +1,5 @@
-//! The forms in which metrics are written, as others read them: OpenMetrics by the parser of prometheus_client, JSON by
-//! its schema. Both are Python's; .ci/run installs them into target/python.
+//! The formats of metrics, as other programs read them: OpenMetrics by the parser of prometheus_client, JSON by its
+//! schema. Both are Python packages, which .ci/run installs into target/python.
 
 mod allocator;
 mod common;
@@ -18,7 +18,7 @@ use crossfoot::os::sim::Sim;
 use crossfoot::stats::Failures;
 use identities::Of;
 
-/// A Python that has the modules. `None`: there is none, which was said aloud.
+/// Returns a Python with the modules, or `None`.
 fn python() -> Option<PathBuf> {
     let ours = builds().parent()?.join("python/bin/python3");
     let found = if ours.is_file() { ours } else { installed("python3")? };
@@ -47,7 +47,7 @@ fn in_file(name: &str, content: &str) -> PathBuf {
     path
 }
 
-/// A reading that has everything, with figures that differ.
+/// Returns a reading with every metric, with different figures.
 fn full() -> Reading {
     let allocator = allocator::allocator(Sim::new());
     let cache = allocator::adopt(&allocator);
@@ -80,7 +80,7 @@ type Samples = BTreeMap<(String, String), f64>;
 /// Family → type and unit.
 type Families = BTreeMap<String, (String, String)>;
 
-/// What the parser found.
+/// The result of the parser.
 fn parsed(python: &Path, path: &Path) -> (Samples, Families) {
     let (mut samples, mut families) = (Samples::new(), Families::new());
     for line in check(python, &["openmetrics", path.to_str().expect("a path of ours")]).lines() {
@@ -95,7 +95,7 @@ fn parsed(python: &Path, path: &Path) -> (Samples, Families) {
     (samples, families)
 }
 
-/// A family's name, and what a figure is multiplied by.
+/// Returns a family's name, and the factor of its figures.
 fn family(metric: &Metric) -> (String, f64) {
     let (path, unit) = metric.name().split_once(':').expect("a name has a unit");
     let (unit, factor) = if unit == "nanoseconds" { ("seconds", 1e-9) } else { (unit, 1.0) };
@@ -150,7 +150,7 @@ fn a_strict_parser_reads_openmetrics_and_finds_every_figure() {
     take("crossfoot_balanced", "-", 1.0);
     families.remove("crossfoot_balanced");
     assert!(samples.is_empty() && families.is_empty(), "{samples:?} {families:?}");
-    // Wrong books are written too, and the parser takes them.
+    // Unbalanced accounts are written too, and the parser accepts them.
     let mut failures = Failures::default();
     failures.equal("an identity", 1, 2);
     let mut wrong = Reading::new();
@@ -184,7 +184,7 @@ fn json_is_as_its_schema_says() {
         }
     }
     if let Some(python) = &python {
-        // A schema that takes everything would say nothing.
+        // A schema that accepts everything would prove nothing.
         let path = in_file("metrics.bad.json", "{\"crossfoot\": \"balanced\", \"/no/such:thing\": 1}");
         let script = root().join("tests/metrics/check.py");
         let refused = run(Command::new(python).arg(script).arg("json").arg(path).arg(schema));
@@ -192,7 +192,7 @@ fn json_is_as_its_schema_says() {
     }
 }
 
-/// The report of a program, in a form.
+/// Returns the report of a program in a format.
 fn report(format: &str) -> Option<PathBuf> {
     let program = installed("python3")?;
     let path = scratch().join(format!("metrics.report.{format}"));

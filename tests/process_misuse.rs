@@ -1,5 +1,5 @@
-//! Programs that misuse the allocator, and a few that seem to: what each ends with, by default and where every free is
-//! validated. The table is `tests/misuse/table.txt`.
+//! Programs that misuse the allocator, and some that only seem to: the end of each, by default and with `check:on`. The
+//! table is `tests/misuse/table.txt`.
 
 mod common;
 
@@ -11,16 +11,16 @@ use std::process::{Command, Output};
 use common::rows::{self, Failure};
 use common::{artifacts, installed, root, run, text};
 
-/// How a program ends.
+/// The end of a program.
 #[derive(Clone, PartialEq, Debug)]
 enum End {
-    /// With status 0, and without a line.
+    /// Status 0, without a line.
     Ok,
-    /// By `SIGABRT`, after a line.
+    /// `SIGABRT`, after a line.
     Abort(String),
-    /// By another signal, without a line.
+    /// Another signal, without a line.
     Signal(i32),
-    /// Nothing is promised.
+    /// No promise.
     Open,
 }
 
@@ -67,7 +67,7 @@ fn compile(name: &str) -> PathBuf {
     program.expect("gcc was found")
 }
 
-/// What a program ended with, and the address that it printed in its line as `{}`.
+/// Returns the end of a program, with the address that it printed replaced by `{}` in its line.
 fn ended(output: &Output) -> Result<End, String> {
     let (said, line) = (text(&output.stdout), text(&output.stderr));
     let line = match said.trim() {
@@ -82,7 +82,7 @@ fn ended(output: &Output) -> Result<End, String> {
     }
 }
 
-/// Runs a program on the shared object. `None`: it ends as it should.
+/// Runs a program on the shared object. Returns the difference from the expected end, if any.
 fn differs(program: &Path, options: &str, expected: &End) -> Option<String> {
     if *expected == End::Open {
         return None;
@@ -108,7 +108,7 @@ fn every_program_ends_as_the_table_says() {
         };
         rows.iter().flat_map(both).flatten().collect()
     };
-    // Two at a time: most of it is the compiler.
+    // Two at a time: most of the time is the compiler's.
     let (first, second) = rows.split_at(rows.len() / 2);
     let found = std::thread::scope(|scope| {
         let other = scope.spawn(|| differences(first));

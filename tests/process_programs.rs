@@ -1,6 +1,5 @@
-//! Real programs on Crossfoot, through the command: each must do what it does without, end with status 0,
-//! balance its books, and have made at least as many allocations as it cannot do without. That last bound
-//! is what tells a program that runs on Crossfoot from one that quietly does not.
+//! Real programs on Crossfoot, through the command. Each must have the same output as without Crossfoot, exit with
+//! status 0, balance, and make at least its known minimum of allocations, which proves that it ran on Crossfoot.
 
 mod common;
 #[path = "programs/inputs.rs"]
@@ -35,7 +34,7 @@ impl Job<'_> {
         for variable in ["LD_PRELOAD", "CROSSFOOT", "CROSSFOOT_LIB"] {
             command.env_remove(variable);
         }
-        // Nothing of this machine's or this user's settings.
+        // No settings of this machine or user.
         command.env("LC_ALL", "C").env("HOME", self.folder).env("GIT_CONFIG_NOSYSTEM", "1");
         command
     }
@@ -46,14 +45,14 @@ impl Job<'_> {
         command.output().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"))
     }
 
-    /// Runs it as it is. Returns what it prints.
+    /// Runs the program without Crossfoot. Returns its output.
     fn plain(&self) -> String {
         let output = self.run(self.command(None));
         assert!(output.status.success(), "without Crossfoot: {}\n{}", output.status, text(&output.stderr));
         text(&output.stdout)
     }
 
-    /// Runs it on Crossfoot. Returns what it prints, and the reports of it and its descendants.
+    /// Runs the program on Crossfoot. Returns its output, and the reports of it and its descendants.
     fn on_crossfoot(&self) -> (String, Reports) {
         let reports = self.folder.join("reports");
         let _ = std::fs::remove_dir_all(&reports);
@@ -70,7 +69,7 @@ impl Job<'_> {
         (out, Reports::read(&reports))
     }
 
-    /// Runs it both ways; the outputs must be the same.
+    /// Runs the program both ways, and asserts that the outputs are equal.
     fn same_both_ways(&self) -> (String, Reports) {
         let plain = self.plain();
         let (out, reports) = self.on_crossfoot();
@@ -79,12 +78,12 @@ impl Job<'_> {
     }
 }
 
-/// The reports that a run wrote, all of them balanced.
+/// The reports of a run, all balanced.
 #[derive(Default)]
 struct Reports {
-    /// Of the process that was started.
+    /// The report of the started process.
     first: Map<String, Value>,
-    /// Of its descendants.
+    /// The reports of its descendants.
     others: Vec<Map<String, Value>>,
 }
 
@@ -100,7 +99,7 @@ impl Reports {
         Reports { first: first.expect("the process that was started wrote its report"), others }
     }
 
-    /// Allocations of the process that was started.
+    /// Returns the allocations of the started process.
     fn allocations(&self) -> u64 {
         allocations(&self.first)
     }
@@ -110,7 +109,7 @@ fn allocations(report: &Map<String, Value>) -> u64 {
     report["/gc/heap/allocs:objects"].as_u64().expect("a count")
 }
 
-/// Reads a report and checks what holds for each: the books balance, and the parts add up to the total.
+/// Reads a report, and asserts that it balances and that its parts add up to the total.
 fn report(path: &Path) -> Map<String, Value> {
     let json = std::fs::read_to_string(path).expect("a report can be read");
     let report: Map<String, Value> = serde_json::from_str(&json).unwrap_or_else(|e| panic!("{e}: {json}"));

@@ -1,12 +1,12 @@
-//! The kernel with many threads, by the model in `tests/targets/scaling`: which lines and locks threads share once a
-//! pattern has gone on for a while. A small part of what `cargo xtask scaling` shows; docs/scaling.md has the method.
+//! The allocator with many threads, by the model in `tests/targets/scaling`: the cache lines and locks that threads
+//! share in the steady state of a pattern. A small part of `cargo xtask scaling`; docs/scaling.md describes the method.
 
 mod common;
 
 use std::collections::BTreeMap;
 use std::process::Command;
 
-/// What a run counted, and how often each rank was taken and by how many threads the same lock.
+/// The counts of a run; for each lock rank, how often it was taken, and by how many threads the same lock.
 struct Run {
     name: String,
     threads: u64,
@@ -16,7 +16,7 @@ struct Run {
 }
 
 impl Run {
-    /// From a line of the model's.
+    /// Parses a line of the model.
     fn parse(line: &str) -> Run {
         let mut words = line.split('\t');
         let mut word = || words.next().unwrap_or_else(|| panic!("three words at first: {line}")).to_owned();
@@ -41,7 +41,7 @@ impl Run {
         self.counts[name]
     }
 
-    /// At most so many for each thousand calls.
+    /// Asserts at most this many for each thousand calls.
     #[track_caller]
     fn at_most(&self, name: &str, most: u64) {
         let (n, calls) = (self.count(name), self.count("operations"));
@@ -49,14 +49,14 @@ impl Run {
         assert!(n * 1_000 <= most * calls, "{}: {n} {name} in {calls} calls", self.what());
     }
 
-    /// No lock was taken by two threads, but of these ranks.
+    /// Asserts that no lock was taken by two threads, except of these ranks.
     #[track_caller]
     fn nobody_meets(&self, but: &[&str]) {
         let met = self.ranks.iter().find(|(name, [_, takers])| *takers > 1 && !but.contains(&name.as_str()));
         assert!(met.is_none(), "{}: {met:?} was taken by more than one thread", self.what());
     }
 
-    /// Lock of this rank taken, for each thousand calls at most.
+    /// Asserts at most this many acquisitions of locks of a rank for each thousand calls.
     #[track_caller]
     fn taken(&self, rank: &str, most: u64) {
         let ([taken, _], calls) = (self.ranks.get(rank).copied().unwrap_or_default(), self.count("operations"));
@@ -70,7 +70,7 @@ fn runs() -> Vec<Run> {
     common::text(&output.stdout).lines().map(Run::parse).collect()
 }
 
-/// What a line of the model says of each pattern, in both orders of turns.
+/// The expectations for each pattern, in both orders of turns.
 #[test]
 fn threads_meet_only_where_they_must() {
     let runs = runs();
@@ -78,19 +78,19 @@ fn threads_meet_only_where_they_must() {
     for run in &runs {
         let alone = run.threads == 1;
         match run.name.as_str() {
-            // Own objects: nothing is shared at all.
+            // Own objects: nothing is shared.
             "churn" => {
                 run.at_most("moved", 0);
                 run.at_most("locked", 0);
                 assert!(run.ranks.is_empty(), "{}: {:?}", run.what(), run.ranks);
             }
-            // Spans come and go, from blocks of pages that are taken under the heap's lock now and then.
+            // Spans are allocated and freed in blocks of pages, which take the heap's lock now and then.
             "medium" => {
                 run.nobody_meets(&["Heap"]);
                 run.taken("Heap", 1);
                 run.at_most("moved", 10);
             }
-            // Every object is taken from the page heap and given back: two calls, two locks.
+            // Every object is allocated from the page heap and freed: two calls, two locks.
             "large" => {
                 run.nobody_meets(&["Heap"]);
                 run.taken("Heap", 1_000);
@@ -100,7 +100,8 @@ fn threads_meet_only_where_they_must() {
                 run.nobody_meets(&[]);
                 run.at_most("moved", 600);
             }
-            // 500 objects of a thousand calls go home, 64 by one exchange unless a parcel has to make room.
+            // 500 objects of a thousand calls are returned to their owner, 64 by one exchange unless a pending batch
+            // has to make room.
             "producer-consumer" => {
                 run.nobody_meets(&[]);
                 run.at_most("locked", 500 / 64 + 10);
@@ -119,7 +120,7 @@ fn threads_meet_only_where_they_must() {
                 run.taken("Central", 10);
                 run.taken("Heap", 120);
             }
-            // Who reads takes a lock that nobody else takes; what it reads comes back to its writers.
+            // A reader takes a lock that no writer takes; the lines that it reads return to their writers.
             "churn, read" | "exchange, read" => {
                 run.nobody_meets(&[]);
                 assert!(run.count("reads") > 0, "{}: nobody read", run.what());

@@ -1,5 +1,5 @@
-//! Programs that take much memory and touch little of it, under the preloaded object: what they do not touch is not
-//! resident. And programs that touch all of it, which get huge pages.
+//! Programs that allocate much memory and touch little of it: what they do not touch is not resident. And programs that
+//! touch all of it, which get huge pages.
 
 mod common;
 
@@ -9,11 +9,11 @@ use std::sync::OnceLock;
 
 use common::{artifacts, root, run, text};
 
-/// KiB that a program may grow by besides what it touches: spans of small objects, tables of the allocator, and a piece of
-/// 2 MiB less a page that may have been huge before.
+/// The KiB by which a program may grow beyond what it touches: spans of small objects, tables of the allocator, and a
+/// piece of 2 MiB less a page that may have been huge before.
 const BESIDES: i64 = 3 * 1024;
 
-/// What is taken: how, how many, and of how many bytes.
+/// The allocations: by which function, how many, of how many bytes.
 const SPARSE: [(&str, u32, u32); 16] = [
     ("malloc", 60, 1_000_000),
     ("malloc", 20, 3_000_000),
@@ -33,24 +33,24 @@ const SPARSE: [(&str, u32, u32); 16] = [
     ("after", 40, 3_000_000),
 ];
 
-/// Compiles `tests/sparse/NAME.c`. `None`: there is no compiler, which was said aloud.
+/// Compiles `tests/sparse/NAME.c`. Returns `None` without a compiler.
 fn compile_one(name: &str) -> Option<PathBuf> {
     let source = root().join(format!("tests/sparse/{name}.c"));
     common::compile("gcc", &format!("sparse-{name}"), |gcc| gcc.args(["-O1", "-pthread", "-fno-builtin"]).arg(source))
 }
 
-/// The program of sparse objects, compiled once.
+/// Returns the program of sparse objects, compiled once.
 fn compile() -> Option<&'static Path> {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
     PROGRAM.get_or_init(|| compile_one("sparse")).as_deref()
 }
 
-/// The answer of the program of sparse objects.
+/// Returns the output of the program of sparse objects.
 fn answer(program: &Path, options: &str, how: &str, count: u32, size: u32) -> String {
     printed(program, options, &[how, &count.to_string(), &size.to_string()])
 }
 
-/// What a program prints under the shared object.
+/// Returns the output of a program on the shared object.
 fn printed(program: &Path, options: &str, arguments: &[&str]) -> String {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=10", "60", "env"]).arg(format!("CROSSFOOT={options}"));
@@ -113,7 +113,7 @@ fn objects_larger_than_memory_are_refused_and_cost_little() {
         let answer = printed(&program, "", &[&threads.to_string(), "10"]);
         let numbers: Vec<u64> = answer.split(' ').map(|n| n.parse().expect("a number")).collect();
         let [largest, memory, ms] = numbers[..] else { panic!("three numbers: {answer}") };
-        // What several threads were given and freed lies side by side, and may be given as one object, larger than memory.
+        // Memory that several threads freed is adjacent, and may become one object larger than memory.
         assert!(threads > 1 || largest <= memory, "{largest} MiB were given, of memory and swap of {memory}");
         // Seconds where a request costs time for each of its megabytes, and some tens of milliseconds otherwise.
         assert!(ms < 2_000, "{threads} threads took {ms} ms of CPU time");

@@ -1,6 +1,5 @@
-//! What the shared object costs a process that it is preloaded into, beside the same process without: system calls,
-//! memory of its own, and the part of the file that is loaded. `docs/decisions/0012-start-up.md` says what became of
-//! each, and what it was before. No times: those are in the bench.
+//! The cost of the preloaded object, against the same process without it: system calls, private memory, and the loaded
+//! part of the file. `docs/decisions/0012-start-up.md` explains each figure. Times are in the bench.
 
 mod common;
 
@@ -13,15 +12,15 @@ use object::{Endianness, Object, ObjectSection};
 
 use common::{artifacts, installed, root, run, scratch, text};
 
-/// What a process does, how many system calls more it may make than without the object, and how many KiB more memory of
-/// its own it may have. A page or two above what was seen: libcs differ, and stacks begin where they like.
+/// A process's work, and the limits of its additional system calls and KiB of private memory. A page or two above the
+/// measured values: libcs and stack addresses differ.
 const BARS: [(&str, i64, i64); 3] = [("nothing", 11, 24), ("objects", 40, 108), ("threads", 12, 190)];
 
-/// How many bytes of the file may be loaded, and how many of them as data that is written to.
+/// The limits of the loaded bytes of the file, and of those that are writable data.
 const LOADED: u64 = 448 * 1024;
 const WRITTEN: u64 = 1024;
 
-/// The program, without the object or with it.
+/// Returns a command for the program, with the object or without.
 fn command(program: &Path, what: &str, preload: Option<&Path>) -> Command {
     let mut command = Command::new(program);
     command.arg(what).env_clear();
@@ -37,14 +36,14 @@ fn compile() -> Option<PathBuf> {
     common::compile("gcc", "start-up", |gcc| gcc.args(["-O1", "-pthread", "-fno-builtin-malloc"]).arg(source))
 }
 
-/// KiB of pages that are the process's own.
+/// Returns the KiB of private pages.
 fn own_memory(program: &Path, what: &str, preload: Option<&Path>) -> i64 {
     let output = run(&mut command(program, what, preload));
     assert!(output.status.success(), "{what}: {output:?}");
     text(&output.stdout).parse().expect("a number")
 }
 
-/// How many system calls the process makes. `None`: nobody may look, which was said aloud.
+/// Returns the number of system calls of the process, or `None` if strace may not trace.
 fn calls(tracer: &Path, program: &Path, what: &str, preload: Option<&Path>) -> Option<i64> {
     let log = scratch().join("start-up.calls");
     let mut traced = Command::new(tracer);
@@ -58,7 +57,7 @@ fn calls(tracer: &Path, program: &Path, what: &str, preload: Option<&Path>) -> O
         return None;
     }
     let log = std::fs::read_to_string(log).expect("strace wrote its log");
-    // A call that another thread interrupted stands on two lines.
+    // A call that another thread interrupts has two lines.
     Some(log.lines().filter(|line| !line.contains(" resumed>") && line.contains('(')).count() as i64)
 }
 
@@ -78,7 +77,7 @@ fn a_process_makes_few_system_calls_more() {
 fn a_process_has_little_more_memory_of_its_own() {
     let Some(program) = compile() else { return };
     for (what, _, most) in BARS {
-        // The least of some: a process's stack has a page more or less, which of five had one too often.
+        // The minimum of some: the stack of one in five processes has a page more.
         let least = |preload| (0..16).map(|_| own_memory(&program, what, preload)).min().unwrap_or_default();
         let (plain, with) = (least(None), least(Some(artifacts().so.as_path())));
         assert!(with > plain, "{what}: {with} KiB, {plain} KiB without: the object was not loaded");

@@ -1,5 +1,5 @@
-//! What carries the stats page: who may read and write it, what becomes of its files, pages that are handed over, and what
-//! control words can do.
+//! The files of the stats page: who may read and write them, their lifetime, pages that are handed over, and control
+//! words.
 
 #[path = "stats_readers/asking.rs"]
 mod asking;
@@ -9,7 +9,7 @@ mod common;
 #[path = "stats_readers/running.rs"]
 mod running;
 
-/// The command's own way of handing a page over, and what it needs.
+/// The command's module for handing a page over, and what it needs.
 #[allow(dead_code, reason = "a part of the command")]
 #[path = "../cli/src/failure.rs"]
 mod failure;
@@ -40,17 +40,17 @@ use crossfoot::stats_page::layout;
 use hand_over::HandOver;
 use running::{Running, carrier};
 
-/// How many mappings a process has.
+/// Returns how many mappings a process has.
 fn mappings(pid: i32) -> usize {
     fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default().lines().count()
 }
 
-/// What a call answers that gives a number below zero where it fails.
+/// Returns the errno of a libc call if its result is negative.
 fn error_of(answer: i64) -> Option<i32> {
     (answer < 0).then(|| io::Error::last_os_error().raw_os_error().unwrap_or(0))
 }
 
-/// Whether the system seals files against later writers.
+/// Returns whether Linux seals files against later writers.
 fn knows_the_seal() -> bool {
     // SAFETY: a descriptor of this function's own.
     unsafe {
@@ -98,12 +98,12 @@ fn others_cannot_write_to_the_page_or_make_it_smaller() {
     assert!(flags.contains("02000000") || flags.contains("02100002"), "closed by exec: {flags}");
 }
 
-/// This user's processes could look into each other, but for one that says no.
+/// Processes of one user may trace each other, except those that forbid it.
 #[test]
 fn an_untraceable_process_shows_nothing() {
     let (Some(setpriv), true) = (installed("setpriv"), is_root("processes of another user")) else { return };
     let Some(carrier) = carrier() else { return };
-    // That user may not reach the folder of the build.
+    // The other user cannot read the build folder.
     let folder = std::env::temp_dir().join(format!("crossfoot-stats-page-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("it can be made");
     let copy = |from: &std::path::Path, name: &str| {
@@ -125,7 +125,7 @@ fn an_untraceable_process_shows_nothing() {
         let mut process = Running::start(start);
         assert_eq!(process.says(), "ready");
         let pid = process.pid().to_string();
-        // Nor to those who look for shared memory by its number.
+        // Nor by the number of shared memory.
         let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
         assert!(!segments.lines().any(|line| line.split_whitespace().nth(4) == Some(&pid)), "{segments}");
         for verb in ["stat", "trim"] {
@@ -147,8 +147,8 @@ fn arbitrary_control_words_cost_the_process_nothing() {
     let Some(mut process) = Running::carrying("", &["large", "objects", "ready", "work"]) else { return };
     assert_eq!(process.says(), "ready");
     let page = Attached::of(process.pid());
-    // A busy system gives `stat` the last reading there is. One may have begun before the large objects were there: the one
-    // after that is of now.
+    // On a busy machine `stat` gets the last reading. It may have begun before the large objects existed; the next one
+    // is newer.
     let ready = page.word(layout::COMPLETE_AT);
     until("it writes readings", || page.word(layout::COMPLETE_AT) > ready + 1);
     let before =
@@ -169,7 +169,7 @@ fn arbitrary_control_words_cost_the_process_nothing() {
         releases = now;
         std::thread::sleep(std::time::Duration::from_micros(50));
     }
-    // Not more often than every tenth of a second, however often it is asked; a few are at hand.
+    // At most every tenth of a second, however often it is requested; a few may be pending.
     let most = since.elapsed().as_millis() as u64 / 100 + 2;
     assert!(obeyed <= most, "{obeyed} releases, at most {most}");
     let after =
@@ -185,7 +185,7 @@ fn a_child_has_only_its_own_stats_files() {
     assert_eq!(process.number("open"), own, "the parent's are closed in the child, which has two of its own");
     assert_eq!(process.says(), "ready");
 
-    // The program has closed them, and their numbers are its own: no child closes those.
+    // The program has closed them, and reuses their numbers: no child closes those.
     let what = ["objects", "reuse", "open", "fork-open", "open", "ready", "sleep"];
     let Some(mut process) = Running::carrying("", &what) else { return };
     let own = process.number("open");
@@ -194,7 +194,7 @@ fn a_child_has_only_its_own_stats_files() {
     assert_eq!(process.number("open"), own);
     assert_eq!(process.says(), "ready");
     assert!(pages(process.pid()).is_empty());
-    // Found by its mapping, and read where this process may trace.
+    // Found by the mapping, and read if this process may trace it.
     let output = crossfoot(&["stat", &process.pid().to_string()]);
     let line = text(&output.stderr);
     assert!(output.status.success() || line.contains("the program has closed its descriptor"), "{line}");
@@ -219,7 +219,7 @@ fn without_a_stats_page_the_program_runs_and_readers_get_the_reason() {
         let trimmed = crossfoot(&["trim", &process.pid().to_string()]);
         assert_eq!(trimmed.status.code(), Some(2), "{}", text(&trimmed.stderr));
     }
-    // Few are allowed, but enough for lower numbers.
+    // A low limit of descriptors, but enough for lower numbers.
     let Some(mut process) = Running::carrying("", &["some-files", "objects", "ready", "sleep"]) else { return };
     assert_eq!(process.says(), "ready");
     assert!(figure(&stat(process.pid()), "/heap/spans:spans") > 0);
@@ -274,7 +274,7 @@ fn a_page_that_was_handed_over_outlives_its_process() {
     reading.snapshot.check(&mut failures);
     assert!(failures.is_empty());
 
-    // What the process becomes has it too.
+    // The page survives exec.
     let page = HandOver::new().expect("memory");
     let what = ["objects", "exec", "large", "exec", "first", "ready", "sleep"];
     let Some(mut process) = start_with(&page, &what) else { return };

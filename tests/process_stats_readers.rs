@@ -1,4 +1,4 @@
-//! The stats page: what other processes see of one that runs on Crossfoot, and what is left of it.
+//! Readers of the stats page: what other processes see of a process on Crossfoot, and what remains of it.
 
 #[path = "stats_readers/asking.rs"]
 mod asking;
@@ -137,7 +137,7 @@ fn another_user_s_process_is_refused_in_a_line() {
     let (Some(setpriv), true) = (installed("setpriv"), is_root("another user's process")) else { return };
     let Some(mut process) = Running::doing(&["objects", "ready", "sleep"]) else { return };
     assert_eq!(process.says(), "ready");
-    // Another user may not reach the folder that the command was built in.
+    // The other user cannot read the build folder.
     let command = std::env::temp_dir().join(format!("crossfoot-other-user-{}", std::process::id()));
     common::copy_program(&artifacts().cli, &command);
     let pid = process.pid().to_string();
@@ -185,7 +185,7 @@ fn ps_lists_the_processes_on_crossfoot() {
     assert_eq!(heading, ["PID", "USER", "RSS", "TOTAL", "LIVE", "RELEASED", "AGE", "COMMAND"]);
     let line = lines.find(|line| line.trim_start().starts_with(&format!("{} ", process.pid()))).expect("it is listed");
     assert!(line.contains(" MiB ") && line.contains("ledger-program"), "with units: {line}");
-    // Other tests' processes come and go; a sleeping one has the same row in each order.
+    // Processes of other tests start and exit; a sleeping one has the same row in each order.
     for (sort, column, ascending) in [("rss", 2, false), ("total", 3, false), ("live", 4, false), ("pid", 0, true)] {
         let output = crossfoot(&["ps", "--bytes", "--sort", sort]);
         let table = text(&output.stdout);
@@ -284,7 +284,7 @@ fn the_list_names_every_mapping_of_the_allocator() {
         assert!(list.iter().any(|mapping| mapping.what == what as u64), "nothing for {what:?} in {list:x?}");
     }
     let heap = list.iter().find(|mapping| mapping.what == MappingKind::Heap as u64).expect("a heap");
-    // Where it begins is chosen at random, at an arena's border.
+    // Its base is random, at an arena boundary.
     assert!(heap.start.is_multiple_of(64 << 20) && heap.end - heap.start >= 64 << 20, "{heap:x?}");
 }
 
@@ -311,7 +311,7 @@ fn isolated_heaps_are_listed() {
     crossfoot::process::retire_cache();
 }
 
-/// Readings from outside, as fast as they can be had, beside threads that allocate.
+/// Reads from outside, as fast as possible, beside threads that allocate.
 #[test]
 fn every_reading_beside_eight_threads_balances() {
     let Some(mut process) = Running::doing(&["churn8", "ready", "sleep"]) else { return };
@@ -321,7 +321,7 @@ fn every_reading_beside_eight_threads_balances() {
     until("it has a page", || pages(process.pid()).len() == 1);
     let page = Attached::of(process.pid());
     let (mut read, mut last, mut different) = (0_u64, 0, 0_u64);
-    // Longer where the threads got no turn, on a busy machine.
+    // Longer if the threads got no CPU time on a busy machine.
     while since.elapsed() < time || different <= 10 && since.elapsed() < TIMEOUT {
         let Some((reading, taken)) = page.reading() else { continue };
         let mut failures = Failures::default();
@@ -336,7 +336,7 @@ fn every_reading_beside_eight_threads_balances() {
     assert!(different > 10, "{different} readings in {time:?}");
     let [spent, count] = [layout::SPENT_AT, layout::SPENT_READINGS_AT].map(|at| page.word(at));
     let passed = crossfoot::arch::ticks() - page.word(layout::MADE_TICKS_AT);
-    // Ticks go on while a thread waits for its CPU in the middle of a reading, so only a long run says something.
+    // The clock advances while a thread waits for its CPU in the middle of a reading, so only a long run is meaningful.
     assert!(!soaking || spent * 1_000 < passed * 8, "readings took {spent} ticks of the eight threads' {passed} each");
     println!(
         "{read} readings of a ledger page beside 8 threads balance, {different} of them different, in {time:?}; \

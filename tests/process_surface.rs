@@ -1,6 +1,6 @@
-//! The edge table: every function that libcrossfoot.so exports with every edge of its arguments, on glibc's allocator
-//! and on Crossfoot. docs/c-surface.md lists the differences from glibc; none may be missing there and none too many.
-//! What glibc does not have must be as `tests/surface/defined.txt` says.
+//! The edge table: every function that libcrossfoot.so exports, with every edge of its arguments, on glibc's allocator
+//! and on Crossfoot. docs/c-surface.md lists exactly the differences from glibc. `tests/surface/defined.txt` defines
+//! the answers where glibc has no such function.
 
 mod common;
 
@@ -11,9 +11,9 @@ use std::process::Command;
 use common::rows::{self, Failure};
 use common::{artifacts, compile, root, run, text};
 
-/// What a run of the table printed: the answer of each case.
+/// Returns the answers that `defined.txt` demands.
 struct Table {
-    /// The libc's version.
+    /// The version of the libc.
     glibc: Version,
     cases: BTreeMap<String, String>,
 }
@@ -33,7 +33,7 @@ impl Table {
         let mut cases = BTreeMap::new();
         for line in lines.by_ref().take_while(|&line| line != "end") {
             let (key, answer) = line.split_once(" => ").unwrap_or_else(|| panic!("no case: {line}"));
-            // Some cases come more than once, after others: they must not matter.
+            // Some cases occur more than once, after different cases, which must not matter.
             let other = cases.insert(key.to_owned(), answer.to_owned());
             assert!(other.is_none_or(|other| other == answer), "{key} has two answers, of which one is: {answer}");
         }
@@ -42,7 +42,7 @@ impl Table {
     }
 }
 
-/// Compiles the table. `None`: there is no compiler, which was said aloud.
+/// Compiles the table. Returns `None` without a compiler.
 fn program() -> Option<PathBuf> {
     let sources = ["main.c", "glibc.c", "introspection.c", "others.c", "heaps.c"]
         .map(|name| root().join("tests/surface").join(name));
@@ -62,7 +62,7 @@ fn table(program: &Path, preload: Option<&Path>) -> Table {
     Table::parse(&text(&output.stdout))
 }
 
-/// Both runs, made once. `None`: there is no compiler.
+/// Returns both runs, made once, or `None` without a compiler.
 fn tables() -> Option<&'static (Table, Table)> {
     static TABLES: std::sync::OnceLock<Option<(Table, Table)>> = std::sync::OnceLock::new();
     let made = TABLES.get_or_init(|| {
@@ -72,7 +72,8 @@ fn tables() -> Option<&'static (Table, Table)> {
     made.as_ref()
 }
 
-/// All texts that a pattern stands for: `{a,b}` is one of them, and so is what a set's name in braces stands for.
+/// Returns all texts that a pattern stands for: `{a,b}` stands for each of its parts, and the name of a set in braces
+/// for each of its members.
 fn expand(pattern: &str, sets: &BTreeMap<&str, &str>) -> Vec<String> {
     let Some((before, rest)) = pattern.split_once('{') else { return vec![pattern.to_owned()] };
     let (inside, after) = rest.split_once('}').unwrap_or_else(|| panic!("an open brace: {pattern}"));
@@ -87,11 +88,11 @@ fn is_named(case: &str, only: &str) -> bool {
     case == only || case.split('(').next() == Some(only)
 }
 
-/// Cases and what is said of them, for people who look at a failure.
+/// Values by case, sorted for people who read a failure.
 type Cases<T> = BTreeMap<String, T>;
 
-/// The table of differences in docs/c-surface.md, as far as it speaks of this version of glibc: for each case what
-/// glibc answers, and what Crossfoot does.
+/// Returns the table of differences in docs/c-surface.md for this version of glibc: the answers of glibc and of
+/// Crossfoot, by case.
 fn listed(document: &str, glibc: Version) -> Cases<(String, String)> {
     let mut cases = Cases::new();
     let section = document.split("\n## Differences from glibc\n").nth(1).expect("the section is there");
@@ -114,7 +115,7 @@ fn listed(document: &str, glibc: Version) -> Cases<(String, String)> {
     cases
 }
 
-/// What differs between two runs, in the cases of both.
+/// Returns the differences between two runs, in the cases of both.
 fn found(glibc: &Cases<String>, ours: &Cases<String>) -> Cases<(String, String)> {
     let both = glibc.iter().filter_map(|(case, theirs)| Some((case, theirs, ours.get(case)?)));
     both.filter(|(_, theirs, ours)| theirs != ours)
@@ -122,7 +123,7 @@ fn found(glibc: &Cases<String>, ours: &Cases<String>) -> Cases<(String, String)>
         .collect()
 }
 
-/// What stands on one side only, or otherwise on the other.
+/// Returns the differences between the listed and the found cases.
 fn unequal(listed: &Cases<(String, String)>, found: &Cases<(String, String)>) -> Vec<Failure> {
     let row = |what: &str, case: &str, (theirs, ours): &(String, String)| Failure {
         row: case.to_owned(),
@@ -156,7 +157,7 @@ fn document() -> String {
     std::fs::read_to_string(root().join("docs/c-surface.md")).expect("the document is there")
 }
 
-/// The functions of linker/exports.txt.
+/// Returns the functions of linker/exports.txt.
 fn exports() -> BTreeSet<String> {
     let list = std::fs::read_to_string(root().join("linker/exports.txt")).expect("the list is there");
     list.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect()

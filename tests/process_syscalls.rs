@@ -1,5 +1,5 @@
-//! docs/syscalls.md is what processes on Crossfoot ask the system for: by strace, and by a filter that kills for any other
-//! system call.
+//! Compares docs/syscalls.md with the system calls of processes on Crossfoot: by strace, and by a filter that kills at
+//! any other system call.
 
 mod common;
 
@@ -12,7 +12,7 @@ use std::process::Command;
 use common::rows::{self, Failure};
 use common::{artifacts, installed, root, run, scratch, skipped};
 
-/// Numbers of the calls that the document may name, and of those that a program needs for itself.
+/// The numbers of the calls that the document may name, and of those that a program needs for itself.
 const NUMBERS: [(&str, libc::c_long); 58] = [
     ("access", libc::SYS_access),
     ("arch_prctl", libc::SYS_arch_prctl),
@@ -74,7 +74,8 @@ const NUMBERS: [(&str, libc::c_long); 58] = [
     ("seccomp", libc::SYS_seccomp),
 ];
 
-/// The phases of the program in its order, as the document calls them, and what the program itself and its libc call there.
+/// The phases of the program in order, as the document calls them, each with the system calls of the program itself and
+/// its libc.
 const PHASES: [(&str, &str); 8] = [
     ("start, with options", ""),
     ("first allocation", ""),
@@ -89,20 +90,20 @@ const PHASES: [(&str, &str); 8] = [
     ("exit, with a report or a check", "exit_group"),
 ];
 
-/// What the loader and the libc may ask for at the start of a program.
+/// The system calls of the loader and the libc at the start of a program.
 const LOADER: &str = "execve brk mmap openat read newfstatat close access pread64 arch_prctl set_tid_address set_robust_list \
                       rseq mprotect prlimit64 munmap getrandom fstat readlink futex madvise lseek uname";
 
 type Calls = BTreeSet<String>;
 
-/// A row of the document: what is called always, with the page or membarrier, and seldom.
+/// A row of the document: the calls made always, with the page or membarrier, and seldom.
 type Row = [Calls; 3];
 
 fn names(words: &str) -> Calls {
     words.split_whitespace().map(str::to_owned).collect()
 }
 
-/// The document's table, by the name of a phase.
+/// Returns the document's table, by the name of a phase.
 fn document() -> BTreeMap<String, Row> {
     let text = fs::read_to_string(root().join("docs/syscalls.md")).expect("docs/syscalls.md");
     let rows = text.lines().filter(|line| line.starts_with("| ")).map(|line| {
@@ -120,7 +121,7 @@ fn program() -> Option<PathBuf> {
     common::compile("gcc", "syscalls", |gcc| gcc.args(["-O1", "-pthread", "-fno-builtin"]).arg(source))
 }
 
-/// What is called in each phase. `None`: nobody may look, which was said aloud.
+/// Returns the system calls of each phase, or `None` if strace may not trace.
 fn traced(options: Option<&str>) -> Option<Vec<Calls>> {
     let (tracer, program) = (installed("strace")?, program()?);
     let log = scratch().join(format!("syscalls-{}.calls", options.unwrap_or("plain").replace(['/', ':', ','], "-")));
@@ -178,7 +179,7 @@ fn each_phase_makes_the_calls_that_the_document_names() {
                 known.extend(plain[0].iter().cloned());
             }
             if *phase == "fork" && ["check:on", "exit_report"].iter().any(|option| options.contains(option)) {
-                // The child ends there.
+                // The child exits in this phase.
                 known.extend(table[PHASES[PHASES.len() - 1].0].iter().flatten().cloned());
             }
             if !options.contains(few) {
@@ -202,7 +203,7 @@ fn each_phase_makes_the_calls_that_the_document_names() {
     }
 }
 
-/// Runs the program with a filter that kills for everything but these calls; the signal that it died of.
+/// Runs the program with a filter that kills at every other call. Returns the signal that killed it, if any.
 fn filtered(how: &str, options: &str, allowed: &Calls) -> Option<Option<i32>> {
     let numbers = allowed.iter().map(|name| {
         let known = NUMBERS.iter().find(|(known, _)| known == name);
@@ -218,7 +219,7 @@ fn filtered(how: &str, options: &str, allowed: &Calls) -> Option<Option<i32>> {
             skipped("a system on which filters of system calls may be installed");
             None
         }
-        // `timeout` shows a signal of its child so, or dies of it, too.
+        // `timeout` returns the signal of its child as a status, or dies of it too.
         Some(code) if code > 128 => Some(Some(code - 128)),
         _ => Some(Some(status.signal().unwrap_or_else(|| panic!("{how} {options}: {status:?}")))),
     }
@@ -234,16 +235,16 @@ fn a_program_survives_a_filter_of_the_documented_calls() {
         calls.chain(names("close exit_group")).collect()
     };
     let working = ["first allocation", "allocating and freeing", "giving memory back", "reading statistics"];
-    // In one thread nothing that is done seldom comes, but unmapping a piece that is too much.
+    // With one thread, no seldom call occurs, except the unmapping of a superfluous piece.
     let calls: Calls = always(&working).into_iter().chain(names("munmap")).collect();
     for how in ["filter", "alone"] {
         let Some(ended) = filtered(how, few, &calls) else { return };
         assert_eq!(ended, None, "{how} with {few}: killed");
-        // The filter is no sham.
+        // The filter works.
         let Some(ended) = filtered(how, "stats_page:on", &calls) else { return };
         assert_eq!(ended, Some(libc::SIGSYS), "{how} without the options");
     }
-    // One that was there before the program was executed.
+    // A filter that was installed before exec.
     let calls: Calls =
         always(&[&["start, with options"][..], &working[..]].concat()).into_iter().chain(names(LOADER)).collect();
     let Some(ended) = filtered("before", few, &calls) else { return };

@@ -1,5 +1,5 @@
-//! System stacks in real processes: what runs on them, with how little of a thread's own, what is refused there, who
-//! unwinds through the switch, and the switch of every CPU. The programs are in `tests/targets/system-stack`,
+//! System stacks in real processes: what runs on them, how little of a thread's own stack is needed, what is refused
+//! there, unwinding through the switch, and the switch of every CPU. The programs are in `tests/targets/system-stack`,
 //! `tests/system_stack` and `tests/switch`.
 
 mod common;
@@ -10,13 +10,13 @@ use std::process::{Command, Output};
 
 use common::{artifacts, checked_target, compile, installed, root, run, scratch, skipped, target, text, try_compile};
 
-/// The home as users ship it, and as they debug it.
+/// Returns the program as users ship it, and as they debug it.
 fn homes() -> [(&'static str, PathBuf); 2] {
     [("shipped", target("system-stack")), ("checked", checked_target("system-stack"))]
         .map(|(build, folder)| (build, folder.join("system-stack")))
 }
 
-/// Runs one case of the home.
+/// Runs one case of the program.
 fn case(program: &Path, case: &str, options: &str) -> Output {
     let mut command = Command::new("timeout");
     command.args(["--foreground", "60", "env"]).arg(format!("CROSSFOOT={options}"));
@@ -29,7 +29,7 @@ fn every_case_is_right() {
         ["unwind", "nested", "without-a-cache", "kept", "isolated", "taken", "handler", "handler-aside", "fork"];
     for (build, program) in homes() {
         for name in cases {
-            // A handler that reads inside a reading ends with a line there.
+            // A handler that reads inside a reading ends with a line.
             let options = if name.starts_with("handler") { "" } else { "check:on,double_check:on" };
             for options in ["", options] {
                 let output = case(&program, name, options);
@@ -61,7 +61,7 @@ fn a_quarter_of_the_stack_is_left() {
 
 #[test]
 fn allocation_on_the_system_stack_ends_with_a_line() {
-    // The case, the function that the line names, and which of the addresses printed.
+    // The case, the function that the line names, and which of the printed addresses.
     let cases = [
         ("malloc", "malloc", None),
         ("malloc-large", "malloc", None),
@@ -121,7 +121,7 @@ fn the_smallest_thread_reads_everything() {
     }
 }
 
-/// A CPU: its switch, the compiler, what more the compiler is told, and the emulator.
+/// A CPU: its switch, the compiler, additional flags, and the emulator.
 type Cpu = (&'static str, &'static str, &'static [&'static str], Option<&'static str>);
 
 const CPUS: [Cpu; 6] = [

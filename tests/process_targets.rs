@@ -1,4 +1,4 @@
-//! The homes beside the preloaded object: a static program without libc, a std program with the crate as its
+//! The environments beside the preloaded object: a static program without libc, a std program with the crate as its
 //! global allocator, a static C program and C++ programs on the archive. Each is built as a user would build it.
 
 mod common;
@@ -14,13 +14,13 @@ fn assert_success(output: &Output) {
     assert!(output.status.success(), "{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
 }
 
-/// The number after `word` in a program's output.
+/// Returns the number after `word` in a program's output.
 fn number(output: &str, word: &str) -> u64 {
     let line = output.lines().find_map(|line| line.strip_prefix(word)).unwrap_or_else(|| panic!("no {word}: {output}"));
     line.trim().parse().unwrap_or_else(|e| panic!("{word}: {line}: {e}"))
 }
 
-/// The exit report that a program was told to write.
+/// Returns the exit report of a program.
 fn report(path: &Path) -> serde_json::Value {
     let json = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&json).unwrap_or_else(|e| panic!("{e}: {json}"))
@@ -63,7 +63,7 @@ fn a_rust_program_with_eight_threads_balances() {
 fn a_static_c_program_on_the_archive_balances() {
     let path = scratch().join("c-static.json");
     let source = common::root().join("tests/targets/c-static/main.c");
-    // The compiler knows `malloc` and would drop calls whose result nobody needs.
+    // The compiler knows `malloc` and would drop calls with unused results.
     let flags = ["-static", "-O2", "-Wall", "-fno-builtin", "-pthread"];
     let program = compile("gcc", "c-static", |gcc| gcc.args(flags).arg(source).arg(&artifacts().a));
     let Some(program) = program else { return };
@@ -76,13 +76,12 @@ fn a_static_c_program_on_the_archive_balances() {
     assert!(report["/gc/heap/allocs:objects"].as_u64() >= Some(20_004), "{report:#}");
 }
 
-/// Compiles a C++ program of `tests/targets/cxx` with `arguments` behind its source. `None`: there is no compiler,
-/// which was said aloud.
+/// Compiles a C++ program of `tests/targets/cxx` with `arguments` after its source. Returns `None` without a compiler.
 fn cxx(source: &str, out: &str, arguments: &[&OsStr]) -> Option<PathBuf> {
     let source = common::root().join("tests/targets/cxx").join(source);
     compile("g++", out, |gxx| {
         gxx.args(["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-Wl,--fatal-warnings"]);
-        // The compiler may drop an allocation that nobody looks at.
+        // The compiler may drop an unused allocation.
         gxx.args(["-Wno-sized-deallocation", "-fno-builtin", "-pthread"]).arg(source).args(arguments)
     })
 }
@@ -125,7 +124,7 @@ fn every_operator_of_cxx_does_what_the_standard_says() {
 
 #[test]
 fn operators_that_a_program_replaces_serve_those_it_does_not() {
-    // Its own come first, where the linker is told that two are no error.
+    // The program's operators come first, if the linker accepts duplicates.
     in_three_ways("replaced", &["-Wl,-z,muldefs"], |way, out| {
         assert_eq!(out, "made 5, freed 5, null\n", "{way}");
     });

@@ -1,4 +1,4 @@
-//! The command `crossfoot` from outside: what a run passes through, what it writes, what it refuses.
+//! The command `crossfoot` from outside: what a run passes on, what it writes, what it refuses.
 
 mod common;
 #[path = "cli/refused.rs"]
@@ -16,7 +16,7 @@ use common::{artifacts, copy_program, installed, run, scratch, skipped, text, wr
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
-/// The command with these arguments, in an environment without options.
+/// Returns the command with these arguments, in an environment without options.
 fn crossfoot<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
     let mut command = Command::new(&artifacts().cli);
     command.args(arguments);
@@ -26,14 +26,14 @@ fn crossfoot<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command
     command
 }
 
-/// `crossfoot run -- ARGUMENTS…`
+/// Returns `crossfoot run -- ARGUMENTS…`.
 fn run_on<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
     let mut command = crossfoot(["run", "--"]);
     command.args(arguments);
     command
 }
 
-/// An empty folder for a test.
+/// Makes an empty folder for a test.
 fn folder(test: &str) -> PathBuf {
     let folder = scratch().join("cli").join(test);
     let _ = fs::remove_dir_all(&folder);
@@ -41,7 +41,7 @@ fn folder(test: &str) -> PathBuf {
     folder
 }
 
-/// A C program or shared object, built by gcc in `folder`; `None`: there is no gcc, or it cannot do this.
+/// Compiles a C program or shared object with gcc in `folder`. Returns `None` if gcc is missing or cannot compile it.
 fn built(folder: &Path, name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     let (file, program) = (folder.join(name).with_extension("c"), folder.join(name));
     fs::write(&file, source).unwrap();
@@ -52,13 +52,13 @@ fn built(folder: &Path, name: &str, source: &str, flags: &[&str]) -> Option<Path
     compiled.ok()
 }
 
-/// What a report says, read as JSON.
+/// Returns a report, read as JSON.
 fn report(path: &Path) -> serde_json::Value {
     let json = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&json).unwrap_or_else(|e| panic!("{}: {e}: {json}", path.display()))
 }
 
-/// The reports of descendants beside `path`.
+/// Returns the reports of descendants beside `path`.
 fn descendants(path: &Path) -> Vec<PathBuf> {
     let prefix = format!("{}.", path.file_name().unwrap().to_str().unwrap());
     let beside = fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
@@ -88,7 +88,7 @@ fn signals_pass_through() {
         let output = run(&mut run_on(["sh", "-c", &format!("kill -{name} $$")]));
         assert_eq!((output.status.signal(), output.status.code()), (Some(number), None));
     }
-    // A signal from outside reaches the program, because the command has become it.
+    // A signal from outside reaches the program, since the command became it by exec.
     let mut child = run_on(["sh", "-c", "echo $$; exec sleep 60"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
@@ -108,7 +108,7 @@ fn signal_dispositions_are_inherited() {
     let ours = run(Command::new("sh").args(&arguments[1..4]).args([cli, "run", "--"]).args(&arguments[4..]));
     assert_eq!(text(&ours.stdout), text(&plain.stdout));
     assert!(text(&ours.stdout).contains("1800"), "{}", text(&ours.stdout));
-    // Without the trap neither is ignored.
+    // Without the trap neither signal is ignored.
     let ours = run(&mut run_on(&arguments[4..]));
     let plain = run(Command::new(grep).args(&arguments[5..]));
     assert_eq!(text(&ours.stdout), text(&plain.stdout));
@@ -166,7 +166,7 @@ fn descendants_have_reports_of_their_own() {
     let folder = folder("descendants");
     let path = folder.join("R");
     let mut command = crossfoot(["run", "--descendants", "--format", "json", "--report"]);
-    // One becomes another program, one stays what it is; a third ends without exit, so without a report.
+    // One becomes another program by exec, one does not; a third ends without exit, so without a report.
     let program = "$| = 1; print \"$$\\n\"; $a = fork // die; exec $^X, '-e', '1' if !$a; waitpid $a, 0; \
                    $b = fork // die; exit 3 if !$b; waitpid $b, 0; \
                    $c = fork // die; kill 'KILL', $$ if !$c; waitpid $c, 0; print \"$a\\n$b\\n$c\\n\"";
@@ -231,12 +231,12 @@ fn options_of_the_user_stay() {
     assert_eq!(text(&output.stdout), format!("{}|\n", so.display()));
     let mut command = crossfoot(["run", "--check", "--"]);
     command.args(show).env("CROSSFOOT", "check:off,exit_format:json").env("LD_PRELOAD", "libm.so.6");
-    // Behind them comes the page that is handed over, by its descriptors.
+    // They are followed by the page that is handed over, by its descriptors.
     let page = ",stats_page:";
     let shown = text(&run(&mut command).stdout);
     let expected = format!("{}:libm.so.6|exit_format:json,check:on{page}", so.display());
     assert!(shown.starts_with(&expected), "{shown}");
-    // The command under itself adds nothing twice.
+    // The command run by itself adds nothing twice.
     let mut command = crossfoot(["run", "--check", "--"]);
     let output = run(command.arg(&artifacts().cli).args(["run", "--check", "--"]).args(show));
     let shown = text(&output.stdout);
@@ -244,7 +244,7 @@ fn options_of_the_user_stay() {
         shown.starts_with(&format!("{}|check:on{page}", so.display())) && shown.matches(page).count() == 1,
         "{shown}"
     );
-    // A page that the user refuses is not made.
+    // With stats_page:off by the user no page is made.
     let mut command = crossfoot(["run", "--check", "--"]);
     let shown = text(&run(command.args(show).env("CROSSFOOT", "stats_page:off")).stdout);
     assert_eq!(shown, format!("{}|stats_page:off,check:on\n", so.display()));
@@ -309,7 +309,7 @@ fn the_shared_object_is_found_or_asked_for() {
     };
     found("bin/libcrossfoot.so");
     found("lib/libcrossfoot.so");
-    // A program that cargo runs from where it built it.
+    // A program that cargo runs from its build folder.
     let deps = bin.join("deps");
     fs::create_dir_all(&deps).unwrap();
     copy_program(&artifacts().cli, deps.join("crossfoot"));
@@ -338,7 +338,7 @@ fn programs_that_cannot_be_executed_have_the_status_of_a_shell() {
     assert_line(&run(&mut run_on([&folder])), 126, &line);
 }
 
-/// An executable file with this text.
+/// Writes an executable file with this text.
 fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
     let file = folder.join(name);
     write_program(&file, text);
@@ -415,7 +415,7 @@ fn wrong_arguments_give_one_line() {
 fn a_closed_pipe_ends_the_command_quietly() {
     let cli = artifacts().cli.to_str().unwrap();
     for (prefix, status) in [("", Err(13)), ("trap '' PIPE; ", Ok(141))] {
-        // The reader is gone before the command starts.
+        // The reader closes the pipe before the command starts.
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let mut command = Command::new("sh");

@@ -1,5 +1,5 @@
-//! An installed tree, as a user gets it: the flags of pkg-config, the header, the libraries, the command beside them,
-//! the manual page, and the archive that is handed on.
+//! An installed tree, as a user gets it: the flags of pkg-config, the header, the libraries, the command, the manual
+//! page, and the packed archive.
 
 mod common;
 
@@ -13,20 +13,20 @@ fn assert_success(output: &Output) {
     assert!(output.status.success(), "{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
 }
 
-/// Runs `cargo xtask`, built beside the release that other tests use.
+/// Runs `cargo xtask`, built in the folder of the release that other tests use.
 fn xtask(arguments: &[&OsStr]) -> Output {
     artifacts();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(root()).args(["run", "--quiet", "--package", "xtask"]);
     cargo.arg("--target-dir").arg(builds().join("release-build")).arg("--").args(arguments);
-    // As for the release, which would be built anew with others.
+    // The same flags as for the release, which would be rebuilt otherwise.
     for variable in ["CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CROSSFOOT", "LD_PRELOAD"] {
         cargo.env_remove(variable);
     }
     run(cargo.env("RUSTFLAGS", ""))
 }
 
-/// A folder with nothing in it.
+/// Makes an empty folder.
 fn empty(name: &str) -> PathBuf {
     let folder = scratch().join(name);
     let _ = std::fs::remove_dir_all(&folder);
@@ -34,7 +34,7 @@ fn empty(name: &str) -> PathBuf {
     folder
 }
 
-/// What pkg-config says of the tree at `tree`. `None`: it is not installed, which was said aloud.
+/// Returns the answer of pkg-config for the tree at `tree`, or `None` if it is not installed.
 fn pkg_config(tree: &Path, question: &str) -> Option<String> {
     let mut command = Command::new(installed("pkg-config")?);
     command.env("PKG_CONFIG_PATH", tree.join("lib/pkgconfig")).args([question, "crossfoot"]);
@@ -43,7 +43,7 @@ fn pkg_config(tree: &Path, question: &str) -> Option<String> {
     Some(text(&output.stdout).trim().to_owned())
 }
 
-/// Compiles the user's program with the flags of the tree, and runs it in each way that there is.
+/// Compiles a user's program with the flags of the tree, and runs it in every supported way.
 fn use_tree(tree: &Path) -> Option<()> {
     let gcc = installed("gcc")?;
     let flags = pkg_config(tree, "--cflags")?;
@@ -51,7 +51,7 @@ fn use_tree(tree: &Path) -> Option<()> {
     assert_eq!(pkg_config(tree, "--modversion")?, env!("CARGO_PKG_VERSION"));
     let program = tree.join("program");
     let mut compile = Command::new(gcc);
-    // The compiler knows what `malloc` and `free` do, and would not call them.
+    // The compiler knows `malloc` and `free`, and would not call them.
     compile.args(["-O1", "-Wall", "-Wextra", "-fno-builtin", "-o"]).arg(&program);
     compile.args(flags.split_whitespace()).arg(root().join("tests/install/main.c"));
     let (mut fixed, mut shared) = (Command::new(compile.get_program()), compile);
@@ -67,7 +67,7 @@ fn use_tree(tree: &Path) -> Option<()> {
     check(Command::new("timeout").arg("60").arg(&program));
     assert_success(&run(&mut shared));
     check(Command::new("timeout").arg("60").arg(&program).env("LD_LIBRARY_PATH", tree.join("lib")));
-    // A program that replaces some of C++'s operators is linked with the archive as any other.
+    // A program that replaces some C++ operators is linked with the archive like any other.
     if let (Some(compiler), Some(_)) = (installed("g++"), installed("objcopy")) {
         let mut compile = Command::new(compiler);
         let source = root().join("tests/targets/cxx/replaced.cc");
@@ -85,7 +85,7 @@ fn use_tree(tree: &Path) -> Option<()> {
     Some(())
 }
 
-/// The command's pages are there, with its options and the allocator's, and groff finds nothing wrong with them.
+/// Asserts that the manual pages exist, with the options of the command and the allocator, and that groff accepts them.
 fn manual_pages(tree: &Path) {
     let folder = tree.join("share/man/man1");
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("the page is there");
@@ -149,7 +149,7 @@ fn an_installed_tree_serves_programs_that_are_built_with_it() {
     manual_pages(&tree);
     use_tree(&tree);
     use_cmake(&tree);
-    // For a packager the same tree comes below a folder, and knows where it will be.
+    // With DESTDIR, as packagers use it, the tree is below a folder and names its final place.
     let root = empty("packaged");
     let arguments = ["install", "--prefix", "/usr/local", "--destdir"].map(OsStr::new);
     assert_success(&xtask(&arguments.into_iter().chain([root.as_os_str()]).collect::<Vec<_>>()));
@@ -176,13 +176,13 @@ fn the_archive_serves_wherever_it_is_unpacked() {
     use_tree(&place.join(name.strip_suffix(".tar.gz").expect("the archive's name")));
 }
 
-/// The text of all headers.
+/// Returns the text of all headers.
 fn headers() -> String {
     let read = |name| std::fs::read_to_string(root().join("preload/include").join(name)).expect("the header is there");
     read("crossfoot.h") + &read("crossfoot-audit.h") + &read("crossfoot-heap.h") + &read("crossfoot-metrics.h")
 }
 
-/// Compiles text with the header, in one language. Returns what the compiler says.
+/// Compiles text with the header, in one language. Returns the compiler's messages.
 fn compile(compiler: &str, arguments: &[&str], source: &str) -> Option<String> {
     let compiler = installed(compiler)?;
     let path = empty(&format!("header{}", arguments.join(""))).join("source");
@@ -196,7 +196,7 @@ fn compile(compiler: &str, arguments: &[&str], source: &str) -> Option<String> {
 fn the_header_is_c_and_cxx_and_declares_what_no_other_header_does() {
     let header = headers();
     let exports = std::fs::read_to_string(root().join("linker/exports.txt")).expect("the list is there");
-    // What the C library declares, and what nobody calls by name.
+    // The functions that the C library declares, and those that are not called by name.
     let known = |name: &str| {
         name.starts_with('_')
             || name == "cfree"

@@ -1,5 +1,5 @@
-//! `crossfoot run` as the parent of a program, which it is where a report or a check is asked for: what a shell or a
-//! supervisor sees is what the program alone would show.
+//! `crossfoot run` as the parent of a program, as with a report or a check: a shell or a supervisor sees what the
+//! program alone would show.
 
 mod common;
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use common::{artifacts, run, text};
 
-/// How long anything may take on a machine that does other things too.
+/// The limit of every wait, for a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// `crossfoot run --check -- sh -c SCRIPT`
@@ -35,16 +35,16 @@ fn under_run(script: &str) -> Command {
     command
 }
 
-/// A run that is ended with the test.
+/// A run. Dropping it ends it.
 struct Running {
     run: Child,
-    /// The program's number, which its first line says.
+    /// The pid of the program, from its first line.
     program: i32,
     output: BufReader<std::process::ChildStdout>,
 }
 
 impl Running {
-    /// Starts a script whose first line is its process number.
+    /// Starts a script that first prints its pid.
     fn start(script: &str) -> Running {
         let mut run = under_run(&format!("echo $$; {script}")).stdout(Stdio::piped()).spawn().expect("it starts");
         let mut output = BufReader::new(run.stdout.take().expect("a pipe"));
@@ -132,7 +132,7 @@ fn signals_are_passed_on() {
         running.send(number);
         assert_eq!((running.ended().code(), running.line().as_str()), (Some(33), "got\n"), "{name}");
     }
-    // Without a handler both end by it.
+    // Without a handler, the signal ends both.
     let mut running = Running::start("echo ready; while :; do sleep 0.05; done");
     assert_eq!(running.line(), "ready\n");
     running.send(libc::SIGTERM);
@@ -189,12 +189,12 @@ fn it_keeps_neither_pipes_nor_the_directory() {
     assert_eq!(running.ended().code(), Some(6));
 }
 
-/// Runs `crossfoot run` with these arguments. `None`: there is no compiler.
+/// Runs `crossfoot run` with these arguments. Returns `None` without a compiler.
 fn reporting(arguments: &[&str], words: &[&str]) -> Option<std::process::Output> {
     reporting_after("true", arguments, words)
 }
 
-/// As [`reporting`], after commands of a shell.
+/// As [`reporting`], after shell commands.
 fn reporting_after(commands: &str, arguments: &[&str], words: &[&str]) -> Option<std::process::Output> {
     let source = common::root().join("tests/exit_report/program.c");
     let flags = ["-O1", "-fno-builtin", "-pthread"];
@@ -234,7 +234,7 @@ fn an_end_that_the_program_cannot_report_is_reported() {
             "{report}"
         );
     }
-    // What it became by exec writes its own, as any program.
+    // A program that was executed by exec writes its own report.
     let output = reporting(&["--report", to], &["allocate", "5", "exit", "3"]).expect("it was built");
     assert_eq!(output.status.code(), Some(3));
     let report = fs::read_to_string(&path).expect("a report");
@@ -264,7 +264,7 @@ fn a_check_that_was_not_made_is_reported_and_fails() {
     let output = reporting(&["--check"], &["allocate", "50", "kill", "9"]).expect("it was built");
     assert_eq!(output.status.signal(), Some(libc::SIGKILL));
     assert!(text(&output.stderr).contains("because it ended by SIGKILL; "), "{}", text(&output.stderr));
-    // One that was made is not told.
+    // A check that was made prints nothing.
     for words in [&["allocate", "50", "exit", "0"][..], &["allocate", "50", "_exit", "0"], &["exit", "0"]] {
         let output = reporting(&["--check"], words).expect("it was built");
         assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
@@ -317,8 +317,8 @@ fn the_report_of_a_program_with_an_allocator_of_its_own_stays() {
     assert!(report.ends_with("  balanced  crossfoot\n"), "{report}");
 }
 
-/// Runs `crossfoot run` with these arguments and a report at `path`. Returns what it printed, and of the report's first line
-/// the name of the program and what follows.
+/// Runs `crossfoot run` with these arguments and a report at `path`. Returns the output, and the part of the report's
+/// first line from the program's name on.
 fn head_of(path: &std::path::Path, arguments: &[&str], program: &[&str]) -> (std::process::Output, String) {
     let mut command = Command::new("timeout");
     command.args(["--foreground", "60"]).arg(&artifacts().cli).args(["run", "--report"]).arg(path).args(arguments);
@@ -364,7 +364,7 @@ fn every_report_has_the_same_name_of_a_program() {
     assert!(other.starts_with("a-name-of-more-, ended by SIGKILL, ") && other.ends_with(" figures"), "{other}");
     assert!(text(&output.stderr).starts_with("crossfoot: 'a-name-of-more-' ("), "{}", text(&output.stderr));
     let Some(perl) = common::installed("perl") else { return };
-    // It calls itself otherwise.
+    // The program changes its name.
     let perl = perl.to_str().expect("text");
     for (end, rest) in [("exit 0", ""), ("kill 9, $$", ", ended by SIGKILL, ")] {
         let (_, head) = head_of(&path, &[], &[perl, "-e", &format!("$0 = 'renamed'; {end}")]);

@@ -1,4 +1,4 @@
-//! Programs into which nothing can be preloaded: each is refused, with the reason.
+//! Programs that cannot be preloaded: each is refused, with the reason.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -52,7 +52,7 @@ fn programs_of_another_machine_or_libc_are_refused() {
 fn programs_that_gain_rights_are_refused() {
     let folder = folder("rights");
     let root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    // Another user's program can only be made by root; anybody else finds one of root's.
+    // Only root can make another user's program; other users look for one of root's.
     let found = ["/usr/bin/passwd", "/usr/bin/su"]
         .map(PathBuf::from)
         .into_iter()
@@ -75,7 +75,7 @@ fn programs_that_gain_rights_are_refused() {
             return;
         }
         assert_refused(&program, &format!("it is {how}, so its loader ignores LD_PRELOAD"));
-        // Without the right to take rights the bits mean nothing, and the program runs on Crossfoot.
+        // With no-new-privs the bits have no effect, and the program runs on Crossfoot.
         if let Some(setpriv) = installed("setpriv") {
             let mut command = Command::new(setpriv);
             command.arg("--no-new-privs").arg(&artifacts().cli).args(["run", "--"]).arg(&program);
@@ -101,7 +101,7 @@ fn programs_with_a_malloc_of_their_own_are_refused() {
     let source = "int mallocx(void);\nint main(void) { return mallocx(); }";
     let Some(program) = built(&folder, "linked", source, &[library.to_str().unwrap()]) else { return };
     assert_refused(&program, "it brings its own malloc, 'libjemalloc.so.2'");
-    // To call malloc, or to have its address, is no malloc of one's own.
+    // A program that calls malloc, or takes its address, does not define it.
     let source = "#include <stdlib.h>\nvoid *(*volatile f)(size_t) = malloc;\nint main(void) { return f(1) == 0; }";
     for (name, flags) in [("caller", &["-no-pie"][..]), ("caller-pie", &["-pie", "-fPIE"])] {
         let Some(program) = built(&folder, name, source, flags) else { return };

@@ -1,4 +1,4 @@
-//! The ways to a child process, and what it finds.
+//! The ways to create a child process, and the state of the child.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ fn children_of_a_busy_process_balance() {
     let Some(program) = program("fork_beside") else { return };
     let (children, start) = (if soaking() { "2000" } else { "120" }, Instant::now());
     let (_, report) = live_with(&program, &[children]);
-    // Eight threads', the forking one's, and the main thread's.
+    // The caches of eight threads, the forking thread and the main thread.
     assert!(report.caches() <= 10, "{} caches", report.caches());
     println!("{children} children of fork beside 8 threads balance, in {:.1?}", start.elapsed());
 }

@@ -1,4 +1,4 @@
-//! What signal handlers do that interrupt the allocator: they fork, and end the process. And forks beside streams.
+//! Signal handlers that interrupt the allocator: they fork, and end the process. And forks beside streams.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -14,8 +14,9 @@ fn run_with(program: &Path, arguments: &[&str], options: &str) -> Output {
     run(command.arg(program).args(arguments))
 }
 
-/// Handlers fork while their thread does `what`, beside so many threads. Children that end at once always may. Those that
-/// allocate in the handler may be told by a line that they must not; so may those that go on, beside other threads.
+/// Lets handlers fork while their thread does `what`, beside this many threads. Children that exit at once always
+/// succeed. Children that allocate in the handler may end with a line that forbids it; so may those that go on, beside
+/// other threads.
 fn handlers_fork(what: &str, threads: &str) {
     let name = format!("fork-in-handler-{what}-{threads}");
     let Some(program) = compile("fork_in_handler.c", &name, &[]) else { return };
@@ -28,7 +29,7 @@ fn handlers_fork(what: &str, threads: &str) {
     ];
     for options in ["", "check:on"] {
         let output = run_with(&program, &[what, "150", threads], options);
-        // Children that end by `_exit` inside the allocator say with `check:on` that they could not check.
+        // Children that end by `_exit` inside the allocator report with `check:on` that nothing was checked.
         let unchecked = |line: &&str| line.starts_with("crossfoot: check: not everything was compared: ");
         let said = text(&output.stderr);
         let said: String = said.lines().filter(|line| !unchecked(line)).map(|line| format!("{line}\n")).collect();
@@ -64,7 +65,7 @@ fn handlers_fork_beside_threads() {
     ["objects", "heaps", "readings"].into_iter().for_each(|what| handlers_fork(what, "3"));
 }
 
-/// How the programs of many runs ended that left in a handler: the words of their reports.
+/// Runs 100 programs that exit in a handler. Returns how many exited inside the allocator, and their standard error.
 fn leave_in_handlers(options: &str) -> (usize, String) {
     let name = format!("exit-in-handler-{}", options.len());
     let Some(program) = compile("exit_in_handler.c", &name, &[]) else { return (1, String::new()) };
@@ -82,7 +83,7 @@ fn leave_in_handlers(options: &str) -> (usize, String) {
         let unchecked = words.starts_with("unchecked: the process exited inside the allocator");
         assert!(unchecked || words == "balanced", "run {i}: {words}");
         let mapped = report["/memory/classes/total:bytes"].as_u64();
-        // On a busy machine the handler may come before the process has its first snapshot.
+        // On a busy machine the handler may run before the first snapshot.
         let is_early = unchecked && mapped.is_none();
         assert!(is_early || mapped > Some(100_000), "run {i}: the snapshot is of this process: {mapped:?}");
         early += usize::from(is_early);
@@ -116,7 +117,7 @@ fn forks_and_streams_do_not_wait_for_each_other() {
     assert!(output.status.success(), "{} {}", output.status, text(&output.stderr));
 }
 
-/// glibc makes the lock of its streams anew in the child of a process that had threads, and leaves it alone otherwise.
+/// glibc resets the lock of its stream list in the child of a process that had threads, and does not otherwise.
 #[test]
 fn a_thread_of_a_child_opens_a_stream() {
     let Some(program) = compile("streams_fork.c", "streams-of-a-child", &[]) else { return };

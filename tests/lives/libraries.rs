@@ -1,4 +1,4 @@
-//! Libraries that allocate when they are loaded and free when they are unloaded, the allocator's own among them.
+//! Libraries that allocate when they are loaded and free when they are unloaded, the allocator's own included.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use super::common::{artifacts, run, text};
 use super::{Life, compile, live_with, program};
 
-/// `tests/lives/library.c` under two names, for one test alone.
+/// Compiles `tests/lives/library.c` under two names, for one test.
 fn libraries(test: &str) -> Option<[PathBuf; 2]> {
     let library = |name: &str| {
         let flags = ["-shared", "-fPIC", &format!("-DNAME=\"{name}\""), &format!("-DNAMED={name}")];
@@ -22,7 +22,7 @@ fn libraries_begin_before_and_end_after_the_allocator() {
     for (name, linked) in [("ends", [&one, &two]), ("ends-two-first", [&two, &one])] {
         let linked = linked.map(|library| library.to_str().expect("a path of ours"));
         let Some(program) = compile("ends.c", name, &linked) else { return };
-        // Not preloaded, before us, after us; the linker's order decides the rest.
+        // Not preloaded, before the allocator, after it; the linker's order decides the rest.
         let orders: [&[&PathBuf]; 4] = [&[so], &[&one, so, &two], &[so, &two, &one], &[&two, &one, so]];
         for preload in orders {
             let (_, report) = Life { program: &program, arguments: &[], preload }.live();

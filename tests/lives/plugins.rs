@@ -1,4 +1,4 @@
-//! Plugins that are opened in a hard way: with `RTLD_DEEPBIND`, in a namespace of their own, with an allocator of their
+//! Plugins that are difficult to open: with `RTLD_DEEPBIND`, in a namespace of their own, with an allocator of their
 //! own that is closed.
 
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use super::common::{artifacts, run, scratch, text};
 use super::compile;
 
-/// A folder of the test `test`, with `opener.so` in it, and the plugin in a folder that only the opener's RUNPATH names.
+/// Compiles `opener.so` into a folder of the test, and the plugin into a folder that only the opener's RUNPATH names.
 fn opener(test: &str, plugin: bool) -> Option<PathBuf> {
     let shared = ["-shared", "-fPIC"];
     if plugin {
@@ -18,7 +18,7 @@ fn opener(test: &str, plugin: bool) -> Option<PathBuf> {
     compile("plugin.c", &format!("plugins-{test}/opener.so"), &flags)
 }
 
-/// Runs the host. `preloaded`: on the shared object.
+/// Runs the host, `preloaded` with the shared object or not.
 fn host(test: &str, arguments: [&str; 2], preloaded: bool, options: &str) -> Option<Output> {
     let host = compile("plugin_host.c", &format!("{test}-host"), &[])?;
     let mut command = Command::new("timeout");
@@ -64,7 +64,7 @@ fn a_namespace_has_its_own_allocator() {
     let Some(plain) = compile("plugin.c", "namespace-plain.so", &["-shared", "-fPIC"]) else { return };
     let Some(output) = host("namespace", ["namespace", path(&plain)], true, "check:on") else { return };
     assert_prints(&output, "fine\n");
-    // In a namespace without a libc, beside a program with another allocator and beside one with this.
+    // In a namespace without a libc, beside a program with another allocator and beside one with Crossfoot.
     for preloaded in [false, true] {
         let Some(output) = host("alone", ["alone", path(&artifacts().so)], preloaded, "") else { return };
         assert_prints(&output, "fine\n");
@@ -79,7 +79,7 @@ fn a_plugin_that_links_the_archive_may_be_closed() {
     assert_prints(&output, "fine\n");
 }
 
-/// The compiler's functions, as the shared object has them: on a CPU with AVX, if this is one, and without.
+/// The memory functions that compilers call, as in the shared object: on a CPU with AVX, if this is one, and without.
 #[test]
 fn functions_of_memory_are_right() {
     let source = fs::read_to_string(super::root().join("preload/src/mem/x86_64.s")).expect("a source of ours");
@@ -95,7 +95,7 @@ fn functions_of_memory_are_right() {
     }
 }
 
-/// The loader relocates the allocator before the libc where a library needs it and the program does not.
+/// The loader relocates the allocator before the libc if a library needs it and the program does not.
 #[test]
 fn a_library_may_be_linked_with_us_and_the_program_not() {
     let so = &artifacts().so;

@@ -1,4 +1,4 @@
-//! How threads end, and what of them stays.
+//! Exits of threads, and what remains of them.
 
 use std::io::Write;
 use std::process::Command;
@@ -10,11 +10,11 @@ fn destructors_of_keys_allocate_in_three_rounds() {
     let Some(program) = program("thread_end") else { return };
     for rounds in ["0", "1", "2", "3"] {
         let (_, report) = live_with(&program, &[rounds]);
-        // The main thread's, and the one that 100 threads have one after the other.
+        // The cache of the main thread, and one that 100 threads use in sequence.
         assert_eq!(report.caches(), 2, "{rounds} rounds");
         assert!(report.number("/gc/heap/objects:objects") < 50, "{rounds} rounds");
     }
-    // Nobody asks a thread after the fourth round. The next thread with its thread pointer has its cache.
+    // No destructor runs after the fourth round. The next thread with the same thread pointer has the cache.
     let (_, report) = live_with(&program, &["4"]);
     assert!(report.caches() <= 8, "{} caches", report.caches());
 }
@@ -24,7 +24,7 @@ fn threads_that_come_last_of_all_share_a_few_caches() {
     let Some(program) = program("late_first") else { return };
     for arguments in [&[][..], &["allocate"]] {
         let (_, report) = live_with(&program, arguments);
-        // The main thread's, and one for each thread pointer that 400 threads had one after the other.
+        // The cache of the main thread, and one for each thread pointer of 400 threads in sequence.
         assert!(report.caches() <= 8, "{} caches", report.caches());
         assert!(report.number("/gc/heap/objects:objects") < 600);
     }
@@ -35,7 +35,7 @@ fn thread_local_objects_allocate_when_they_are_destroyed() {
     let Some(program) = compile("thread_local.cpp", "thread_local", &[]) else { return };
     let (out, report) = live_with(&program, &[]);
     assert_eq!(out, "300\n", "three destructors in each of 100 threads");
-    // Each early one makes 20 objects, each late one 51.
+    // Each early thread makes 20 objects, each late one 51.
     assert!(report.number("/gc/heap/allocs:objects") >= 100 * 70);
     assert_eq!(report.caches(), 2);
 }
@@ -44,7 +44,7 @@ fn thread_local_objects_allocate_when_they_are_destroyed() {
 fn ten_thousand_short_threads_share_a_few_caches() {
     let Some((out, report)) = live("short_threads") else { return };
     assert!(report.number("/gc/heap/allocs:objects") >= 10_000 * 32);
-    // Those of 64 threads at a time, and the main thread's.
+    // The caches of 64 threads at a time, and the main thread's.
     assert!(report.caches() <= 65, "{} caches", report.caches());
     assert!(report.number("/gc/heap/objects:objects") < 2_000, "objects that were freed long ago count as live");
     // A page that each thread kept would be 80 MB.
@@ -59,14 +59,14 @@ fn ten_thousand_short_threads_share_a_few_caches() {
 fn raw_threads_leave_their_caches() {
     let Some(program) = program("raw_threads") else { return };
     let (_, report) = live_with(&program, &[]);
-    // The main thread's, and one for each thread pointer that 20 threads had one after the other: all differ at worst.
+    // The cache of the main thread, and one for each thread pointer of 20 threads in sequence: at worst all differ.
     assert!((2..=21).contains(&report.caches()), "{} caches", report.caches());
     assert!(report.number("/heap/large/allocs:objects") >= 20);
 
     let (out, report) = live_with(&program, &["retire"]);
     match out.as_str() {
         "1\n" => assert_eq!(report.caches(), 2, "the threads have one cache, one after the other"),
-        // Past the capture of the test harness, as where a program is missing.
+        // Not captured by the test harness.
         "0\n" => drop(writeln!(std::io::stderr(), "skipped: the object has no crossfoot_retire_thread")),
         _ => panic!("{out}"),
     }

@@ -2,18 +2,18 @@
 
 use crossfoot::metrics::IDENTITIES;
 
-/// What a term of an identity asks for.
+/// A term of an identity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Of {
     /// A number.
     Number,
     /// All numbers of a vector, or all counts of a histogram, together.
     Elements,
-    /// The sum that a histogram has.
+    /// The sum of a histogram.
     Sum,
 }
 
-/// Asserts each identity of which `figure` knows every term; returns how many those are.
+/// Asserts each identity if `figure` knows all its terms, and returns their number.
 #[track_caller]
 pub fn hold(figure: impl Fn(Of, &str) -> Option<i128>) -> usize {
     let term = |term: &str| match term.trim() {

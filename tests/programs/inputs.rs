@@ -1,11 +1,11 @@
-//! What the programs are fed: generated, always the same.
+//! Generates the inputs of the programs, always the same.
 
 use std::fmt::Write;
 use std::process::Command;
 
 use crate::common::{installed, run, text};
 
-/// The Python interpreter itself: `python3` may be a script that picks one.
+/// Returns the Python interpreter itself: `python3` may be a script that chooses one.
 pub fn python() -> Option<String> {
     let found = installed("python3")?;
     let output = run(Command::new(found).args(["-c", "import sys; print(sys.executable)"]));
@@ -28,7 +28,7 @@ for t in threads: t.join()
 print(sum(map(len, lists)), sum(len(s) for kept in lists for s in kept))
 ";
 
-/// A hash of 200,000 keys, of which all values are read again.
+/// A hash of 200,000 keys. All values are read again.
 pub const PERL: &str = "
 my %h;
 $h{\"key $_\"} = \"value \" . $_ for 0 .. 199_999;
@@ -71,7 +71,7 @@ pub fn c_source() -> String {
     source
 }
 
-/// What the generated C program prints.
+/// Returns the output of the generated C program.
 pub fn c_answer() -> u64 {
     let step = |x: u64, f: u64| (0..f % 7 + 1).fold(f, |sum, i| sum.wrapping_mul(31).wrapping_add(x ^ i));
     (0..C_FUNCTIONS).fold(1, step)

@@ -1,4 +1,4 @@
-//! The command as these tests ask it, and what they wait for.
+//! Runs the command, and waits.
 
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::common::{artifacts, run, skipped, text};
 
-/// How long anything is waited for.
+/// The limit of every wait.
 pub const TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Another process, killed in the end.
+/// Another process. Dropping it kills it.
 pub struct Other(pub i32);
 
 impl Drop for Other {
@@ -30,7 +30,7 @@ pub fn crossfoot(arguments: &[&str]) -> Output {
     run(Command::new(&artifacts().cli).args(arguments).env_clear().env("PATH", "/usr/bin:/bin"))
 }
 
-/// What `crossfoot stat` says in JSON; the command must succeed.
+/// Returns the JSON of `crossfoot stat`, which must succeed.
 pub fn stat(pid: i32) -> serde_json::Value {
     let output = crossfoot(&["stat", &pid.to_string(), "--format", "json"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -40,7 +40,7 @@ pub fn stat(pid: i32) -> serde_json::Value {
     figures
 }
 
-/// The line with which `crossfoot stat` refuses; it prints nothing else and exits with status 2.
+/// Returns the line with which `crossfoot stat` refuses. It prints nothing else and exits with status 2.
 pub fn refused(pid: i32) -> String {
     let output = crossfoot(&["stat", &pid.to_string()]);
     assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(2), ""), "{}", text(&output.stderr));
@@ -49,12 +49,12 @@ pub fn refused(pid: i32) -> String {
     line.trim_end().to_owned()
 }
 
-/// A metric's value.
+/// Returns a metric's value.
 pub fn figure(figures: &serde_json::Value, metric: &str) -> i64 {
     figures[metric].as_i64().unwrap_or_else(|| panic!("no {metric} in {figures:#}"))
 }
 
-/// Waits until this is so.
+/// Waits until the condition holds.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let since = Instant::now();
     while !is_so() {
@@ -63,7 +63,7 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Whether this is the superuser's process, which is told aloud if not.
+/// Returns whether this process is root's. Prints that the test is skipped if not.
 pub fn is_root(what: &str) -> bool {
     // SAFETY: it only answers.
     let root = unsafe { libc::geteuid() } == 0;

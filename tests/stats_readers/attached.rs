@@ -12,13 +12,13 @@ use crossfoot::metrics::{FORMAT, Reading};
 use crossfoot::stats_page::layout::{CONTROL_INODE_AT, CONTROL_WORDS, LIST, PROCESS_AT, SIZE, WORDS};
 use crossfoot::stats_page::view::{self, Head, Mapping, Source, Taken};
 
-/// The page, for reading, and its control words, for writing.
+/// The page, mapped for reading, and its control words, mapped for writing.
 pub struct Attached {
     page: *const AtomicU64,
     control: *const AtomicU64,
 }
 
-/// The descriptors of a process that are files in memory of this name.
+/// Returns the descriptors of a process that are memory files of this name.
 pub fn descriptors(pid: i32, name: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
     let wanted = format!("/memfd:{name} (deleted)");
@@ -26,7 +26,7 @@ pub fn descriptors(pid: i32, name: &str) -> Vec<PathBuf> {
     entries.flatten().map(|entry| entry.path()).filter(is_one).collect()
 }
 
-/// The inodes of the stats pages that a process has open.
+/// Returns the inodes of the stats pages that a process has open.
 pub fn pages(pid: i32) -> Vec<u64> {
     let files = descriptors(pid, "crossfoot-stats");
     files.iter().filter_map(|path| Some(path.metadata().ok()?.ino())).collect()
@@ -40,7 +40,7 @@ fn map(file: &File, size: usize, rights: libc::c_int) -> *const AtomicU64 {
 }
 
 impl Attached {
-    /// A process's page.
+    /// Maps the page of a process.
     pub fn of(pid: i32) -> Attached {
         let pages = descriptors(pid, "crossfoot-stats").into_iter().map(|path| Attached::by(pid, &path));
         pages.into_iter().find(|page| page.word(PROCESS_AT) == pid as u64).expect("it has a page")
@@ -66,12 +66,12 @@ impl Attached {
         unsafe { std::slice::from_raw_parts(self.page, WORDS) }
     }
 
-    /// A word of the page.
+    /// Returns a word of the page.
     pub fn word(&self, at: usize) -> u64 {
         self.words()[at].load(Ordering::Relaxed)
     }
 
-    /// The control words.
+    /// Returns the control words.
     pub fn control(&self) -> &[AtomicU64] {
         // SAFETY: a page with these words stays mapped until this is dropped.
         unsafe { std::slice::from_raw_parts(self.control, CONTROL_WORDS) }
@@ -82,14 +82,14 @@ impl Attached {
         self.control()[at].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The last reading.
+    /// Returns the last reading.
     pub fn reading(&self) -> Option<(Reading, Taken)> {
         let mut reading = Reading::new();
         let taken = view::reading(self, reading.words_mut())?;
         Some((reading, taken))
     }
 
-    /// The list of mappings by address, and how many bytes are not in it.
+    /// Returns the list of mappings by address, and the bytes that are not in it.
     pub fn mappings(&self) -> (Vec<Mapping>, u64) {
         let mut all = [Mapping { start: 0, end: 0, what: 0 }; LIST];
         let (len, unlisted) = view::mappings(self, &mut all).expect("nobody changes it");

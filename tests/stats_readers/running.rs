@@ -8,23 +8,23 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::common::{artifacts, compile, root};
 
-/// A program of these tests, compiled once for each process that runs tests.
+/// Compiles a program of these tests.
 fn compiled(name: &str) -> Option<PathBuf> {
     let source = root().join(format!("tests/stats_readers/{name}.c"));
     compile("gcc", &format!("ledger-{name}"), |gcc| gcc.args(["-O1", "-pthread", "-fno-builtin-malloc"]).arg(source))
 }
 
-/// The program that does what its arguments say.
+/// Returns the program that does what its arguments say.
 pub fn program() -> Option<PathBuf> {
     compiled("program")
 }
 
-/// The program for what can happen to the page's files.
+/// Returns the program that changes the files of its page.
 pub fn carrier() -> Option<PathBuf> {
     compiled("carrier")
 }
 
-/// A process that is killed in the end.
+/// A process. Dropping it kills it.
 pub struct Running {
     /// The process.
     pub child: Child,
@@ -40,40 +40,40 @@ impl Running {
         Running { child, says }
     }
 
-    /// The program of these tests on Crossfoot, doing this.
+    /// Starts the program on Crossfoot with these arguments.
     pub fn doing(what: &[&str]) -> Option<Running> {
         let mut command = Command::new(program()?);
         command.args(what).env_clear().env("LD_PRELOAD", &artifacts().so);
         Some(Running::start(command))
     }
 
-    /// The other program on Crossfoot, with these options, doing this.
+    /// Starts the other program on Crossfoot with these options and arguments.
     pub fn carrying(options: &str, what: &[&str]) -> Option<Running> {
         let mut command = Command::new(carrier()?);
         command.args(what).env_clear().env("LD_PRELOAD", &artifacts().so).env("CROSSFOOT", options);
         Some(Running::start(command))
     }
 
-    /// Its number.
+    /// Returns its pid.
     pub fn pid(&self) -> i32 {
         self.child.id() as i32
     }
 
-    /// The next line that it prints, without its end.
+    /// Returns the next line that it prints, without the line end.
     pub fn says(&mut self) -> String {
         let mut line = String::new();
         self.says.read_line(&mut line).expect("it prints");
         line.trim_end().to_owned()
     }
 
-    /// The number behind the word that it prints next.
+    /// Returns the number after a word in its next line.
     pub fn number(&mut self, word: &str) -> i32 {
         let line = self.says();
         let number = line.strip_prefix(word).unwrap_or_else(|| panic!("'{line}' instead of '{word} …'"));
         number.trim().parse().expect("a number")
     }
 
-    /// Ends it, and waits for that.
+    /// Kills it and waits for it.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
