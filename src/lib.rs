@@ -121,7 +121,7 @@ pub mod stack_pool;
 
 // Layer 12: allocate, free and resize objects.
 #[doc(hidden)]
-pub mod api;
+pub mod malloc;
 
 // Layer 13: reading the statistics.
 

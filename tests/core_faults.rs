@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crossfoot::allocator::Allocator;
-use crossfoot::api;
 use crossfoot::cache::Cache;
+use crossfoot::malloc;
 use crossfoot::os::OsError;
 use crossfoot::os::sim::{Sim, Verb};
 use crossfoot::size_class::Class;
@@ -141,12 +141,12 @@ impl Run {
     }
 
     fn allocate(&mut self, cache: &Cache, size: usize) -> bool {
-        let (heap, central) = (self.allocator.heap(), self.allocator.central());
+        let bound = self.allocator.bind(cache);
         let how = self.rng.below(16);
         let p = match how {
-            0 => api::allocate_zeroed(heap, central, cache, size),
-            1 => api::allocate_aligned(heap, central, cache, size, 16 << (size % 13)),
-            _ => api::allocate(heap, central, cache, size),
+            0 => malloc::allocate_zeroed(bound, size),
+            1 => malloc::allocate_aligned(bound, size, 16 << (size % 13)),
+            _ => malloc::allocate(bound, size),
         };
         if !p.is_null() {
             let held = Held::new(p as usize, size, self.rng.next());
@@ -319,9 +319,9 @@ fn numbers_of(page: usize, wanted: Verb) -> Vec<u64> {
 fn content_is_lost_only_where_moves_lost_it() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
-    let (heap, central) = (allocator.heap(), allocator.central());
-    let held = Held::new(api::allocate(heap, central, cache, 4 * MIB) as usize, 4 * MIB, 7);
-    let behind = api::allocate(heap, central, cache, 4 * MIB) as usize;
+    let bound = allocator.bind(cache);
+    let held = Held::new(malloc::allocate(bound, 4 * MIB) as usize, 4 * MIB, 7);
+    let behind = malloc::allocate(bound, 4 * MIB) as usize;
     allocator.os().fail_verb_with(Verb::MovePages, OsError::Lost);
     let grown = allocator::reallocate(&allocator, cache, held.at, 6 * MIB, 1);
     assert_eq!(allocator.os().count(Verb::MovePages), 1, "the object was to move by its pages");
@@ -331,7 +331,7 @@ fn content_is_lost_only_where_moves_lost_it() {
     // Nowhere else is there room now: the old object stays as it is.
     allocator.os().fail_verb(Verb::Reserve);
     allocator.os().fail_verb(Verb::Map);
-    while api::allocate(heap, central, cache, 5 * MIB) as usize != 0 {}
+    while malloc::allocate(bound, 5 * MIB) as usize != 0 {}
     assert_eq!(allocator::reallocate(&allocator, cache, held.at, 7 * MIB, 1), 0);
     held.check();
     allocator.os().fail_never();
@@ -395,13 +395,13 @@ fn a_budget_of_ready_memory() {
     for _ in 0..run.held.len() / 2 {
         run.free(Some(cache));
     }
-    let (heap, central) = (run.allocator.heap(), run.allocator.central());
-    assert!(api::allocate(heap, central, cache, GIB).is_null());
-    assert!(heap.release(cache.writer(), Pages(usize::MAX)).0 > 0);
+    let bound = run.allocator.bind(cache);
+    assert!(malloc::allocate(bound, GIB).is_null());
+    assert!(run.allocator.heap().release(cache.writer(), Pages(usize::MAX)).0 > 0);
     run.check();
     // It is lifted.
     run.sim().limit_ready(usize::MAX);
-    let at = api::allocate(heap, central, cache, GIB) as usize;
+    let at = malloc::allocate(bound, GIB) as usize;
     assert_ne!(at, 0);
     free(&run.allocator, cache, at);
     run.finish();
@@ -411,24 +411,23 @@ fn a_budget_of_ready_memory() {
 fn every_kind_of_request_without_memory() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
-    let (heap, central) = (allocator.heap(), allocator.central());
-    let held: Vec<usize> =
-        [24, 5_000, 40_000, 3 * MIB].map(|size| api::allocate(heap, central, cache, size) as usize).into();
+    let bound = allocator.bind(cache);
+    let held: Vec<usize> = [24, 5_000, 40_000, 3 * MIB].map(|size| malloc::allocate(bound, size) as usize).into();
     allocator.os().fail_from(1);
     for class in Class::all() {
         // Local pages are used up first.
         let mut more = Vec::new();
-        while let p @ 1.. = api::allocate(heap, central, cache, class.size()) as usize {
+        while let p @ 1.. = malloc::allocate(bound, class.size()) as usize {
             more.push(p);
             assert!(more.len() * class.size() < 64 * MIB);
         }
-        assert!(api::allocate_zeroed(heap, central, cache, class.size()).is_null());
+        assert!(malloc::allocate_zeroed(bound, class.size()).is_null());
         more.into_iter().for_each(|at| free(&allocator, cache, at));
     }
     for size in [100_000, 10 * MIB, GIB] {
-        assert!(api::allocate(heap, central, cache, size).is_null());
-        assert!(api::allocate_zeroed(heap, central, cache, size).is_null());
-        assert!(api::allocate_aligned(heap, central, cache, size, MIB).is_null());
+        assert!(malloc::allocate(bound, size).is_null());
+        assert!(malloc::allocate_zeroed(bound, size).is_null());
+        assert!(malloc::allocate_aligned(bound, size, MIB).is_null());
         for &at in &held {
             assert_eq!(allocator::reallocate(&allocator, cache, at, size + 8 * MIB, 1), 0);
         }
@@ -474,7 +473,7 @@ fn start_after(page: usize, plan: impl Fn(&Sim), tries: usize, must_fail: usize)
     allocator.os().fail_never();
     let cache = adopt(&allocator);
     balanced_with_machine(&allocator, Some(cache));
-    let at = api::allocate(allocator.heap(), allocator.central(), cache, 100) as usize;
+    let at = malloc::allocate(allocator.bind(cache), 100) as usize;
     assert_ne!(at, 0);
     free(&allocator, cache, at);
     retire(&allocator, cache);

@@ -3,9 +3,9 @@
 mod allocator;
 
 use crossfoot::allocator::Allocator;
-use crossfoot::api;
 use crossfoot::cache::Cache;
 use crossfoot::heap::Use;
+use crossfoot::malloc;
 use crossfoot::metrics::{Aggregates, Metric, Reading};
 use crossfoot::os::sim::{Sim, Verb};
 use crossfoot::stats::{Account, Answer};
@@ -14,7 +14,7 @@ use crossfoot::units::{Addr, KIB, MIB, PAGE_SIZE, Pages};
 use allocator::{adopt, balanced, balanced_with_machine, empty, free, reallocate, retire};
 
 fn allocate(allocator: &Allocator<Sim>, cache: &Cache, size: usize) -> usize {
-    let at = api::allocate(allocator.heap(), allocator.central(), cache, size) as usize;
+    let at = malloc::allocate(allocator.bind(cache), size) as usize;
     assert_ne!(at, 0, "there is memory");
     at
 }
@@ -145,7 +145,7 @@ fn free_pages_are_remapped_under_a_fresh_object() {
     for zero in [false, true] {
         let allocator = allocator::allocator(Sim::new());
         let cache = adopt(&allocator);
-        let (heap, central) = (allocator.heap(), allocator.central());
+        let bound = allocator.bind(cache);
         let (a, behind) = (allocate(&allocator, cache, 8 * MIB), allocate(&allocator, cache, 3 * MIB));
         // SAFETY: the object has so many bytes.
         unsafe { (a as *mut u8).write_bytes(0xa5, 8 * MIB) };
@@ -153,11 +153,7 @@ fn free_pages_are_remapped_under_a_fresh_object() {
         let before = balanced_with_machine(&allocator, Some(cache)).snapshot;
         let ready = allocator.os().ready_bytes();
         let size = 16 * MIB;
-        let at = if zero {
-            api::allocate_zeroed(heap, central, cache, size) as usize
-        } else {
-            allocate(&allocator, cache, size)
-        };
+        let at = if zero { malloc::allocate_zeroed(bound, size) as usize } else { allocate(&allocator, cache, size) };
         assert!(at > behind, "it does not fit where there is memory");
         let after = balanced_with_machine(&allocator, Some(cache)).snapshot;
         let more = allocator.os().ready_bytes() - ready;
@@ -174,7 +170,7 @@ fn free_pages_are_remapped_under_a_fresh_object() {
             unsafe { (at as *mut u8).write_bytes(0x5a, size) };
         }
         // The pages whose memory moved away read as zero.
-        let again = api::allocate_zeroed(heap, central, cache, 8 * MIB) as usize;
+        let again = malloc::allocate_zeroed(bound, 8 * MIB) as usize;
         assert_eq!(again, a);
         // SAFETY: as above.
         assert!(unsafe { core::slice::from_raw_parts(again as *const u8, 8 * MIB) }.iter().all(|&b| b == 0));
@@ -199,7 +195,7 @@ fn a_refused_move_loses_nothing() {
         unsafe { heap.give_back_near(cache.client(), large, Use::Large) };
         heap.release(cache.writer(), Pages(16 * MIB / PAGE_SIZE));
         allocator.os().fail_nth(nth);
-        let at = api::allocate(allocator.heap(), allocator.central(), cache, 16 * MIB) as usize;
+        let at = malloc::allocate(allocator.bind(cache), 16 * MIB) as usize;
         allocator.os().fail_never();
         balanced_with_machine(&allocator, Some(cache));
         if at != 0 {
@@ -270,8 +266,8 @@ fn the_heap_grows_by_parts_of_chunks() {
         allocator.os().fail_above(Verb::Reserve, part);
         let mut objects: Vec<usize> = (0..200).map(|i| allocate(&allocator, cache, 16 + 7 * i)).collect();
         objects.extend((0..20).map(|_| allocate(&allocator, cache, part - 16 * KIB)));
-        let (heap, central) = (allocator.heap(), allocator.central());
-        assert!(api::allocate(heap, central, cache, part + 1).is_null(), "no part is larger");
+        let bound = allocator.bind(cache);
+        assert!(malloc::allocate(bound, part + 1).is_null(), "no part is larger");
         balanced_with_machine(&allocator, Some(cache));
         allocator.os().fail_never();
         objects.extend([5 * MIB, 100 * MIB].map(|size| allocate(&allocator, cache, size)));
@@ -303,8 +299,8 @@ fn part_after(fail: impl Fn(&Sim, u64)) {
         allocator.os().fail_above(Verb::Reserve, MIB);
         let before = allocator.os().injected();
         fail(allocator.os(), n);
-        let (heap, central) = (allocator.heap(), allocator.central());
-        let first = api::allocate(heap, central, cache, 500 * KIB) as usize;
+        let bound = allocator.bind(cache);
+        let first = malloc::allocate(bound, 500 * KIB) as usize;
         *refusals = allocator.os().injected() - before;
         // A table's page that could be made neither Ready nor Reserved again is in no account until it can be.
         balanced(&allocator, Some(cache));

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossfoot::allocator::Allocator;
-use crossfoot::api;
 use crossfoot::cache::Cache;
 use crossfoot::lock::Fork;
+use crossfoot::malloc;
 use crossfoot::mem_stats::MemStats;
 use crossfoot::metrics::{
     Aggregate, Aggregates, Kind, LOCKS, Memory, Metric, OsFigures, Reading, Sample, TABLE, Value,
@@ -87,7 +87,7 @@ fn read(allocator: &Allocator<Sim>, cache: &Cache) -> BTreeMap<String, u64> {
 
 /// Allocates objects of three sizes and two large ones, and frees half of the small ones and one large one.
 fn work(allocator: &Allocator<Sim>, cache: &Cache) {
-    let make = |size| api::allocate(allocator.heap(), allocator.central(), cache, size) as usize;
+    let make = |size| malloc::allocate(allocator.bind(cache), size) as usize;
     let small: Vec<usize> = (0..900).map(|i| make([24, 100, 3_000][i % 3])).collect();
     let large = [make(100 * KIB), make(5 * MIB)];
     small.iter().step_by(2).for_each(|&at| free(allocator, cache, at));
@@ -267,7 +267,7 @@ fn peaks_are_maxima() {
         found
     };
     for size in [1, 20, 9, 64, 3] {
-        let large = api::allocate(allocator.heap(), allocator.central(), cache, size * MIB) as usize;
+        let large = malloc::allocate(allocator.bind(cache), size * MIB) as usize;
         look();
         free(&allocator, cache, large);
         allocator.heap().release(cache.writer(), Pages(usize::MAX));
@@ -283,8 +283,7 @@ fn peaks_are_maxima() {
 fn chunks_are_counted_by_their_taken_pages() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
-    let large: Vec<usize> =
-        (0..10).map(|_| api::allocate(allocator.heap(), allocator.central(), cache, 4 * MIB) as usize).collect();
+    let large: Vec<usize> = (0..10).map(|_| malloc::allocate(allocator.bind(cache), 4 * MIB) as usize).collect();
     let count = |i: usize| read(&allocator, cache)[&format!("/heap/chunks/taken:pages[{i}]")];
     let taken = || read(&allocator, cache)["/heap/chunks/taken:pagessum"];
     assert!(count(9) >= 9, "{} chunks are full", count(9));
@@ -295,7 +294,7 @@ fn chunks_are_counted_by_their_taken_pages() {
     retire(&allocator, cache);
     let cache = adopt(&allocator);
     // More chunks than are looked at in one go.
-    let huge = api::allocate(allocator.heap(), allocator.central(), cache, 300 * 4 * MIB) as usize;
+    let huge = malloc::allocate(allocator.bind(cache), 300 * 4 * MIB) as usize;
     assert_ne!(huge, 0);
     let found = read(&allocator, cache);
     assert!(found["/heap/chunks/taken:pages[9]"] >= 299 && found["/heap/chunks/taken:pagessum"] >= 300 * 512);

@@ -8,9 +8,9 @@ mod checked;
 mod misuse;
 
 use crossfoot::allocator::Allocator;
-use crossfoot::api;
 use crossfoot::cache::Cache;
 use crossfoot::config::{MAX_ALIGN, MAX_REQUEST};
+use crossfoot::malloc;
 use crossfoot::os::sim::Sim;
 use crossfoot::size_class::{CLASSES, Class, SMALL_MAX};
 use crossfoot::units::{GIB, KIB, MIB, Pages};
@@ -171,10 +171,10 @@ impl Both {
         if !self.fits(size + align) {
             return;
         }
-        let (heap, central) = (self.allocator.heap(), self.allocator.central());
+        let bound = self.allocator.bind(cache);
         let p = match align {
-            1 => api::allocate(heap, central, cache, size),
-            _ => api::allocate_aligned(heap, central, cache, size, align),
+            1 => malloc::allocate(bound, size),
+            _ => malloc::allocate_aligned(bound, size, align),
         };
         self.insert(p as usize, size, align);
     }
@@ -182,7 +182,7 @@ impl Both {
     fn zeroed(&mut self, cache: usize, size: usize) {
         let cache = self.cache(cache);
         if self.fits(size) {
-            let at = api::allocate_zeroed(self.allocator.heap(), self.allocator.central(), cache, size) as usize;
+            let at = malloc::allocate_zeroed(self.allocator.bind(cache), size) as usize;
             assert!(at != 0 && reads_zero(at, size), "{size} bytes at {at:#x} are not zero");
             self.insert(at, size, 1);
         }
@@ -309,8 +309,9 @@ fn alignments_up_to_a_gibibyte() {
             }
             align *= 2;
         }
-        let (cache, heap, central) = (both.cache(0), both.allocator.heap(), both.allocator.central());
-        assert!(api::allocate_aligned(heap, central, cache, 1, 2 * MAX_ALIGN).is_null(), "no more than that");
+        let cache = both.cache(0);
+        let bound = both.allocator.bind(cache);
+        assert!(malloc::allocate_aligned(bound, 1, 2 * MAX_ALIGN).is_null(), "no more than that");
         both.finish();
     }
 }
@@ -322,11 +323,11 @@ fn impossible_requests_are_refused() {
     both.allocate(0, 100, 1);
     both.allocate(0, 100_000, 1);
     for size in [usize::MAX, usize::MAX - 4096, MAX_REQUEST + 1, MAX_REQUEST, MAX_REQUEST - 8191, 1 << 47, 65 * GIB] {
-        let (heap, central) = (both.allocator.heap(), both.allocator.central());
-        assert!(api::allocate(heap, central, cache, size).is_null(), "{size:#x}");
-        assert!(api::allocate_zeroed(heap, central, cache, size).is_null(), "{size:#x}");
+        let bound = both.allocator.bind(cache);
+        assert!(malloc::allocate(bound, size).is_null(), "{size:#x}");
+        assert!(malloc::allocate_zeroed(bound, size).is_null(), "{size:#x}");
         for align in [32, 8 * KIB, MIB, MAX_ALIGN] {
-            assert!(api::allocate_aligned(heap, central, cache, size, align).is_null(), "{size:#x} aligned to {align}");
+            assert!(malloc::allocate_aligned(bound, size, align).is_null(), "{size:#x} aligned to {align}");
         }
         for &at in both.model.live.keys() {
             assert_eq!(allocator::reallocate(&both.allocator, cache, at, size, 1), 0, "{size:#x}");

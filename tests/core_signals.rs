@@ -8,9 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossfoot::allocator::Allocator;
-use crossfoot::api;
 use crossfoot::cache::Cache;
 use crossfoot::lock::Fork;
+use crossfoot::malloc;
 use crossfoot::mem_stats::MemStats;
 use crossfoot::os::Linux;
 use crossfoot::os::sim::Sim;
@@ -47,7 +47,7 @@ fn churn(allocator: &Allocator<Linux>, cache: &Cache, rng: &mut Rng) {
     let sizes = [24, 3_000, 20 * KIB, 40 * KIB, 300 * KIB];
     let objects = [(); 8].map(|()| {
         let size = sizes[rng.below(sizes.len())];
-        let at = api::allocate(allocator.heap(), allocator.central(), cache, size) as usize;
+        let at = malloc::allocate(allocator.bind(cache), size) as usize;
         assert!(at != 0, "no memory for {size} bytes");
         at
     });
@@ -314,14 +314,14 @@ fn a_child_has_the_pages_that_others_held() {
             };
             // The first allocation makes the heap grow, the second fills the local pages.
             for size in [24, 200] {
-                assert!(!api::allocate(allocator.heap(), allocator.central(), cache, size).is_null());
+                assert!(!malloc::allocate(allocator.bind(cache), size).is_null());
             }
             if !moving {
                 stay();
             }
             Sim::stop_halfway(stay);
             // Another class takes its span from the local pages.
-            api::allocate(allocator.heap(), allocator.central(), cache, 3_000);
+            malloc::allocate(allocator.bind(cache), 3_000);
         });
         arrived.recv_timeout(Duration::from_secs(60)).expect("the thread came to where it stays");
         let held = || {
@@ -349,7 +349,7 @@ fn a_child_has_the_pages_that_others_held() {
 fn an_exit_inside_the_first_reading_has_a_snapshot() {
     let allocator = linux();
     let cache = adopt(allocator);
-    let p = api::allocate(allocator.heap(), allocator.central(), cache, 100);
+    let p = malloc::allocate(allocator.bind(cache), 100);
     assert!(!p.is_null());
     let reading = allocator.stats().reader();
     let balance = allocator.crossfoot_at_once(true).expect("it has started");

@@ -11,9 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossfoot::allocator::Allocator;
-use crossfoot::api;
 use crossfoot::heap::Use;
 use crossfoot::lock::Fork;
+use crossfoot::malloc;
 use crossfoot::mem_stats::MemStats;
 use crossfoot::os::sim::Sim;
 use crossfoot::os::{Linux, Os};
@@ -66,7 +66,7 @@ impl Exchange {
                 80..98 => rng.below(8 * KIB),
                 _ => rng.below(100 * KIB),
             };
-            let new = api::allocate(allocator.heap(), allocator.central(), cache, size) as usize;
+            let new = malloc::allocate(allocator.bind(cache), size) as usize;
             assert_ne!(new, 0);
             let place = &self.slots[rng.below(self.slots.len())];
             free_if_any(allocator, cache, place.swap(new, Ordering::AcqRel));
@@ -206,25 +206,25 @@ fn stopped_in(act: fn(&Allocator<Sim>, &crossfoot::cache::Cache), f: impl FnOnce
 
 /// Allocates until the cache has local pages and a spare record, and posts everything.
 fn get_ready(allocator: &Allocator<Sim>, cache: &crossfoot::cache::Cache) -> [usize; 2] {
-    let (heap, central) = (allocator.heap(), allocator.central());
+    let bound = allocator.bind(cache);
     // The first allocation makes the heap grow, the second fills the local pages.
-    let objects = [24, 200].map(|size| api::allocate(heap, central, cache, size) as usize);
+    let objects = [24, 200].map(|size| malloc::allocate(bound, size) as usize);
     // SAFETY: this thread owns the cache.
     let (pages, records) = unsafe { cache.client().local_pages() };
     assert!(pages >= Class::of(40).span_pages() && records > 0, "{pages:?} and {records} records are in hand");
-    cache.post_all(heap);
+    cache.post_all(allocator.heap());
     objects
 }
 
 /// Allocates a span for a class from local pages: a movement that no lock protects.
 fn take_near(allocator: &Allocator<Sim>, cache: &crossfoot::cache::Cache) {
-    let at = api::allocate(allocator.heap(), allocator.central(), cache, 40) as usize;
+    let at = malloc::allocate(allocator.bind(cache), 40) as usize;
     free(allocator, cache, at);
 }
 
 /// Allocates a large object: an entry with the page heap's lock held.
 fn take_large(allocator: &Allocator<Sim>, cache: &crossfoot::cache::Cache) {
-    let at = api::allocate(allocator.heap(), allocator.central(), cache, 300 * KIB) as usize;
+    let at = malloc::allocate(allocator.bind(cache), 300 * KIB) as usize;
     free(allocator, cache, at);
 }
 
@@ -290,9 +290,9 @@ fn an_entry_that_a_fork_interrupted_is_undone() {
 fn a_movement_at_a_closed_gate_goes_through_the_heap() {
     let allocator = allocator::allocator(Sim::new());
     let cache = adopt(&allocator);
-    let (heap, central) = (allocator.heap(), allocator.central());
-    let stats = heap.stats();
-    let first = api::allocate(heap, central, cache, 24) as usize;
+    let bound = allocator.bind(cache);
+    let stats = allocator.stats();
+    let first = malloc::allocate(bound, 24) as usize;
     let mut reader = stats.reader();
     assert!(reader.close(allocator.os()));
     assert!(stats.enter(cache.writer()).is_none() && stats.writers_inside() == 0);
@@ -333,7 +333,7 @@ fn a_reader_that_is_stopped_makes_answers_stale() {
     assert_eq!(allocator.last_snapshot(&mut snapshot), Some(Answer::Unavailable), "nobody has read yet");
     assert_eq!(allocator.snapshot(&mut snapshot), Some(Answer::Complete));
     let before = snapshot.clone();
-    let object = api::allocate(allocator.heap(), allocator.central(), cache, 300 * KIB) as usize;
+    let object = malloc::allocate(allocator.bind(cache), 300 * KIB) as usize;
     let (held, go) = (AtomicBool::new(false), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -376,7 +376,7 @@ fn a_fence_that_is_refused_makes_answers_stale_for_a_while() {
     let cache = adopt(&allocator);
     let (mut snapshot, mut last) = (Snapshot::new(), Snapshot::new());
     assert_eq!(allocator.snapshot(&mut last), Some(Answer::Complete));
-    let object = api::allocate(allocator.heap(), allocator.central(), cache, 300 * KIB) as usize;
+    let object = malloc::allocate(allocator.bind(cache), 300 * KIB) as usize;
     allocator.os().fail_fence();
     for _ in 0..2 {
         assert!(matches!(allocator.snapshot(&mut snapshot), Some(Answer::Stale { .. })), "nothing orders the reader");
@@ -443,7 +443,7 @@ fn identities_hold_after_every_step_of_one_thread() {
         for _ in 0..600 {
             if objects.len() < most && !rng.one_in(2) {
                 let size = sizes[rng.below(sizes.len())];
-                objects.push(api::allocate(allocator.heap(), allocator.central(), cache, size) as usize);
+                objects.push(malloc::allocate(allocator.bind(cache), size) as usize);
             } else if !objects.is_empty() {
                 let at = objects.swap_remove(rng.below(objects.len()));
                 free(&allocator, cache, at);

@@ -206,7 +206,7 @@ fn run(fail: Option<u64>) -> (u64, usize) {
             }
             8 => {
                 let size = 1 + rng.below(200 * KIB);
-                let at = crossfoot::api::allocate(allocator.heap(), allocator.central(), cache, size) as usize;
+                let at = crossfoot::malloc::allocate(allocator.bind(cache), size) as usize;
                 if at != 0 {
                     allocator::fill(at, size, size as u64);
                     objects.push((at, size));

@@ -6,9 +6,9 @@ mod allocator;
 mod right;
 
 use crossfoot::allocator::Allocator;
-use crossfoot::api;
 use crossfoot::cache::Cache;
 use crossfoot::heap::Use;
+use crossfoot::malloc;
 use crossfoot::mem_stats::{self, Balance};
 use crossfoot::metrics::{Aggregates, Reading, write_json, write_table};
 use crossfoot::os::sim::Sim;
@@ -56,15 +56,14 @@ impl World {
     fn new() -> World {
         let allocator = allocator::allocator(Sim::new());
         let (cache, other) = (adopt(&allocator), adopt(&allocator));
-        let (heap, central, writer) = (allocator.heap(), allocator.central(), cache.writer());
-        let objects: Vec<usize> =
-            (0..500).map(|_| api::allocate(heap, central, cache, CLASS.size()) as usize).collect();
+        let (heap, bound, writer) = (allocator.heap(), allocator.bind(cache), cache.writer());
+        let objects: Vec<usize> = (0..500).map(|_| malloc::allocate(bound, CLASS.size()) as usize).collect();
         objects[..100].iter().for_each(|&at| free(&allocator, cache, at));
         // Some are sent to an inbox, some stay in an outbox.
         objects[100..200].iter().for_each(|&at| free(&allocator, other, at));
-        api::allocate(heap, central, cache, 100_000);
+        malloc::allocate(bound, 100_000);
         // Too large for the local pages, which would not be released.
-        let large = api::allocate(heap, central, cache, 300_000) as usize;
+        let large = malloc::allocate(bound, 300_000) as usize;
         for kind in [Kind::Stack, Kind::WorkBuf, Kind::Bitmap] {
             heap.take(writer, Pages(2), 1, Use::Manual(kind)).expect("there is room");
         }
@@ -389,7 +388,7 @@ fn a_span_that_covers_another() {
 #[test]
 fn a_span_that_counts_an_object_too_many() {
     let world = World::new();
-    let at = api::allocate(world.allocator.heap(), world.allocator.central(), world.cache(), CLASS.size());
+    let at = malloc::allocate(world.allocator.bind(world.cache()), CLASS.size());
     let span = world.allocator.heap().span_of(Addr::of(at)).expect("an object has a span");
     world.is_balanced();
     span.carved.set(span.carved.get() + 1);

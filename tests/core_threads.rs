@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossfoot::allocator::Allocator;
-use crossfoot::api;
 use crossfoot::cache::Cache;
+use crossfoot::malloc;
 use crossfoot::mem_stats;
 use crossfoot::metrics::{Aggregates, Metric, Reading};
 use crossfoot::os::sim::Sim;
@@ -48,7 +48,7 @@ impl<'a, O: Os> Worker<'a, O> {
             96..99 => self.rng.below(33 * KIB),
             _ => self.rng.below(200 * KIB),
         };
-        let at = api::allocate(self.allocator.heap(), self.allocator.central(), self.cache, size) as usize;
+        let at = malloc::allocate(self.allocator.bind(self.cache), size) as usize;
         assert!(at != 0 && at.is_multiple_of(16));
         let object = Object { at, size, id: self.rng.next() };
         fill(at, size, object.id);
@@ -336,7 +336,7 @@ fn an_owner_that_sleeps_counts_its_allocations() {
         };
         let before = read("to come");
         assert_eq!(before, (0, 0));
-        let objects: Vec<usize> = (0..n).map(|_| api::allocate(heap, central, owner, SIZE) as usize).collect();
+        let objects: Vec<usize> = (0..n).map(|_| malloc::allocate(allocator.bind(owner), SIZE) as usize).collect();
         assert_eq!(read("allocated"), (n, 0), "all are counted, whatever their owner does now");
         objects.into_iter().for_each(|at| free(&allocator, other, at));
         other.flush_pending(heap, central);
@@ -350,7 +350,7 @@ fn an_owner_that_sleeps_counts_its_allocations() {
         assert_eq!((stats.heap_objects, stats.in_transit), (n as u64, n as u64));
         assert_eq!(stats.heap_alloc, n as u64 * SIZE as u64);
         // The owner wakes up and receives its inbox.
-        let more: Vec<usize> = (0..2_000).map(|_| api::allocate(heap, central, owner, SIZE) as usize).collect();
+        let more: Vec<usize> = (0..2_000).map(|_| malloc::allocate(allocator.bind(owner), SIZE) as usize).collect();
         assert_eq!(read("home").1, 0);
         more.into_iter().for_each(|at| free(&allocator, owner, at));
         owner.post_all(heap);

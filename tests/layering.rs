@@ -26,7 +26,7 @@ const FLOORS: &[&[&str]] = &[
     &["central"],
     &["cache"],
     &["thread", "stack_pool"],
-    &["api"],
+    &["malloc"],
     &["audit", "metrics", "mem_stats", "scavenge", "trace", "profile"],
     &["sysmon"],
     &["allocator"],

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{artifacts, builds, installed, root, run, scratch, text};
-use crossfoot::api;
+use crossfoot::malloc;
 use crossfoot::metrics::{Aggregates, Kind, Metric, OsFigures, Reading, TABLE, Verdict, write};
 use crossfoot::options::Format;
 use crossfoot::os::sim::Sim;
@@ -51,9 +51,8 @@ fn in_file(name: &str, content: &str) -> PathBuf {
 fn full() -> Reading {
     let allocator = allocator::allocator(Sim::new());
     let cache = allocator::adopt(&allocator);
-    let objects: Vec<usize> = (1..300)
-        .map(|i| api::allocate(allocator.heap(), allocator.central(), cache, i * i % 50_000) as usize)
-        .collect();
+    let objects: Vec<usize> =
+        (1..300).map(|i| malloc::allocate(allocator.bind(cache), i * i % 50_000) as usize).collect();
     objects.iter().skip(7).step_by(3).for_each(|&at| allocator::free(&allocator, cache, at));
     allocator.note_os_figures(&OsFigures {
         taken_at: 5,

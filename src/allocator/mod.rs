@@ -21,6 +21,7 @@ use crate::cache::Cache;
 use crate::central::Central;
 use crate::heap::Heap;
 use crate::lock::{Fork, Mutex, Rank, hold_row, let_go_row};
+use crate::malloc::Bound;
 use crate::mem_stats::{self, Balance, MemStats};
 use crate::metrics::{OsFigures, Reading, SeqLock};
 use crate::options::StatsPageOption;
@@ -102,6 +103,12 @@ impl<O: Os> Allocator<O> {
     #[inline(always)]
     pub fn caches(&self) -> &Caches<O> {
         &self.caches
+    }
+
+    /// Binds calls of [`malloc`](crate::malloc) to a cache of this allocator, which the caller owns.
+    #[inline(always)]
+    pub fn bind<'a>(&'a self, cache: &'a Cache) -> Bound<'a, O> {
+        Bound { heap: &self.heap, central: &self.central, cache }
     }
 
     /// The free stacks.

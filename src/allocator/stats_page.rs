@@ -29,7 +29,7 @@ impl<O: Os> Allocator<O> {
         self.stats_page().size(self.os())
     }
 
-    /// An entry of the list of mappings; see [`StatsPage::mapping`].
+    /// An entry of the list of mappings; see `StatsPage::mapping`.
     pub fn mapping(&self, i: usize) -> Option<Mapping> {
         self.stats_page().mapping(i)
     }

@@ -1,15 +1,15 @@
 //! The paths of a cache whose frees are all validated.
 //!
 //! Its slots stay empty and its spans bear another token than its thread, so the fast paths of `alloc.rs` and `free.rs` find
-//! nothing and change nothing: each allocation comes to [`Cache::refill_checked`], each free to `api::free_slow`.
-//! Every object is known to be live or free ([`Span::begin`], [`Span::cease`]), and every link of a list of free
+//! nothing and change nothing: each allocation comes to [`Cache::refill_checked`], each free to `malloc::free`.
+//! Every object is known to be live or free (`Span::mark_allocated`, `Span::mark_freed`), and every link of a list of free
 //! objects is looked at before it is followed.
 
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
+use super::free_list::FreeList;
 use super::record::Cache;
-use super::refill::FreeList;
 use crate::central::Central;
 use crate::heap::Heap;
 use crate::local;

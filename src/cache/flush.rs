@@ -2,8 +2,8 @@
 
 use core::sync::atomic::Ordering;
 
+use super::free_list::FreeList;
 use super::record::Cache;
-use super::refill::FreeList;
 use crate::central::Central;
 use crate::heap::Heap;
 use crate::os::Os;

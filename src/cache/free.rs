@@ -11,35 +11,27 @@ use crate::span::{ListState, Object, Span};
 /// what it never uses.
 const ADOPT_BELOW: usize = 4;
 
-/// What became of a free on the fast path.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Freed {
-    /// All is done.
-    Done,
-    /// The object is on its span's list, and nothing of the span is out any more: [`Cache::freed_last`].
-    Last,
-    /// Nothing was done: the span is not this thread's, or full, or the object is the one freed last.
-    Not,
-}
-
 impl Cache {
-    /// Puts `object` on the free list of `span`, which is not full.
+    /// Returns whether `object` is the one of `span` that was freed last: it is freed twice. Owner only.
+    #[inline(always)]
+    pub fn was_freed_last(span: &Span, object: *mut Object) -> bool {
+        span.free.get() == object
+    }
+
+    /// Pushes `object` onto the free list of `span`, which is not full. Returns whether no object of the span is out any
+    /// more: then the caller calls [`Cache::freed_last`].
     ///
     /// # Safety
-    /// `object` is memory of an object of `span`, aligned to 16 bytes, and the caller's to free; the calling thread's
-    /// cache owns the span.
+    /// `object` is memory of an object of `span`, aligned to 16 bytes, not the one freed last, and the caller frees it. The
+    /// calling thread's cache owns the span.
     #[inline(always)]
-    pub unsafe fn push(span: &Span, object: *mut Object) -> Freed {
-        let head = span.free.get();
-        if head == object {
-            return Freed::Not;
-        }
+    pub unsafe fn push(span: &Span, object: *mut Object) -> bool {
         // SAFETY: the object's memory is ours from now on, by the caller's promise.
-        unsafe { (*object).next.set(head) };
+        unsafe { (*object).next.set(span.free.get()) };
         span.free.set(object);
         let out = span.out.get().wrapping_sub(object.addr() as u64);
         span.out.set(out);
-        if out == 0 { Freed::Last } else { Freed::Done }
+        out == 0
     }
 
     /// The owner freed the last object of `span` that was out.
@@ -60,6 +52,7 @@ impl Cache {
     ///
     /// # Safety
     /// As for [`Cache::push`].
+    #[inline(never)]
     pub unsafe fn free_into_full<O: Os>(&self, heap: &Heap<O>, span: &Span, object: *mut Object) {
         debug_assert!(span.list_state.get() == ListState::Full && span.free.get().is_null());
         self.set_inside(true);

@@ -21,7 +21,9 @@ mod alloc;
 mod checked;
 mod flush;
 mod free;
+mod free_list;
 mod inbox;
+mod outbox;
 mod posting;
 mod publish;
 mod record;
@@ -29,6 +31,5 @@ mod refill;
 mod remote;
 
 pub use checked::Inside;
-pub use free::Freed;
+pub use outbox::{OutboxOffsets, PendingBatch};
 pub use record::{Cache, CacheOffsets};
-pub use remote::{OutboxOffsets, Pended};

@@ -5,9 +5,9 @@ use core::mem::offset_of;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr};
 
+use super::free_list::FreeList;
 use super::inbox::Inbox;
-use super::refill::FreeList;
-use super::remote::{Outbox, OutboxOffsets};
+use super::outbox::{Outbox, OutboxOffsets};
 use crate::config::MIN_ALIGN;
 use crate::heap::Client;
 use crate::size_class::{CLASSES, Class, QUICK_MAX};

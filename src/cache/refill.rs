@@ -1,33 +1,13 @@
 //! Filling a slot that ran empty.
 
+use super::free_list::FreeList;
 use super::record::Cache;
 use crate::central::Central;
 use crate::config::CARVE_BYTES;
 use crate::heap::Heap;
 use crate::os::Os;
 use crate::size_class::Class;
-use crate::span::{Changed, Followed, ListState, Object, Span};
-
-/// Free objects of one span that go into a cache's hand: a list of `count`.
-#[derive(Clone, Copy)]
-pub(super) struct FreeList {
-    pub(super) first: *mut Object,
-    pub(super) count: u32,
-}
-
-impl FreeList {
-    pub(super) const EMPTY: FreeList = FreeList { first: core::ptr::null_mut(), count: 0 };
-
-    #[inline(always)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.first.is_null()
-    }
-
-    /// Follows the list, of free objects of `span`: it has exactly `count` of them. Owner only.
-    pub(super) fn followed(&self, span: &Span) -> Result<Followed, Changed> {
-        span.follow_exactly(self.first, self.count)
-    }
-}
+use crate::span::{ListState, Object, Span};
 
 impl Cache {
     /// Allocates an object of `class`, whose slot is empty, and fills the slot. Null: no memory; the slot is still empty.

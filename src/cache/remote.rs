@@ -7,136 +7,23 @@ use core::mem::offset_of;
 use core::ptr::null_mut;
 
 use super::inbox::{Arrived, Owner, Route, Validate, forward};
+use super::outbox::{Outbox, PendingBatch};
 use super::record::Cache;
 use crate::central::{Central, receive};
 use crate::heap::Heap;
 use crate::local::EMPTY_CACHE_BYTES;
 use crate::os::Os;
-use crate::size_class::{CLASSES, Class};
 use crate::span::{Changed, Kind, ListState, Object, Span};
 use crate::stats::Count;
-use crate::units::{Addr, KIB};
+use crate::units::Addr;
 
 /// A batch of free objects.
 type Batch = crate::span::Batch<Object>;
 
-/// How many spans an outbox gathers for at a time: as many as a word has bits. With half as many, two spans at a time
-/// meet in one parcel too often where objects of all classes come by turns.
-const PENDING: usize = u128::BITS as usize;
-/// How many bytes of objects make a full batch: large objects do not wait for company.
-const FULL_BYTES: usize = 4 * KIB;
 /// Every how many refills a cache empties its outbox and its inbox whatever else it does.
 const SETTLE_EVERY: u32 = 32;
 
-/// How many objects make a full batch, by class.
-static FULL: [u16; CLASSES] = full();
-
-const fn full() -> [u16; CLASSES] {
-    let mut t = [1; CLASSES];
-    let mut i = 0;
-    while i < CLASSES {
-        let objects = FULL_BYTES.div_ceil(Class::from_index(i).size());
-        t[i] = objects as u16;
-        i += 1;
-    }
-    t
-}
-
-/// Objects of one span, not sent yet. All-zero bytes are none, of no span.
-struct PendingBatch {
-    /// The span; where frees are validated, one byte behind its record, so that [`Cache::free_pending`] finds nothing.
-    span: *const Span,
-    head: *mut Object,
-    tail: *mut Object,
-    sum: u64,
-    /// How many more objects go in.
-    room: usize,
-}
-
-/// What a cache has freed for others and not sent yet. Owner only.
-///
-/// All-zero bytes are an empty outbox.
-pub(super) struct Outbox {
-    pendings: [PendingBatch; PENDING],
-    /// Which parcels are begun, one bit each.
-    begun: u128,
-    /// Refills since it was emptied.
-    refills: u32,
-}
-
-impl PendingBatch {
-    const EMPTY: PendingBatch =
-        PendingBatch { span: core::ptr::null(), head: null_mut(), tail: null_mut(), sum: 0, room: 0 };
-}
-
-/// What became of an object that was to join a parcel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Pended {
-    /// It did, and there is room for more.
-    More,
-    /// It did, and the parcel is to be sent.
-    Full,
-    /// It did not: the parcel is another span's, or the object is the one that came last.
-    Not,
-}
-
-impl PendingBatch {
-    /// # Safety
-    /// `object` is an object of the parcel's span, and the caller's to free.
-    #[inline(always)]
-    unsafe fn fetch(&mut self, object: *mut Object) -> Pended {
-        if self.head == object {
-            return Pended::Not;
-        }
-        // SAFETY: the object's memory is ours from now on.
-        unsafe { (*object).next.set(self.head) };
-        self.head = object;
-        self.sum = self.sum.wrapping_add(object.addr() as u64);
-        self.room = self.room.wrapping_sub(1);
-        if self.room == 0 { Pended::Full } else { Pended::More }
-    }
-}
-
-/// The number of a span's parcel. Records are 128 bytes, so the bits above tell them apart.
-#[inline(always)]
-fn pending_of(span: &Span) -> usize {
-    (Addr::of(span).0 >> 7) % PENDING
-}
-
 const _: () = assert!(offset_of!(Cache, inbox) <= EMPTY_CACHE_BYTES, "zero bytes are a cache to free through");
-
-/// Where the parts of an outbox lie, in bytes from its first one: for a reader in another process.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct OutboxOffsets {
-    /// Which parcels are begun: sixteen bytes, a bit for each.
-    pub begun: u64,
-    /// The first parcel.
-    pub pendings: u64,
-    /// How many there are.
-    pub count: u64,
-    /// Bytes of a parcel.
-    pub size: u64,
-    /// In a parcel: the address of the span's record, and one more where frees are validated.
-    pub span: u64,
-    /// In a parcel: the sum of the addresses of the objects in it.
-    pub sum: u64,
-}
-
-impl Outbox {
-    pub(super) const OFFSETS: OutboxOffsets = OutboxOffsets {
-        begun: offset_of!(Outbox, begun) as u64,
-        pendings: offset_of!(Outbox, pendings) as u64,
-        count: PENDING as u64,
-        size: size_of::<PendingBatch>() as u64,
-        span: offset_of!(PendingBatch, span) as u64,
-        sum: offset_of!(PendingBatch, sum) as u64,
-    };
-
-    pub(super) const fn new() -> Outbox {
-        Outbox { pendings: [PendingBatch::EMPTY; PENDING], begun: 0, refills: 0 }
-    }
-}
 
 /// The ways home of a batch of `span` that `cache` has in hand.
 struct ToOwner<'a, O: Os> {
@@ -180,54 +67,52 @@ impl Cache {
         span: &Span,
         object: *mut Object,
     ) -> bool {
-        let index = pending_of(span);
+        let index = Outbox::index_for(span);
         // SAFETY: the outbox is the owner's, who is running this.
-        let pending = unsafe { &mut (*self.outbox.get()).pendings[index] };
-        if pending.span != self.pending_span(span) {
+        let batch = unsafe { &mut (*self.outbox.get()).pendings[index] };
+        if batch.span != self.pending_span(span) {
             // SAFETY: the caller's promise.
             unsafe { self.begin_pending(heap, central, index, span, object) };
             return true;
         }
+        if batch.is_newest(object) {
+            return false;
+        }
         // SAFETY: the caller's promise.
-        match unsafe { pending.fetch(object) } {
-            Pended::More => {}
-            Pended::Full => self.send(heap, central, index),
-            Pended::Not => return false,
+        if unsafe { batch.push(object) } {
+            self.send(heap, central, index);
         }
         true
     }
 
-    /// Frees an object of `span`, for which this cache gathers already: the rest of [`Cache::free_remote`] was done then.
+    /// Returns the calling thread's pending batch for `span`. Returns `None` if there is none: [`Cache::free_remote`] begins
+    /// one.
     ///
     /// # Safety
-    /// `object` is an object of `span`, and the caller's to free; `this` is the calling thread's cache, or
-    /// [`EMPTY_CACHE_BYTES`] zero bytes.
+    /// `this` is the calling thread's cache, or [`EMPTY_CACHE_BYTES`] zero bytes. The result is used before the cache is used
+    /// otherwise.
     #[inline(always)]
-    pub unsafe fn free_pending(this: *const Cache, span: &Span, object: *mut Object) -> Pended {
+    pub unsafe fn pending_for<'a>(this: *const Cache, span: &Span) -> Option<&'a mut PendingBatch> {
         // SAFETY: the outbox lies in the bytes that `this` has at least. In zero bytes, which other threads read too, no
-        // parcel is the span's; so a reference is made only to a parcel of the calling thread's. The rest is the caller's
-        // promise.
+        // batch is the span's; so a reference is made only to a batch of the calling thread's.
         unsafe {
-            let pending = &raw mut (*(*this).outbox.get()).pendings[pending_of(span)];
-            if !core::ptr::eq((*pending).span, span) {
-                return Pended::Not;
-            }
-            (*pending).fetch(object)
+            let batch = &raw mut (*(*this).outbox.get()).pendings[Outbox::index_for(span)];
+            if core::ptr::eq((*batch).span, span) { Some(&mut *batch) } else { None }
         }
     }
 
-    /// Sends what is gathered of `span`, after [`Cache::free_pending`] filled it.
+    /// Sends what is gathered of `span`, after it became full.
     #[cold]
     #[inline(never)]
     pub fn flush_pending_of<O: Os>(&self, heap: &Heap<O>, central: &Central<O>, span: &Span) {
         let _inside = self.mark_inside();
-        self.send(heap, central, pending_of(span));
+        self.send(heap, central, Outbox::index_for(span));
     }
 
     /// Whether objects of `span` are gathered and not sent yet. Owner only.
     pub(super) fn has_pending(&self, span: &Span) -> bool {
         // SAFETY: the outbox is the owner's, who is running this.
-        unsafe { (&(*self.outbox.get()).pendings)[pending_of(span)].span == self.pending_span(span) }
+        unsafe { (&(*self.outbox.get()).pendings)[Outbox::index_for(span)].span == self.pending_span(span) }
     }
 
     /// The span as its parcel has it.
@@ -252,14 +137,12 @@ impl Cache {
         self.send(heap, central, index);
         // SAFETY: the outbox is the owner's, who is running this.
         let outbox = unsafe { &mut *self.outbox.get() };
-        let room = usize::from(FULL[span.class().index()]) - 1;
         // SAFETY: the object's memory is ours from now on.
         unsafe { (*object).next.set(null_mut()) };
-        let as_parcels = self.pending_span(span);
-        outbox.pendings[index] =
-            PendingBatch { span: as_parcels, head: object, tail: object, sum: object.addr() as u64, room };
+        let (batch, is_full) = PendingBatch::new(self.pending_span(span), span.class(), object);
+        outbox.pendings[index] = batch;
         outbox.begun |= 1 << index;
-        if room == 0 {
+        if is_full {
             self.send(heap, central, index);
         }
     }

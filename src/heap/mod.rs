@@ -145,7 +145,7 @@ impl<O: Os> Heap<O> {
         (self.map.offsets(), self.state.lock().pages.offsets(), self.vm.accounts().offsets())
     }
 
-    /// Where the writers lie, and the address of the turns of the heap's lock: as for [`Heap::slots`].
+    /// Where the writers lie, and the address of the turns of the heap's lock: as for [`Heap::offsets`].
     pub fn movement_offsets(&self) -> (WriterOffsets, u64) {
         (self.stats.offsets(Client::MOVED), self.state.turns_address())
     }

@@ -19,12 +19,10 @@ use core::ptr::{NonNull, null, null_mut};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::allocator::Allocator;
-use crate::api;
 use crate::cache::Cache;
-use crate::central::Central;
-use crate::heap::Heap as PageHeap;
 use crate::local::InHeap;
 use crate::lock::{Mutex, Rank, stand_back};
+use crate::malloc::{self, Bound};
 use crate::mem_stats::{Balance, MemStats};
 use crate::os::{Extent, Linux, OsError, RangeOs};
 use crate::page::CHUNK_BYTES;
@@ -193,14 +191,14 @@ impl Heap {
     }
 
     #[inline]
-    fn within<R>(&self, f: impl FnOnce(&PageHeap<RangeOs>, &Central<RangeOs>, &Cache) -> R) -> R {
-        self.with(|allocator, cache| f(allocator.heap(), allocator.central(), cache))
+    fn bound<R>(&self, f: impl FnOnce(Bound<'_, RangeOs>) -> R) -> R {
+        self.with(|allocator, cache| f(allocator.bind(cache)))
     }
 
     /// Allocates `size` bytes aligned to 16. Null: no memory. Zero bytes are an object too.
     #[inline]
     pub fn allocate(&self, size: usize) -> *mut u8 {
-        self.within(|heap, central, cache| api::allocate(heap, central, cache, size))
+        self.bound(|b| malloc::allocate(b, size))
     }
 
     /// Allocates `size` bytes aligned to `align`. Null: no memory, or `align` is no power of two or above 1 GiB.
@@ -209,13 +207,13 @@ impl Heap {
         if !align.is_power_of_two() {
             return null_mut();
         }
-        self.within(|heap, central, cache| api::allocate_aligned(heap, central, cache, size, align))
+        self.bound(|b| malloc::allocate_aligned(b, size, align))
     }
 
     /// Allocates `size` zero bytes aligned to 16. Null: no memory. Memory that is known to be zero is not written.
     #[inline]
     pub fn allocate_zeroed(&self, size: usize) -> *mut u8 {
-        self.within(|heap, central, cache| api::allocate_zeroed(heap, central, cache, size))
+        self.bound(|b| malloc::allocate_zeroed(b, size))
     }
 
     /// Frees an object.
@@ -226,7 +224,7 @@ impl Heap {
     #[inline]
     pub unsafe fn free(&self, p: *mut u8) {
         // SAFETY: the caller's promise.
-        self.within(|heap, central, cache| unsafe { api::free(heap, central, cache, p) });
+        self.bound(|b| unsafe { malloc::free(b, p) });
     }
 
     /// Changes an object's size, at least 1, keeping its content as far as both reach; it may move, then aligned to
@@ -237,7 +235,7 @@ impl Heap {
     #[inline]
     pub unsafe fn reallocate(&self, p: *mut u8, size: usize, align: usize) -> *mut u8 {
         // SAFETY: the caller's promise.
-        self.within(|heap, central, cache| unsafe { api::reallocate(heap, central, cache, p, size.max(1), align) })
+        self.bound(|b| unsafe { malloc::reallocate(b, p, size.max(1), align) })
     }
 
     /// How many bytes of an object may be used; 0 for null.
@@ -246,7 +244,7 @@ impl Heap {
     /// `p` is null or a live object of this heap.
     pub unsafe fn usable_size(&self, p: *mut u8) -> usize {
         // SAFETY: the caller's promise.
-        self.within(|heap, _, _| unsafe { api::usable_size(heap, p) })
+        self.bound(|b| unsafe { malloc::usable_size(b.heap, p) })
     }
 
     /// Whether an address lies in the range that is this heap's, object or not.

@@ -6,8 +6,11 @@
 use std::collections::BTreeMap;
 
 use crossfoot::allocator::Allocator;
-use crossfoot::api;
 use crossfoot::cache::Cache;
+use crossfoot::central::Central;
+use crossfoot::heap::Heap;
+use crossfoot::local;
+use crossfoot::malloc::{self, Binding};
 use crossfoot::mem_stats::Balance;
 use crossfoot::os::Os;
 use crossfoot::os::sim::Sim;
@@ -90,29 +93,75 @@ pub fn empty<O: Os>(allocator: &Allocator<O>) {
 /// Frees an object.
 pub fn free<O: Os>(allocator: &Allocator<O>, cache: &Cache, at: usize) {
     // SAFETY: the tests free what they allocated and do not use it after.
-    unsafe { api::free(allocator.heap(), allocator.central(), cache, at as *mut u8) }
+    unsafe { malloc::free(allocator.bind(cache), at as *mut u8) }
+}
+
+/// A binding of a thread that has no cache and gets none.
+struct Cacheless<'a, O: Os>(&'a Allocator<O>);
+
+impl<O: Os> Clone for Cacheless<'_, O> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<O: Os> Copy for Cacheless<'_, O> {}
+
+impl<O: Os> Binding for Cacheless<'_, O> {
+    type Os = O;
+
+    fn heap(&self) -> &Heap<O> {
+        self.0.heap()
+    }
+
+    fn central(&self) -> &Central<O> {
+        self.0.central()
+    }
+
+    /// The id of no thread that has a cache: those of tests are the addresses of their caches.
+    fn thread_id(&self) -> usize {
+        8
+    }
+
+    /// Test threads have no cache in the process's allocator.
+    fn cache_or_empty(&self) -> *const Cache {
+        local::cache_or_empty()
+    }
+
+    fn cache(&self) -> Option<&Cache> {
+        None
+    }
+
+    fn cache_or_adopt(&self) -> Option<&Cache> {
+        None
+    }
+
+    fn with_cache_to_free(&self, f: impl FnOnce(&Cache)) {
+        self.0.caches().with_shared(|cache| {
+            f(cache);
+            cache.flush_pending(self.heap(), self.central());
+        });
+    }
+
+    fn report_no_memory(&self) {}
 }
 
 /// Frees an object as a thread without a cache does.
 pub fn free_without_cache<O: Os>(allocator: &Allocator<O>, at: usize) {
-    let (heap, central) = (allocator.heap(), allocator.central());
-    allocator.caches().with_shared(|cache| {
-        // SAFETY: as above; the shared cache owns no span.
-        unsafe { api::free_slow(heap, central, cache, at as *mut u8, "free") };
-        cache.flush_pending(heap, central);
-    });
+    // SAFETY: as above.
+    unsafe { malloc::free(Cacheless(allocator), at as *mut u8) }
 }
 
 /// Changes an object's size, at least 1.
 pub fn reallocate<O: Os>(allocator: &Allocator<O>, cache: &Cache, at: usize, size: usize, align: usize) -> usize {
     // SAFETY: the tests use the result instead, unless it is null.
-    unsafe { api::reallocate(allocator.heap(), allocator.central(), cache, at as *mut u8, size, align) as usize }
+    unsafe { malloc::reallocate(allocator.bind(cache), at as *mut u8, size, align) as usize }
 }
 
 /// Returns the usable bytes of an object.
 pub fn usable<O: Os>(allocator: &Allocator<O>, at: usize) -> usize {
     // SAFETY: a live object.
-    unsafe { api::usable_size(allocator.heap(), at as *mut u8) }
+    unsafe { malloc::usable_size(allocator.heap(), at as *mut u8) }
 }
 
 /// Retires a cache.

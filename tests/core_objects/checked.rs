@@ -1,8 +1,8 @@
 //! Misuse that is detected only with `check:on`.
 
 use crossfoot::allocator::Allocator;
-use crossfoot::api;
 use crossfoot::cache::Cache;
+use crossfoot::malloc;
 use crossfoot::os::sim::Sim;
 use crossfoot::size_class::{Class, SMALL_MAX};
 use crossfoot::stats::Account;
@@ -18,9 +18,7 @@ fn checked() -> Box<Allocator<Sim>> {
 
 fn free_sized(allocator: &Allocator<Sim>, cache: &Cache, at: usize, size: usize, align: usize) {
     // SAFETY: what is not an object of that size is what must be seen.
-    unsafe {
-        api::free_sized_slow(allocator.heap(), allocator.central(), cache, at as *mut u8, size, align, "free_sized")
-    }
+    unsafe { malloc::free_sized(allocator.bind(cache), at as *mut u8, size, align, "free_sized") }
 }
 
 #[test]
@@ -90,7 +88,7 @@ fn the_size_is_what_was_asked_for() {
     }
     for (size, align) in [(100, 256), (0, 64), (5000, 4096), (100, 16384), (0, 1 << 20)] {
         // SAFETY: no promise is asked.
-        let at = api::allocate_aligned(allocator.heap(), allocator.central(), cache, size, align) as usize;
+        let at = malloc::allocate_aligned(allocator.bind(cache), size, align) as usize;
         free_sized(&allocator, cache, at, size, align);
     }
     balanced_with_machine(&allocator, Some(cache));

@@ -3,9 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crossfoot::allocator::Allocator;
-use crossfoot::api;
-use crossfoot::cache::{Cache, Freed};
+use crossfoot::cache::Cache;
 use crossfoot::heap::Use;
+use crossfoot::malloc;
 use crossfoot::os::Linux;
 use crossfoot::os::sim::Sim;
 use crossfoot::size_class::Class;
@@ -49,7 +49,7 @@ fn all_but_free_see(allocator: &Allocator<Sim>, cache: &Cache, at: usize, found:
 }
 
 pub fn allocate(allocator: &Allocator<Sim>, cache: &Cache, size: usize) -> usize {
-    api::allocate(allocator.heap(), allocator.central(), cache, size) as usize
+    malloc::allocate(allocator.bind(cache), size) as usize
 }
 
 #[test]
@@ -90,8 +90,8 @@ fn an_address_below_every_heap() {
         let line = format!("crossfoot: free({at:#x}): {FOREIGN}");
         ends_with(&line, || free(allocator, cache, at));
         ends_with(&line, || free_without_cache(allocator, at));
-        // SAFETY: nobody's address, which is what must be seen; a thread without a cache asks.
-        assert_eq!(unsafe { api::free_quick(heap, IDLE, at as *mut u8) }, Freed::Not);
+        // The fast path of a thread without a cache finds no span either.
+        assert!(heap.span_of_thread(Addr(at), IDLE).is_none());
     }
     retire(allocator, cache);
     allocator::empty(allocator);
@@ -274,9 +274,7 @@ fn null_is_freed_in_silence() {
     // The first thing that a thread does.
     let linux: &Allocator<Linux> = Box::leak(allocator::allocator(Linux));
     let cache_there = adopt(linux);
-    // SAFETY: null may be freed.
-    let seen = unsafe { api::free_quick(linux.heap(), IDLE, core::ptr::null_mut()) };
-    assert_eq!(seen, Freed::Not);
+    assert!(linux.heap().span_of_thread(Addr(0), IDLE).is_none());
     free(linux, cache_there, 0);
     free_without_cache(linux, 0);
     balanced_with_machine(&allocator, Some(cache));

@@ -1,7 +1,7 @@
 //! Accounts without wrong entries: every way of reading them gives the same figures. And the output of a double check.
 
-use crossfoot::api;
 use crossfoot::cache::Cache;
+use crossfoot::malloc;
 use crossfoot::mem_stats::MemStats;
 use crossfoot::metrics::{Metric, TABLE};
 use crossfoot::os::sim::Sim;
@@ -79,7 +79,7 @@ fn the_only_thread_reads_what_is_exact() {
         let (mallocs, live) = (stats.mallocs, stats.heap_objects);
         let mut objects = Vec::new();
         for n in 1..=300 {
-            objects.push(api::allocate(allocator.heap(), allocator.central(), cache, 40) as usize);
+            objects.push(malloc::allocate(allocator.bind(cache), 40) as usize);
             if n % 3 == 0 {
                 free(&allocator, cache, objects.remove(n % objects.len()));
             }

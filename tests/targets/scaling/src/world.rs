@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crossfoot::stats::{Snapshot, Totals};
-use crossfoot::api;
+use crossfoot::malloc;
 use crossfoot::allocator::Allocator;
 use crossfoot::cache::Cache;
 use crossfoot::os::sim::Sim;
@@ -110,15 +110,15 @@ impl World {
 
     /// The thread allocates an object and fills it: its first line and its last one.
     pub fn allocate(&mut self, size: usize) -> Object {
-        let (heap, central, cache) = (self.allocator.heap(), self.allocator.central(), self.cache());
-        let at = hooks::with(true, || api::allocate(heap, central, cache, size)).addr();
+        let bound = self.allocator.bind(self.cache());
+        let at = hooks::with(true, || malloc::allocate(bound, size)).addr();
         assert!(at != 0, "the machine has memory");
         let model = model();
         model.counts.operations += 1;
         model.pass(PROGRAM);
         model.by_program(at, Access::Write);
         model.by_program(at + size - 1, Access::Write);
-        if let Some(span) = heap.span_of(Addr(at)) {
+        if let Some(span) = bound.heap.span_of(Addr(at)) {
             self.records.insert(std::ptr::from_ref(span).addr());
         }
         Object { at, size }
@@ -126,13 +126,13 @@ impl World {
 
     /// The thread looks at an object, and frees it.
     pub fn free(&mut self, object: Object) {
-        let (heap, central, cache) = (self.allocator.heap(), self.allocator.central(), self.cache());
+        let bound = self.allocator.bind(self.cache());
         let model = model();
         model.pass(PROGRAM);
         model.by_program(object.at, Access::Read);
         model.by_program(object.at + object.size - 1, Access::Read);
         // SAFETY: the object is live, and nobody uses it after.
-        hooks::with(true, || unsafe { api::free(heap, central, cache, object.at as *mut u8) });
+        hooks::with(true, || unsafe { malloc::free(bound, object.at as *mut u8) });
         model.counts.operations += 1;
     }
 
