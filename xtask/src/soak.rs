@@ -78,7 +78,7 @@ fn document(old: &str, command: &str, place: &str, rows: &[Row]) -> String {
 fn figures(output: &str) -> Vec<String> {
     let is_figure = |line: &&str| {
         let of_harness = ["test ", "running ", "test result: "].iter().any(|start| line.starts_with(start));
-        !of_harness && !line.is_empty()
+        !of_harness && !line.is_empty() && *line != "failures:"
     };
     output.lines().filter(is_figure).map(str::to_owned).collect()
 }
