@@ -1,5 +1,5 @@
-/* One thread uses up all address space, another frees everything, and the first one allocates again: what was
- * freed elsewhere comes home before there is no memory. */
+/* One thread uses up all address space, another frees everything, and the first one allocates again: what
+ * the other thread freed is reclaimed before an allocation fails. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-// A process whose child lives on without standard streams, as daemons do. Whoever reads the parent's standard error must
-// see its end when the parent ends.
+// A process with a child that goes on without standard streams, as daemons do. A reader of the parent's standard error
+// must see the end of file when the parent exits.
 #include <stdlib.h>
 #include <unistd.h>
 

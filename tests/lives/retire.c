@@ -1,4 +1,4 @@
-// A thread that gives its cache back and lives on: the next thread adopts it, and there need be no third one.
+// A thread that retires its cache and goes on: the next thread adopts the cache, and no third cache is needed.
 
 #include <pthread.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@ extern void crossfoot_retire_thread(void) __attribute__((weak));
 
 static pthread_barrier_t retired, done;
 
-// The compiler must not see that nobody needs the object.
+// Volatile, so that the compiler keeps the unused object.
 static void allocate(void) {
     void *volatile p = malloc(100);
     free(p);

@@ -1,5 +1,5 @@
-/* Other ways to a child: `vfork` and `exec`, `posix_spawn` with file actions, `system`, `popen`, and `clone` past the
- * libc, which tells nobody. What comes of them is printed. */
+/* Other ways to create a child: `vfork` and `exec`, `posix_spawn` with file actions, `system`, `popen`, and the system
+ * call `clone`, which runs no handlers of fork. Prints the results. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>

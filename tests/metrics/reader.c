@@ -1,5 +1,5 @@
 /* Reads its own metrics. `calls`: works, and prints how many system calls the allocator made, and how many failed. `all`
- * and `one`: reads every metric, or one that needs a snapshot, a hundred times, for somebody who counts instructions. */
+ * and `one`: reads every metric, or one that needs a snapshot, a hundred times, so that instructions can be counted. */
 #include <crossfoot.h>
 #include <malloc.h>
 #include <stdio.h>

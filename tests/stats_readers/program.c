@@ -1,4 +1,4 @@
-// Does what its arguments say, one after the other: says so on standard output where somebody waits for it, and sleeps.
+// Does what its arguments say, one after the other. Prints a line where a test waits for it, and sleeps.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
@@ -106,7 +106,7 @@ int main(int count, char **arguments) {
             }
             say_number("child", child);
         } else if (strcmp(what, "raw-fork") == 0) {
-            // As a program does that makes system calls itself: nobody is told.
+            // The system call itself runs no handlers of fork.
             long child = syscall(SYS_fork);
             if (child == 0) {
                 say("in child\n");

@@ -39,7 +39,7 @@ const char *object(void *p, size_t size, size_t align, size_t zero);
 void paint(void *p, size_t size);
 size_t painted(const void *p, size_t size);
 
-// The function of this name, or null where nobody has it.
+// Returns the function of this name, or null if it does not exist.
 void *function(const char *name);
 
 // What `malloc_usable_size` says.

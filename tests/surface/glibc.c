@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Memory that is free and not zero, of every kind, so that zeros are somebody's work.
+// Frees dirty memory of every kind, so that zeros must have been written.
 static void litter(size_t size) {
     if (size > 1 << 21)
         return;

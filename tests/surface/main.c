@@ -1,7 +1,7 @@
 // The edge table: calls every function of the C surface with every edge of its arguments, and prints a line for each
 // case. tests/process_surface.rs runs it on glibc's allocator and on Crossfoot, and compares.
 //
-// Every function is found at run time: what nobody has, prints nothing.
+// Every function is looked up at run time: a function that does not exist prints nothing.
 
 #define _GNU_SOURCE
 #include "case.h"
@@ -94,7 +94,7 @@ const char *object(void *p, size_t size, size_t align, size_t zero) {
         dirty += ((unsigned char *)p)[i] != 0;
     snprintf(text, sizeof text, "object aligned 2^%zu%s%s", log, has >= size ? ", fits" : ", too small",
         zero ? dirty ? ", dirty" : ", zero" : "");
-    // With 2 GiB between objects, glibc's have up to as much; nobody waits for that.
+    // Usable sizes in glibc can be up to 2 GiB, too much to write.
     memset(p, 0xa5, has < 4 << 20 ? has : size);
     return text;
 }

@@ -1,7 +1,7 @@
-// Does everything an allocator is asked for, phase by phase. Before each phase it closes a descriptor that nobody has,
-// whose number says in which phase the process is: a tracer sees that. With the argument "filter" it first installs a filter that
-// kills the process for any system call but those whose numbers follow; with "alone" after its first allocation, with
-// "before" before it executes itself.
+// Uses every function of an allocator, phase by phase. Before each phase it closes an unused descriptor; a tracer reads
+// the phase from its number. With the argument "filter" it first installs a filter that kills the process at any system
+// call but those with the numbers that follow; with "alone" after its first allocation, with "before" before it executes
+// itself.
 #define _GNU_SOURCE
 #include <linux/filter.h>
 #include <linux/seccomp.h>

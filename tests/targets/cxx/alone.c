@@ -1,4 +1,4 @@
-// A C program that calls C++'s `operator new` where there is no C++: nobody can throw. It must end with one line.
+// A C program that calls C++'s `operator new` without a C++ runtime, so nothing can be thrown. It must end with one line.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

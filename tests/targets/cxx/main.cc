@@ -43,7 +43,7 @@ std::size_t hidden(std::size_t size) {
     return kept;
 }
 
-// Keeps the compiler from dropping an allocation that nobody looks at.
+// Keeps the compiler from dropping an unused allocation.
 void* volatile last;
 void use(void* p) { last = p; }
 
