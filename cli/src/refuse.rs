@@ -25,8 +25,11 @@ const ALLOCATORS: &[&str] = &[
     "libmsan",
 ];
 
-/// Prefixes of the names of glibc's loaders, on all CPUs.
-const LOADERS: &[&str] = &["ld-linux", "ld64.so.", "ld.so.1", "ld-2."];
+/// Prefixes of the names of the loaders of glibc and musl, on all CPUs. musl's is its libc, by a second name.
+const LOADERS: &[&str] = &["ld-linux", "ld64.so.", "ld.so.1", "ld-2.", "ld-musl-", "libc.musl-"];
+
+/// The name that musl gives to its libc itself, which is its loader, too.
+const MUSL: &[u8] = b"libc.so";
 
 /// Refuses a program that the shared object at `library` cannot be preloaded into. `image` is the file that Linux
 /// loads. `script` is the script that it interprets, if it is an interpreter.
@@ -60,10 +63,13 @@ fn other_kind(program: &Facts, library: &Facts) -> Option<String> {
     }
     match &program.loader {
         // The program is the loader itself, which was called by its name. The program that it loads is not checked.
-        None if program.soname.as_deref().is_some_and(is_glibc_loader) => return None,
+        None if program.soname.as_deref().is_some_and(|name| is_loader(name) || name == MUSL) => return None,
         None => return Some("it is static".into()),
-        Some(loader) if !is_glibc_loader(loader) => {
-            return Some(format!("its libc is not glibc, its loader is {}", shown(OsStr::from_bytes(loader))));
+        Some(loader) if !is_loader(loader) => {
+            return Some(format!(
+                "its libc is neither glibc nor musl, its loader is {}",
+                shown(OsStr::from_bytes(loader))
+            ));
         }
         Some(_) => {}
     }
@@ -74,8 +80,8 @@ fn other_kind(program: &Facts, library: &Facts) -> Option<String> {
     brought.map(|name| format!("it brings its own malloc, {}", shown(OsStr::from_bytes(name))))
 }
 
-/// Returns whether a file has the name of a glibc loader.
-fn is_glibc_loader(path: &[u8]) -> bool {
+/// Returns whether a file has the name of a loader of glibc or musl.
+fn is_loader(path: &[u8]) -> bool {
     let name = path.rsplit(|&b| b == b'/').next().unwrap_or_default();
     LOADERS.iter().any(|loader| name.starts_with(loader.as_bytes()))
 }
@@ -136,9 +142,11 @@ mod tests {
         assert_eq!(fits(&|p| p.loader = None), "it is static");
         assert_eq!(fits(&|p| (p.loader, p.soname) = (None, Some(b"ld-linux-x86-64.so.2".to_vec()))), "");
         assert_eq!(
-            fits(&|p| p.loader = Some(b"/lib/ld-musl-x86_64.so.1".to_vec())),
-            "its libc is not glibc, its loader is '/lib/ld-musl-x86_64.so.1'"
+            fits(&|p| p.loader = Some(b"/system/bin/linker64".to_vec())),
+            "its libc is neither glibc nor musl, its loader is '/system/bin/linker64'"
         );
+        assert_eq!(fits(&|p| p.loader = Some(b"/lib/ld-musl-x86_64.so.1".to_vec())), "");
+        assert_eq!(fits(&|p| (p.loader, p.soname) = (None, Some(b"libc.so".to_vec()))), "");
         assert_eq!(fits(&|p| p.loader = Some(b"/nix/store/x-glibc/lib/ld-linux-x86-64.so.2".to_vec())), "");
         assert_eq!(fits(&|p| p.defines_malloc = true), "it brings its own malloc");
         assert_eq!(

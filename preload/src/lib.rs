@@ -22,6 +22,8 @@ mod introspection;
 mod loader;
 mod mem;
 mod metrics;
+#[cfg(target_env = "musl")]
+mod musl;
 mod names;
 mod own;
 

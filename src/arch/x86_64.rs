@@ -235,8 +235,27 @@ pub fn trap() -> ! {
     unsafe { asm!("ud2", options(noreturn, nostack)) }
 }
 
+/// The binding of a reference to a function that the archive of musl's libc must be searched for. A linker takes nothing
+/// from an archive for a weak reference, and a static program that is linked with musl has the functions only if
+/// something refers to them otherwise.
+#[cfg(target_env = "musl")]
+macro_rules! searched {
+    () => {
+        ".globl "
+    };
+}
+#[cfg(not(target_env = "musl"))]
+macro_rules! searched {
+    () => {
+        ".weak "
+    };
+}
+
 macro_rules! weak {
     ($(#[$doc:meta])* $name:ident, $symbol:literal) => {
+        weak!($(#[$doc])* $name, $symbol, ".weak ");
+    };
+    ($(#[$doc:meta])* $name:ident, $symbol:literal, $binding:expr) => {
         $(#[$doc])*
         #[inline]
         pub fn $name() -> *const c_void {
@@ -245,7 +264,7 @@ macro_rules! weak {
             // with the symbol's address or with zero where nobody defines it.
             unsafe {
                 // Declared weak where it is used: each object file of this crate needs to know.
-                asm!(concat!(".weak ", $symbol), concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTPCREL]"), out(reg) address,
+                asm!(concat!($binding, $symbol), concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTPCREL]"), out(reg) address,
                     options(pure, readonly, nostack, preserves_flags));
             }
             address
@@ -255,10 +274,10 @@ macro_rules! weak {
 
 weak!(
     /// Where the libc's `pthread_key_create` lies, or null without one.
-    pthread_key_create, "pthread_key_create");
+    pthread_key_create, "pthread_key_create", searched!());
 weak!(
     /// Where the libc's `pthread_setspecific` lies, or null without one.
-    pthread_setspecific, "pthread_setspecific");
+    pthread_setspecific, "pthread_setspecific", searched!());
 weak!(
     /// Where glibc's `__register_atfork` lies, or null without it.
     register_atfork, "__register_atfork");
@@ -267,7 +286,10 @@ weak!(
     gnu_get_libc_version, "gnu_get_libc_version");
 weak!(
     /// Where the libc's `pthread_atfork` lies, or null: glibc has it in programs that use it themselves.
-    pthread_atfork, "pthread_atfork");
+    pthread_atfork, "pthread_atfork", searched!());
+weak!(
+    /// Returns the address of musl's `__fork_handler`, which only programs that are linked statically see, or null.
+    fork_handler, "__fork_handler");
 weak!(
     /// Where the libc's `__errno_location` lies, or null without one.
     errno_location, "__errno_location");

@@ -4,10 +4,15 @@
 //! [`before_fork`] takes every lock of the process's allocator and of the isolated heaps, in rank order. A signal handler
 //! may fork while its thread is inside the allocator: locks that the thread itself holds are skipped, and other threads'
 //! locks are waited for at most 10 ms (see `lock::Fork`).
+//!
+//! musl's `fork` takes the lock of its list of streams after the handlers of `pthread_atfork` ran, which deadlocks as
+//! `streams` describes. A static program has a better place: musl calls `__malloc_atfork` of the linked `malloc` after its
+//! own locks, if there are several threads. The C API defines it and calls [`at_fork_of_libc`]. Then the handlers of
+//! `pthread_atfork` do nothing but what is left for a process with one thread, in the child.
 
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use super::instance::{ALLOCATOR, own_cache};
 use super::settings::{self, OPTIONS};
@@ -35,7 +40,7 @@ pub(super) fn register() {
         // SAFETY: the symbol is POSIX's function of this type.
         let register: Register = unsafe { core::mem::transmute(portable) };
         // SAFETY: as below.
-        unsafe { register(before_fork, after_fork_in_parent, after_fork_in_child) };
+        unsafe { register(before_posix, after_posix_in_parent, after_posix_in_child) };
     }
     if register.is_null() {
         return;
@@ -46,6 +51,64 @@ pub(super) fn register() {
     // SAFETY: the functions live as long as the process. If the registration fails for want of memory, a child of a
     // process with several threads may find a lock held.
     unsafe { register(before_fork, after_fork_in_parent, after_fork_in_child, null_mut()) };
+}
+
+/// Whether the libc calls [`at_fork_of_libc`] at a fork beside other threads.
+static BY_LIBC: AtomicBool = AtomicBool::new(false);
+/// The id of the last child for which [`at_fork_of_libc`] has run, or 0.
+static CHILD: AtomicI32 = AtomicI32::new(0);
+
+/// Tells that [`at_fork_of_libc`] is linked as musl's `__malloc_atfork`. Does nothing in a program whose libc is a shared
+/// object: that calls its own. Called before the program has threads.
+pub fn let_libc_fork() {
+    BY_LIBC.store(!arch::fork_handler().is_null(), Ordering::Relaxed);
+}
+
+/// Takes all locks if `when` is -1, and releases them in the parent if it is 0, in the child if it is 1, as musl's `fork`
+/// asks. Does nothing unless [`let_libc_fork`] found that musl's `fork` is linked statically.
+pub fn at_fork_of_libc(when: c_int) {
+    if !BY_LIBC.load(Ordering::Relaxed) {
+        return;
+    }
+    // SAFETY: musl calls this before the fork and after it, on the same thread.
+    unsafe {
+        match when {
+            -1 => before_fork(),
+            0 => after_fork_in_parent(),
+            _ => {
+                after_fork_in_child();
+                CHILD.store(Linux::pid(), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn before_posix() {
+    if !BY_LIBC.load(Ordering::Relaxed) {
+        // SAFETY: the libc calls the three handlers of a fork on one thread, in this order.
+        unsafe { before_fork() }
+    }
+}
+
+unsafe extern "C" fn after_posix_in_parent() {
+    if !BY_LIBC.load(Ordering::Relaxed) {
+        // SAFETY: as above.
+        unsafe { after_fork_in_parent() }
+    }
+}
+
+/// Does for the child of a process with one thread what [`at_fork_of_libc`] does for others. No other thread could hold a
+/// lock at the fork, so the locks may be taken after it.
+unsafe extern "C" fn after_posix_in_child() {
+    // SAFETY: as above; the child has one thread.
+    unsafe {
+        if !BY_LIBC.load(Ordering::Relaxed) {
+            after_fork_in_child();
+        } else if CHILD.load(Ordering::Relaxed) != Linux::pid() {
+            before_fork();
+            after_fork_in_child();
+        }
+    }
 }
 
 /// Takes all locks. Does nothing while this thread aborts: then the program's `SIGABRT` handler forks, and the thread may

@@ -53,6 +53,7 @@ pub use check::{crossfoot, crossfoot_with};
 pub use environment::keeps_deepbind;
 pub use exit::{at_exit, at_immediate_exit};
 pub use exit_report::claim_report;
+pub use fork::{at_fork_of_libc, let_libc_fork};
 pub use front_end::{at_process_exit, at_process_start};
 pub use instance::ALLOCATOR;
 pub use read::{exchange, last, mem_stats, read, read_posted, read_totals};

@@ -39,9 +39,9 @@ fn programs_of_another_machine_or_libc_are_refused() {
     assert!(line.contains("S/390 program, libcrossfoot.so is "), "{line}");
     assert_eq!(line.lines().count(), 1);
 
-    let flag = "-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1";
+    let flag = "-Wl,--dynamic-linker=/system/bin/linker64";
     if let Some(program) = built(&folder, "libc", "int main(void) { return 0; }", &[flag]) {
-        assert_refused(&program, "its libc is not glibc, its loader is '/lib/ld-musl-x86_64.so.1'");
+        assert_refused(&program, "its libc is neither glibc nor musl, its loader is '/system/bin/linker64'");
     }
     if let Some(program) = built(&folder, "class", "int main(void) { return 0; }", &["-m32"]) {
         assert_refused(&program, "it is a 32-bit i386 program, libcrossfoot.so is 64-bit x86-64");

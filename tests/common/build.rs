@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use super::{announce, builds, root};
+use super::{announce, builds, root, skipped};
 
 /// The files of the release build.
 pub struct Artifacts {
@@ -117,15 +117,52 @@ pub fn without_books() -> PathBuf {
     build.make().join("release/libcrossfoot.so")
 }
 
+/// Builds the C API for another target, with `core` and `alloc` built from their sources. Returns the folder of the
+/// release, or `None`, after a line on stderr, if Debian's compiler or its sources are not installed.
+pub fn for_target(target: &str) -> Option<PathBuf> {
+    let needed = [
+        ("/usr/bin/rustc", "rustc-web"),
+        ("/usr/bin/cargo", "cargo-web"),
+        ("/usr/lib/rustlib/src/rust/library/Cargo.toml", "rust-web-src"),
+    ];
+    if let Some((_, package)) = needed.iter().find(|(file, _)| !Path::new(file).exists()) {
+        skipped(package);
+        return None;
+    }
+    let build = Build {
+        what: &format!("libcrossfoot.a for {target} (release, LTO)"),
+        why: "tests link it",
+        target: "for-targets",
+        folder: root(),
+        arguments: &[
+            "-p",
+            "crossfoot-preload",
+            "--target",
+            target,
+            "-Zbuild-std=core,alloc",
+            "-Zbuild-std-features=compiler-builtins-mem",
+        ],
+        flags: "",
+    };
+    let mut cargo = Command::new("/usr/bin/cargo");
+    // The packages have no `core` for other targets. A released compiler builds it only with this variable.
+    cargo.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
+    Some(build.make_by(cargo).join(target).join("release"))
+}
+
 impl Build<'_> {
-    /// Runs `cargo build --release` with the lock of the target folder held. Returns the target folder. Prints what is
-    /// built, and why, if anything has to be compiled.
+    /// Runs this project's cargo.
     fn make(&self) -> PathBuf {
+        self.make_by(Command::new(env!("CARGO")))
+    }
+
+    /// Runs `cargo build --release` by this `cargo`, with the lock of the target folder held. Returns the target folder. Prints what is
+    /// built, and why, if anything has to be compiled.
+    fn make_by(&self, mut cargo: Command) -> PathBuf {
         let Build { what, why, target, .. } = self;
         let lock = File::create(builds().join(format!("{target}.lock"))).expect("the target folder can be written");
         lock.lock().expect("a new file can be locked");
         let folder = builds().join(target);
-        let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(self.folder).args(["build", "--release"]).args(self.arguments);
         cargo.arg("--target-dir").arg(&folder);
         // The flags of the outer build, for coverage or a sanitizer, are not those of a release.
