@@ -195,7 +195,7 @@ fn command_line(list: &mut BTreeSet<String>) {
                 let name = kebab(&word(text));
                 if derives == "ValueEnum" {
                     let name = value.take().unwrap_or(name);
-                    list.insert(format!("value {} {name}", kebab(&item)));
+                    list.insert(format!("value {name}"));
                 } else {
                     list.insert(format!("command {name}"));
                     verb = name;

@@ -1,4 +1,4 @@
-//! Everything that is more than one call of cargo: `cargo xtask --help`.
+//! Tasks that need more than one call of cargo: `cargo xtask --help`.
 
 mod cargo;
 mod install;
@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 
 use cargo::{cargo, done};
 
-/// Everything that is more than one call of cargo.
+/// Tasks that need more than one call of cargo.
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
 struct Line {
@@ -45,7 +45,7 @@ enum Task {
     Soak,
     /// Count the lines and locks that up to 256 threads share, on paper, by the real code: docs/scaling.md.
     Scaling(scaling::Wanted),
-    /// Run the kernel's tests under the address and the thread sanitizer, and write the results to docs/soak.md.
+    /// Run the tests of the core under the address and the thread sanitizer, and write the results to docs/soak.md.
     Sanitize,
     /// Build the release and install it: the command, both libraries, the header, the manual page, for pkg-config.
     Install {
