@@ -5,34 +5,9 @@ mod common;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-use common::{artifacts, builds, installed, root, run, scratch, text};
-
-fn assert_success(output: &Output) {
-    assert!(output.status.success(), "{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
-}
-
-/// Runs `cargo xtask`, built in the folder of the release that other tests use.
-fn xtask(arguments: &[&OsStr]) -> Output {
-    artifacts();
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root()).args(["run", "--quiet", "--package", "xtask"]);
-    cargo.arg("--target-dir").arg(builds().join("release-build")).arg("--").args(arguments);
-    // The same flags as for the release, which would be rebuilt otherwise.
-    for variable in ["CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CROSSFOOT", "LD_PRELOAD"] {
-        cargo.env_remove(variable);
-    }
-    run(cargo.env("RUSTFLAGS", ""))
-}
-
-/// Makes an empty folder.
-fn empty(name: &str) -> PathBuf {
-    let folder = scratch().join(name);
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).expect("the scratch folder can be written");
-    folder
-}
+use common::{assert_success, empty, installed, root, run, text, xtask};
 
 /// Returns the answer of pkg-config for the tree at `tree`, or `None` if it is not installed.
 fn pkg_config(tree: &Path, question: &str) -> Option<String> {

@@ -5,6 +5,7 @@
 mod build;
 mod compile;
 pub mod rows;
+mod tools;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use build::{Artifacts, artifacts, checked_target, for_target, scaling, target, without_books};
 pub use compile::{compile, copy_program, try_compile, write_program};
+pub use tools::{assert_success, empty, xtask};
 
 /// Returns the root of the project.
 pub fn root() -> &'static Path {

@@ -27,3 +27,11 @@ pub fn done(mut command: Command) -> Result<()> {
     ensure!(status.success(), "{name}: {status}");
     Ok(())
 }
+
+/// Runs a command to its end and returns what it prints. It must succeed.
+pub fn printed(mut command: Command) -> Result<Vec<u8>> {
+    let name = shown(&command);
+    let output = command.output().with_context(|| format!("cannot start {name}"))?;
+    ensure!(output.status.success(), "{name}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    Ok(output.stdout)
+}

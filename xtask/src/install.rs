@@ -7,11 +7,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cargo::{cargo, done, shown};
+use crate::cargo::{cargo, done, printed};
 use crate::root;
 
 /// The version of every package.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The soname of the shared object.
 const SONAME: &str = "libcrossfoot.so.0";
 /// The prefix of a relocatable tree in `crossfoot.pc`: relative to the folder of that file.
@@ -27,7 +27,33 @@ enum Content {
     Filled(&'static str),
 }
 
-/// The tree: path, mode and source of each file.
+/// The place for which a tree is laid out.
+pub struct Place<'a> {
+    /// The prefix that pkg-config and the manual page name.
+    pub prefix: &'a str,
+    /// The folder of libraries below the prefix: `lib`, or a deeper one such as `lib/x86_64-linux-gnu`.
+    pub libdir: &'a str,
+}
+
+impl Place<'_> {
+    /// Returns where a file of [`TREE`] lies below the prefix.
+    fn path(&self, path: &str) -> String {
+        match path.strip_prefix("lib/") {
+            Some(rest) => format!("{}/{rest}", self.libdir),
+            None => path.to_owned(),
+        }
+    }
+
+    /// Returns `text` with the placeholders of the sources filled in.
+    fn fill(&self, text: &str, pointer_size: usize) -> String {
+        let up = vec![".."; self.libdir.split('/').count()].join("/");
+        let text = text.replace("@PREFIX@", self.prefix).replace("@VERSION@", VERSION);
+        let text = text.replace("@LIBDIR@", self.libdir).replace("@UP@", &up);
+        text.replace("@POINTER_SIZE@", &pointer_size.to_string())
+    }
+}
+
+/// The tree: path, mode and source of each file. `packaging/install.sh` makes the same one without cargo.
 const TREE: [(&str, u32, Content); 19] = [
     ("bin/crossfoot", 0o755, Content::Built("crossfoot")),
     ("lib/libcrossfoot.so.0", 0o755, Content::Built("libcrossfoot.so")),
@@ -64,7 +90,7 @@ pub fn install(prefix: &Path, destdir: Option<&Path>) -> Result<()> {
         Some(destdir) => destdir.join(prefix.strip_prefix("/")?),
         None => prefix.to_owned(),
     };
-    lay_out(&build()?, &tree, name)
+    lay_out(&build()?, &tree, &Place { prefix: name, libdir: "lib" })
 }
 
 /// Builds the release, packs it into an archive, writes its checksum, and prints the paths of both.
@@ -77,34 +103,41 @@ pub fn dist() -> Result<()> {
         // Files of an earlier version would stay.
         fs::remove_dir_all(&tree).with_context(|| tree.display().to_string())?;
     }
-    lay_out(&release, &tree, ANYWHERE)?;
+    lay_out(&release, &tree, &Place { prefix: ANYWHERE, libdir: "lib" })?;
+    pack(&folder, &name)
+}
+
+/// Packs the folder `name` in `folder` into `name.tar.gz` beside it, with its checksum in a file. Prints its path. The
+/// archive is reproducible: the same files give the same bytes.
+pub fn pack(folder: &Path, name: &str) -> Result<()> {
     let archive = format!("{name}.tar.gz");
     let mut tar = Command::new("tar");
-    // The archive is reproducible: the same files give the same bytes.
     tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--use-compress-program=gzip -n -9"]);
-    tar.arg(format!("--mtime=@{}", time_of_sources())).args(["--create", "--file", &archive, &name]);
-    tar.current_dir(&folder);
+    // Rights as in the sources, whatever the umask is.
+    tar.arg("--mode=u=rwX,go=rX");
+    tar.arg(format!("--mtime=@{}", time_of_sources())).args(["--create", "--file", &archive, name]);
+    tar.current_dir(folder);
     done(tar)?;
     let mut sum = Command::new("sha256sum");
-    sum.arg(&archive).current_dir(&folder);
-    let output = sum.output().with_context(|| format!("cannot start {}", shown(&sum)))?;
-    ensure!(output.status.success(), "{}: {}", shown(&sum), output.status);
-    write(&folder.join(format!("{archive}.sha256")), &output.stdout, 0o644)?;
+    sum.arg(&archive).current_dir(folder);
+    write(&folder.join(format!("{archive}.sha256")), &printed(sum)?, 0o644)?;
     println!("{}", folder.join(archive).display());
     Ok(())
 }
 
-/// Returns `SOURCE_DATE_EPOCH` if it is set, else the time of the last commit, in seconds.
-fn time_of_sources() -> String {
+/// Returns `SOURCE_DATE_EPOCH` if it is set, else the time of the last commit, in seconds. Commits that only write an
+/// archive's checksum into `packaging/` do not count, so that they leave the archive as it is.
+pub fn time_of_sources() -> String {
     std::env::var("SOURCE_DATE_EPOCH").unwrap_or_else(|_| {
-        let commit = Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root()).output();
+        let arguments = ["log", "-1", "--format=%ct", "--", ".", ":!packaging/buildroot", ":!packaging/openwrt"];
+        let commit = Command::new("git").args(arguments).current_dir(root()).output();
         let time = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
         if time.is_empty() { "0".to_owned() } else { time }
     })
 }
 
 /// Builds the release. Returns its folder, which is beside the folder of this program.
-fn build() -> Result<PathBuf> {
+pub fn build() -> Result<PathBuf> {
     let this = std::env::current_exe().context("cannot find this program")?;
     let target = this.ancestors().nth(2).context("this program was built by cargo")?;
     let mut cargo = cargo(root(), &["build", "--release"]);
@@ -113,28 +146,50 @@ fn build() -> Result<PathBuf> {
     Ok(target.join("release"))
 }
 
-/// Makes the tree at `tree`. Its files name `prefix` as their place.
-fn lay_out(release: &Path, tree: &Path, prefix: &str) -> Result<()> {
+/// Makes the tree at `tree`, for `place`.
+pub fn lay_out(release: &Path, tree: &Path, place: &Place<'_>) -> Result<()> {
+    let object = release.join("libcrossfoot.so");
+    let object = fs::read(&object).with_context(|| object.display().to_string())?;
+    // The class of an ELF file: 1 for 32 bits, 2 for 64.
+    let pointer_size = if object.get(4) == Some(&1) { 4 } else { 8 };
     for (path, mode, content) in &TREE {
+        if matches!(content, Content::Built("crossfoot")) && !release.join("crossfoot").exists() {
+            continue;
+        }
         let read = |from: PathBuf| fs::read(&from).with_context(|| from.display().to_string());
         let bytes = match content {
             Content::Built(name) => read(release.join(name))?,
             Content::Source(name) => read(root().join(name))?,
             Content::Filled(name) => {
                 let text = String::from_utf8(read(root().join(name))?).with_context(|| (*name).to_owned())?;
-                text.replace("@PREFIX@", prefix).replace("@VERSION@", VERSION).into_bytes()
+                place.fill(&text, pointer_size).into_bytes()
             }
         };
-        write(&tree.join(path), &bytes, *mode)?;
+        write(&tree.join(place.path(path)), &bytes, *mode)?;
     }
-    manual(release, &tree.join("share/man/man1"))?;
-    weaken(&tree.join("lib/libcrossfoot.a"))?;
-    let link = tree.join("lib/libcrossfoot.so");
+    let command = release.join("crossfoot");
+    if command.exists() {
+        // The command prints its manual pages itself.
+        if of_cpu(&command)? == of_cpu(&std::env::current_exe()?)? {
+            manual(release, &tree.join("share/man/man1"))?;
+        } else {
+            eprintln!("xtask: {} is for another CPU: no manual pages of the command", command.display());
+        }
+    }
+    weaken(&tree.join(place.path("lib/libcrossfoot.a")))?;
+    let link = tree.join(place.path("lib/libcrossfoot.so"));
     // The link may exist from the last installation.
     let _ = fs::remove_file(&link);
     symlink(SONAME, &link).with_context(|| link.display().to_string())?;
     eprintln!("xtask: installed in {}", tree.display());
     Ok(())
+}
+
+/// Returns the field of an ELF file that names its CPU.
+fn of_cpu(file: &Path) -> Result<[u8; 2]> {
+    let bytes = fs::read(file).with_context(|| file.display().to_string())?;
+    let field = bytes.get(18..20).and_then(|field| field.try_into().ok());
+    field.with_context(|| format!("{} is no ELF file", file.display()))
 }
 
 /// Writes the manual pages of the command, which generates them from its help.
@@ -164,7 +219,7 @@ fn weaken(archive: &Path) -> Result<()> {
 }
 
 /// Writes a file under a temporary name and renames it: programs that use the old file keep it.
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let folder = path.parent().context("a file has a folder")?;
     let new = folder.join(format!(".new-{}", std::process::id()));
     let put = || {
@@ -177,7 +232,7 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 }
 
 /// Makes a folder and its missing parents, readable by all users whatever the umask is.
-fn make_folders(folder: &Path) -> std::io::Result<()> {
+pub fn make_folders(folder: &Path) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }

@@ -2,6 +2,7 @@
 
 mod cargo;
 mod install;
+mod packages;
 mod programs;
 mod sanitize;
 mod scaling;
@@ -57,11 +58,37 @@ enum Task {
         destdir: Option<PathBuf>,
     },
     /// Build the release and pack such a tree, for any place, into target/dist.
-    Dist,
+    Dist(Dist),
+    /// Write the version, the licences' checksums and the list of crates in packaging/ anew.
+    Packaging {
+        /// Write nothing; fail if something is not current.
+        #[arg(long)]
+        check: bool,
+        /// Make the archive of the sources, and write its checksum.
+        #[arg(long, conflicts_with = "check")]
+        release: bool,
+    },
     /// Run whole programs' own tests, and servers under load, with and without the preloaded allocator.
     Programs(programs::Wanted),
     /// Install the Debian packages that the tests and the bench use.
     InstallDeps,
+}
+
+/// What to pack.
+#[derive(clap::Args)]
+struct Dist {
+    /// Make packages for Debian instead, with dpkg-deb.
+    #[arg(long, conflicts_with = "source")]
+    deb: bool,
+    /// Pack the sources of the last commit and all crates instead: Buildroot and OpenWrt build it.
+    #[arg(long)]
+    source: bool,
+    /// The target of Debian's packages, as Rust calls it; this machine by default.
+    #[arg(long, requires = "deb")]
+    target: Option<String>,
+    /// A folder with a build for that target; without it the release is built.
+    #[arg(long, requires = "deb")]
+    built: Option<PathBuf>,
 }
 
 /// Returns the root of the project.
@@ -79,7 +106,10 @@ fn main() -> Result<()> {
         Task::Scaling(wanted) => scaling::run(&wanted),
         Task::Sanitize => sanitize::run(),
         Task::Install { prefix, destdir } => install::install(&prefix, destdir.as_deref()),
-        Task::Dist => install::dist(),
+        Task::Dist(dist) if dist.source => packages::source::dist(),
+        Task::Dist(dist) if dist.deb => packages::deb::dist(dist.target.as_deref(), dist.built.as_deref()),
+        Task::Dist(_) => install::dist(),
+        Task::Packaging { check, release } => packages::generated::run(check, release),
         Task::Programs(wanted) => programs::run(&wanted),
         Task::InstallDeps => install_deps(),
     }
