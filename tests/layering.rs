@@ -306,6 +306,13 @@ fn no_file_is_too_long() {
 }
 
 #[test]
+fn only_arch_depends_on_the_cpu() {
+    let others = rooms().into_iter().filter(|(_, modules, _)| modules[0] != "arch");
+    let names = others.filter(|(_, _, source)| source.contains("target_arch"));
+    complain(names.map(|(path, _, _)| format!("{} names target_arch", shown(&path))).collect());
+}
+
+#[test]
 fn every_door_says_what_is_behind_it() {
     let doors = rooms().into_iter().filter(|(path, modules, _)| path.ends_with("mod.rs") || modules.len() == 1);
     let closed = doors.filter(|(_, _, source)| !source.starts_with("//!"));

@@ -1,44 +1,19 @@
-//! x86-64: initial-exec thread-local storage, the `syscall` instruction, weak references.
+//! x86-64.
 
 use core::arch::{asm, naked_asm};
 use core::ffi::c_void;
-use core::sync::atomic::AtomicUsize;
 
-/// The thread's block of storage, in the section that the linker and the loader copy for every
-/// thread. Never referenced from Rust: its address here is an offset, not memory.
-#[repr(C, align(16))]
-struct ThreadBlock {
-    word: &'static EmptyCache,
-    flag: usize,
-    stack: usize,
-    held: [u8; HELD_BYTES],
-}
+use super::block::{THREAD_BLOCK, ThreadBlock};
 
-/// How many zero bytes [`EMPTY_CACHE`] has.
-pub const EMPTY_CACHE_BYTES: usize = 16 * 1024;
+#[cfg(target_pointer_width = "32")]
+compile_error!("crossfoot: x32 (64-bit x86 with 32-bit pointers) is not supported; build for i686 or x86-64");
 
-/// Zero bytes, which nobody writes.
-#[repr(align(128))]
-pub struct EmptyCache(
-    #[allow(dead_code, reason = "read through the thread word")] [AtomicUsize; EMPTY_CACHE_BYTES / size_of::<usize>()],
-);
+/// The bits of an address that a process gets, at least and at most. Linux gives more only on demand.
+pub const ADDRESS_BITS: [u32; 2] = [47, 47];
+/// The size of a physical page, if the CPU has only one.
+pub const PHYSICAL_PAGE: Option<usize> = Some(4096);
 
-/// What the word of a new thread points to, so that it always points to something.
-pub static EMPTY_CACHE: EmptyCache =
-    EmptyCache([const { AtomicUsize::new(0) }; EMPTY_CACHE_BYTES / size_of::<usize>()]);
-
-/// Room for the held-lock checker; nothing in release builds.
-#[cfg(debug_assertions)]
-pub const HELD_BYTES: usize = 512;
-/// Room for the held-lock checker; nothing in release builds.
-#[cfg(not(debug_assertions))]
-pub const HELD_BYTES: usize = 8;
-
-// Loaders fill the block's image in before they copy it: they relocate it like other data.
-#[unsafe(link_section = ".tdata.crossfoot")]
-static THREAD_BLOCK: ThreadBlock = ThreadBlock { word: &EMPTY_CACHE, flag: 0, stack: 0, held: [0; HELD_BYTES] };
-
-/// This thread's word: the address of [`EMPTY_CACHE`] in a new thread.
+/// Returns this thread's word: the address of [`EMPTY_CACHE`](super::block::EMPTY_CACHE) in a new thread.
 #[inline(always)]
 pub fn thread_word() -> usize {
     let word: usize;
@@ -62,8 +37,8 @@ pub fn set_thread_word(word: usize) {
     }
 }
 
-/// What tells this thread from all others that run: the address that the ABI keeps at `fs:[0]`, a multiple of eight and
-/// not zero. One instruction, where the word needs two.
+/// Returns the thread id: the address that the ABI keeps at `fs:[0]`, a multiple of eight and not zero. It takes one
+/// instruction, the word two.
 #[inline(always)]
 pub fn thread_id() -> usize {
     let thread_id: usize;
@@ -72,8 +47,8 @@ pub fn thread_id() -> usize {
     thread_id
 }
 
-/// Whether the word at `base` and `distance` more bytes is `value`: compared where it lies, which saves the fast path a
-/// register and an instruction. As good as a relaxed atomic load.
+/// Returns whether the word at `base + distance` is `value`. Compares it in memory, which saves the fast path a register
+/// and an instruction. It has the guarantees of a relaxed atomic load.
 ///
 /// # Safety
 /// The word can be read.
@@ -88,16 +63,16 @@ pub unsafe fn is_word(base: *const u8, distance: usize, value: usize) -> bool {
     true
 }
 
-/// Asks for the line of memory at `address`, because it is touched soon. Any address may be asked for.
+/// Prefetches the cache line of `address`, which may be any address.
 #[inline(always)]
 pub fn prefetch(address: *const u8) {
     // SAFETY: a prefetch of any address faults never and changes nothing.
     unsafe { asm!("prefetcht0 byte ptr [{0}]", in(reg) address, options(nostack, preserves_flags, readonly)) };
 }
 
-/// This thread's block.
+/// Returns this thread's block.
 #[inline]
-fn thread_block() -> *mut ThreadBlock {
+pub(super) fn thread_block() -> *mut ThreadBlock {
     let block: *mut ThreadBlock;
     // SAFETY: reads the thread pointer, which the ABI keeps at fs:[0], and the block's offset from it.
     unsafe {
@@ -107,31 +82,7 @@ fn thread_block() -> *mut ThreadBlock {
     block
 }
 
-/// A flag of this thread, for slow paths: 0 in a new thread.
-pub fn thread_flag() -> usize {
-    // SAFETY: the block is this thread's own, alive as long as the thread.
-    unsafe { (*thread_block()).flag }
-}
-
-/// Sets this thread's flag.
-pub fn set_thread_flag(flag: usize) {
-    // SAFETY: the block is this thread's own, alive as long as the thread.
-    unsafe { (*thread_block()).flag = flag }
-}
-
-/// A second word of this thread's, for `system_stack`: 0 in a new thread.
-pub fn thread_stack() -> usize {
-    // SAFETY: the block is this thread's own, alive as long as the thread.
-    unsafe { (*thread_block()).stack }
-}
-
-/// Sets this thread's second word.
-pub fn set_thread_stack(stack: usize) {
-    // SAFETY: the block is this thread's own, alive as long as the thread.
-    unsafe { (*thread_block()).stack = stack }
-}
-
-/// Where the stack is that this thread runs on.
+/// Returns the stack pointer.
 #[inline(always)]
 pub fn stack_pointer() -> usize {
     let pointer: usize;
@@ -140,10 +91,10 @@ pub fn stack_pointer() -> usize {
     pointer
 }
 
-/// Calls `function` with `argument` on another stack, which ends at `top`. Whoever unwinds finds the caller behind it.
+/// Calls `function` with `argument` on another stack, which ends at `top`. An unwinder finds the caller behind it.
 ///
 /// # Safety
-/// The memory below `top`, a multiple of 16, is a stack that nobody uses, large enough for the function; the function may
+/// The memory below `top`, a multiple of 16, is an unused stack, large enough for the function; the function may
 /// be called with the argument.
 #[unsafe(naked)]
 pub unsafe extern "C-unwind" fn on_stack(
@@ -154,15 +105,7 @@ pub unsafe extern "C-unwind" fn on_stack(
     naked_asm!(include_str!("switch/x86_64.s"), options(att_syntax, raw))
 }
 
-/// This thread's bytes for the held-lock checker, zero in a new thread, aligned to 8.
-#[inline]
-pub fn held_bytes() -> *mut u8 {
-    // SAFETY: the field lies inside the block.
-    unsafe { (&raw mut (*thread_block()).held).cast() }
-}
-
-/// A raw system call, for the few that rustix lacks (listed in `os/linux/mod.rs`). Returns what the
-/// kernel returned: a negative error number or a value.
+/// Makes a system call that rustix lacks (`os/linux/mod.rs` lists them). Returns a value, or a negative error number.
 ///
 /// # Safety
 /// The call with these arguments must be sound.
@@ -198,8 +141,6 @@ pub const SYS_RT_SIGPROCMASK: usize = 14;
 pub const SYS_RT_SIGPENDING: usize = 127;
 /// `rt_sigtimedwait`.
 pub const SYS_RT_SIGTIMEDWAIT: usize = 128;
-/// `poll`.
-pub const SYS_POLL: usize = 7;
 /// `prctl`.
 pub const SYS_PRCTL: usize = 157;
 /// `getcwd`.
@@ -218,138 +159,43 @@ pub const SYS_MADVISE: usize = 28;
 pub const SYS_MINCORE: usize = 27;
 /// `ioctl`: a descriptor, a request, an argument.
 pub const SYS_IOCTL: usize = 16;
-
 /// `kcmp`.
 pub const SYS_KCMP: usize = 312;
 
-/// A clock that is read without a call: it counts up, at the same pace on all CPUs as a rule, and promises nothing.
+/// Returns the time-stamp counter. It counts up, as a rule at the same rate on all CPUs; nothing is guaranteed.
 #[inline(always)]
 pub fn ticks() -> u64 {
     // SAFETY: every x86-64 CPU has the instruction.
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
-/// Stops this thread at once by an illegal instruction.
+/// Ends the process by an illegal instruction.
 pub fn trap() -> ! {
     // SAFETY: `ud2` never continues.
     unsafe { asm!("ud2", options(noreturn, nostack)) }
 }
 
-/// The binding of a reference to a function that the archive of musl's libc must be searched for. A linker takes nothing
-/// from an archive for a weak reference, and a static program that is linked with musl has the functions only if
-/// something refers to them otherwise.
-#[cfg(target_env = "musl")]
-macro_rules! searched {
-    () => {
-        ".globl "
-    };
-}
-#[cfg(not(target_env = "musl"))]
-macro_rules! searched {
-    () => {
-        ".weak "
-    };
+/// Calls `poll`: descriptors, how many, milliseconds to wait.
+///
+/// # Safety
+/// `descriptors` points to `count` values of `struct pollfd`.
+pub unsafe fn poll(descriptors: usize, count: usize, millis: usize) -> isize {
+    const SYS_POLL: usize = 7;
+    // SAFETY: the caller's promise.
+    unsafe { syscall3(SYS_POLL, descriptors, count, millis) }
 }
 
-macro_rules! weak {
-    ($(#[$doc:meta])* $name:ident, $symbol:literal) => {
-        weak!($(#[$doc])* $name, $symbol, ".weak ");
-    };
-    ($(#[$doc:meta])* $name:ident, $symbol:literal, $binding:expr) => {
-        $(#[$doc])*
-        #[inline]
-        pub fn $name() -> *const c_void {
-            let address: *const c_void;
-            // SAFETY: reads the symbol's entry in the global offset table, which the linker fills
-            // with the symbol's address or with zero where nobody defines it.
-            unsafe {
-                // Declared weak where it is used: each object file of this crate needs to know.
-                asm!(concat!($binding, $symbol), concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTPCREL]"), out(reg) address,
-                    options(pure, readonly, nostack, preserves_flags));
-            }
-            address
+/// Loads the address of a symbol, declared by `binding`, from the global offset table.
+macro_rules! weak_address {
+    ($symbol:literal, $binding:expr) => {{
+        let address: *const core::ffi::c_void;
+        // SAFETY: reads the symbol's entry in the global offset table. Each object file of this crate declares the
+        // symbol, since it is declared where it is used.
+        unsafe {
+            core::arch::asm!(concat!($binding, $symbol), concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTPCREL]"),
+                out(reg) address, options(pure, readonly, nostack, preserves_flags));
         }
-    };
+        address
+    }};
 }
-
-weak!(
-    /// Where the libc's `pthread_key_create` lies, or null without one.
-    pthread_key_create, "pthread_key_create", searched!());
-weak!(
-    /// Where the libc's `pthread_setspecific` lies, or null without one.
-    pthread_setspecific, "pthread_setspecific", searched!());
-weak!(
-    /// Where glibc's `__register_atfork` lies, or null without it.
-    register_atfork, "__register_atfork");
-weak!(
-    /// Where glibc's `gnu_get_libc_version` lies, or null in a program without glibc.
-    gnu_get_libc_version, "gnu_get_libc_version");
-weak!(
-    /// Where the libc's `pthread_atfork` lies, or null: glibc has it in programs that use it themselves.
-    pthread_atfork, "pthread_atfork", searched!());
-weak!(
-    /// Returns the address of musl's `__fork_handler`, which only programs that are linked statically see, or null.
-    fork_handler, "__fork_handler");
-weak!(
-    /// Where the libc's `__errno_location` lies, or null without one.
-    errno_location, "__errno_location");
-weak!(
-    /// Where glibc's `__cxa_at_quick_exit` lies, or null without it.
-    cxa_at_quick_exit, "__cxa_at_quick_exit");
-weak!(
-    /// Where the libc's variable `environ` lies, or null without one.
-    environ, "environ");
-weak!(
-    /// Where the libc's `getauxval` lies, or null without one.
-    getauxval, "getauxval");
-weak!(
-    /// Where the libc's `fflush` lies, or null without one.
-    fflush, "fflush");
-weak!(
-    /// Where glibc's `__libc_single_threaded` lies, or null without it.
-    libc_single_threaded, "__libc_single_threaded");
-weak!(
-    /// Where glibc's `_IO_list_lock` lies, or null without it.
-    io_list_lock, "_IO_list_lock");
-weak!(
-    /// Where glibc's `_IO_list_unlock` lies, or null without it.
-    io_list_unlock, "_IO_list_unlock");
-weak!(
-    /// Where glibc's `_IO_list_resetlock` lies, or null without it.
-    io_list_resetlock, "_IO_list_resetlock");
-weak!(
-    /// Where the libc's `fwrite` lies, or null without one.
-    fwrite, "fwrite");
-weak!(
-    /// Where the libc's `dlsym` lies, or null: in a static program glibc has it only if the program uses it itself.
-    dlsym, "dlsym");
-weak!(
-    /// Where the dynamic section of this object lies, or null in a static program.
-    dynamic_section, "_DYNAMIC");
-weak!(
-    /// Where C++'s `std::get_new_handler` lies, or null without it.
-    get_new_handler, "_ZSt15get_new_handlerv");
-weak!(
-    /// Where the function of libstdc++ and libc++ lies that throws `std::bad_alloc`, or null without one.
-    throw_bad_alloc, "_ZSt17__throw_bad_allocv");
-weak!(
-    /// Where C++'s `__cxa_allocate_exception` lies, or null without it.
-    cxa_allocate_exception, "__cxa_allocate_exception");
-weak!(
-    /// Where C++'s `__cxa_throw` lies, or null without it.
-    cxa_throw, "__cxa_throw");
-weak!(
-    /// Where the type information of `std::bad_alloc` lies, or null without it.
-    bad_alloc_type, "_ZTISt9bad_alloc");
-weak!(
-    /// Where the virtual functions of `std::bad_alloc` lie, or null without them.
-    bad_alloc_functions, "_ZTVSt9bad_alloc");
-weak!(
-    /// Where C++'s `__gxx_personality_v0` lies, or null without it.
-    gxx_personality, "__gxx_personality_v0");
-weak!(
-    /// Where C++'s `__cxa_begin_catch` lies, or null without it.
-    cxa_begin_catch, "__cxa_begin_catch");
-weak!(
-    /// Where C++'s `__cxa_end_catch` lies, or null without it.
-    cxa_end_catch, "__cxa_end_catch");
+pub(super) use weak_address;

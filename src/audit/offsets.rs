@@ -43,8 +43,9 @@ const WORDS: usize = size_of::<Offsets>() / size_of::<u64>();
 const _: () = assert!(WORDS <= OFFSETS && align_of::<Offsets>() == align_of::<u64>(), "the ledger has room");
 
 impl Offsets {
-    /// The meaning of the words. It changes whenever the meaning changes.
-    pub const FORM: u64 = 2;
+    /// The meaning of the words. It changes whenever the meaning changes. Structures with pointers of 32 bits have a form
+    /// of their own: a command of 64 bits reads such a process's readings, but does not audit it.
+    pub const FORM: u64 = if usize::BITS == 64 { 2 } else { 1 << 32 | 2 };
 
     /// Returns the offsets as words, padded with zeros.
     pub fn words(&self) -> [u64; OFFSETS] {

@@ -21,7 +21,7 @@ const SCANS: usize = 512;
 const SCANS_AT_ONCE: usize = 64;
 /// The largest heap in which pieces move, in bytes. Each piece may become a mapping of its own and leave one behind, and
 /// Linux allows a process 65,530.
-const HEAP_MOST: usize = 32 * GIB;
+const HEAP_MOST: usize = 32usize.saturating_mul(GIB);
 
 /// From how many bytes on the system is asked whether it would give them before the heap grows by them. Where it refuses, as
 /// for more than memory and swap have, so does the allocator, at the cost of one call: without that, programs that allocate

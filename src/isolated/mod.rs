@@ -34,8 +34,11 @@ use crate::units::{Addr, GIB, MIB, align_down, checked_align_up};
 use list::Links;
 pub use list::{after_fork, before_fork, is_held_by_this_thread, list_on_stats_page};
 
-/// How much the pages of objects may take, if nobody says: a thousand heaps fit into half of an address space.
-const WINDOW: usize = 64 * GIB;
+/// The largest address space of a heap without a limit: a thousand such heaps fit into half of 47 bits.
+const WINDOW: usize = 64usize.saturating_mul(GIB);
+/// Binary logarithm of the share of the address space that such a heap has, unless that is less than [`SOME_WINDOW`].
+const SHARE: u32 = 11;
+const SOME_WINDOW: usize = 256 * MIB;
 /// Which part of a limited address space a heap has at the most.
 const LIMITED_SHARE: usize = 16;
 /// With less than this it is not worth having.
@@ -129,9 +132,10 @@ impl Heap {
 
     /// As much as there is, from [`WINDOW`] down to [`LEAST_WINDOW`].
     fn reserve_some() -> Result<Extent, OsError> {
+        let largest = (1usize << (Linux::address_bits() - SHARE)).clamp(SOME_WINDOW, WINDOW);
         let mut window = match Linux::address_space_limit() {
-            Some(limit) => (usize::try_from(limit).unwrap_or(usize::MAX) / LIMITED_SHARE).clamp(LEAST_WINDOW, WINDOW),
-            None => WINDOW,
+            Some(limit) => (usize::try_from(limit).unwrap_or(usize::MAX) / LIMITED_SHARE).clamp(LEAST_WINDOW, largest),
+            None => largest,
         };
         loop {
             window = align_down(window, CHUNK_BYTES);

@@ -14,7 +14,7 @@
 
 use super::links::Changed;
 use super::record::Span;
-use crate::config::{ARENA_SIZE, MIN_ALIGN};
+use crate::config::MIN_ALIGN;
 use crate::report;
 use crate::size_class::{CLASSES, Class, MAX_OBJECTS};
 use crate::units::{Addr, PAGE_SIZE};
@@ -34,7 +34,7 @@ const _: () = {
 
 // The heap's window begins at a multiple of an arena's size that is not zero.
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(MOST_DISTANCE * 2 < ARENA_SIZE, "the quotient of a sum of addresses counts them");
+const _: () = assert!(MOST_DISTANCE * 2 < crate::config::ARENA_SIZE, "the quotient of a sum of addresses counts them");
 
 impl Span {
     /// Returns how many addresses of this span make up `sum`, by one multiplication.

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use super::base::{Linux, error, void};
 use super::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags, advise};
 use super::{guard, window};
+use crate::arch;
 use crate::config::MAX_PHYSICAL_PAGE;
 use crate::os::{Memory, OsError, Window};
 use crate::units::{Addr, KIB, align_down, align_up};
@@ -74,8 +75,8 @@ unsafe impl Memory for Linux {
     const MOVES_CHEAPLY: bool = true;
 
     fn physical_page_size(&self) -> usize {
-        if cfg!(target_arch = "x86_64") {
-            return 4 * KIB; // x86-64 has no other base page.
+        if let Some(page) = arch::PHYSICAL_PAGE {
+            return page;
         }
         match PHYSICAL_PAGE.load(Ordering::Relaxed) {
             0 => probe_physical_page(),

@@ -20,9 +20,10 @@ impl Platform for Linux {
     }
 
     fn now() -> u64 {
-        let mut time = [0i64; 2];
+        // On 32 bits too, words suffice: this clock counts from the start of the machine.
+        let mut time = [0usize; 2];
         // A system call and not the vDSO: rustix would look for the vDSO, which is not there under valgrind.
-        // SAFETY: the call writes seconds and nanoseconds, two words of 64 bits on this CPU.
+        // SAFETY: the call writes seconds and nanoseconds, two words.
         unsafe { arch::syscall3(arch::SYS_CLOCK_GETTIME, CLOCK_MONOTONIC, (&raw mut time).expose_provenance(), 0) };
         time[0] as u64 * 1_000_000_000 + time[1] as u64
     }

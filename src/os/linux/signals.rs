@@ -38,9 +38,11 @@ impl Linux {
         let done = f();
         if done.is_err() {
             // Takes the signals that `f` raised. Those that were pending before are the program's.
-            let (sent, now) = (ours & !pending, [0u64; 2]);
+            let (sent, now) = (ours & !pending, [0usize; 2]);
             // SAFETY: as above; the timeout is zero.
-            unsafe { arch::syscall4(arch::SYS_RT_SIGTIMEDWAIT, at(&raw const sent), 0, at(now.as_ptr()), 8) };
+            unsafe {
+                arch::syscall4(arch::SYS_RT_SIGTIMEDWAIT, at(&raw const sent), 0, now.as_ptr().expose_provenance(), 8)
+            };
         }
         // SAFETY: as above.
         unsafe { arch::syscall4(arch::SYS_RT_SIGPROCMASK, SIG_SETMASK, at(&raw const mask), 0, 8) };

@@ -65,5 +65,5 @@ fn can_write_soon(fd: BorrowedFd<'_>) -> bool {
     // `struct pollfd`: the descriptor, the requested events, the returned events.
     let mut poll = [fd.as_raw_fd() as u32, POLLOUT];
     // SAFETY: the call reads and writes this frame's two words.
-    unsafe { arch::syscall3(arch::SYS_POLL, poll.as_mut_ptr().expose_provenance(), 1, WAIT_MILLIS) == 1 }
+    unsafe { arch::poll(poll.as_mut_ptr().expose_provenance(), 1, WAIT_MILLIS) == 1 }
 }

@@ -4,38 +4,27 @@
 //! the heap costs 1/1024 of its size. Below 512 GiB, ThreadSanitizer takes mappings for the program's; from there up to 1 TiB
 //! and beyond it does not.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(target_pointer_width = "32")]
+#[path = "window/space32.rs"]
+mod space;
+#[cfg(target_pointer_width = "64")]
+#[path = "window/space64.rs"]
+mod space;
+
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use super::base::Linux;
 use crate::arch;
 use crate::config::{ARENA_SIZE, MAX_PHYSICAL_PAGE};
-use crate::os::Window;
+use crate::os::{Memory, Window};
 use crate::units::{Addr, GIB, MIB, align_up};
 
-/// The lowest base of the heap: above the addresses for Java's compressed pointers. The base is one of [`BASES`] multiples of
-/// an arena, up to 256 GiB.
-const FIRST: usize = 64 * GIB;
-const BASES: usize = (192 * GIB) / ARENA_SIZE;
-/// The highest base that an option may set.
-const LAST: usize = 16 << 40;
-/// The window's size without a limit on address space: the largest heap that is promised.
-const SIZE: usize = 16 << 40;
-/// The lowest base of the page map. It is one of [`MAP_PLACES`], and the page map ends below the heap.
-const MAP_FIRST: usize = 16 * GIB;
-const MAP_PLACES: usize = (14 * GIB) / MAX_PHYSICAL_PAGE;
-/// With a limit on address space below this, the window's size is the limit, and it lies below the page map.
-const LIMITED: u64 = 12 << 30;
-const LIMITED_BASE: usize = 4 * GIB;
-/// The base of the small window, for a process that may not have the address space for the other window's tables: with
-/// `mlockall`, a mapping counts whether or not it is touched. Programs that are not relocatable lie below.
-const SMALL_BASE: usize = GIB / 4;
-const SMALL: usize = 4 * GIB;
-/// With less address space than this the window begins as low, since the page map takes a thousandth of what lies below:
-/// 0.3 MiB and not 4. Its size leaves room for parts of chunks, which take the addresses of whole ones.
+/// With less address space than this the window begins low, since the page map takes 1/1024 of what lies below it: 0.3 MiB
+/// and not 4. Its size leaves addresses for parts of chunks, which take the addresses of whole ones.
 const SCARCE: u64 = 1 << 30;
 const SCARCE_SIZE: usize = 2 * GIB;
-
-const _: () = assert!(MAP_FIRST + MAP_PLACES * MAX_PHYSICAL_PAGE + (LAST + SIZE) / 1024 <= FIRST, "the map ends below");
+/// The base of that window and of the small one. Programs that are not relocatable lie below.
+const SMALL_BASE: usize = GIB / 4;
 
 /// The base that an option set; 0 if none did.
 static WANTED: AtomicUsize = AtomicUsize::new(0);
@@ -58,13 +47,53 @@ fn drawn() -> usize {
     DRAWN.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed).err().unwrap_or(new)
 }
 
+/// The address space of this process in bits; 0 until it is known.
+static BITS: AtomicU32 = AtomicU32::new(0);
+
+/// Where the heap and its page map may lie in an address space.
+struct Places {
+    /// The heap begins at one of `bases` addresses from `first` on, an arena apart.
+    first: usize,
+    bases: usize,
+    /// The end of the window, above every base.
+    end: usize,
+    /// The largest window.
+    largest: usize,
+    /// The page map begins at one of `map_places` addresses from `map_first` on, and ends below `first`.
+    map_first: usize,
+    map_places: usize,
+}
+
 impl Linux {
-    /// Returns whether the heap may begin at `base`.
-    pub fn is_heap_base(base: usize) -> bool {
-        base.is_multiple_of(ARENA_SIZE) && (FIRST..=LAST).contains(&base)
+    /// Returns how many bits an address of this process has, by where Linux puts mappings and stacks: at the top.
+    ///
+    /// An emulator or a program that changed that makes the result smaller than it could be, never larger.
+    pub(crate) fn address_bits() -> u32 {
+        let [least, most] = arch::ADDRESS_BITS;
+        if least == most {
+            return most;
+        }
+        match BITS.load(Ordering::Relaxed) {
+            0 => {
+                let mapped = Linux.reserve(None, MAX_PHYSICAL_PAGE).map_or(0, |at| {
+                    // SAFETY: the range was reserved by the call above, and nothing else knows of it.
+                    let _ = unsafe { Linux.free(at, MAX_PHYSICAL_PAGE) };
+                    at.0
+                });
+                let bits = (usize::BITS - mapped.max(arch::stack_pointer()).leading_zeros()).clamp(least, most);
+                BITS.store(bits, Ordering::Relaxed);
+                bits
+            }
+            known => known,
+        }
     }
 
-    /// Sets the heap's base. Has no effect after the first allocation.
+    /// Returns whether the heap may begin at `base`, in an address space that reaches so far.
+    pub fn is_heap_base(base: usize) -> bool {
+        base.is_multiple_of(ARENA_SIZE) && space::BASES.contains(&base)
+    }
+
+    /// Sets where the heap begins. Only before the first allocation.
     pub fn set_heap_base(base: usize) {
         if Linux::is_heap_base(base) {
             WANTED.store(base, Ordering::Relaxed);
@@ -72,29 +101,31 @@ impl Linux {
     }
 }
 
-/// Returns [`Memory::window`](crate::os::Memory::window).
+/// Returns [`Memory::window`].
 pub(super) fn window() -> Window {
     match Linux::address_space_limit() {
-        Some(limit) if limit < SCARCE => Window { base: Addr(SMALL_BASE), size: SCARCE_SIZE },
-        Some(limit) if limit < LIMITED => {
-            Window { base: Addr(LIMITED_BASE), size: align_up((limit as usize).max(MIB), ARENA_SIZE) }
+        Some(limit) if limit < SCARCE => return Window { base: Addr(SMALL_BASE), size: SCARCE_SIZE },
+        Some(limit) if limit < space::LIMITED => {
+            let size = align_up((limit as usize).max(MIB), ARENA_SIZE);
+            return Window { base: Addr(space::LIMITED_BASE), size };
         }
-        _ => {
-            let base = match WANTED.load(Ordering::Relaxed) {
-                0 => FIRST + drawn() % BASES * ARENA_SIZE,
-                wanted => wanted,
-            };
-            Window { base: Addr(base), size: SIZE }
-        }
+        _ => {}
     }
+    let places = space::places(Linux::address_bits());
+    let base = match WANTED.load(Ordering::Relaxed) {
+        wanted if wanted != 0 && wanted < places.end => wanted,
+        _ => places.first + drawn() % places.bases * ARENA_SIZE,
+    };
+    Window { base: Addr(base), size: places.largest.min(places.end - base) }
 }
 
-/// Returns [`Memory::small_window`](crate::os::Memory::small_window).
+/// Returns [`Memory::small_window`].
 pub(super) fn small_window() -> Window {
-    Window { base: Addr(SMALL_BASE), size: SMALL }
+    Window { base: Addr(SMALL_BASE), size: space::SMALL }
 }
 
-/// Returns [`Memory::sparse_place`](crate::os::Memory::sparse_place).
+/// Returns [`Memory::sparse_place`].
 pub(super) fn map_place() -> Addr {
-    Addr(MAP_FIRST + (drawn() >> 32) % MAP_PLACES * MAX_PHYSICAL_PAGE)
+    let places = space::places(Linux::address_bits());
+    Addr(places.map_first + drawn().rotate_right(usize::BITS / 2) % places.map_places * MAX_PHYSICAL_PAGE)
 }
