@@ -7,11 +7,12 @@
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 
+use super::state::became_used;
 use super::{Heap, State, Use, mapped, move_in_use, move_out_of_use, record_in_use};
 use crate::os::Os;
 use crate::page::{CACHE_PAGES, PageCache};
 use crate::span::Span;
-use crate::stats::{Account, Delta, Moved, Total, Writer};
+use crate::stats::{Account, Delta, Moved, Writer};
 use crate::units::Pages;
 
 /// Spans of more pages go to the heap: two of so many empty a block of 64 pages.
@@ -228,9 +229,7 @@ impl<O: Os> Heap<O> {
         // released as a whole or not at all, and does not cross a block.
         let used = |at, run: Pages| unsafe { self.vm.used(at, run.bytes(), run.bytes(), delta) }.is_ok();
         let (done, all) = block.make_resident(used);
-        self.vm.accounts().transfer(Account::HeapReleased, Account::HeapFree, done.bytes(), delta);
-        delta.add(Total::Committed, done.bytes() as isize);
-        delta.add(Total::Released, -(done.bytes() as isize));
+        became_used(self.vm.accounts(), Account::HeapFree, done.bytes(), delta);
         if !all {
             block.flush(&mut state.pages);
         }

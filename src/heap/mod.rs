@@ -40,7 +40,7 @@ pub use chunks::{CHUNK_BOUNDS, Chunks};
 pub use local::Client;
 use remap::Fresh;
 pub use state::Use;
-use state::{State, account_of, mapped, move_in_use, move_out_of_use, record_in_use};
+use state::{State, account_of, became_used, mapped, move_in_use, move_out_of_use, record_in_use};
 pub use walk::{Stopped, Walked};
 
 /// The page heap of one kernel.
@@ -281,11 +281,10 @@ impl<O: Os> Heap<O> {
         let base = state.pages.find_run(pages, Pages(1))?;
         let released = self.make_used(state, base, pages, delta).ok()?;
         state.pages.take_run(base, pages);
-        let (accounts, free) = (self.vm.accounts(), pages.bytes() - released.bytes());
-        accounts.transfer(Account::HeapReleased, Account::SpanSys, released.bytes(), delta);
-        accounts.transfer(Account::HeapFree, Account::SpanSys, free, delta);
-        delta.add(Total::Released, -(released.bytes() as isize));
-        delta.add(Total::Committed, -(free as isize));
+        let accounts = self.vm.accounts();
+        became_used(accounts, Account::HeapFree, released.bytes(), delta);
+        accounts.transfer(Account::HeapFree, Account::SpanSys, pages.bytes(), delta);
+        delta.add(Total::Committed, -(pages.bytes() as isize));
         delta.add(Total::SpanFree, pages.bytes() as isize);
         state.spans.feed(base, pages.bytes());
         state.spans.alloc(&self.vm, delta).ok()
@@ -337,9 +336,7 @@ impl<O: Os> Heap<O> {
         }
         let more = prepared.bytes() - released.bytes();
         if more > 0 {
-            self.vm.accounts().transfer(Account::HeapReleased, Account::HeapFree, more, delta);
-            delta.add(Total::Committed, more as isize);
-            delta.add(Total::Released, -(more as isize));
+            became_used(self.vm.accounts(), Account::HeapFree, more, delta);
         }
         Ok(released)
     }
@@ -347,10 +344,8 @@ impl<O: Os> Heap<O> {
     /// The accounts of pages that come into use, of which `released` were released.
     fn move_accounts(&self, pages: Pages, released: Pages, what: Use, delta: &mut Delta) {
         let accounts = self.vm.accounts();
-        accounts.transfer(Account::HeapReleased, what.account(), released.bytes(), delta);
+        became_used(accounts, what.account(), released.bytes(), delta);
         accounts.transfer(Account::HeapFree, what.account(), pages.bytes() - released.bytes(), delta);
-        delta.add(Total::Committed, released.bytes() as isize);
-        delta.add(Total::Released, -(released.bytes() as isize));
     }
 
     /// Takes a span back.

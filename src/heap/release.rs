@@ -1,9 +1,10 @@
 //! Giving free pages back to the system.
 
 use super::Heap;
+use super::state::became_released;
 use crate::os::Os;
 use crate::page::{Release, ReleaseShape};
-use crate::stats::{Account, Delta, Total, Writer};
+use crate::stats::{Account, Delta, Writer};
 use crate::units::{KIB, MIB, PAGE_SIZE, Pages};
 
 /// How many bytes of free pages stay backed by memory when a thread ends, however few are in use.
@@ -56,9 +57,7 @@ impl<O: Os> Heap<O> {
                 break;
             };
             self.vm.settle(unsettled, &mut delta);
-            self.vm.accounts().transfer(Account::HeapFree, Account::HeapReleased, pages.bytes(), &mut delta);
-            delta.add(Total::Committed, -(pages.bytes() as isize));
-            delta.add(Total::Released, pages.bytes() as isize);
+            became_released(self.vm.accounts(), pages.bytes(), &mut delta);
             guard.pages.give_back_released(base, pages);
             self.stats.post(writer, &delta);
             done.0 += pages.0;

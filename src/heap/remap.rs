@@ -6,10 +6,11 @@
 
 use super::huge::HUGE_TO;
 use super::local::LOCAL_PAGES;
+use super::state::became_released;
 use super::{Client, Heap, State, Use};
 use crate::os::{Os, OsError};
 use crate::span::Span;
-use crate::stats::{Account, Delta, Total, Writer};
+use crate::stats::{Account, Delta, Writer};
 use crate::units::{Addr, GIB, MIB, PAGE_SIZE, Pages};
 
 /// What moves at a time: what one entry of the system's tables stands for on x86-64, a huge page or 512 small ones.
@@ -130,9 +131,7 @@ impl<O: Os> Heap<O> {
                 }
             };
             self.vm.settle(unsettled, &mut delta);
-            self.vm.accounts().transfer(Account::HeapFree, Account::HeapReleased, PIECE.bytes(), &mut delta);
-            delta.add(Total::Committed, -(PIECE.bytes() as isize));
-            delta.add(Total::Released, PIECE.bytes() as isize);
+            became_released(self.vm.accounts(), PIECE.bytes(), &mut delta);
             guard.pages.give_back_released(from, PIECE);
             self.stats.post(writer, &delta);
             fresh.strike();

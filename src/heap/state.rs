@@ -9,7 +9,7 @@ use crate::meta::{Charge, Fixed};
 use crate::page::PageAlloc;
 use crate::size_class::Class;
 use crate::span::{Kind, Span};
-use crate::stats::{Account, ClassDelta, Delta, Total};
+use crate::stats::{Account, Accounts, ClassDelta, Delta, Total};
 use crate::units::Pages;
 
 /// How many pages of a span get an entry in the page map. A larger span is found by its first page
@@ -83,6 +83,20 @@ impl State {
             releasing: Pages(0),
         }
     }
+}
+
+/// Moves free bytes that were given back to the OS to `heap_released`.
+pub(super) fn became_released(accounts: &Accounts, bytes: usize, delta: &mut Delta) {
+    accounts.transfer(Account::HeapFree, Account::HeapReleased, bytes, delta);
+    delta.add(Total::Committed, -(bytes as isize));
+    delta.add(Total::Released, bytes as isize);
+}
+
+/// Moves released bytes that are backed by memory again to the account `to`, of the heap's pages in use or free.
+pub(super) fn became_used(accounts: &Accounts, to: Account, bytes: usize, delta: &mut Delta) {
+    accounts.transfer(Account::HeapReleased, to, bytes, delta);
+    delta.add(Total::Committed, bytes as isize);
+    delta.add(Total::Released, -(bytes as isize));
 }
 
 /// Adds to `delta` that pages come into use.
