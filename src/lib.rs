@@ -135,17 +135,17 @@ pub mod metrics;
 #[deny(missing_debug_implementations)]
 pub mod mem_stats;
 
-// Layer 15: the whole allocator, its start-up, forks and readings.
+// Layer 14: the whole allocator, its start-up, forks and readings.
 #[doc(hidden)]
 pub mod allocator;
 
-// Layer 16: isolated heaps.
+// Layer 15: isolated heaps.
 #[cfg(target_os = "linux")]
 #[doc(hidden)]
 #[deny(missing_debug_implementations)]
 pub mod isolated;
 
-// Layer 17: the process's allocator.
+// Layer 16: the process's allocator.
 #[cfg(target_os = "linux")]
 #[deny(missing_debug_implementations)]
 pub mod process;

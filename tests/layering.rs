@@ -1,8 +1,8 @@
-//! The plan of the house against the house: every path that names a room of this crate must lead to a
-//! lower floor. The plan stands here, once.
+//! The layers of the crate: a file may import from its own top module, from modules of lower layers, and what an exception
+//! below allows. A lower layer that has to call a higher one takes a function or a trait. Paths in comments do not count.
 //!
-//! A module may name its own room, rooms on lower floors, and what an exception below allows. What has
-//! to call upward is handed in. Paths in comments are not counted: text may point anywhere.
+//! This file also checks that `src/lib.rs` lists the modules by layer, that files of one module do not import each other
+//! in circles (`layering/circles.rs`), that no file is too long, and that each module begins with its documentation.
 
 #[path = "layering/circles.rs"]
 mod circles;
@@ -11,13 +11,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms, floor by floor, from the ground up. A row may be ahead of the house; a room that stands
-/// in no row fails the test. `src/lib.rs` is the roof and may name them all.
-const FLOORS: &[&[&str]] = &[
+/// The modules of each layer, from the lowest layer up. `src/lib.rs` is above all layers.
+const LAYERS: &[&[&str]] = &[
     &["units", "bits", "size_class", "config", "sync"],
     &["arch", "os"],
     &["report", "options", "local"],
-    &["lock", "event", "system_stack"],
+    &["lock", "system_stack"],
     &["stats", "stats_page"],
     &["vm"],
     &["meta"],
@@ -27,52 +26,59 @@ const FLOORS: &[&[&str]] = &[
     &["cache"],
     &["thread", "stack_pool"],
     &["malloc"],
-    &["audit", "metrics", "mem_stats", "scavenge", "trace", "profile"],
-    &["sysmon"],
+    &["audit", "metrics", "mem_stats"],
     &["allocator"],
     &["isolated"],
     &["process"],
 ];
 
-/// Which room may name another one on its own floor, and why that is no knot.
+/// Modules that may import from another module of their layer, and why this makes no circle.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("bits", "units", "bitmaps count in pages, and units name no other room"),
-    ("size_class", "units", "sizes are in the units, and units name no other room"),
-    ("config", "units", "constants are in the units, and units name no other room"),
+    ("bits", "units", "bitmaps count in pages, and units imports nothing"),
+    ("size_class", "units", "sizes are in the units, and units imports nothing"),
+    ("config", "units", "constants are in the units, and units imports nothing"),
     ("size_class", "config", "the table of classes must keep the relations that config states"),
-    ("metrics", "mem_stats", "metrics give names to what the reading of the books finds"),
-    ("os", "arch", "a system call that rustix lacks goes through the one assembly line for it"),
+    ("metrics", "mem_stats", "metrics gives names to the results of mem_stats"),
+    ("os", "arch", "system calls that rustix lacks go through the assembly of arch"),
 ];
 
-/// Longest file in lines.
+/// The maximal length of a file, in lines.
 const LONGEST: usize = 500;
-/// The folders whose Rust files may not be longer.
+/// The folders whose Rust files are checked for length.
 const PARTS: &[&str] = &["src", "tests", "preload/src", "cli/src", "xtask/src", "bench/linked/src", "model/src"];
 
-fn floor(room: &str) -> Option<usize> {
-    FLOORS.iter().position(|rooms| rooms.contains(&room))
+/// Returns the layer of a module.
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|modules| modules.contains(&module))
 }
 
-/// Whether `from` may name `to`; if not, why.
+/// Returns an error with the reason and the remedy if `from` must not import from `to`.
 fn verdict(from: &str, to: &str) -> Result<(), String> {
-    let Some(own) = floor(from) else { return Err(format!("`{from}` stands on no floor of the plan")) };
-    let Some(other) = floor(to) else { return Err(format!("`{to}` is no room of the plan")) };
+    let Some(own) = layer(from) else { return Err(format!("`{from}` is in no layer: {ADD}")) };
+    let Some(other) = layer(to) else { return Err(format!("`{to}` is no module of a layer: {ADD}")) };
     let excepted = EXCEPTIONS.iter().any(|&(a, b, _)| (a, b) == (from, to));
     if from == to || other < own || excepted {
         return Ok(());
     }
-    let place = if other == own { "beside" } else { "above" };
-    Err(format!("`{from}` on floor {own} names `{to}` on floor {other}, {place} it"))
+    let (place, remedy) = if other == own { ("the same", LEVEL) } else { ("a higher", DOWN) };
+    Err(format!("`{from}` (layer {own}) imports from `{to}` (layer {other}), {place} layer: {remedy}"))
 }
 
-/// A word or a sign of Rust, with the line it stands on.
+/// The remedy for a module without a layer.
+const ADD: &str = "add it to LAYERS in tests/layering.rs, to src/lib.rs and to ARCHITECTURE.md";
+/// The remedy for an import from a higher layer.
+const DOWN: &str = "move the shared type to a lower layer, or pass a function or a trait down";
+/// The remedy for an import from the same layer.
+const LEVEL: &str = "move the shared type to a lower layer, or add an exception with its reason";
+
+/// A word or a sign of Rust, with its line.
 #[derive(Clone, PartialEq, Debug)]
 struct Token {
     text: String,
     line: usize,
 }
 
-/// Cuts Rust into words and signs; comments and literals fall away. `::` is one sign.
+/// Splits Rust into words and signs, without comments and literals. `::` is one sign.
 fn tokens(source: &str) -> Vec<Token> {
     let chars: Vec<char> = source.chars().collect();
     let at = |i: usize| chars.get(i).copied().unwrap_or('\0');
@@ -110,12 +116,12 @@ fn tokens(source: &str) -> Vec<Token> {
     found
 }
 
-/// The first place from `i` on where `end` is true, or the end of the text.
+/// Returns the first index from `i` on at which `end` is true, or the length of the text.
 fn seek(chars: &[char], i: usize, end: impl Fn(usize) -> bool) -> usize {
     (i..chars.len()).find(|&j| end(j)).unwrap_or(chars.len())
 }
 
-/// The place after the comment, which may hold others, that begins at `i`.
+/// Returns the index after the comment at `i`, which may contain others.
 fn end_of_comment(chars: &[char], mut i: usize) -> usize {
     let mut depth = 0;
     while i < chars.len() {
@@ -131,7 +137,7 @@ fn end_of_comment(chars: &[char], mut i: usize) -> usize {
     i
 }
 
-/// The place after the string that begins at `i`.
+/// Returns the index after the string at `i`.
 fn end_of_string(chars: &[char], mut i: usize) -> usize {
     i += 1;
     while i < chars.len() && chars[i] != '"' {
@@ -140,7 +146,7 @@ fn end_of_string(chars: &[char], mut i: usize) -> usize {
     i + 1
 }
 
-/// The place after the raw string that begins at `i`, if one does.
+/// Returns the index after the raw string at `i`, or `None` if there is none.
 fn raw_string(chars: &[char], i: usize) -> Option<usize> {
     let r = seek(chars, i, |j| chars[j] == 'r');
     let quote = seek(chars, r + 1, |j| chars[j] != '#');
@@ -154,7 +160,7 @@ fn raw_string(chars: &[char], i: usize) -> Option<usize> {
     Some(end + 1 + hashes)
 }
 
-/// The rooms that a file names, with lines. `depth` is how many modules the file lies below the roof.
+/// Returns the top modules that a file names, with lines. `depth` is the number of the file's modules.
 fn named(source: &str, depth: usize) -> Vec<Token> {
     let tokens = tokens(source);
     let is = |i: usize, text: &str| tokens.get(i).is_some_and(|token| token.text == text);
@@ -163,23 +169,22 @@ fn named(source: &str, depth: usize) -> Vec<Token> {
         if is(i, "crate") && is(i + 1, "::") {
             heads(&tokens, i + 2, &mut found);
         } else if is(i, "crate") && is(i + 1, "as") {
-            // Another name for the roof would hide what is behind it.
+            // Another name for the crate would hide the paths behind it.
             found.push(tokens[i + 1].clone());
         }
-        // As many `super` as the file is deep lead to the roof; inside an inline module they may end
-        // below it, on a name that is no room.
+        // `depth` times `super` lead to the crate's root. Inside an inline module they may end on a name that is no top module.
         let inside = i > 0 && is(i - 1, "::");
         let supers = (0..).take_while(|up| is(i + 2 * up, "super") && is(i + 2 * up + 1, "::")).count();
         if supers >= depth && supers > 0 && !inside {
             let mut reached = Vec::new();
             heads(&tokens, i + 2 * supers, &mut reached);
-            found.extend(reached.into_iter().filter(|token| floor(&token.text).is_some()));
+            found.extend(reached.into_iter().filter(|token| layer(&token.text).is_some()));
         }
     }
     found
 }
 
-/// The first words of the path or of the braced group of paths at `i`.
+/// Adds the first words of the path, or of the braced group of paths, at `i`.
 fn heads(tokens: &[Token], i: usize, found: &mut Vec<Token>) {
     let Some(first) = tokens.get(i) else { return };
     if first.text != "{" {
@@ -204,12 +209,12 @@ fn heads(tokens: &[Token], i: usize, found: &mut Vec<Token>) {
     }
 }
 
-/// Where the sources lie.
-fn house() -> PathBuf {
+/// Returns the folder of the sources.
+fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// Every Rust file under `folder`, in the order of names.
+/// Returns every Rust file under `folder`, in the order of names.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -219,20 +224,20 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     all.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
-/// A file's modules from the roof down, without `mod`: `src/os/sim/host.rs` is `os`, `sim`, `host`.
+/// Returns the module path of a file: `src/os/sim/host.rs` is `os`, `sim`, `host`.
 fn modules(path: &Path) -> Vec<String> {
-    let inside = path.strip_prefix(house()).unwrap().with_extension("");
+    let inside = path.strip_prefix(sources()).unwrap().with_extension("");
     let names = inside.iter().map(|name| name.to_str().unwrap().to_owned());
     names.filter(|name| name != "mod").collect()
 }
 
 fn shown(path: &Path) -> String {
-    format!("src/{}", path.strip_prefix(house()).unwrap().display())
+    format!("src/{}", path.strip_prefix(sources()).unwrap().display())
 }
 
-/// The sources that the plan is about: all but the roof and the files of unit tests.
-fn rooms() -> Vec<(PathBuf, Vec<String>, String)> {
-    let inside = files(&house()).into_iter().filter(|path| !path.ends_with("tests.rs"));
+/// Returns the checked sources: all but `src/lib.rs` and the files of unit tests.
+fn checked() -> Vec<(PathBuf, Vec<String>, String)> {
+    let inside = files(&sources()).into_iter().filter(|path| !path.ends_with("tests.rs"));
     let read = inside.map(|path| (path.clone(), modules(&path), fs::read_to_string(&path).unwrap()));
     read.filter(|(_, modules, _)| modules != &["lib"]).collect()
 }
@@ -244,7 +249,7 @@ fn complain(complaints: Vec<String>) {
 #[test]
 fn every_path_leads_down() {
     let mut complaints = Vec::new();
-    for (path, modules, source) in rooms() {
+    for (path, modules, source) in checked() {
         for name in named(&source, modules.len()) {
             if let Err(why) = verdict(&modules[0], &name.text) {
                 complaints.push(format!("{}:{}: {why}", shown(&path), name.line));
@@ -255,26 +260,57 @@ fn every_path_leads_down() {
 }
 
 #[test]
-fn every_room_stands_in_the_plan() {
-    let found: BTreeSet<String> = rooms().into_iter().map(|(_, modules, _)| modules[0].clone()).collect();
-    assert!(found.contains("lock"), "the house was not found: {found:?}");
-    complain(found.into_iter().filter(|room| floor(room).is_none()).map(|r| format!("no floor: {r}")).collect());
+fn every_module_has_a_layer() {
+    let found: BTreeSet<String> = checked().into_iter().map(|(_, modules, _)| modules[0].clone()).collect();
+    assert!(found.contains("lock"), "the sources were not found: {found:?}");
+    let missing = found.into_iter().filter(|module| layer(module).is_none());
+    complain(missing.map(|module| format!("`{module}` is in no layer: {ADD}")).collect());
 }
 
 #[test]
-fn the_plan_is_sound() {
-    let all: Vec<&str> = FLOORS.concat();
-    for room in &all {
-        assert_eq!(all.iter().filter(|other| *other == room).count(), 1, "`{room}` stands on two floors");
+fn the_crate_lists_its_modules_by_layer() {
+    let source = fs::read_to_string(sources().join("lib.rs")).unwrap();
+    let (mut current, mut listed, mut complaints) = (None, BTreeSet::new(), Vec::new());
+    for line in source.lines() {
+        if let Some((number, _)) = line.strip_prefix("// Layer ").and_then(|rest| rest.split_once(':')) {
+            let number = number.parse::<usize>().unwrap();
+            if current.map_or(0, |before: usize| before + 1) != number {
+                complaints.push(format!("src/lib.rs: layer {number} is out of order"));
+            }
+            current = Some(number);
+        }
+        let declared = line.trim_start_matches("pub ").strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'));
+        if let Some(module) = declared {
+            listed.insert(module.to_owned());
+            if layer(module) != current {
+                complaints.push(format!("src/lib.rs: `{module}` is not below the comment of its layer: move it there"));
+            }
+        }
+    }
+    complaints.extend(
+        LAYERS
+            .concat()
+            .iter()
+            .filter(|module| !listed.contains(**module))
+            .map(|module| format!("src/lib.rs: `{module}` is in LAYERS and not declared")),
+    );
+    complain(complaints);
+}
+
+#[test]
+fn the_layers_are_consistent() {
+    let all: Vec<&str> = LAYERS.concat();
+    for module in &all {
+        assert_eq!(all.iter().filter(|other| *other == module).count(), 1, "`{module}` is in two layers");
     }
     for &(from, to, why) in EXCEPTIONS {
         assert!(!why.is_empty() && from != to);
-        assert!(floor(from).is_some() && floor(from) == floor(to), "{from} -> {to} is more than an exception");
-        assert!(!exceptions_lead(to, from), "{from} and {to} name each other");
+        assert!(layer(from).is_some() && layer(from) == layer(to), "{from} and {to} are not in one layer");
+        assert!(!exceptions_lead(to, from), "{from} and {to} import from each other");
     }
 }
 
-/// Whether exceptions lead from one room to another.
+/// Returns whether exceptions lead from one module to another.
 fn exceptions_lead(from: &str, to: &str) -> bool {
     EXCEPTIONS.iter().any(|&(a, b, _)| a == from && (b == to || exceptions_lead(b, to)))
 }
@@ -307,21 +343,23 @@ fn no_file_is_too_long() {
 
 #[test]
 fn only_arch_depends_on_the_cpu() {
-    let others = rooms().into_iter().filter(|(_, modules, _)| modules[0] != "arch");
+    let others = checked().into_iter().filter(|(_, modules, _)| modules[0] != "arch");
     let names = others.filter(|(_, _, source)| source.contains("target_arch"));
-    complain(names.map(|(path, _, _)| format!("{} names target_arch", shown(&path))).collect());
+    complain(
+        names.map(|(path, _, _)| format!("{} names target_arch: move that part to src/arch", shown(&path))).collect(),
+    );
 }
 
 #[test]
-fn every_door_says_what_is_behind_it() {
-    let doors = rooms().into_iter().filter(|(path, modules, _)| path.ends_with("mod.rs") || modules.len() == 1);
-    let closed = doors.filter(|(_, _, source)| !source.starts_with("//!"));
-    complain(closed.map(|(path, ..)| format!("{}: does not begin with `//!`", shown(&path))).collect());
+fn every_module_begins_with_its_documentation() {
+    let heads = checked().into_iter().filter(|(path, modules, _)| path.ends_with("mod.rs") || modules.len() == 1);
+    let missing = heads.filter(|(_, _, source)| !source.starts_with("//!"));
+    complain(missing.map(|(path, ..)| format!("{}: does not begin with `//!`", shown(&path))).collect());
 }
 
 #[test]
 fn paths_are_found_wherever_they_stand() {
-    // What a file says, how deep it lies, and what it names: line and room.
+    // The source, its depth, and what it names: line and module.
     type Row<'a> = (&'a str, usize, &'a [(usize, &'a str)]);
     let rows: &[Row<'_>] = &[
         ("use crate::units::Addr;", 1, &[(1, "units")]),
@@ -348,7 +386,7 @@ fn paths_are_found_wherever_they_stand() {
     ];
     for (source, depth, expected) in rows {
         let found: Vec<(usize, String)> = named(source, *depth).into_iter().map(|t| (t.line, t.text)).collect();
-        let expected: Vec<(usize, String)> = expected.iter().map(|&(line, room)| (line, room.into())).collect();
+        let expected: Vec<(usize, String)> = expected.iter().map(|&(line, module)| (line, module.into())).collect();
         assert_eq!(found, expected, "{source}");
     }
 }
@@ -359,13 +397,17 @@ fn verdicts() {
         ("lock", "os", Ok(())),
         ("lock", "lock", Ok(())),
         ("size_class", "config", Ok(())),
-        ("config", "size_class", Err("`config` on floor 0 names `size_class` on floor 0, beside it")),
-        ("span", "page", Err("`span` on floor 7 names `page` on floor 7, beside it")),
-        ("vm", "heap", Err("`vm` on floor 5 names `heap` on floor 8, above it")),
-        ("attic", "units", Err("`attic` stands on no floor of the plan")),
-        ("heap", "Kernel", Err("`Kernel` is no room of the plan")),
+        (
+            "config",
+            "size_class",
+            Err(format!("`config` (layer 0) imports from `size_class` (layer 0), the same layer: {LEVEL}")),
+        ),
+        ("span", "page", Err(format!("`span` (layer 7) imports from `page` (layer 7), the same layer: {LEVEL}"))),
+        ("vm", "heap", Err(format!("`vm` (layer 5) imports from `heap` (layer 8), a higher layer: {DOWN}"))),
+        ("attic", "units", Err(format!("`attic` is in no layer: {ADD}"))),
+        ("heap", "Allocator", Err(format!("`Allocator` is no module of a layer: {ADD}"))),
     ];
     for (from, to, expected) in rows {
-        assert_eq!(verdict(from, to), expected.map_err(String::from));
+        assert_eq!(verdict(from, to), expected);
     }
 }
