@@ -9,6 +9,7 @@
 
 pub mod cost;
 pub mod crew;
+pub mod method;
 pub mod session;
 pub mod statistics;
 pub mod timing;

@@ -1,5 +1,6 @@
 //! What one process measured: one allocator with one number of threads, first asleep, then at work.
 
+pub use crate::method::{Cell, Method};
 use crate::{crew::Crew, timing};
 use anyhow::Result;
 use clap::Args;
@@ -24,21 +25,6 @@ pub struct Task {
     pub working: u64,
 }
 
-/// One way to read the statistics.
-pub struct Method<'a> {
-    /// Its name in the table.
-    pub name: &'static str,
-    /// Reads once; says whether the answer is what was asked for.
-    pub read: Box<dyn FnMut() -> bool + 'a>,
-}
-
-impl<'a> Method<'a> {
-    /// A way to read.
-    pub fn new(name: &'static str, read: impl FnMut() -> bool + 'a) -> Self {
-        Method { name, read: Box::new(read) }
-    }
-}
-
 /// What one process found out. The Go program prints the same fields.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Session {
@@ -59,29 +45,6 @@ pub struct Session {
     pub cells: Vec<Cell>,
     /// Ways to read that cannot be had here, with the reason.
     pub missing: BTreeMap<String, String>,
-}
-
-/// One way to read in one state of the threads.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Cell {
-    /// The way to read.
-    pub method: String,
-    /// Whether the threads allocate and free; if not, they sleep.
-    pub working: bool,
-    /// The median of batches: nanoseconds per read.
-    pub median_ns: f64,
-    /// The 99th percentile of reads that were timed alone.
-    pub p99_ns: f64,
-    /// The longest of them.
-    pub longest_ns: f64,
-    /// Reads in a batch.
-    pub batch: usize,
-    /// Batches.
-    pub batches: usize,
-    /// Reads that were timed alone.
-    pub singles: usize,
-    /// Reads, in batches and alone, whose answer was not what was asked for.
-    pub incomplete: u64,
 }
 
 impl Session {

@@ -1,7 +1,7 @@
 //! Times of single reads and of batches of them.
 
 use crate::{
-    session::{Cell, Method},
+    method::{Cell, Method},
     statistics::quantile,
 };
 use std::{

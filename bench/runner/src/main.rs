@@ -30,15 +30,43 @@ mod workloads;
 mod workspace;
 
 use anyhow::Result;
-use clap::Parser;
-use options::{Action, Options};
+use clap::{Parser, Subcommand};
+use options::Options;
 use record::Record;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use workspace::Workspace;
 
+/// Measures Crossfoot side by side with other allocators.
+#[derive(Debug, Parser)]
+#[command(name = "bench", args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// Something else than measuring.
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What `bench` does besides measuring.
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Draws the tables of a JSON file as an SVG picture.
+    Draw {
+        /// A file that `--json` wrote.
+        json: PathBuf,
+        /// The picture.
+        out: PathBuf,
+    },
+    /// What it costs to read an allocator's statistics, and what a reader costs those who allocate.
+    Readers(reading::Wanted),
+    /// What it costs Crossfoot to keep its books: the patterns with them and without, in pairs.
+    Books(books::Wanted),
+}
+
 fn main() -> Result<ExitCode> {
-    let options = Options::parse();
-    match &options.action {
+    let Arguments { action, options } = Arguments::parse();
+    match &action {
         Some(Action::Draw { json, out }) => {
             draw::draw(&Record::load(json)?, out)?;
             return Ok(ExitCode::SUCCESS);

@@ -1,7 +1,6 @@
 //! The command line.
 
-use crate::{books, reading};
-use clap::{Parser, Subcommand};
+use clap::Args;
 use std::path::PathBuf;
 
 /// Names of everything that can be compared, in the order of the tables.
@@ -11,13 +10,9 @@ pub const KNOWN: &[&str] =
 /// How many of [`KNOWN`] quick mode compares.
 const QUICK: usize = 6;
 
-/// Measures Crossfoot side by side with other allocators.
-#[derive(Debug, Parser)]
-#[command(name = "bench", args_conflicts_with_subcommands = true)]
+/// The options of a measurement.
+#[derive(Debug, Args)]
 pub struct Options {
-    /// Something else than measuring.
-    #[command(subcommand)]
-    pub action: Option<Action>,
     /// Fewer rows, less work, 3 repetitions, at most 3 minutes.
     #[arg(long)]
     pub quick: bool,
@@ -45,22 +40,6 @@ pub struct Options {
     /// Where to write every sample, with machine and versions, as JSON.
     #[arg(long, value_name = "PATH")]
     pub json: Option<PathBuf>,
-}
-
-/// What `bench` does besides measuring.
-#[derive(Debug, Subcommand)]
-pub enum Action {
-    /// Draws the tables of a JSON file as an SVG picture.
-    Draw {
-        /// A file that `--json` wrote.
-        json: PathBuf,
-        /// The picture.
-        out: PathBuf,
-    },
-    /// What it costs to read an allocator's statistics, and what a reader costs those who allocate.
-    Readers(reading::Wanted),
-    /// What it costs Crossfoot to keep its books: the patterns with them and without, in pairs.
-    Books(books::Wanted),
 }
 
 impl Options {
