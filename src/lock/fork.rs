@@ -109,15 +109,34 @@ impl Fork {
     }
 }
 
-/// Whether this process has abandoned locks.
+/// Whether this process has abandoned locks or movements.
 static ABANDONS: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn note_abandoned() {
     ABANDONS.store(true, Ordering::Relaxed);
 }
 
-/// Returns whether there are locks that no thread will release: in the child of a fork inside the allocator,
-/// beside other threads.
+/// The id of the thread that forks now and gave up waiting for other threads, or 0.
+static GAVE_UP: AtomicUsize = AtomicUsize::new(0);
+
+/// Records whether a fork waited in vain, before the process forks. In the child, a movement of another thread may then be
+/// half done for ever, whether or not that thread held a lock.
+pub fn note_waited(fork: &Fork) {
+    // A fork beside no other thread has given up from the start, and polls nothing.
+    if fork.polls.get() != 0 && fork.given_up.get() {
+        GAVE_UP.store(local::thread_id(), Ordering::Relaxed);
+    }
+}
+
+/// Forgets in the parent what [`note_waited`] recorded, and remembers it in the child as an abandoned lock.
+pub fn settle_waited(child: bool) {
+    if GAVE_UP.compare_exchange(local::thread_id(), 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() && child {
+        note_abandoned();
+    }
+}
+
+/// Returns whether there are locks that no thread will release, or movements that no thread will finish: in the
+/// child of a fork inside the allocator, beside other threads.
 pub fn has_abandoned() -> bool {
     ABANDONS.load(Ordering::Relaxed)
 }

@@ -30,7 +30,7 @@ mod violation;
 pub use backoff::backoff;
 pub use cache_padded::CachePadded;
 pub use draw::{dot, mermaid, reasons, table};
-pub use fork::{Fork, has_abandoned, none_pending, set_pending, stand_back};
+pub use fork::{Fork, has_abandoned, none_pending, note_waited, set_pending, settle_waited, stand_back};
 pub use mutex::{Guard, Mutex, RankGuard, Waits, acquire_rank};
 pub use rank::{COUNT, EVALUATED, Edge, ORDER, Order, Rank, Ranks};
 pub use row::{hold_row, let_go_row};

@@ -128,6 +128,7 @@ unsafe extern "C" fn before_fork() {
     lock::set_pending(true);
     isolated::before_fork(&fork);
     ALLOCATOR.before_fork(&fork, own_cache());
+    lock::note_waited(&fork);
     lock::set_pending(false);
 }
 
@@ -170,6 +171,7 @@ unsafe fn after_fork(child: bool) {
         ALLOCATOR.after_fork(&fork, own_cache(), child);
         isolated::after_fork(&fork, child);
     }
+    lock::settle_waited(child);
     local::end_fork();
 }
 
