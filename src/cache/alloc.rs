@@ -11,8 +11,8 @@ use crate::span::Object;
 
 const _: () = assert!(core::mem::offset_of!(Cache, classes) <= EMPTY_CACHE_BYTES, "zero bytes are a cache to pop from");
 
-/// Where a size's slot is, by bytes, as [`Cache`]'s own table has it by granules: as the compiler knows it, it looks up
-/// a size that it knows too.
+/// The offset of a size's slot, by bytes; [`Cache`] has the same table by granules. This one is constant, so the compiler
+/// looks up a size that it knows.
 static OFFSETS: [u16; QUICK_MAX + 1] = offsets_by_size();
 
 const fn offsets_by_size() -> [u16; QUICK_MAX + 1] {
@@ -37,7 +37,8 @@ impl Cache {
         unsafe { pop(&*this.cast::<u8>().add(*OFFSETS.get_unchecked(size) as usize).cast::<Slot>()) }
     }
 
-    /// As [`Cache::pop_quick`], of what a thread's word points to.
+    /// Pops an object that holds `size` bytes, at most [`QUICK_MAX`], from what a thread's word points to. Returns null if the
+    /// slot is empty.
     ///
     /// # Safety
     /// `this` is the calling thread's cache, or [`EMPTY_CACHE_BYTES`] zero bytes: null then, and nothing is written.
@@ -52,7 +53,7 @@ impl Cache {
         }
     }
 
-    /// As [`Cache::pop`], of what a thread's word points to.
+    /// As [`Cache::pop`], from what a thread's word points to.
     ///
     /// # Safety
     /// As for [`Cache::pop_quick_of`].
@@ -62,27 +63,27 @@ impl Cache {
         unsafe { pop(&(*this).slots[class.index()]) }
     }
 
-    /// Pops an object that holds `size` bytes, at most [`QUICK_MAX`]; null where none is in hand.
+    /// As [`Cache::pop_quick_of`], from a cache.
     #[inline(always)]
     pub fn pop_quick(&self, size: usize) -> *mut u8 {
         // SAFETY: it is a cache.
         unsafe { Cache::pop_quick_of(self, size) }
     }
 
-    /// Pops an object of `class`; null where none is in hand.
+    /// Pops an object of `class`. Returns null if the slot is empty.
     #[inline(always)]
     pub fn pop(&self, class: Class) -> *mut u8 {
         pop(&self.slots[class.index()])
     }
 
-    /// Whether the object that was popped from `class` last reads as zero but for its first word.
+    /// Returns whether the object that was popped from `class` last reads as zero but for its first word.
     #[inline]
     pub fn is_fresh(&self, class: Class) -> bool {
         self.classes[class.index()].fresh.get()
     }
 }
 
-/// How many 16-byte granules hold `size` bytes.
+/// Returns how many 16-byte granules hold `size` bytes.
 #[inline(always)]
 const fn granules(size: usize) -> usize {
     #[allow(clippy::manual_div_ceil, reason = "div_ceil guards against an overflow that cannot be")]
@@ -96,10 +97,10 @@ fn pop(slot: &Slot) -> *mut u8 {
     if head.is_null() {
         return null_mut();
     }
-    // SAFETY: the slot's list consists of free objects in the owner's hand.
+    // SAFETY: the slot's list consists of free objects that the cache took from their span.
     let next = unsafe { (*head).next.get() };
     slot.head.set(next);
-    // The next call reads it, and its caller writes it: it is on its way while this caller works.
+    // The next call reads this object, and its caller writes it.
     arch::prefetch(next.cast());
     slot.allocs.count();
     head.cast::<Object>().cast()

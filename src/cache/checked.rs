@@ -1,9 +1,9 @@
-//! The paths of a cache whose frees are all validated.
+//! The paths of a cache with `check:on`, which validates every free.
 //!
-//! Its slots stay empty and its spans bear another token than its thread, so the fast paths of `alloc.rs` and `free.rs` find
-//! nothing and change nothing: each allocation comes to [`Cache::refill_checked`], each free to `malloc::free`.
-//! Every object is known to be live or free (`Span::mark_allocated`, `Span::mark_freed`), and every link of a list of free
-//! objects is looked at before it is followed.
+//! Its slots stay empty and its spans bear another id than its thread. So the fast paths find nothing and change nothing:
+//! each allocation comes to [`Cache::refill_checked`], each free to the last rungs of `malloc::free`. A bit for each object
+//! says whether it is live (`Span::mark_allocated`, `Span::mark_freed`), and each link of a list of free objects is checked
+//! before it is followed.
 
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
@@ -20,10 +20,10 @@ use crate::span::Changed;
 use crate::system_stack;
 use crate::units::Addr;
 
-/// Until it is dropped, its cache's thread is inside the allocator.
+/// Marks the cache's thread as inside the allocator until it is dropped.
 pub struct Inside<'a> {
     inside: &'a AtomicBool,
-    /// Whether the thread was inside before.
+    /// Whether the thread was marked before.
     was: bool,
 }
 
@@ -36,43 +36,43 @@ impl Drop for Inside<'_> {
 }
 
 impl Cache {
-    /// Whether every free is validated that this cache's thread does.
+    /// Returns whether `check:on` applies to this cache.
     #[inline]
     pub fn is_checked(&self) -> bool {
         self.checked.get()
     }
 
-    /// Says whether every free is validated. Owner only; the cache owns no span.
+    /// Sets whether every free is validated. Owner only; the cache owns no span.
     pub fn set_checked(&self, on: bool) {
         debug_assert!(self.owns_no_span());
         self.checked.set(on);
         self.count_refills();
     }
 
-    /// Says that this thread is inside the allocator, where a signal handler must not be. A second time, where frees
-    /// are validated, ends the process with a line that begins with what `function` gives.
+    /// Marks this thread as inside the allocator, where a signal handler must not allocate. With `check:on`, aborts if it is
+    /// marked already, with a line that begins with what `function` returns.
     #[inline]
     pub fn enter(&self, function: impl FnOnce() -> (&'static str, usize)) -> Inside<'_> {
         let inside = self.mark_inside();
-        // A handler of the signal that ends the process may be here: it was told.
+        // A handler of SIGABRT after an abort may allocate.
         if inside.was && self.checked.get() && !local::is_dying() {
             abort_reentered(function());
         }
         inside
     }
 
-    /// Says that this thread is inside the allocator, for what a signal handler does that may interrupt it: a fork, and
-    /// the end of the process. A load and two stores, to a line that slow paths touch anyway.
+    /// Marks this thread as inside the allocator, for a signal handler that forks or exits. A load and two stores, to a cache
+    /// line that slow paths touch anyway.
     #[inline(always)]
     pub(super) fn mark_inside(&self) -> Inside<'_> {
         let was = self.inside.load(Ordering::Relaxed);
         self.inside.store(true, Ordering::Relaxed);
-        // A handler on this thread finds it set from here on: the compiler may not leave the store out.
+        // A handler on this thread must see the mark: the compiler may not drop the store.
         compiler_fence(Ordering::SeqCst);
         Inside { inside: &self.inside, was }
     }
 
-    /// As [`Cache::enter`], for what may not be called on a system stack either.
+    /// As [`Cache::enter`], for calls that also may not run on a system stack.
     #[inline]
     pub fn enter_to_change(&self, function: impl FnOnce() -> (&'static str, usize)) -> Inside<'_> {
         if !self.checked.get() {
@@ -83,8 +83,8 @@ impl Cache {
         self.enter(|| (function, argument))
     }
 
-    /// As [`Cache::mark_inside`], until it is said that the thread is not inside any more: for slow paths that are taken
-    /// often and do nothing afterwards. Two stores.
+    /// Sets or clears the mark of [`Cache::mark_inside`] without a guard: for frequent slow paths that restore nothing. One
+    /// store.
     #[inline(always)]
     pub(super) fn set_inside(&self, inside: bool) {
         compiler_fence(Ordering::SeqCst);
@@ -92,12 +92,12 @@ impl Cache {
         compiler_fence(Ordering::SeqCst);
     }
 
-    /// Whether the owner is inside the allocator, as far as that is kept: not in the fast paths.
+    /// Returns whether the owner is inside a slow path. Fast paths leave no mark.
     pub fn is_inside(&self) -> bool {
         self.inside.load(Ordering::Relaxed)
     }
 
-    /// Allocates an object of `class`. Null: no memory.
+    /// Allocates an object of `class`. Returns null if there is no memory.
     #[cold]
     #[inline(never)]
     pub(super) fn refill_checked<O: Os>(&self, heap: &Heap<O>, central: &Central<O>, class: Class) -> *mut u8 {
@@ -116,7 +116,7 @@ impl Cache {
             state.stock.set(list);
         }
         let list = state.stock.get();
-        // SAFETY: as above; a hand is never empty.
+        // SAFETY: as above; the list is not empty.
         let next = unsafe { (*list.first).next.get() };
         // SAFETY: as above.
         if let Some(span) = unsafe { state.current.get().as_ref() }

@@ -1,4 +1,4 @@
-//! The end of a cache's use by a thread: everything it owns is handed over.
+//! The retirement of a cache: it gives up everything that it owns.
 
 use core::sync::atomic::Ordering;
 
@@ -11,23 +11,23 @@ use crate::size_class::Class;
 use crate::span::{Followed, ListState, Object, Span};
 
 impl Cache {
-    /// Opens the cache for a thread that adopts it. Whoever frees through it is told by its address, until
-    /// [`Cache::set_thread_id`] says by what else. Owner only.
+    /// Opens the cache for a thread that adopts it. Uses the cache's address as the thread id until [`Cache::set_thread_id`]
+    /// is called. Owner only.
     pub fn open(&self) {
         self.inbox.open();
         self.set_thread_id(core::ptr::from_ref(self).addr());
-        // Whoever left a call by a jump did not say that it is over.
+        // A `longjmp` out of the allocator may have left this set.
         self.inside.store(false, Ordering::Relaxed);
     }
 
-    /// Goes on with the cache of a thread that is gone, for the thread that has its thread pointer now. Owner only.
+    /// Hands the cache of an exited thread to the thread that has the same thread pointer now. Owner only.
     pub fn take_over(&self) {
         self.inside.store(false, Ordering::Relaxed);
         self.exit_rounds.set(0);
     }
 
-    /// Posts everything, gives empty spans back, hands the others over, and closes the inbox. The cache
-    /// owns nothing afterwards. Owner only.
+    /// Posts everything, gives empty spans back, gives the others to `central`, and closes the inbox. The cache owns nothing
+    /// afterwards. Owner only.
     pub fn close<O: Os>(&self, heap: &Heap<O>, central: &Central<O>) {
         self.send_all(heap, central);
         self.drain(heap, central);
@@ -40,26 +40,26 @@ impl Cache {
         debug_assert!(self.is_valid());
     }
 
-    /// Sends what was freed for other caches and not sent yet. Owner only.
+    /// Flushes the pending batches. Owner only.
     pub fn flush_pending<O: Os>(&self, heap: &Heap<O>, central: &Central<O>) {
         self.send_all(heap, central);
     }
 
-    /// Whether there is a span of `class`. Most threads use few classes.
+    /// Returns whether the cache owns a span of `class`. Most threads use few classes.
     #[inline]
     fn has_span(&self, class: Class) -> bool {
         let state = &self.classes[class.index()];
         !state.current.get().is_null() || !state.partial.is_empty() || !state.full.is_empty()
     }
 
-    /// Sends what was freed for other caches, and takes in what others freed for this one. Owner only.
+    /// Flushes the pending batches and takes the inbox. Owner only.
     pub fn exchange<O: Os>(&self, heap: &Heap<O>, central: &Central<O>) {
         self.send_all(heap, central);
         self.drain(heap, central);
     }
 
-    /// Gives every span without a live object back to the heap, the current ones and those that wait for the next
-    /// allocation too. Owner only.
+    /// Gives every span without a live object back to the heap, also the current ones and those kept for the next
+    /// allocation. Owner only.
     pub fn give_back_empty<O: Os>(&self, heap: &Heap<O>) {
         for class in Class::all().filter(|&class| self.has_span(class)) {
             let state = &self.classes[class.index()];
@@ -84,7 +84,7 @@ impl Cache {
         if let Some(span) = unsafe { state.current.replace(core::ptr::null()).as_ref() } {
             let list = self.slots[class.index()].head.replace(core::ptr::null_mut());
             let stock = state.stock.replace(FreeList::EMPTY);
-            // At most one of the two has objects, and none that is not out.
+            // At most one of the two has objects, and all of them are out.
             let cached = span.follow(list, span.outstanding());
             let lists = [(list, cached), (stock.first, stock.followed(span))];
             for (first, followed) in lists {
@@ -98,7 +98,7 @@ impl Cache {
     fn hand_over<O: Os>(&self, heap: &Heap<O>, central: &Central<O>, class: Class) {
         self.end_current(class);
         let state = &self.classes[class.index()];
-        // Whoever gets a span must find everything about it counted.
+        // The next owner must find all frees of the span counted.
         state.partial.each(|span| self.count_frees(heap, span));
         for list in [&state.partial, &state.full] {
             while let Some(span) = list.pop() {
@@ -109,8 +109,7 @@ impl Cache {
     }
 }
 
-/// Puts a list of objects that were never allocated back on their span's list, which are no frees to be counted. Owner
-/// only.
+/// Puts objects that the cache took and never allocated back on their span's list. They do not count as frees. Owner only.
 fn put_back(span: &Span, first: *mut Object, list: &Followed) {
     // SAFETY: null, or a free object of the span, which the list was followed to.
     let Some(last) = (unsafe { list.last.as_ref() }) else { return };

@@ -1,5 +1,5 @@
-//! Freeing a small object whose span this cache owns: the fast path, and the two frees that change the span's place:
-//! the first one into a full span, and that of the last object that was out.
+//! Frees by the owner of the span: the push of the fast path, the first free into a full span, and the free of the last
+//! object that was out.
 
 use super::record::Cache;
 use crate::central::Central;
@@ -7,8 +7,8 @@ use crate::heap::Heap;
 use crate::os::Os;
 use crate::span::{ListState, Object, Span};
 
-/// A cache that has so many spans of a class with room adopts no more: a thread that only frees would keep from others
-/// what it never uses.
+/// A cache that has this many spans of a class with room adopts no more. Otherwise a thread that only frees would keep spans
+/// that it never uses.
 const ADOPT_BELOW: usize = 4;
 
 impl Cache {
@@ -34,11 +34,11 @@ impl Cache {
         out == 0
     }
 
-    /// The owner freed the last object of `span` that was out.
+    /// Gives back `span`, whose last object was freed, or keeps it for the next allocation. Owner only.
     #[cold]
     #[inline(never)]
     pub fn freed_last<O: Os>(&self, heap: &Heap<O>, span: &Span) {
-        // The slot's objects come from the current one, so it stays, empty or not.
+        // The slot's objects come from the current span, so that one stays.
         if span.list_state.get() == ListState::Partial {
             self.set_inside(true);
             self.classes[span.class().index()].partial.remove(span);
@@ -48,7 +48,7 @@ impl Cache {
         }
     }
 
-    /// Frees an object of `span`, which is full: it has a free object again.
+    /// Frees an object of `span`, which is full, and lists the span as partial.
     ///
     /// # Safety
     /// As for [`Cache::push`].
@@ -64,12 +64,12 @@ impl Cache {
         self.set_inside(false);
     }
 
-    /// Takes a span over that no cache owns, one of whose objects this cache is about to free: its objects are those of
-    /// threads that have ended, and if one comes to this thread, more will. `false`: another cache owns it, or this one
-    /// has enough spans of its class with room, or allocates nothing of the class, or gathers for the span already.
+    /// Adopts a span without an owner. This cache is about to free one of its objects: its thread has exited, and more of its
+    /// objects are likely to be freed here. Returns `false` if another cache owns the span, or if this cache has enough spans
+    /// of the class with room, allocates nothing of the class, or has a pending batch for the span.
     pub fn adopt<O: Os>(&self, central: &Central<O>, span: &Span) -> bool {
         let state = &self.classes[span.class().index()];
-        // Not while a parcel is the span's: the object freed last is known there. And only where the thread allocates.
+        // A pending batch knows the object that was freed last, so it goes on. A thread that does not allocate has no use.
         if state.partial.len() >= ADOPT_BELOW || state.current.get().is_null() || self.has_pending(span) {
             return false;
         }
@@ -88,9 +88,8 @@ impl Cache {
         true
     }
 
-    /// Lists a span that stands in no list and has free objects, or gives it back if it is empty and not the
-    /// only one with room: the last one is kept, so that a program that goes up and down by one object does not
-    /// take and give back a span each time.
+    /// Lists a span that stands in no list and has free objects. Gives it back if it is empty and not the only one with room.
+    /// The last one is kept, so that a program that frees and allocates one object does not move a span each time.
     pub(super) fn list_partial<O: Os>(&self, heap: &Heap<O>, span: &Span) {
         let partial = &self.classes[span.class().index()].partial;
         if span.out.get() == 0 && !partial.is_empty() {

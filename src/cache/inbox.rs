@@ -1,28 +1,27 @@
-//! The way of a batch of freed objects to whoever owns their span.
+//! Returns batches of freed objects to the owner of their span.
 //!
-//! Senders push batches with one exchange each; the owner takes all at once. An inbox is open while a thread owns
-//! its cache. A batch that finds it closed looks again whose the span is.
+//! Senders push batches with one exchange each; the owner takes all at once. An inbox is open while a thread owns its cache.
+//! A sender that finds it closed reads the span's owner again.
 
 use core::ptr::null_mut;
 
 use crate::span::{Batch, Link};
 use crate::sync::{AtomicPtr, Ordering, constant};
 
-/// Batches on their way to the owner, the last one first. A batch is known by its tail, whose `next` is
-/// the head, and whose `extra` is the next batch's tail, and [`SINGLE`] if head and tail are one object. The head's `extra`
-/// is the sum of the addresses, unless it is the tail too.
+/// A list of batches, the last one first. A batch is represented by its tail: `tail.next` is the head, and `tail.extra` is
+/// the next batch's tail, with [`SINGLE`] added if head and tail are one object. Otherwise `head.extra` is the sum of the
+/// addresses.
 ///
-/// All of that lies in free objects, where a program that writes to freed memory changes it: the owner looks at each
-/// word by [`Validate`] before it is followed.
+/// These words lie in free objects, where a use after free may overwrite them. The owner validates each word by [`Validate`]
+/// before it follows it.
 ///
-/// All-zero bytes are an inbox that is closed.
+/// All-zero bytes are a closed inbox.
 #[repr(align(128))]
 pub struct Inbox<L> {
     first: AtomicPtr<L>,
 }
 
-/// In a tail's `extra`: the batch has one object, so that a tail that leads to itself by a program's write is told from
-/// one that should.
+/// Set in a tail's `extra` if the batch has one object. So a tail that leads to itself because of a use after free is seen.
 pub const SINGLE: u64 = 2;
 
 /// What the owner of an inbox knows of the objects in it.
@@ -63,20 +62,20 @@ impl<L: Link> Inbox<L> {
         }
     }
 
-    /// Opens it, for whoever owns the cache from now on. It is closed.
+    /// Opens the inbox, which is closed, for the new owner of the cache.
     pub fn open(&self) {
         self.first.store(Self::EMPTY, Ordering::Relaxed);
     }
 
-    /// Whether something may have arrived.
+    /// Returns whether batches may have arrived.
     pub fn has_any(&self) -> bool {
         self.first.load(Ordering::Relaxed) != Self::EMPTY
     }
 
-    /// Adds a batch. `false`: the inbox is closed, the owner's thread has ended.
+    /// Adds a batch. Returns `false` if the inbox is closed, because the owner's thread has exited.
     ///
     /// # Safety
-    /// The batch consists of free objects that nobody else has.
+    /// The batch consists of free objects that only the caller has.
     pub unsafe fn send(&self, batch: &Batch<L>) -> bool {
         if batch.head != batch.tail {
             // SAFETY: the objects are ours until the exchange succeeds.
@@ -122,13 +121,13 @@ impl<L: Link> Inbox<L> {
         Self::follow(self.first.swap(leave, Ordering::Acquire), validate, f)
     }
 
-    /// Calls `f` for each batch. Nobody takes them meanwhile.
+    /// Calls `f` for each batch. They are not taken meanwhile.
     pub fn each<W: Validate<L>>(&self, validate: &W, f: impl FnMut(Arrived<L, W::Span>)) -> Result<(), W::Changed> {
         // Acquire: pairs with the release of each sender.
         Self::follow(self.first.load(Ordering::Acquire), validate, f)
     }
 
-    /// Calls `f` for the batch of `tail` and each after it, up to one of which something was changed.
+    /// Calls `f` for the batch of `tail` and each one after it. Stops with an error at a batch that was overwritten.
     #[inline]
     fn follow<W: Validate<L>>(
         mut tail: *mut L,
@@ -151,7 +150,7 @@ impl<L: Link> Inbox<L> {
             if next == Self::CLOSED {
                 return Err(validate.changed(tail));
             }
-            // It is on its way while this batch is looked at.
+            // Hides the cache miss behind the work on this batch.
             L::prefetch(next);
             // SAFETY: as above.
             let sum = if head == tail { tail.addr() as u64 } else { unsafe { (*head).extra() } };
@@ -166,9 +165,9 @@ impl<L: Link> Inbox<L> {
     }
 }
 
-/// Finds out that a way comes round to where it was, as far back as the way is long: one that goes on for ever does.
+/// Detects a cycle in a list by Brent's method: compares each element with the one at the last power of two.
 struct Cycle<L> {
-    /// Where the way was at the last power of two.
+    /// The element at the last power of two.
     mark: *mut L,
     steps: usize,
     next: usize,
@@ -187,17 +186,17 @@ impl<L> Cycle<L> {
     }
 }
 
-/// The ways that a batch of one span can go.
+/// Where a batch of one span can go.
 pub trait Route<'a, L: Link + 'a> {
-    /// Whose the span is now: a cache's inbox, the caller's own, or nobody's.
+    /// Returns the current owner of the span.
     fn owner(&self) -> Owner<'a, L>;
     /// Puts the batch on the span's list; the caller owns the span.
     fn receive(&self, batch: &Batch<L>);
-    /// Frees the batch under the lock of the class's central list. `false`: the span has an owner by now.
+    /// Frees the batch under the lock of the class's central list. Returns `false` if the span has an owner by now.
     fn free_unowned(&self, batch: &Batch<L>) -> bool;
 }
 
-/// Who owns a span.
+/// The owner of a span.
 pub enum Owner<'a, L> {
     /// The caller.
     Own,
@@ -207,10 +206,10 @@ pub enum Owner<'a, L> {
     Nobody,
 }
 
-/// Brings a batch that was posted as sent to whoever owns its span now.
+/// Returns a batch that was posted as sent to the current owner of its span.
 ///
 /// # Safety
-/// The batch consists of free objects of the span of `route`, in the caller's hand.
+/// The batch consists of free objects of the span of `route`, which only the caller has.
 pub unsafe fn forward<'a, L: Link + 'a>(route: &impl Route<'a, L>, batch: &Batch<L>) {
     loop {
         let done = match route.owner() {
@@ -225,7 +224,7 @@ pub unsafe fn forward<'a, L: Link + 'a>(route: &impl Route<'a, L>, batch: &Batch
         if done {
             return;
         }
-        // The owner changed in between: its thread ended, or another adopted the span.
+        // The owner changed in between: its thread exited, or another one adopted the span.
         core::hint::spin_loop();
     }
 }

@@ -1,7 +1,7 @@
-//! What a cache counts, and when the books get it.
+//! What a cache counts, and when the statistics get it.
 //!
-//! Allocations are counted by the slots' tallies, which readers of the books look at themselves. Frees by the owner have
-//! no counter on the fast path: their span knows how many they are, and slow paths count them.
+//! Allocations are counted by the slots' tallies, which readers of statistics load themselves. Frees by the owner have no
+//! counter on the fast path: the span knows how many objects came back, and slow paths count them.
 
 use super::record::Cache;
 use crate::heap::Heap;
@@ -11,7 +11,7 @@ use crate::span::Span;
 use crate::stats::{Count, Tally};
 
 impl Cache {
-    /// Objects of `class` allocated since the cache was made. Exact where the owner is quiet.
+    /// Returns the number of objects of `class` allocated since the cache was created. Exact while the owner is quiet.
     pub fn allocs(&self, class: Class) -> usize {
         self.tally(class).get()
     }
@@ -23,7 +23,7 @@ impl Cache {
     /// Counts the frees of every class that were not counted yet. Owner only.
     pub fn post_all<O: Os>(&self, heap: &Heap<O>) {
         for class in Class::all() {
-            // Full spans have no frees that are not counted: the first one lists them as partial.
+            // Full spans have no frees that are not counted: the first free lists them as partial.
             self.classes[class.index()].partial.each(|span| self.count_frees(heap, span));
             self.count_current(heap, class);
         }
@@ -38,8 +38,8 @@ impl Cache {
         }
     }
 
-    /// Counts the frees into the current span of one class, the next one at each call: a thread that has gone on to other
-    /// classes does not come by in their refills.
+    /// Counts the frees into the current span of one class, in turn: a thread that has gone on to other classes does not refill
+    /// those it used before.
     pub(super) fn post_next<O: Os>(&self, heap: &Heap<O>) {
         let next = self.next_post.get();
         self.next_post.set(if next + 1 < CLASSES { next + 1 } else { 0 });

@@ -1,4 +1,4 @@
-//! When a cache's owner looks whether the ledger page wants anything.
+//! When a slow path polls the stats page.
 
 use super::record::Cache;
 use crate::heap::Heap;
@@ -6,12 +6,12 @@ use crate::os::Os;
 use crate::span::NO_THREAD;
 use crate::units::Pages;
 
-/// At every so many moves of whole spans: a look asks for the time, which is longer than a short move.
+/// Polls once in this many moves of whole spans: a poll reads the clock, which takes longer than a short move.
 const EVERY: u32 = 32;
-/// And at these of a thread's first moves, because many processes do all they ever do when they start.
+/// And at these of a thread's first moves, because many processes do most of their work when they start.
 const EARLY: [u32; 3] = [1, 4, 16];
 
-/// At each move of so many pages: it takes long, and the figures change by much.
+/// Polls at each move of this many pages: the move takes long, and the figures change by much.
 const MANY: Pages = Pages(64);
 
 impl Cache {
@@ -24,8 +24,8 @@ impl Cache {
         self.publish_sometimes(heap);
     }
 
-    /// Counts a move of a whole span, and looks at the ledger page once in a while. The caller holds no lock, unless this
-    /// is the cache of those that have none.
+    /// Counts a move of a whole span, and polls the stats page once in a while. The caller holds no lock, except that of the
+    /// shared cache.
     #[inline]
     pub fn publish_sometimes<O: Os>(&self, heap: &Heap<O>) {
         let moves = self.span_moves.get().wrapping_add(1);
@@ -36,7 +36,7 @@ impl Cache {
         }
     }
 
-    /// Writes a reading to the ledger page if one is due, or may come `early`, and does what its control words ask for.
+    /// Writes a reading to the stats page if one is due, or if `early`, and obeys its control words.
     #[cold]
     #[inline(never)]
     pub(super) fn publish<O: Os>(&self, heap: &Heap<O>, early: bool) {
@@ -51,7 +51,7 @@ impl Cache {
             stats_page.released(wanted, heap.release(self.writer(), Pages(usize::MAX)).bytes());
         }
         if early {
-            // A process that does all it ever does now would be seen without its objects. There are few spans to look at.
+            // A short process would show no objects otherwise. There are few spans to count yet.
             self.post_all(heap);
         }
         stats_page.refresh(early);

@@ -17,9 +17,9 @@ use crate::stats::{Tallies, Tally, Writer};
 /// What every allocation of a class touches.
 #[repr(C)]
 pub(super) struct Slot {
-    /// Objects in the cache's hand, ready to be allocated.
+    /// The free list: objects ready to be allocated.
     pub(super) head: Cell<*mut Object>,
-    /// How many objects the slot has handed out.
+    /// How many objects were allocated from the slot.
     pub(super) allocs: Tally,
 }
 
@@ -29,11 +29,11 @@ pub(super) struct ClassState {
     pub(super) current: Cell<*const Span>,
     /// Spans with free objects.
     pub(super) partial: SpanList,
-    /// Spans without.
+    /// Spans without free objects.
     pub(super) full: SpanList,
-    /// Objects in the cache's hand where frees are validated: then the slot stays empty.
+    /// The free list with `check:on`: then the slot stays empty.
     pub(super) stock: Cell<FreeList>,
-    /// Whether the objects in the hand read as zero but for their link.
+    /// Whether the objects of the free list read as zero except for their link.
     pub(super) fresh: Cell<bool>,
 }
 
@@ -41,35 +41,35 @@ pub(super) struct ClassState {
 #[repr(C, align(128))]
 pub struct Cache {
     pub(super) slots: [Slot; CLASSES],
-    /// Where a size's slot is: the byte offset into this record, by 16-byte granules. One load finds it.
+    /// The byte offset of a size's slot in this record, by 16-byte granules.
     pub(super) offsets: [u16; QUICK_MAX / MIN_ALIGN + 1],
     pub(super) classes: [ClassState; CLASSES],
     pub(super) outbox: UnsafeCell<Outbox>,
     pub(super) inbox: Inbox<Object>,
     client: Client,
-    /// The class that is posted next when it is nobody's turn. Owner only.
+    /// The class whose frees are counted next by [`Cache::post_next`]. Owner only.
     pub(super) next_post: Cell<usize>,
-    /// How many whole spans it took and gave back. Owner only.
+    /// How many whole spans it took or gave back. Owner only.
     pub(super) span_moves: Cell<u32>,
-    /// What the owning thread is told by: its spans bear it. Owner only; fixed while the cache owns a span.
+    /// The owning thread's id, which its spans bear. Owner only; fixed while the cache owns a span.
     thread_id: Cell<usize>,
     /// Whether every free is validated. Owner only; fixed while the cache owns a span.
     pub(super) checked: Cell<bool>,
     /// Whether the owner is inside the allocator, in a slow path. Owner only.
     pub(super) inside: AtomicBool,
-    /// How often the end of the owning thread was put off. Owner only.
+    /// How often the owning thread's exit was postponed. Owner only.
     pub exit_rounds: Cell<usize>,
-    /// The system stack of whoever owns this cache, or null. Once set, for good. Owner only.
+    /// The owner's system stack, or null. Never changed once set. Owner only.
     pub system_stack: Cell<*const Span>,
     /// The thread pointer of the owner's thread, where the caches know it, or 0. Protected by the caches' lock.
     pub thread: Cell<usize>,
     /// The process of that thread. Protected by the caches' lock.
     pub process: Cell<i32>,
-    /// The next cache that the caches find by its thread. Protected by the caches' lock.
+    /// The next cache in a list of the map from threads to caches. Protected by the caches' lock.
     pub next_by_thread: Cell<*mut Cache>,
     /// The next cache in the pool. Protected by the caches' lock.
     pub next_idle: Cell<*mut Cache>,
-    /// The next cache of all that were ever made. Set once, before others can find this one.
+    /// The next cache of all that were ever created. Set once, before other threads can find this one.
     pub next: AtomicPtr<Cache>,
 }
 
@@ -92,7 +92,7 @@ const fn offsets() -> [u16; QUICK_MAX / MIN_ALIGN + 1] {
     t
 }
 
-/// Where a cache's parts lie, in bytes from its first one: for a reader in another process.
+/// Offsets of a cache's parts, in bytes: for a reader in another process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct CacheOffsets {
@@ -100,7 +100,7 @@ pub struct CacheOffsets {
     pub next: u64,
     /// How many classes there are.
     pub classes: u64,
-    /// The slot of the first class, whose first eight bytes are the list of objects in the cache's hand.
+    /// The slot of the first class; its first eight bytes are the head of the free list.
     pub slots: u64,
     /// Bytes of a slot.
     pub slot_size: u64,
@@ -110,18 +110,18 @@ pub struct CacheOffsets {
     pub state_size: u64,
     /// In a state: the span that objects are taken from, eight bytes.
     pub current: u64,
-    /// In a state: the list of objects in hand where frees are validated, eight bytes.
+    /// In a state: the head of the free list with `check:on`, eight bytes.
     pub stock: u64,
     /// The inbox: the tail of the last batch, eight bytes; 0 and 1 are none.
     pub inbox: u64,
     /// The outbox.
     pub outbox: u64,
-    /// And its parts.
+    /// The parts of the outbox.
     pub in_outbox: OutboxOffsets,
 }
 
 impl Cache {
-    /// Where its parts lie.
+    /// The offsets of its parts.
     pub const OFFSETS: CacheOffsets = CacheOffsets {
         next: offset_of!(Cache, next) as u64,
         classes: CLASSES as u64,
@@ -136,7 +136,7 @@ impl Cache {
         in_outbox: Outbox::OFFSETS,
     };
 
-    /// A cache that owns nothing and never allocates: no size finds its slot, which would make it other than zero bytes.
+    /// Returns a cache that owns nothing and never allocates. All of it is zero bytes: the table of slots is empty.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Cache {
         Cache {
@@ -169,8 +169,7 @@ impl Cache {
         }
     }
 
-    /// Makes zero bytes a new cache: only what is not zero is written, so that what a thread never
-    /// uses is never touched.
+    /// Makes zero bytes a new cache. Writes only what is not zero, so that memory which a thread never uses is never touched.
     ///
     /// # Safety
     /// `this` points to zero bytes of the size and alignment of a cache, the caller's alone.
@@ -180,72 +179,73 @@ impl Cache {
         unsafe { (&raw mut (*this).offsets).write(offsets()) };
     }
 
-    /// Where the slots' tallies are, for the books.
+    /// Returns where the slots' tallies are, for readers of statistics.
     pub fn tallies(&self) -> Tallies {
         let first = (&raw const self.slots).cast::<u8>().wrapping_add(offset_of!(Slot, allocs)).cast();
         Tallies { first, stride: size_of::<Slot>() }
     }
 
-    /// The writing side of the books for the owner.
+    /// Returns the owner's writer of statistics.
     pub fn writer(&self) -> &Writer {
         self.client.writer()
     }
 
-    /// What the cache is to the page heap.
+    /// Returns the cache's part that the page heap uses.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Says by what the owning thread is told from others that run: the fast path of a free compares it. A multiple of
-    /// eight and not zero. Owner only; the cache owns no span.
+    /// Sets the owner's thread id, a multiple of eight and not zero. A free compares it with the span's. Owner only; the cache
+    /// owns no span.
     pub fn set_thread_id(&self, thread_id: usize) {
         debug_assert!(thread_id != NO_THREAD && thread_id.is_multiple_of(8) && self.owns_no_span());
         self.thread_id.set(thread_id);
     }
 
-    /// This cache as the owner of spans.
+    /// Returns this cache as the owner of spans.
     #[inline(always)]
     pub(super) fn as_owner(&self) -> *mut () {
         core::ptr::from_ref(self).cast::<()>().cast_mut()
     }
 
-    /// The token of its spans: where frees are validated another than its thread's, so that the fast path of a free takes
-    /// none of them for this thread's.
+    /// Returns the id that its spans bear. With `check:on` it differs from the thread's, so that the fast path of a free finds
+    /// none of them.
     #[inline(always)]
     pub(super) fn span_thread_id(&self) -> usize {
         self.thread_id.get() | usize::from(self.checked.get())
     }
 
-    /// By what the owning thread is told from others that run.
+    /// Returns the owner's thread id.
     #[inline(always)]
     pub fn thread_id(&self) -> usize {
         self.thread_id.get()
     }
 
-    /// The cache that owns `span`, or null.
+    /// Returns the cache that owns `span`, or null.
     pub fn owner_of(span: &Span) -> *const Cache {
         Cache::of_owner(span.owner())
     }
 
-    /// The cache that is the owner of a span, or null.
+    /// Returns the owner of a span as a cache, or null.
     pub(super) fn of_owner(owner: *mut ()) -> *const Cache {
         owner.cast()
     }
 
-    /// Whether this cache owns `span`. Owner only.
+    /// Returns whether this cache owns `span`. Owner only.
     #[inline]
     pub fn owns(&self, span: &Span) -> bool {
         span.owner() == self.as_owner()
     }
 
-    /// Whether no span is this cache's. Owner only.
+    /// Returns whether this cache owns no span. Owner only.
     pub(super) fn owns_no_span(&self) -> bool {
         let is_empty =
             |state: &ClassState| state.current.get().is_null() && state.partial.is_empty() && state.full.is_empty();
         self.classes.iter().all(is_empty)
     }
 
-    /// How many objects of `class` are in the cache's hand. Owner only, or with all threads outside the allocator.
+    /// Returns how many objects of `class` are in the cache's free lists. Owner only, or with all threads outside the
+    /// allocator.
     pub fn cached(&self, class: Class) -> Result<usize, Changed> {
         let state = &self.classes[class.index()];
         // SAFETY: the current span is alive while it is current.
@@ -255,7 +255,7 @@ impl Cache {
         Ok((slot.count + stock.count) as usize)
     }
 
-    /// Whether the cache's spans and lists make sense. Owner only; for checked builds.
+    /// Returns whether the cache's spans and lists are consistent. Owner only; for checked builds.
     pub fn is_valid(&self) -> bool {
         Class::all().all(|class| {
             let state = &self.classes[class.index()];

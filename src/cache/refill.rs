@@ -1,4 +1,4 @@
-//! Filling a slot that ran empty.
+//! Fills a slot that is empty.
 
 use super::free_list::FreeList;
 use super::record::Cache;
@@ -10,12 +10,12 @@ use crate::size_class::Class;
 use crate::span::{ListState, Object, Span};
 
 impl Cache {
-    /// Allocates an object of `class`, whose slot is empty, and fills the slot. Null: no memory; the slot is still empty.
+    /// Fills the slot of `class`, which is empty, and allocates an object from it. Returns null if there is no memory.
     #[cold]
     #[inline(never)]
     pub fn refill<O: Os>(&self, heap: &Heap<O>, central: &Central<O>, class: Class) -> *mut u8 {
         let is_time = self.is_time_to_settle();
-        // Always, for a cache whose frees are validated: so that others need not ask.
+        // With `check:on` it is always time, so that other caches need no test.
         if is_time && self.is_checked() {
             return self.refill_checked(heap, central, class);
         }
@@ -28,14 +28,14 @@ impl Cache {
         self.pop(class)
     }
 
-    /// Takes free objects of `class` in hand. Empty: no memory.
+    /// Takes free objects of `class` for the slot. The result is empty if there is no memory.
     #[inline(always)]
     pub(super) fn fetch<O: Os>(&self, heap: &Heap<O>, central: &Central<O>, class: Class) -> FreeList {
         let state = &self.classes[class.index()];
         // SAFETY: the current span is alive while it is current.
         if let Some(span) = unsafe { state.current.get().as_ref() } {
-            // What this thread freed is warm. Next best is what came home: only then is the inbox looked at,
-            // whose cache line belongs to those who send. Memory never used comes last.
+            // Objects that this thread freed are in its CPU's cache. Next are returned objects: only then is the inbox read,
+            // because its cache line belongs to the senders. Memory never used comes last.
             if !span.free.get().is_null() || self.drain(heap, central) && !span.free.get().is_null() {
                 return self.take_freed(heap, class, span);
             }
@@ -49,7 +49,7 @@ impl Cache {
             // SAFETY: a listed span is alive.
             Some(span) => unsafe { span.as_ref() },
             None => {
-                // What was current may be given back meanwhile.
+                // The old current span may be given back meanwhile.
                 state.current.set(core::ptr::null());
                 let Some(span) = self.next_span(heap, central, class) else { return FreeList::EMPTY };
                 span
@@ -64,7 +64,7 @@ impl Cache {
         }
     }
 
-    /// A span of `class` with room, in no list, where this cache lists none: from the central list or the heap.
+    /// Takes a span of `class` with room from the central list or the heap, when this cache lists none.
     #[inline(never)]
     fn next_span<'a, O: Os>(&self, heap: &'a Heap<O>, central: &Central<O>, class: Class) -> Option<&'a Span> {
         let take = || {
@@ -75,7 +75,7 @@ impl Cache {
             )
         };
         let span = take().or_else(|| {
-            // Before there is no memory, what is on its way comes home, and may give spans back.
+            // Before giving up: returned objects may empty spans.
             self.send_all(heap, central);
             self.drain(heap, central);
             match self.classes[class.index()].partial.pop() {
@@ -88,7 +88,7 @@ impl Cache {
         span
     }
 
-    /// The span, which this cache owns now: with a bitmap, where frees are validated. `None`: no memory for one.
+    /// Gives a span of this cache a bitmap, with `check:on`. Returns `None` if there is no memory for one.
     #[inline]
     fn with_bitmap<'a, O: Os>(&self, heap: &'a Heap<O>, central: &Central<O>, span: &'a Span) -> Option<&'a Span> {
         let needs = self.is_checked() && span.carved.get() == 0 && span.live().is_none();
@@ -99,7 +99,7 @@ impl Cache {
         Some(span)
     }
 
-    /// Takes the objects freed into `span`, of which there are some.
+    /// Takes the objects freed into `span`, at least one.
     #[inline(always)]
     fn take_freed<O: Os>(&self, heap: &Heap<O>, class: Class, span: &Span) -> FreeList {
         let first = span.free.get();
@@ -109,13 +109,13 @@ impl Cache {
         FreeList { first, count }
     }
 
-    /// Makes objects of memory of `span` that was never handed out, of which there is some.
+    /// Carves objects of memory of `span` that was never used, at least one.
     #[inline(never)]
     fn take_uncarved<O: Os>(&self, heap: &Heap<O>, class: Class, span: &Span) -> FreeList {
         heap.stats().refill(self.writer(), class, 0);
         let carved = span.carved.get();
         let count = (span.objects() - carved).min((CARVE_BYTES / span.object_size()).max(1) as u32);
-        // SAFETY: objects `carved` to `carved + count` lie in the span and were never handed out.
+        // SAFETY: objects `carved` to `carved + count` lie in the span and were never used.
         let first = unsafe { carve(span, carved, count) };
         let (all, made) = (span.all.get(), span.sum_of_first(carved + count));
         span.carved.set(carved + count);
@@ -135,7 +135,7 @@ fn set_full(span: &Span) {
 /// Links objects `from` to `from + count` of a span and returns the first.
 ///
 /// # Safety
-/// The objects lie in the span and nobody uses them.
+/// The objects lie in the span and are not in use.
 unsafe fn carve(span: &Span, from: u32, count: u32) -> *mut Object {
     let size = span.object_size();
     let first = span.base().plus(from as usize * size);

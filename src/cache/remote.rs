@@ -20,12 +20,12 @@ use crate::units::Addr;
 /// A batch of free objects.
 type Batch = crate::span::Batch<Object>;
 
-/// Every how many refills a cache empties its outbox and its inbox whatever else it does.
+/// A cache flushes its pending batches and takes its inbox at every refill of this number.
 const SETTLE_EVERY: u32 = 32;
 
 const _: () = assert!(offset_of!(Cache, inbox) <= EMPTY_CACHE_BYTES, "zero bytes are a cache to free through");
 
-/// The ways home of a batch of `span` that `cache` has in hand.
+/// Returns a batch of `span`, which `cache` holds, to the span's owner.
 struct ToOwner<'a, O: Os> {
     cache: &'a Cache,
     heap: &'a Heap<O>,
@@ -56,7 +56,7 @@ impl<'a, O: Os> Route<'a, Object> for ToOwner<'a, O> {
 }
 
 impl Cache {
-    /// Frees an object of a span that this cache does not own. `false`: it is the object that was freed last.
+    /// Frees an object of a span that this cache does not own. Returns `false` if it is the object that was freed last.
     ///
     /// # Safety
     /// `object` is an object of `span`, and the caller's to free.
@@ -68,7 +68,7 @@ impl Cache {
         object: *mut Object,
     ) -> bool {
         let index = Outbox::index_for(span);
-        // SAFETY: the outbox is the owner's, who is running this.
+        // SAFETY: only the owner touches the outbox, and runs this.
         let batch = unsafe { &mut (*self.outbox.get()).pendings[index] };
         if batch.span != self.pending_span(span) {
             // SAFETY: the caller's promise.
@@ -101,7 +101,7 @@ impl Cache {
         }
     }
 
-    /// Sends what is gathered of `span`, after it became full.
+    /// Flushes the pending batch for `span`, which is full.
     #[cold]
     #[inline(never)]
     pub fn flush_pending_of<O: Os>(&self, heap: &Heap<O>, central: &Central<O>, span: &Span) {
@@ -109,18 +109,18 @@ impl Cache {
         self.send(heap, central, Outbox::index_for(span));
     }
 
-    /// Whether objects of `span` are gathered and not sent yet. Owner only.
+    /// Returns whether there is a pending batch for `span`. Owner only.
     pub(super) fn has_pending(&self, span: &Span) -> bool {
-        // SAFETY: the outbox is the owner's, who is running this.
+        // SAFETY: only the owner touches the outbox, and runs this.
         unsafe { (&(*self.outbox.get()).pendings)[Outbox::index_for(span)].span == self.pending_span(span) }
     }
 
-    /// The span as its parcel has it.
+    /// Returns the key of the batch for `span`.
     fn pending_span(&self, span: &Span) -> *const Span {
         core::ptr::from_ref(span).wrapping_byte_add(usize::from(self.is_checked()))
     }
 
-    /// Sends the parcel `index`, if there is one, and begins another with `object` of `span`.
+    /// Flushes the batch at `index`, if there is one, and begins another one with `object` of `span`.
     ///
     /// # Safety
     /// As for [`Cache::free_remote`].
@@ -135,7 +135,7 @@ impl Cache {
         object: *mut Object,
     ) {
         self.send(heap, central, index);
-        // SAFETY: the outbox is the owner's, who is running this.
+        // SAFETY: only the owner touches the outbox, and runs this.
         let outbox = unsafe { &mut *self.outbox.get() };
         // SAFETY: the object's memory is ours from now on.
         unsafe { (*object).next.set(null_mut()) };
@@ -147,40 +147,40 @@ impl Cache {
         }
     }
 
-    /// Sends a parcel to its span's owner, or frees it where there is none.
+    /// Returns a batch to its span's owner, or frees it if there is none.
     #[inline(never)]
     fn send<O: Os>(&self, heap: &Heap<O>, central: &Central<O>, index: usize) {
-        // SAFETY: the outbox is the owner's, who is running this; nothing called below touches it.
+        // SAFETY: only the owner touches the outbox, and runs this; nothing called below touches it.
         let outbox = unsafe { &mut *self.outbox.get() };
         outbox.begun &= !(1 << index);
         let PendingBatch { span, head, tail, sum, .. } =
             core::mem::replace(&mut outbox.pendings[index], PendingBatch::EMPTY);
         let span = span.map_addr(|addr| addr & !(align_of::<Span>() - 1));
-        // SAFETY: the parcel's objects are outstanding, so their span is alive.
+        // SAFETY: the batch's objects are out, so their span is alive.
         let Some(span) = (unsafe { span.as_ref() }) else { return };
         // Before the owner can count them as received.
         heap.stats().count(self.writer(), span.class(), Count::Sent, span.count_of(sum) as usize);
-        // SAFETY: the parcel's objects are free ones of the span, and this cache's.
+        // SAFETY: the batch's objects are free ones of the span, and this cache's.
         unsafe { forward(&ToOwner { cache: self, heap, central, span }, &Batch { head, tail, sum }) };
     }
 
-    /// Calls `f` for everything that was sent to this cache and not taken in: how many objects of which span. Owner
-    /// only, or with all threads outside the allocator.
+    /// Calls `f` for each batch in the inbox, with its span and number of objects. Owner only, or with all threads outside the
+    /// allocator.
     pub fn each_arrived<O: Os>(&self, heap: &Heap<O>, mut f: impl FnMut(&Span, u32)) -> Result<(), Changed> {
         self.inbox.each(&Known { heap }, |arrived| f(arrived.span, arrived.span.count_of(arrived.batch.sum)))
     }
 
-    /// Whether it is time to [`settle`](Cache::settle), at one of so many refills.
+    /// Counts a refill. Returns whether it is time to [`settle`](Cache::settle).
     #[inline(always)]
     pub(super) fn is_time_to_settle(&self) -> bool {
-        // SAFETY: the outbox is the owner's, who is running this.
+        // SAFETY: only the owner touches the outbox, and runs this.
         let outbox = unsafe { &mut *self.outbox.get() };
         outbox.refills += 1;
         outbox.refills >= SETTLE_EVERY
     }
 
-    /// Sends what was gathered, and takes in what came home. A thread that lives on what it frees itself would do
-    /// neither, and others' memory would wait for it.
+    /// Flushes the pending batches and takes the inbox. A thread that allocates only what it frees itself would do neither, and
+    /// keep other threads' memory.
     #[cold]
     #[inline(never)]
     pub(super) fn settle<O: Os>(&self, heap: &Heap<O>, central: &Central<O>) {
@@ -192,16 +192,16 @@ impl Cache {
         }
     }
 
-    /// Begins to count refills again; where frees are validated it is always time to settle. Owner only.
+    /// Restarts the count of refills. With `check:on` it is always time to settle. Owner only.
     pub(super) fn count_refills(&self) {
-        // SAFETY: the outbox is the owner's, who is running this.
+        // SAFETY: only the owner touches the outbox, and runs this.
         unsafe { (*self.outbox.get()).refills = if self.is_checked() { SETTLE_EVERY } else { 0 } };
     }
 
-    /// Sends everything that was gathered.
+    /// Flushes all pending batches.
     pub(super) fn send_all<O: Os>(&self, heap: &Heap<O>, central: &Central<O>) {
         self.count_refills();
-        // SAFETY: the outbox is the owner's, who is running this.
+        // SAFETY: only the owner touches the outbox, and runs this.
         let mut begun = unsafe { (*self.outbox.get()).begun };
         while begun != 0 {
             self.send(heap, central, begun.trailing_zeros() as usize);
@@ -209,7 +209,7 @@ impl Cache {
         }
     }
 
-    /// Takes in what came home; returns whether anything did.
+    /// Takes the inbox. Returns whether there was anything in it.
     pub(super) fn drain<O: Os>(&self, heap: &Heap<O>, central: &Central<O>) -> bool {
         let any = self.inbox.has_any();
         if any {
@@ -218,7 +218,7 @@ impl Cache {
         any
     }
 
-    /// Closes the inbox and takes in what is there.
+    /// Closes the inbox and takes what is in it.
     pub(super) fn close_inbox<O: Os>(&self, heap: &Heap<O>, central: &Central<O>) {
         self.take_all(heap, central, true);
     }
@@ -234,7 +234,7 @@ impl Cache {
         taken.unwrap_or_else(|changed| changed.abort());
     }
 
-    /// Puts a batch on the list of a span that this cache owns.
+    /// Puts a batch on the free list of a span that this cache owns.
     fn received<O: Os>(&self, heap: &Heap<O>, span: &Span, batch: &Batch) {
         let class = span.class();
         // SAFETY: the batch's objects are this span's, and the span is ours.
@@ -257,7 +257,7 @@ impl Cache {
     }
 }
 
-/// What a kernel knows of objects that come home.
+/// Validates returned objects against the page map.
 struct Known<'a, O: Os> {
     heap: &'a Heap<O>,
 }
