@@ -87,6 +87,24 @@ pub fn checked_target(name: &str) -> PathBuf {
     build.make().join("release")
 }
 
+/// Builds `tests/targets/NAME` with cargo's own release profile: no LTO, 16 codegen units, unwinding panics. Most users
+/// build like this. Returns the folder of its programs.
+pub fn plain_target(name: &str) -> PathBuf {
+    let folder = root().join("tests/targets").join(name);
+    let config = ["lto=false", "codegen-units=16", "panic=\"unwind\""];
+    let arguments: Vec<String> = config.iter().map(|line| format!("--config=profile.release.{line}")).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let build = Build {
+        what: &format!("tests/targets/{name} (release, no LTO)"),
+        why: "the test runs this program as a user builds it by default",
+        target: &format!("target-{name}-plain"),
+        folder: &folder,
+        arguments: &arguments,
+        flags: "",
+    };
+    build.make().join("release")
+}
+
 /// Builds `tests/targets/scaling`, the model of many threads, instrumented so that it sees every access to memory.
 pub fn scaling() -> PathBuf {
     // With a named target, cargo passes the flags neither to build scripts nor to macros.

@@ -12,7 +12,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub use build::{Artifacts, artifacts, checked_target, for_target, scaling, target, without_books};
+pub use build::{Artifacts, artifacts, checked_target, for_target, plain_target, scaling, target, without_books};
 pub use compile::{compile, copy_program, try_compile, write_program};
 pub use tools::{assert_success, empty, xtask};
 
