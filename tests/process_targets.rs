@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use common::{Artifacts, artifacts, compile, run, scratch, target, text};
-use object::Object;
+use object::{Object, ObjectSegment};
 
 fn assert_success(output: &Output) {
     assert!(output.status.success(), "{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
@@ -37,6 +37,10 @@ fn a_static_program_without_libc_balances() {
     let file = object::File::parse(&*headers).expect("an ELF file");
     assert_eq!(Object::kind(&file), object::ObjectKind::Executable, "not relocatable");
     assert!(Object::imports(&file).expect("a symbol table").next().is_none(), "nothing comes from a library");
+    // `linker/static.ld`: constants, code, data.
+    let loaded: Vec<_> = file.segments().map(|segment| segment.permissions()).collect();
+    assert_eq!(loaded.len(), 3, "{loaded:?}");
+    assert!(loaded.iter().all(|rights| !(rights.writable() && rights.executable())), "{loaded:?}");
     let output = run(Command::new(program).env_remove("CROSSFOOT"));
     assert_success(&output);
     assert_eq!(text(&output.stdout), "balanced\n");

@@ -69,7 +69,7 @@ pub unsafe extern "C-unwind" fn on_stack(
     argument: *mut c_void,
     top: *mut c_void,
 ) {
-    naked_asm!(include_str!("switch/armv7.s"))
+    naked_asm!(include_str!("switch/armv7.s"), options(raw))
 }
 
 /// Makes a system call that rustix lacks (`os/linux/mod.rs` lists them). Returns a value, or a negative error number.

@@ -223,7 +223,9 @@ impl<O: Os> Heap<O> {
             }
             match self.vm.reserve(Some(at), size, MappingKind::Heap) {
                 Ok(at) => return Ok(at),
-                Err(OsError::OutOfMemory) => return Err(OsError::OutOfMemory),
+                // On 32 bits this may mean that the address space ends here, and the OS may have free addresses below.
+                Err(OsError::OutOfMemory) if usize::BITS > 32 => return Err(OsError::OutOfMemory),
+                Err(OsError::OutOfMemory) => break,
                 Err(_) => {}
             }
             at = at.plus(ARENA_SIZE << step.saturating_sub(NEAR_TRIES));

@@ -6,15 +6,18 @@
 
 extern crate alloc;
 
+mod start;
+
+use alloc::alloc::Layout;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::ptr::NonNull;
+use core::ptr::null_mut;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use crossfoot::stats::Totals;
-use crossfoot::process::{self, on_system_stack};
 use crossfoot::mem_stats::MemStats;
-use origin::{program, thread};
+use crossfoot::process::{self, on_system_stack};
+use crossfoot::stats::Totals;
+use start::{Thread, say};
 
 #[global_allocator]
 static A: crossfoot::Crossfoot = crossfoot::Crossfoot::new();
@@ -23,16 +26,6 @@ static A: crossfoot::Crossfoot = crossfoot::Crossfoot::new();
 const HANDED: usize = 5_000;
 /// Rounds of handing over.
 const ROUNDS: usize = 4;
-
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    say(b"panicked\n");
-    program::immediate_exit(101)
-}
-
-/// The prebuilt `core` refers to it; nothing unwinds here.
-#[unsafe(no_mangle)]
-extern "C" fn rust_eh_personality() {}
 
 /// What is handed over.
 struct PendingBatch(Vec<Vec<u8>>);
@@ -61,14 +54,14 @@ impl Hatch {
     fn put(&self, made: Box<PendingBatch>) {
         let address = Box::into_raw(made).expose_provenance();
         while self.0.compare_exchange(0, address, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-            thread::yield_current();
+            rustix::thread::sched_yield();
         }
     }
 
     fn take(&self) -> Box<PendingBatch> {
         loop {
             match self.0.swap(0, Ordering::AcqRel) {
-                0 => thread::yield_current(),
+                0 => rustix::thread::sched_yield(),
                 // SAFETY: the address is one that `put` gave up, and it is taken once.
                 address => return unsafe { Box::from_raw(core::ptr::with_exposed_provenance_mut(address)) },
             }
@@ -79,11 +72,6 @@ impl Hatch {
 static THERE: Hatch = Hatch(AtomicUsize::new(0));
 static BACK: Hatch = Hatch(AtomicUsize::new(0));
 
-fn say(text: &[u8]) {
-    // SAFETY: standard output is only written to.
-    let _ = rustix::io::write(unsafe { rustix::stdio::stdout() }, text);
-}
-
 /// Gives and takes `ROUNDS` times. Returns whether everything arrived as it was sent.
 fn trade(seed: usize, out: &Hatch, back: &Hatch) -> bool {
     (0..ROUNDS).all(|round| {
@@ -92,6 +80,8 @@ fn trade(seed: usize, out: &Hatch, back: &Hatch) -> bool {
     })
 }
 
+/// The stack of the other thread, in bytes.
+const STACK: usize = 256 << 10;
 /// The stack of the small thread, in bytes.
 const SMALL: usize = 8 << 10;
 /// What it uses of that before it reads: with the frames around it, three quarters.
@@ -112,37 +102,101 @@ fn read_in_little(low: usize) -> bool {
     left <= SMALL / 4 && read && A.crossfoot() && core::hint::black_box(&used).iter().all(|&byte| byte == 1)
 }
 
-/// A thread of a small stack.
-fn small() -> bool {
-    let body = |_: &mut [Option<NonNull<core::ffi::c_void>>]| {
-        // SAFETY: the calling thread is there.
-        let (low, size, _) = unsafe { thread::stack(thread::current()) };
-        let good = size <= SMALL && read_in_little(low.addr());
-        A.retire_thread();
-        NonNull::new(core::ptr::without_provenance_mut(if good { 1 } else { 2 }))
-    };
-    // SAFETY: the function touches nothing of others.
-    let Ok(thread) = (unsafe { thread::create(body, &[], SMALL, thread::default_guard_size()) }) else { return false };
-    // SAFETY: the thread was created above and is joined once.
-    unsafe { thread::join(thread) }.is_some_and(|value| value.as_ptr().addr() == 1)
+/// Called by every thread but the first before it exits.
+fn thread_exit() {
+    A.retire_thread();
 }
 
-#[unsafe(no_mangle)]
-unsafe fn origin_main(_argc: usize, _argv: *mut *mut u8, _envp: *mut *mut u8) -> i32 {
-    let stack = thread::default_stack_size();
-    let body = |_: &mut [Option<NonNull<core::ffi::c_void>>]| {
-        let good = trade(100, &BACK, &THERE);
-        A.retire_thread();
-        NonNull::new(core::ptr::without_provenance_mut(if good { 1 } else { 2 }))
+/// A thread of a small stack.
+fn small() -> bool {
+    Thread::spawn(SMALL, read_in_little).is_some_and(Thread::join)
+}
+
+/// The first two numbers of `/proc/self/statm`: mapped and resident pages of this process.
+fn say_pages() {
+    let Ok(file) = rustix::fs::open("/proc/self/statm", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()) else {
+        return say(b"no /proc\n");
     };
-    // SAFETY: the function touches only statics.
-    let Ok(other) = (unsafe { thread::create(body, &[], stack, thread::default_guard_size()) }) else {
+    let mut text = [0; 64];
+    let n = rustix::io::read(&file, &mut text).unwrap_or(0);
+    let second = |&(_, &byte): &(usize, &u8)| byte == b' ';
+    let end = text[..n].iter().enumerate().filter(second).nth(1).map_or(n, |(i, _)| i);
+    say(&text[..end]);
+    say(b"\n");
+}
+
+/// What the first object costs. The mode says what is done: `none` nothing, `one` one allocation, `first` one between two
+/// readings of this process's pages.
+fn first(mode: &[u8]) -> i32 {
+    if mode == b"first" {
+        say_pages();
+    }
+    if mode != b"none" {
+        core::hint::black_box(Box::new(7u32));
+    }
+    if mode == b"first" {
+        say_pages();
+    }
+    0
+}
+
+/// Uses up the address space with objects of 1 MiB, which are linked by their first words, frees them, and does the
+/// same again: as many objects must fit.
+fn full() -> i32 {
+    let layout = Layout::new::<[u8; 1 << 20]>();
+    let fill = || {
+        let (mut last, mut count) = (null_mut::<*mut u8>(), 0);
+        loop {
+            // SAFETY: the size is not zero.
+            let next = unsafe { alloc::alloc::alloc(layout) }.cast::<*mut u8>();
+            if next.is_null() {
+                break;
+            }
+            // SAFETY: the object is new and aligned to 16 bytes.
+            unsafe { next.write(last.cast()) };
+            (last, count) = (next, count + 1);
+        }
+        let is_balanced = A.crossfoot();
+        while !last.is_null() {
+            // SAFETY: the object is live until here, and its first word is the one before.
+            unsafe {
+                let before = (*last).cast();
+                alloc::alloc::dealloc(last.cast(), layout);
+                last = before;
+            }
+        }
+        (count, is_balanced && A.crossfoot())
+    };
+    // The thread's system stack, on which the check runs, is taken while there are addresses.
+    let before = A.crossfoot();
+    let ((first, once), (second, twice)) = (fill(), fill());
+    let text: &[u8] = match (first > 1_000, second >= first, before && once && twice) {
+        (true, true, true) => b"balanced\n",
+        (false, ..) => b"less than 1,000 objects fit\n",
+        (_, false, _) => b"less objects fit the second time\n",
+        (.., false) => b"unbalanced\n",
+    };
+    say(text);
+    i32::from(text != b"balanced\n")
+}
+
+/// The program: its exit status.
+fn program(mode: Option<&[u8]>) -> i32 {
+    match mode {
+        None => balanced(),
+        Some(b"full") => full(),
+        Some(mode) => first(mode),
+    }
+}
+
+/// Two threads that hand objects over, and a thread of a small stack that reads.
+fn balanced() -> i32 {
+    let Some(other) = Thread::spawn(STACK, |_| trade(100, &BACK, &THERE)) else {
         say(b"no thread\n");
         return 1;
     };
     let mine = trade(0, &THERE, &BACK);
-    // SAFETY: the thread was created above and is joined once.
-    let theirs = unsafe { thread::join(other) }.is_some_and(|value| value.as_ptr().addr() == 1);
+    let theirs = other.join();
     let balanced = A.crossfoot();
     if !small() {
         say(b"a small thread failed\n");
