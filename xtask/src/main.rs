@@ -7,6 +7,7 @@ mod programs;
 mod sanitize;
 mod scaling;
 mod soak;
+mod targets;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -70,6 +71,8 @@ enum Task {
     },
     /// Run whole programs' own tests, and servers under load, with and without the preloaded allocator.
     Programs(programs::Wanted),
+    /// Build and run the test program without a libc for all CPUs, natively or emulated, and print a table: docs/targets.md.
+    Targets(targets::Wanted),
     /// Install the Debian packages that the tests and the bench use.
     InstallDeps,
 }
@@ -111,6 +114,7 @@ fn main() -> Result<()> {
         Task::Dist(_) => install::dist(),
         Task::Packaging { check, release } => packages::generated::run(check, release),
         Task::Programs(wanted) => programs::run(&wanted),
+        Task::Targets(wanted) => targets::run(&wanted),
         Task::InstallDeps => install_deps(),
     }
 }
@@ -126,7 +130,7 @@ fn golden(bless: bool) -> Result<()> {
 fn check() -> Result<()> {
     done(cargo(root(), &["fmt", "--all", "--check"]))?;
     done(cargo(root(), &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    for target in targets()? {
+    for target in workspaces()? {
         done(cargo(&target, &["fmt", "--check"]))?;
         done(homely(cargo(&target, &["clippy", "--", "-D", "warnings"])))?;
     }
@@ -137,7 +141,7 @@ fn check() -> Result<()> {
 }
 
 /// Returns the folders of `tests/targets` that are workspaces of their own.
-fn targets() -> Result<Vec<PathBuf>> {
+fn workspaces() -> Result<Vec<PathBuf>> {
     let folder = root().join("tests/targets");
     let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
     let mut targets: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
