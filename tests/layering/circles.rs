@@ -122,8 +122,17 @@ impl Crate {
 
     /// Returns the modules that a file imports from.
     fn imports(&self, module: &Module) -> BTreeSet<Module> {
-        let words: Vec<&str> = self.sources[module].tokens.iter().map(|token| token.text.as_str()).collect();
-        let used = |name: &str| words.iter().filter(|&&word| word == name).count() > 1;
+        let tokens = &self.sources[module].tokens;
+        let is_path = |i: usize| i > 0 && ["::", "."].contains(&tokens[i - 1].text.as_str());
+        let mut in_use = false;
+        let mut words = BTreeSet::new();
+        for (i, token) in tokens.iter().enumerate() {
+            in_use = token.text == "use" || in_use && token.text != ";";
+            if !in_use && !is_path(i) {
+                words.insert(token.text.as_str());
+            }
+        }
+        let used = |name: &str| words.contains(name);
         let paths = self.paths(module).into_iter();
         let needed = paths.filter(|found| !found.public || found.name.as_deref().is_some_and(used));
         needed.map(|found| self.resolve(&found.path, 8)).filter(|target| target != module).collect()

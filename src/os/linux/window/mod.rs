@@ -5,10 +5,10 @@
 //! and beyond it does not.
 
 #[cfg(target_pointer_width = "32")]
-#[path = "window/space32.rs"]
+#[path = "space32.rs"]
 mod space;
 #[cfg(target_pointer_width = "64")]
-#[path = "window/space64.rs"]
+#[path = "space64.rs"]
 mod space;
 
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
