@@ -1,14 +1,14 @@
-//! Stacks: guarded memory for whoever runs something on it, from the page heap and back to it.
+//! Guarded stacks, taken from the page heap and given back to it.
 //!
 //! `process` takes system stacks here and hands stacks to programs. Sizes are powers of two; below each stack lies a guard,
 //! a page at least, which faults at a touch. A stack is a span in manual use, guard and all, so the books have it in
-//! `in_stacks`, whether somebody uses it or not.
+//! `in_stacks`, in use or not.
 //!
 //! One lock, [`Rank::StackPool`], protects the lists of free stacks; it is held for a few instructions. The heap is called
 //! without it, and the system without any. Every call posts by the caller's writer.
 //!
-//! Invariant: a listed stack is guarded and nobody's. Of small sizes at most a mebibyte is listed, so that who takes a
-//! stack and gives it back again and again makes no system call; of large ones none, but what the system refuses to make
+//! Invariant: a listed stack is guarded and not in use. Of small sizes at most a mebibyte is listed, so that taking a
+//! stack and giving it back repeatedly makes no system call; of large ones none, but what the system refuses to make
 //! an ordinary page again.
 
 use core::ptr::NonNull;
@@ -25,7 +25,7 @@ use crate::units::{Addr, KIB, MIB, PAGE_SIZE, Pages};
 const LEAST: usize = PAGE_SIZE;
 /// How many sizes are small: up to 256 KiB.
 const SIZES: usize = 6;
-/// How many bytes of small stacks are kept for the next who takes one: 16 system stacks.
+/// The most bytes of small stacks that are kept: 16 system stacks.
 const KEPT: usize = MIB;
 
 const _: () = assert!(LEAST << (SIZES - 1) == 256 * KIB, "what the text says");
@@ -155,7 +155,7 @@ impl<O: Os> StackPool<O> {
     /// Takes a stack back. The caller owns the writer.
     ///
     /// # Safety
-    /// The stack came from this pool, with this heap, and nobody uses it any more.
+    /// The stack came from this pool, with this heap, and is not in use.
     pub unsafe fn give_back(&self, heap: &Heap<O>, writer: &Writer, stack: Stack<'_>) {
         let mut free = self.free.lock();
         if free.small(stack.size()).is_some() && free.bytes + stack.size() <= KEPT {
@@ -194,11 +194,11 @@ impl<O: Os> StackPool<O> {
                 }
                 None => free.large.pop()?,
             };
-            // SAFETY: as above, and it is nobody's.
+            // SAFETY: as above, and it is not in use.
             Some(unsafe { self.stack_of(heap, span.as_ref()) })
         };
         while let Some(stack) = next() {
-            // SAFETY: it was listed, so it is nobody's.
+            // SAFETY: it was listed, so it is not in use.
             if !unsafe { self.end(heap, writer, stack) } {
                 return;
             }

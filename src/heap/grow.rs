@@ -116,7 +116,7 @@ impl<O: Os> Heap<O> {
         }
         delta.add(Total::Released, part as isize);
         if state.pages.grow(&mut state.records.with(&self.vm, delta), start, CHUNK_BYTES).is_err() {
-            // SAFETY: the range was mapped above, and nobody knows of it.
+            // SAFETY: the range was mapped above, and no other thread knows of it.
             match unsafe { self.vm.free(start, part, 0, Account::HeapReleased, delta) } {
                 Ok(()) => delta.add(Total::Released, -(part as isize)),
                 Err(_) => state.growth.stranded += part,

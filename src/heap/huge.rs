@@ -1,4 +1,4 @@
-//! Which memory gets huge pages: decided by what the program touched of the memory before.
+//! Decides which memory gets huge pages, by how much of its earlier memory the program touched.
 //!
 //! A huge page makes one page fault of 512, and takes 2 MiB at the first touch of any of its bytes. So it is asked for only
 //! where memory that was taken before, for the same kind of demand, turned out to be touched nearly everywhere. New memory
@@ -126,7 +126,7 @@ impl Evidence {
 /// What is known about how densely memory is touched. Protected by the page heap's lock.
 pub(super) struct Density {
     evidence: [Evidence; DEMANDS],
-    /// What the heap grew by last, if nobody has decided on it yet.
+    /// The last growth of the heap, if it is not decided on yet.
     grown: Option<Range>,
     /// Whether any memory was ever advised to have huge pages.
     advised: bool,
@@ -275,8 +275,7 @@ impl<O: Os> Heap<O> {
         self.advise_small(Range { start, size: question.range.size + question.tail - huge });
     }
 
-    /// Has the system leave memory in small pages, which it would not where it gives huge pages to those who do not ask
-    /// (`always`). The heap's lock is not held.
+    /// Advises the OS to keep memory in small pages, against the setting `always` of transparent huge pages. The heap's lock is not held.
     pub(super) fn advise_small(&self, range: Range) {
         if range.size > 0 {
             // SAFETY: as in `answer`.

@@ -1,8 +1,8 @@
-//! Pages and span records in one cache's hand: small spans come and go without the heap's lock, and a thread's
-//! memory stays in its CPU's caches instead of going to whoever asks next.
+//! Local pages and span records of a cache. Small spans are taken and given back without the heap's lock, and a thread's memory
+//! stays in its CPU's caches.
 //!
-//! The pages are Ready and count as free. What moves here moves inside a section of the books, so that
-//! `crossfoot` can keep it still; where that is refused, it moves under the heap's lock.
+//! The pages are Ready and count as free. They move inside a section of the statistics (`ConsistentStats::enter`), so that a
+//! crossfoot can stop all movements. If the section is refused, they move under the heap's lock.
 
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
@@ -17,39 +17,38 @@ use crate::units::Pages;
 
 /// Spans of more pages go to the heap: two of so many empty a block of 64 pages.
 pub(super) const LOCAL_PAGES: usize = 32;
-/// How many blocks of pages a cache has in hand at the most: what a thread frees in one of them it gets again,
-/// warm and without the lock.
+/// The most blocks of pages that a cache has. Memory that a thread frees in one of them is reused by it, without the lock.
 const BLOCKS: usize = 4;
-/// How many free pages a cache keeps at the most when it gets more back: others may need them.
+/// The most free pages that a cache keeps when it gets more back: other threads may need them.
 const FREE_PAGES: usize = 2 * CACHE_PAGES;
-/// How many records a cache takes at a time.
+/// The number of records that a cache takes at a time.
 const RECORDS_TAKEN: usize = 8;
-/// How many records a cache keeps at the most.
+/// The most records that a cache keeps.
 const RECORDS: usize = 16;
 
-/// What a cache is to the page heap. All-zero bytes are a new one.
+/// The part of a cache that the page heap uses. All-zero bytes are a new one.
 ///
-/// `repr(C)`: what an audit reads of each cache lies together, at the writer's beginning.
+/// `repr(C)`, so that the words that an audit reads of each cache lie together, before the writer.
 #[repr(C)]
 pub struct Client {
-    /// Moved inside a section of the books, or with the heap's lock held. Never takes away more than is in hand: free
-    /// pages in hand, and what was moved, are not less than nothing together.
+    /// Movements that the accounts do not have yet. Changed inside a section of the statistics, or with the heap's lock held.
+    /// Invariant: `local free pages + moved ≥ 0`.
     moved: Moved,
     writer: Writer,
     local: UnsafeCell<LocalPages>,
 }
 
-/// Touched by the owner only, inside a section of the books or with the heap's lock held; read by a reader
-/// that has closed the books and holds the heap's lock.
+/// Touched by the owner only, inside a section of the statistics or with the heap's lock held. Read by a reader that has
+/// closed the gate and holds the heap's lock.
 struct LocalPages {
-    /// The block used last first.
+    /// The blocks, the one used last first.
     blocks: [PageCache; BLOCKS],
     records: [*mut Span; RECORDS],
     count: usize,
 }
 
 impl LocalPages {
-    /// The first block for which `f` gives something becomes the one used last.
+    /// Returns the first result of `f` on the blocks, and moves its block to the front.
     fn find<T>(&mut self, mut f: impl FnMut(&mut PageCache) -> Option<T>) -> Option<T> {
         let (i, found) = self.blocks.iter_mut().enumerate().find_map(|(i, block)| Some((i, f(block)?)))?;
         if i != 0 {
@@ -63,12 +62,12 @@ impl LocalPages {
         self.blocks.iter().any(|block| block.has(pages))
     }
 
-    /// How many pages are free.
+    /// Returns how many pages are free.
     fn free(&self) -> Pages {
         Pages(self.blocks.iter().map(|block| block.free_pages().0).sum())
     }
 
-    /// Whether more than [`FREE_PAGES`] pages are free. Mostly so few blocks have any that nothing needs to be counted.
+    /// Returns whether more than [`FREE_PAGES`] pages are free. Counts blocks first: mostly too few have free pages.
     fn has_too_many(&self) -> bool {
         let blocks = self.blocks.iter().filter(|block| !block.is_empty()).count();
         blocks > FREE_PAGES / CACHE_PAGES && self.free().0 > FREE_PAGES
@@ -92,7 +91,7 @@ impl LocalPages {
 }
 
 impl Client {
-    /// A client with nothing in hand.
+    /// Returns a client without local pages.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Client {
         let local =
@@ -100,26 +99,26 @@ impl Client {
         Client { writer: Writer::new(), moved: Moved::new(), local: UnsafeCell::new(local) }
     }
 
-    /// The writing side of the books.
+    /// Returns the writer of statistics.
     pub fn writer(&self) -> &Writer {
         &self.writer
     }
 
-    /// Where [`Client::moved`] lies, in bytes from the writer's first one, wrapping.
+    /// The offset of [`Client::moved`] from the writer, in bytes, wrapping.
     pub(super) const MOVED: usize =
         core::mem::offset_of!(Client, moved).wrapping_sub(core::mem::offset_of!(Client, writer));
 
-    /// What the accounts do not have yet of what the owner moved.
+    /// Returns the bytes that the owner moved and the accounts do not have yet.
     pub fn moved(&self) -> isize {
         self.moved.get()
     }
 
-    /// How many pages and how many span records are in hand.
+    /// Returns how many free pages and how many spare records the cache has.
     ///
     /// # Safety
     /// The caller owns the cache, or has closed the books and holds the heap's lock.
     pub unsafe fn local_pages(&self) -> (Pages, usize) {
-        // SAFETY: nobody writes at the same time, by the caller's promise.
+        // SAFETY: no thread writes at the same time, by the caller's promise.
         let local = unsafe { &*self.local.get() };
         (local.free(), local.count)
     }
@@ -139,8 +138,8 @@ impl<O: Os> Heap<O> {
         unsafe { self.give_back_near(client, span, Use::Small(span.class())) };
     }
 
-    /// Takes a span of `pages` pages for the owner of `client`, from what is in hand where that does. `None`: no
-    /// memory.
+    /// Takes a span of `pages` pages for the owner of `client`, from its local pages if they suffice. Returns `None` if there is
+    /// no memory.
     pub fn take_near(&self, client: &Client, pages: Pages, what: Use) -> Option<&Span> {
         if pages.0 > LOCAL_PAGES {
             return self.take(client.writer(), pages, 1, what);
@@ -174,7 +173,7 @@ impl<O: Os> Heap<O> {
         span
     }
 
-    /// Takes a span from what is in hand. Changes nothing where that does not do.
+    /// Takes a span from local pages. Returns `None` and changes nothing if they do not suffice.
     fn take_from(
         &self,
         client: &Client,
@@ -202,7 +201,7 @@ impl<O: Os> Heap<O> {
         Some(unsafe { self.install(record, base, pages, what, zero == pages) })
     }
 
-    /// Takes records in hand, and where no block has a run of `pages` free pages, one that has.
+    /// Refills the records, and if no block has a run of `pages` free pages, takes a block that has one.
     fn fill(&self, client: &Client, state: &mut State, local: &mut LocalPages, pages: Pages, delta: &mut Delta) {
         self.state.assert_held();
         self.vm.accounts().settle(&client.moved);
@@ -215,8 +214,8 @@ impl<O: Os> Heap<O> {
         if local.has(pages) {
             return;
         }
-        // Free pages that fit nothing go back. The blocks stay, but for the one used longest ago: what is freed in them is
-        // warm, and comes here.
+        // Free pages that are too few go back. The blocks stay, except for the one used longest ago: pages that are freed in
+        // them are in the CPU's cache, and come here.
         local.blocks.iter_mut().for_each(|block| block.give_back(&mut state.pages));
         let fresh = state.pages.allocate_to_cache(pages);
         if fresh.is_empty() {
@@ -235,7 +234,7 @@ impl<O: Os> Heap<O> {
         }
     }
 
-    /// Takes a span back from the owner of `client`, into the hand where it came from there.
+    /// Takes a span back from the owner of `client`: into its local pages if it came from there.
     ///
     /// # Safety
     /// As for [`Heap::give_back`].
@@ -280,7 +279,7 @@ impl<O: Os> Heap<O> {
         }
     }
 
-    /// Grows a large object's span by the pages behind it, if they are free and in hand.
+    /// Grows a large object's span by the pages behind it, if they are free local pages.
     pub(super) fn grow_near(&self, client: &Client, span: &Span, pages: Pages) -> bool {
         let (behind, more) = (span.base().plus(span.pages().bytes()), Pages(pages.0 - span.pages().0));
         let Some(section) = self.stats.enter(client.writer()) else { return false };
@@ -297,15 +296,15 @@ impl<O: Os> Heap<O> {
         true
     }
 
-    /// Gives the accounts what the owner moved. The caller owns the client, and hands no span over before.
+    /// Settles the owner's movements in the accounts. The caller owns the client, and has given no span to others since.
     pub fn settle(&self, client: &Client) {
-        // Inside a section, where that is allowed, so that a thread that ends takes the lock once less.
+        // Inside a section if that is allowed, so that an exiting thread takes the lock once less.
         let section = self.stats.enter(client.writer());
         let _guard = if section.is_none() { Some(self.state.lock()) } else { None };
         self.vm.accounts().settle(&client.moved);
     }
 
-    /// Gives what is in hand back to the heap. The caller owns the client.
+    /// Gives the local pages and records back to the heap. The caller owns the client.
     pub fn empty_local(&self, client: &Client) {
         let mut guard = self.state.lock();
         self.vm.accounts().settle(&client.moved);
@@ -313,7 +312,7 @@ impl<O: Os> Heap<O> {
         let local = unsafe { &mut *client.local.get() };
         local.blocks.iter_mut().for_each(|block| block.flush(&mut guard.pages));
         while let Some(record) = local.record() {
-            // SAFETY: records in hand came from these records, and nobody uses them.
+            // SAFETY: the cache's records came from these records, and are not in use.
             unsafe { guard.spans.free(record) };
         }
     }

@@ -1,4 +1,4 @@
-//! Pages that the system took away while it moved memory.
+//! Pages that the OS took away when moving memory failed halfway.
 
 use core::ptr::NonNull;
 
@@ -10,10 +10,10 @@ use crate::units::{Addr, Pages};
 
 impl<O: Os> Heap<O> {
     /// Takes back the span of a large object of which `lost` pages from `hole` on are not memory any more. These stay
-    /// taken for good, so that nobody gets them; the rest is free. The caller owns the writer.
+    /// taken for good, so that they are never allocated; the rest is free. The caller owns the writer.
     ///
     /// # Safety
-    /// The span is the caller's, nobody uses its memory or its record any more, and the hole lies inside it.
+    /// The span is the caller's, its memory and its record are not in use, and the hole lies inside it.
     pub(crate) unsafe fn lose(&self, writer: &Writer, span: &Span, hole: Addr, lost: Pages) {
         let mut delta = Delta::new();
         let (base, pages) = (span.base(), span.pages());

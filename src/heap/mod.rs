@@ -1,13 +1,13 @@
 //! The page heap: arenas, page bitmaps and summaries, span records.
 //!
-//! `cache` and `central` take spans here and give them back; `allocator` starts it; `mem_stats` walks it.
-//! It grows by arenas, hands out pages first fit by address, and returns pages to the system.
+//! `cache` and `central` take spans here and give them back; `allocator` starts it; `mem_stats` walks it. It grows by arenas,
+//! allocates pages first fit by address, and returns pages to the OS.
 //!
 //! One lock, [`Rank::Heap`], protects all but the page map, which is read
 //! without it. No slow system call is made under that lock.
 //!
 //! Invariant: every page of an arena that was mapped is in exactly one of a span, the free pages, the
-//! released pages, or the run that is being released; the accounts and the books say the same.
+//! released pages, or the run that is being released; accounts and consistent statistics agree.
 
 mod backing;
 mod bitmaps;
@@ -43,25 +43,25 @@ pub use state::Use;
 use state::{State, account_of, became_used, mapped, move_in_use, move_out_of_use, record_in_use};
 pub use walk::{Stopped, Walked};
 
-/// The page heap of one kernel.
+/// The page heap of one allocator.
 pub struct Heap<O: Os> {
     vm: Vm<O>,
-    /// Apart, because every entry reads the generation, and the accounts change.
+    /// Against false sharing: every entry reads the generation, and the accounts change.
     stats: CachePadded<ConsistentStats<O>>,
-    /// Apart, because every free reads where it is, and its neighbours change.
+    /// Against false sharing: every free reads the map's address, and its neighbours change.
     map: CachePadded<PageMap>,
-    /// How many caches there are that take spans here.
+    /// The number of caches that take spans here.
     clients: AtomicUsize,
-    /// Moves of large objects by their pages so far.
+    /// The number of large objects that moved by their physical pages.
     moves: AtomicUsize,
     /// Whether an object ever stayed larger than its requested size became, for want of memory for a smaller one.
     larger: AtomicBool,
-    /// Apart, so that the lock lies in one line with what every holder needs.
+    /// Aligned, so that the lock shares a cache line with the words that every holder needs.
     state: CachePadded<Mutex<O, State>>,
 }
 
 impl<O: Os> Heap<O> {
-    /// A heap that has nothing yet.
+    /// Returns a heap that has nothing yet.
     pub const fn new(os: O) -> Heap<O> {
         Heap {
             vm: Vm::new(os),
@@ -85,17 +85,17 @@ impl<O: Os> Heap<O> {
         self.larger.load(Ordering::Relaxed)
     }
 
-    /// Says that there is one cache more.
+    /// Counts a new cache.
     pub fn add_client(&self) {
         self.clients.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The system and the accounts.
+    /// Returns the states of address space: the OS, and the accounts.
     pub fn vm(&self) -> &Vm<O> {
         &self.vm
     }
 
-    /// The OS.
+    /// Returns the OS.
     #[inline(always)]
     pub fn os(&self) -> &O {
         self.vm.os()
@@ -107,13 +107,13 @@ impl<O: Os> Heap<O> {
         self.vm.accounts()
     }
 
-    /// The page that other processes read.
+    /// Returns the page that other processes read.
     #[inline(always)]
     pub fn stats_page(&self) -> &StatsPage<O> {
         self.vm.stats_page()
     }
 
-    /// The consistent statistics.
+    /// Returns the consistent statistics.
     pub fn stats(&self) -> &ConsistentStats<O> {
         &self.stats
     }
@@ -232,7 +232,7 @@ impl<O: Os> Heap<O> {
         span
     }
 
-    /// The span, and which parts of it were released.
+    /// Takes a span, and notes which parts of it were released. Returns `None` if there is no memory.
     fn take_locked(
         &self,
         state: &mut State,
@@ -244,7 +244,7 @@ impl<O: Os> Heap<O> {
         let record = self.take_record(state, delta)?;
         let taken = self.take_pages(state, pages, align, delta);
         let Some((base, released, fresh)) = taken else {
-            // SAFETY: the record was taken above and nobody has seen it.
+            // SAFETY: the record was taken above and no other thread has seen it.
             unsafe { state.spans.free(record) };
             return None;
         };
@@ -255,7 +255,7 @@ impl<O: Os> Heap<O> {
         Some((unsafe { self.install(record, base, pages, what, released == pages) }, fresh))
     }
 
-    /// Makes a record that of a span, and the page map say so.
+    /// Initializes a record as that of a span, and enters the span in the page map.
     ///
     /// # Safety
     /// The record and the pages are the caller's; the map was grown to the pages.
@@ -271,7 +271,7 @@ impl<O: Os> Heap<O> {
         span
     }
 
-    /// A record for a span. Where the system has no memory for more, free pages of the heap become records.
+    /// Takes a record for a span. If the OS has no memory for more records, a free page of the heap becomes records.
     fn take_record(&self, state: &mut State, delta: &mut Delta) -> Option<NonNull<Span>> {
         self.state.assert_held();
         if let Ok(record) = state.spans.alloc(&self.vm, delta) {
@@ -316,8 +316,8 @@ impl<O: Os> Heap<O> {
 
     /// Makes free pages Ready; on failure nothing has changed. Returns how many of them were released.
     ///
-    /// The system knows physical pages only: where those are larger than a page, the ones at both ends
-    /// become Ready as a whole, and what of them is not wanted is free and no longer released.
+    /// The OS knows physical pages only. Where those are larger than a page, the ones at both ends become Ready as a whole, and
+    /// the pages in them that are not wanted become free and not released.
     fn make_used(&self, state: &mut State, base: Addr, pages: Pages, delta: &mut Delta) -> Result<Pages, OsError> {
         self.state.assert_held();
         let released = state.pages.released_in(base, pages);
@@ -331,7 +331,7 @@ impl<O: Os> Heap<O> {
         // SAFETY: the pages are the heap's, and exactly the released ones are Prepared.
         unsafe { self.vm.used(start, whole.bytes(), prepared.bytes(), delta) }?;
         if whole != pages {
-            // What is wanted itself is taken now, and no longer released by that.
+            // The pages that are wanted are taken below, which clears their released bits too.
             state.pages.clear_released(start, whole);
         }
         let more = prepared.bytes() - released.bytes();
@@ -351,13 +351,13 @@ impl<O: Os> Heap<O> {
     /// Takes a span back.
     ///
     /// # Safety
-    /// The span came from [`Heap::take`]; nobody uses its memory or its record any more.
+    /// The span came from [`Heap::take`]; its memory and its record are not in use.
     pub unsafe fn give_back(&self, writer: &Writer, span: &Span, what: Use) {
         // SAFETY: the caller's promise.
         unsafe { self.give_back_with(writer, None, span, what) };
     }
 
-    /// As [`Heap::give_back`]. What the caller `moved` is settled before.
+    /// As [`Heap::give_back`]. Settles the caller's movements in `moved` first.
     ///
     /// # Safety
     /// As for [`Heap::give_back`].
@@ -369,7 +369,7 @@ impl<O: Os> Heap<O> {
         unsafe { self.map.set(base.page(), mapped(pages), None) };
         span.end();
         guard.pages.free(base, pages);
-        // The pages are taken from the accounts, which must have them.
+        // The accounts must have the pages before these are taken from them.
         moved.into_iter().for_each(|moved| self.vm.accounts().settle(moved));
         // SAFETY: the record came from these records, by the caller's promise.
         unsafe { guard.spans.free(NonNull::from(span)) };

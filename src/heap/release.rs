@@ -1,4 +1,4 @@
-//! Giving free pages back to the system.
+//! Gives free pages back to the OS.
 
 use super::Heap;
 use super::state::became_released;
@@ -15,8 +15,8 @@ const KEPT_PART: usize = 8;
 const KEPT_OF_CACHE: usize = 512 * KIB;
 
 impl<O: Os> Heap<O> {
-    /// Releases free pages where a thread that ends leaves many: nobody else would. `threads` is how many others there are.
-    /// At most half of what may stay does, so that the next threads that end find nothing to do.
+    /// Releases free pages if an exiting thread leaves many; no other thread would. `threads` is the number of other threads.
+    /// Keeps at most half of the limit, so that the next exiting threads find nothing to do.
     ///
     /// As [`Heap::release`].
     pub fn release_at_end(&self, writer: &Writer, threads: usize) {
@@ -31,7 +31,7 @@ impl<O: Os> Heap<O> {
     /// Releases up to `wanted` free pages, highest addresses first, and returns how many.
     ///
     /// The run being released is taken out under the heap's lock, released without it, and put back.
-    /// Must not be called with a lock held whose order is not before the heap's.
+    /// The caller holds no lock that comes after the heap's.
     pub fn release(&self, writer: &Writer, wanted: Pages) -> Pages {
         let physical = Pages((self.vm.os().physical_page_size() / PAGE_SIZE).max(1));
         let mut done = Pages(0);
@@ -46,7 +46,7 @@ impl<O: Os> Heap<O> {
             guard.releasing.0 += pages.0;
             let advised = guard.density.forget();
             drop(guard);
-            // SAFETY: the pages are free, Ready, and taken out of everybody's reach.
+            // SAFETY: the pages are free, Ready, and taken out, so that no other thread gets them.
             let result = unsafe { self.vm.unused(base, pages.bytes()) };
             self.forget_advice(advised, base, pages);
             let mut delta = Delta::new();

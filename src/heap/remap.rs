@@ -97,7 +97,7 @@ impl<O: Os> Heap<O> {
             && self.vm.accounts().get(Account::HeapFree) >= PIECE.bytes()
             && let Err(hole) = self.remap_free_pages(client.writer(), &mut fresh)
         {
-            // SAFETY: the caller gets another span or none, so nobody uses this one; the piece lies inside.
+            // SAFETY: the caller gets another span or none, so this one is not in use; the piece lies inside.
             unsafe { self.lose(client.writer(), span, hole, PIECE) };
             return take().map(|(span, _)| span);
         }
@@ -115,7 +115,7 @@ impl<O: Os> Heap<O> {
         let mut search = Search { below: Addr(usize::MAX), scans: SCANS };
         while let Some(to) = fresh.next() {
             let Some(from) = self.take_piece(&mut search) else { return Ok(()) };
-            // SAFETY: the piece was free, Ready, and is taken out of everybody's reach; the other one is the caller's.
+            // SAFETY: the piece was free, Ready, and is taken out, so that no other thread gets it; the other one is the caller's.
             // Afterwards nothing is in the first one any more.
             let emptied = unsafe {
                 self.vm.move_pages(from, to, PIECE.bytes()).and_then(|()| self.vm.unused(from, PIECE.bytes()))

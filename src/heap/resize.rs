@@ -19,8 +19,7 @@ impl<O: Os> Heap<O> {
     /// The caller owns the live large object, and `client`.
     pub fn grow_in_place(&self, client: &Client, span: &Span, pages: Pages) -> bool {
         let behind = span.base().plus(span.pages().bytes());
-        // Mostly the next page is somebody's, which the map says without the lock. Where that is changing, either
-        // answer will do.
+        // Mostly the next page is in use, which the page map tells without the lock. During a change either answer is right.
         if self.span_of(behind).is_some_and(|next| next.kind() != Kind::Dead) {
             return false;
         }

@@ -32,8 +32,8 @@ impl<O: Os> Heap<O> {
     /// Takes a stack's span back. The caller owns the writer.
     ///
     /// # Safety
-    /// The span came from [`Heap::take_stack`]; nobody uses its memory, all of which can be touched, or its record any
-    /// more.
+    /// The span came from [`Heap::take_stack`]; all of its memory can be touched; its memory and its record are not
+    /// in use.
     pub unsafe fn give_back_stack(&self, writer: &Writer, span: &Span) {
         // SAFETY: the caller's promise.
         unsafe { self.give_back(writer, span, STACK) };

@@ -1,4 +1,4 @@
-//! What the heap's lock protects, what spans are taken for, and what that moves in the accounts.
+//! The state under the heap's lock, the uses of spans, and the accounting of their movements.
 
 use super::backing::Records;
 use super::bitmaps::Bitmaps;
@@ -12,11 +12,11 @@ use crate::span::{Kind, Span};
 use crate::stats::{Account, Accounts, ClassDelta, Delta, Total};
 use crate::units::Pages;
 
-/// How many pages of a span get an entry in the page map. A larger span is found by its first page
-/// only, so that address space which nobody touches costs nothing.
+/// The number of pages up to which each page of a span has an entry in the page map. A larger span is found by its first page
+/// only, so that untouched address space costs nothing.
 const MAPPED_PAGES: usize = 1 << 13;
 
-/// What a span is wanted for.
+/// The use of a span.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Use {
     /// Objects of a size class.
@@ -50,7 +50,7 @@ pub(super) fn account_of(kind: Kind) -> Account {
     }
 }
 
-/// Records of spans are charged with their own memory.
+/// Charges the memory of span records to its own account.
 pub(super) struct OfSpans;
 
 impl Charge for OfSpans {
@@ -58,7 +58,7 @@ impl Charge for OfSpans {
     const FREE: Total = Total::SpanFree;
 }
 
-/// What the heap's lock protects: in this order, so that the records of spans lie beside the lock.
+/// The state under the heap's lock. In this order, so that the records of spans lie beside the lock.
 #[repr(C)]
 pub(super) struct State {
     pub(super) spans: Fixed<Span, OfSpans>,
@@ -67,7 +67,7 @@ pub(super) struct State {
     pub(super) growth: Growth,
     pub(super) bitmaps: Bitmaps,
     pub(super) density: Density,
-    /// Pages that are taken out while they are being released; still counted as free.
+    /// The number of pages that are taken out while they are being released. They still count as free.
     pub(super) releasing: Pages,
 }
 
@@ -133,13 +133,13 @@ pub(super) fn move_out_of_use(pages: Pages, what: Use, delta: &mut Delta) {
     }
 }
 
-/// Accounts for records that begin (1) or cease (-1) to stand for a span.
+/// Accounts for `n` records that come into use, or go out of use if negative.
 pub(super) fn record_in_use(n: isize, delta: &mut Delta) {
     delta.add(Total::SpanInUse, n * size_of::<Span>() as isize);
     delta.add(Total::SpanFree, -n * size_of::<Span>() as isize);
 }
 
-/// How many pages of a span have an entry in the page map.
+/// Returns how many pages of a span have an entry in the page map.
 pub(super) fn mapped(pages: Pages) -> Pages {
     if pages.0 <= MAPPED_PAGES { pages } else { Pages(1) }
 }

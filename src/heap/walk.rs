@@ -1,4 +1,4 @@
-//! Adding everything up a second way: by walking the pages.
+//! Adds everything up a second way, by walking the pages.
 
 use super::{Heap, State, account_of};
 use crate::lock::{Guard, Rank, Waits};
@@ -122,7 +122,7 @@ impl Walked {
             let class = span.class().index();
             self.class_bytes[class] += span.pages().bytes();
             if objects {
-                // The owner's part of the record: nobody else writes it now, by the caller's promise.
+                // The owner's part of the record: no thread writes it now, by the caller's promise.
                 self.unposted_frees[class] += u64::from(span.uncounted());
                 self.slots[class] += u64::from(span.objects());
                 let free = self.counted(span.count_free());

@@ -70,7 +70,7 @@ pub(super) unsafe fn remove(heap: &Inner) {
 /// Every heap, from the first on. The list's lock is held until the end.
 fn each<'a>() -> impl Iterator<Item = &'a Inner> {
     let follow = |link: &AtomicPtr<Inner>| {
-        // SAFETY: a listed heap is alive, and nobody takes it out while the lock is held.
+        // SAFETY: a listed heap is alive, and is not taken out while the lock is held.
         unsafe { link.load(Ordering::Relaxed).as_ref() }
     };
     core::iter::successors(follow(&HEAPS.first), move |heap| follow(&heap.links.next))
@@ -82,7 +82,7 @@ pub fn list_on_stats_page(home: &'static Allocator<Linux>) {
     if DONE.load(Ordering::Relaxed) || DONE.swap(true, Ordering::Relaxed) {
         return;
     }
-    // A heap that is not in the list yet is made by somebody who sees that the kernel has started.
+    // A heap that is not in the list yet is being created by a thread that sees that the allocator has started.
     let _guard = HEAPS.lock.lock();
     each().for_each(|heap| heap.list_on(home));
 }

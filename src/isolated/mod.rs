@@ -1,7 +1,7 @@
 //! Isolated heaps: allocators beside the process's own, each in one range of addresses, dropped whole.
 //!
-//! A [`Heap`] is a kernel of its own, with its arenas, spans, one cache, accounts and books, on an
-//! [`RangeOs`]. The kernel itself lies at the head of the enclosure's range. Programs make one through `process`,
+//! A [`Heap`] is an allocator of its own, with its arenas, spans, one cache, accounts and statistics, on a [`RangeOs`]. The
+//! allocator itself lies at the head of the range. Programs make one through `process`,
 //! which also says here when the process forks.
 //!
 //! One lock for each heap, [`Rank::Isolated`], is taken by every call, so any thread may call. It comes before all
@@ -54,7 +54,7 @@ unsafe impl Send for Owned {}
 struct Inner {
     owned: Mutex<RangeOs, Owned>,
     links: Links,
-    /// On whose ledger page the heap is listed: the process's kernel. Set once; null: it is not.
+    /// The process's allocator, on whose stats page the heap is listed, or null. Set once.
     home: AtomicPtr<Allocator<Linux>>,
     allocator: Allocator<RangeOs>,
 }
@@ -123,7 +123,7 @@ impl Heap {
         match unsafe { Heap::found(extent, like) } {
             Ok(heap) => Ok(heap),
             Err(e) => {
-                // SAFETY: nobody was told of it.
+                // SAFETY: no other thread knows of it.
                 unsafe { extent.give_back() };
                 Err(e)
             }
@@ -154,7 +154,7 @@ impl Heap {
         let place = extent.base().ptr::<Inner>();
         let inner = NonNull::new(place).ok_or(OsError::OutOfMemory)?;
         // SAFETY: the head is Ready, ours, as large as an `Inner`, and aligned to a physical page. A copy of a new
-        // `Inner` that nobody ever used is a new `Inner`.
+        // `Inner` that was never used is a new `Inner`.
         let heap = unsafe {
             place.cast::<MaybeUninit<u8>>().copy_from_nonoverlapping(NEW.as_ptr(), NEW.len());
             inner.as_ref()
@@ -311,7 +311,7 @@ impl Drop for Heap {
         if let Some(home) = unsafe { inner.home.load(Ordering::Relaxed).as_ref() } {
             home.stats_page().forget(home.os(), extent.base(), extent.size());
         }
-        // SAFETY: nobody uses the heap any more, and nobody finds it in the list.
+        // SAFETY: the heap is not in use any more, and not in the list.
         unsafe { extent.give_back() };
     }
 }
