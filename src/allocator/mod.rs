@@ -1,14 +1,13 @@
-//! The order of start-up, and what happens around a fork.
+//! The allocator as a value: its parts side by side, the order of start-up, and what happens around a fork.
 //!
-//! A [`Allocator`] is everything: one system, its heap, its caches, its books. The faces bind one to
-//! the process (`process`); tests make as many as they like.
+//! `process` has the allocator of the process, `isolated` one in each heap; tests create as many as they like. Reading metrics
+//! is in `allocator/reading.rs`, the stats page in `allocator/stats_page.rs`.
 //!
-//! Start-up happens in the first allocation, under the boot lock: books, then page heap, then the
-//! caller's cache. It reads no environment; the face does and hands the options in.
+//! Start-up happens in the first allocation, under the boot lock: first the stats page, then the writer of the shared cache,
+//! then the page heap; the caller's cache comes last. It reads no environment: the front end sets the options before. A fork
+//! takes all locks in rank order.
 //!
-//! Reading metrics is in `allocator/reading.rs`.
-//!
-//! Invariant: until start-up has succeeded, every lookup of an address finds nothing and no cache exists.
+//! Invariant: until start-up has succeeded, every lookup of an address finds nothing, and no thread has a cache.
 
 mod reading;
 mod stats_page;
@@ -37,7 +36,7 @@ use crate::vm::Vm;
 
 pub use reading::Metrics;
 
-/// An allocator: everything, in one value. It takes no memory before its first allocation.
+/// An allocator on one OS. It takes no memory before its first allocation.
 pub struct Allocator<O: Os> {
     heap: Heap<O>,
     central: Central<O>,
@@ -46,24 +45,24 @@ pub struct Allocator<O: Os> {
     /// Whether start-up was tried before. Its lock is the boot lock.
     tried: Mutex<O, bool>,
     ready: AtomicBool,
-    /// Taken by a crossfoot and by a fork, so that no round of background work is seen half. Nobody else yet.
+    /// Taken by a crossfoot and by a fork. For background work, of which there is none yet.
     sysmon: Mutex<O, ()>,
-    /// Taken by a crossfoot and by a fork, so that no trace is seen half started. Nobody else yet.
+    /// Taken by a crossfoot and by a fork. For the start of traces, which do not exist yet.
     trace: Mutex<O, ()>,
-    /// What the readers of metrics read into, one at a time.
+    /// The buffer of the readers of metrics, one at a time.
     metrics: Mutex<O, Reading>,
-    /// What an audit found out from the system. Written under the metrics lock.
+    /// Figures of the OS that an audit found. Written under the metrics lock.
     figures: SeqLock,
-    /// Whether every reading of statistics is compared with everything it can be compared with.
+    /// Whether every reading of statistics is checked by a crossfoot.
     double_check: AtomicBool,
     /// Whether caches that are adopted from now on validate every free.
     check: AtomicBool,
-    /// What becomes of the ledger page: [`StatsPageOption`] as a word.
+    /// The option for the stats page: [`StatsPageOption`] as a word.
     stats_page: AtomicU64,
 }
 
 impl<O: Os> Allocator<O> {
-    /// An allocator on `os` that has nothing yet.
+    /// Returns an allocator on `os` that has nothing yet.
     pub const fn new(os: O) -> Allocator<O> {
         Allocator {
             heap: Heap::new(os),
@@ -82,7 +81,7 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// Whether it has started up.
+    /// Returns whether it has started up.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
@@ -136,10 +135,10 @@ impl<O: Os> Allocator<O> {
         self.heap.stats_page()
     }
 
-    /// Starts the kernel up if that has not happened. An error leaves it as it was; another call tries again.
+    /// Starts the allocator up, unless that has happened. An error leaves it unchanged, and another call tries again.
     ///
     /// # Safety
-    /// The kernel stays where it is from now on, for as long as anything of it is used.
+    /// The allocator stays where it is from now on, as long as any part of it is used.
     pub unsafe fn boot(&self) -> Result<(), OsError> {
         if self.is_ready() {
             return Ok(());
@@ -150,7 +149,7 @@ impl<O: Os> Allocator<O> {
         }
         let first = !core::mem::replace(&mut *tried, true);
         if stats::BOOKS_ENABLED {
-            // First, so that it lists all that comes from the system.
+            // First, so that it lists all mappings.
             self.open_stats_page();
         }
         // SAFETY: the caller's promise; `first` is said once.
@@ -160,7 +159,7 @@ impl<O: Os> Allocator<O> {
         Ok(())
     }
 
-    /// A cache for a thread that has none; starts the kernel up if need be.
+    /// Returns a cache for a thread that has none. Starts the allocator up if need be.
     ///
     /// # Safety
     /// As for [`Allocator::boot`].
@@ -172,8 +171,9 @@ impl<O: Os> Allocator<O> {
         Ok(cache)
     }
 
-    /// As [`Allocator::adopt`], for the thread with this thread pointer, in the process that `process` says; it is not asked
-    /// for the first cache. Says whether the cache is one that an earlier thread left: then it is as that one had it.
+    /// As [`Allocator::adopt`], for the thread with the thread pointer `thread`, in the process that `process` returns, which is
+    /// not called for the first cache. Also returns whether the cache is one that an exited thread left: then it still owns its
+    /// spans.
     ///
     /// # Safety
     /// As for [`Allocator::boot`]; threads that run have different thread pointers.
@@ -196,29 +196,29 @@ impl<O: Os> Allocator<O> {
         unsafe { self.caches.retire(&self.heap, &self.central, cache) };
     }
 
-    /// Says whether caches that are adopted from now on validate every free: off at first, and once on, for good, since
-    /// spans whose objects are known stay known.
+    /// Sets whether caches that are adopted from now on validate every free. Off at first; once on, it stays on, because spans
+    /// with bitmaps keep them.
     ///
-    /// A cache that has owned nothing since its adoption may be told too: [`Cache::set_checked`].
+    /// A cache that has owned nothing since its adoption may be set as well: [`Cache::set_checked`].
     ///
-    /// Takes the shared cache's lock, for the frees of those that have none.
+    /// Takes the shared cache's lock.
     pub fn set_check(&self, on: bool) {
         let on = self.check.fetch_or(on, Ordering::Relaxed) || on;
         self.caches.with_shared(|cache| cache.set_checked(on));
     }
 
-    /// Checks as much as another kernel does.
+    /// Copies the checks of another allocator.
     pub fn check_like<P: Os>(&self, other: &Allocator<P>) {
         self.set_check(other.is_checked());
         self.set_double_check(other.double_check.load(Ordering::Relaxed));
     }
 
-    /// Whether caches that are adopted from now on validate every free.
+    /// Returns whether caches that are adopted from now on validate every free.
     pub fn is_checked(&self) -> bool {
         self.check.load(Ordering::Relaxed)
     }
 
-    /// Whether the calling thread holds a lock, for whatever it interrupted or for a fork.
+    /// Returns whether the calling thread holds a lock, for the call that a signal handler interrupted or for a fork.
     pub fn is_held_by_this_thread(&self) -> bool {
         let ours = [self.sysmon.is_mine(), self.trace.is_mine(), self.tried.is_mine(), self.metrics.is_mine()];
         ours.contains(&true)
@@ -229,8 +229,8 @@ impl<O: Os> Allocator<O> {
             || self.heap.is_held_by_this_thread()
     }
 
-    /// Before a fork: takes every lock in rank order, so that the child finds each free and what it protects whole; but
-    /// for those that this thread holds already, whose `cache` it is, if it has one.
+    /// Takes every lock before a fork, in rank order, so that the child finds each one free and the state under it consistent.
+    /// Skips those that this thread holds already. `cache` is this thread's, if it has one.
     pub fn before_fork(&self, fork: &Fork, cache: Option<&Cache>) {
         hold_row([&self.tried], fork);
         hold_row([&self.sysmon], fork);
@@ -246,8 +246,8 @@ impl<O: Os> Allocator<O> {
         self.stats_page().hold_list(fork);
     }
 
-    /// After a fork, in the parent and in the child. What the thread was doing that a signal handler interrupted to fork
-    /// goes on in both.
+    /// Releases the locks after a fork, in the parent and in the child. A call that a signal handler interrupted to fork goes on
+    /// in both.
     ///
     /// # Safety
     /// This thread, or in the child the one that forked, called [`Allocator::before_fork`] with this fork and this cache,
@@ -267,7 +267,7 @@ impl<O: Os> Allocator<O> {
             }
             self.stats_page().release_readings(fork, child);
             if child && figures_rest {
-                // They are of the parent. The lock under which they are written is held.
+                // They are the parent's. The lock under which they are written is held.
                 self.figures.set(&OsFigures::NONE);
             }
             let_go_row([&self.metrics], fork, child);
@@ -356,7 +356,7 @@ impl<O: Os> Allocator<O> {
         self.mem_stats_checked(cache, out)
     }
 
-    /// Kept out of [`Allocator::mem_stats`], because it needs five times the stack.
+    /// A separate function, because it needs five times the stack of [`Allocator::mem_stats`].
     #[cold]
     #[inline(never)]
     fn mem_stats_checked(&self, cache: Option<&Cache>, out: &mut MemStats) -> Option<Answer> {
@@ -371,8 +371,8 @@ impl<O: Os> Allocator<O> {
         Some(balance.answer)
     }
 
-    /// Whether every reading of statistics is compared with everything it can be compared with: off, but on in
-    /// tests. What fails is printed, and ends nothing.
+    /// Sets whether every reading of statistics is checked by a crossfoot: off by default, on in tests. Failures are printed,
+    /// and end nothing.
     pub fn set_double_check(&self, on: bool) {
         self.double_check.store(on, Ordering::Relaxed);
     }
@@ -389,7 +389,7 @@ impl<O: Os> Allocator<O> {
         unsafe { mem_stats::read_slow(heap, caches) }
     }
 
-    /// Where its structures lie, for a reader in another process. Takes the heap's lock. After start-up.
+    /// Returns where its structures lie, for a reader in another process. Takes the heap's lock. Called after start-up.
     pub fn offsets(&self) -> Offsets {
         let heap = &self.heap;
         let ((map, pages, accounts), (writers, heap_turns)) = (heap.offsets(), heap.movement_offsets());

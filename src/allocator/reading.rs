@@ -63,7 +63,7 @@ impl<O: Os> Allocator<O> {
     }
 
     /// As [`Allocator::fill_around`], with a snapshot that was taken at this time, in the process of this number: for the
-    /// ledger page, whose writer waits for no lock and takes no longer on a large heap.
+    /// stats page, whose writer waits for no lock and takes no longer on a large heap.
     pub(super) fn fill_for_others(&self, taken: u64, pid: i32, out: &mut Reading) {
         out.begin(taken);
         out.note_books(Answer::Complete);

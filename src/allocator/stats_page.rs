@@ -61,7 +61,7 @@ impl<O: Os> Allocator<O> {
         });
     }
 
-    /// Writes a reading if one is due or wanted, or may come `early`, and nobody else reads.
+    /// Writes a reading if one is due or wanted, or may come `early`, and no other thread reads.
     fn refresh_stats_page(&self, early: bool) {
         let Some(mut slot) = self.stats_page().slot(self.os()) else { return };
         if !slot.is_due(early) {

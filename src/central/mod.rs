@@ -1,14 +1,12 @@
-//! Spans that no cache owns and that still have room, by size class.
+//! Spans without an owner that have room, by size class.
 //!
-//! `cache` takes a span here before it asks the page heap, and hands its spans over when its thread
-//! ends. Objects of spans without an owner are freed here.
+//! `cache` takes a span here before it asks the page heap, and gives its spans to this module when its thread exits. Objects
+//! of spans without an owner are freed here.
 //!
-//! One lock for each class, [`Rank::Central`], protects the class's list, the
-//! owner-only fields of spans without an owner, and every change of a span's owner. No two of them
-//! are held together.
+//! One lock for each class, [`Rank::Central`], protects the class's list, the owner-only fields of spans without an owner, and
+//! every change of a span's owner. No two of these locks are held together.
 //!
-//! Invariant: a span without owner that has free or uncarved objects is listed; a listed span has
-//! no owner.
+//! Invariant: a span without an owner that has free or uncarved objects is listed; a listed span has no owner.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +18,7 @@ use crate::size_class::{CLASSES, Class};
 use crate::span::{Batch, Changed, ListState, Object, Span, SpanList};
 use crate::stats::Count;
 
-/// One class's spans.
+/// The listed spans of one class.
 struct Spans {
     partial: SpanList,
 }
@@ -28,16 +26,16 @@ struct Spans {
 // SAFETY: the list and its spans are touched only through the mutex around them.
 unsafe impl Send for Spans {}
 
-/// One class.
+/// The row of one class.
 struct Row<O: Os> {
     spans: Mutex<O, Spans>,
-    /// Whether a span is listed: who needs a span looks here first, and takes no lock where there is none. Written under
-    /// the lock. Whoever reads it late takes a span of the page heap instead.
+    /// Whether a span is listed. Read without the lock, so that an empty list costs no lock; written under it. A stale read
+    /// only takes a span of the page heap instead.
     listed: AtomicBool,
 }
 
 impl<O: Os> Row<O> {
-    /// Says whether a span is listed, after a change of the list.
+    /// Updates `listed` after a change of the list.
     fn note(&self, spans: &Spans) {
         self.listed.store(!spans.partial.is_empty(), Ordering::Relaxed);
     }
@@ -49,7 +47,7 @@ pub struct Central<O: Os> {
 }
 
 impl<O: Os> Central<O> {
-    /// Empty lists.
+    /// Returns empty lists.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Central<O> {
         Central {
@@ -68,7 +66,7 @@ impl<O: Os> Central<O> {
         self.classes.iter().map(|row| &row.spans)
     }
 
-    /// A span of the class's list, for `owner`.
+    /// Takes a span from the class's list for `owner`.
     fn take_listed(&self, class: Class, owner: *mut (), thread_id: usize) -> Option<NonNull<Span>> {
         let row = self.row(class);
         if !row.listed.load(Ordering::Relaxed) {
@@ -80,8 +78,8 @@ impl<O: Os> Central<O> {
         span
     }
 
-    /// A span of `class` with room, for `owner`, whose thread frees with `thread_id`: from the list, else from the page
-    /// heap. `None`: no memory.
+    /// Takes a span of `class` with room for `owner`, of the thread `thread_id`: from the list, else from the page heap. Returns
+    /// `None` if there is no memory.
     pub fn take<'a>(
         &self,
         heap: &'a Heap<O>,
@@ -99,10 +97,10 @@ impl<O: Os> Central<O> {
         Some(span)
     }
 
-    /// Hands a span over: from now on no cache owns it. One without outstanding objects goes back to
-    /// the page heap.
+    /// Takes a span from its owner, which is the caller. It has no owner afterwards, or goes back to the page heap if none of
+    /// its objects is out.
     ///
-    /// The caller owned it until now, has posted everything about it, and has it in no list.
+    /// The caller has posted everything about the span, and has it in no list.
     pub fn put(&self, heap: &Heap<O>, client: &Client, span: &Span) {
         if span.count_or_abort() == 0 {
             return heap.retire(client, span);
@@ -114,7 +112,8 @@ impl<O: Os> Central<O> {
         row.note(&spans);
     }
 
-    /// Gives `span` to `owner`, whose thread frees with `thread_id`, if no cache owns it. It stands in no list then.
+    /// Gives `span` to `owner`, of the thread `thread_id`, if it has no owner, and takes it off the list. Returns `false` if it
+    /// has one.
     pub fn adopt(&self, span: &Span, owner: *mut (), thread_id: usize) -> bool {
         let row = self.row(span.class());
         let spans = row.spans.lock();
@@ -129,9 +128,9 @@ impl<O: Os> Central<O> {
         true
     }
 
-    /// Frees objects of a span that has no owner. `false`: it has one by now, and nothing was done.
+    /// Frees objects of a span that has no owner. Returns `false` and changes nothing if it has one by now.
     ///
-    /// The objects were posted as sent, and count as received by whoever frees them.
+    /// The objects were posted as sent. They count as received by the caller.
     pub fn free(&self, heap: &Heap<O>, client: &Client, span: &Span, batch: &Batch<Object>) -> bool {
         let class = span.class();
         let row = self.row(class);
@@ -206,16 +205,16 @@ impl Spans {
     }
 }
 
-/// Puts a batch on its span's free list, as returned and posted, and returns how many objects it has. Does not look at
-/// what that means for the span's place: nothing may be out afterwards. An error: more came home than is out, and
-/// nothing was done.
+/// Puts a batch on its span's free list, as returned and posted, and returns how many objects it has. Leaves the span's list
+/// state as it is, though no object may be out afterwards. Returns an error and changes nothing if the batch has more objects
+/// than are out.
 ///
 /// # Safety
 /// The objects are outstanding ones of `span`, linked as the batch says; the caller owns the span.
 pub unsafe fn receive(span: &Span, batch: &Batch<Object>) -> Result<u32, Changed> {
     let count = span.count_of(batch.sum);
     if count > span.outstanding() {
-        // Somebody freed one of them twice, by another way.
+        // An object was freed twice, through two threads.
         return Err(Changed::List(span.base().0));
     }
     // SAFETY: the tail is a free object, by the caller's promise.

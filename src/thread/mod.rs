@@ -1,10 +1,10 @@
-//! Birth, adoption and retirement of caches.
+//! Creation, adoption and retirement of caches.
 //!
-//! `allocator` and the faces call it when a thread first allocates and when it ends. Caches come from
-//! the allocator's own records, are never unmapped, and wait in a pool between two threads.
+//! `allocator` calls it when a thread first allocates and when it exits. Caches come from the allocator's own memory, are
+//! never unmapped, and wait in a pool between two threads.
 //!
-//! The caches' lock, [`Rank::Caches`], protects the pool. It is not held while a
-//! cache is handed over.
+//! The lock [`Rank::Caches`] protects the pool. It is not held while a cache gives up its spans. [`Rank::Shared`] protects the
+//! shared cache, through which threads without a cache free.
 //!
 //! Invariant: a cache is in the pool or belongs to one thread; one in the pool owns no span.
 
@@ -24,7 +24,7 @@ use crate::stats::{Account, Delta, Total, Writer};
 use crate::units::Addr;
 use owners::Owners;
 
-/// Caches are charged with their own memory.
+/// Charges the memory of caches to its own account.
 struct OfCaches;
 
 impl Charge for OfCaches {
@@ -42,14 +42,14 @@ struct Pool {
 // SAFETY: idle caches belong to the pool, which is touched under its mutex only.
 unsafe impl Send for Pool {}
 
-/// The pool of caches and the cache of those that have none, held still.
+/// The locked pool of caches, and the locked shared cache.
 pub struct StoppedPool<'a, O: Os> {
     pool: Guard<'a, O, Pool>,
     _shared: Guard<'a, O, Cache>,
 }
 
 impl<O: Os> StoppedPool<'_, O> {
-    /// How many caches belong to no thread.
+    /// Returns how many caches belong to no thread.
     pub fn idle(&self) -> usize {
         let mut n = 0;
         let mut p = self.pool.idle.get();
@@ -65,22 +65,22 @@ impl<O: Os> StoppedPool<'_, O> {
 /// The caches of one allocator.
 pub struct Caches<O: Os> {
     pool: Mutex<O, Pool>,
-    /// Every cache ever made, the last one first. Only added to.
+    /// The list of all caches, the last one first. Only added to.
     all: AtomicPtr<Cache>,
-    /// How many caches were made.
+    /// How many caches were created.
     made: AtomicUsize,
     /// How many caches are in the pool. Written under its lock.
     idle: AtomicUsize,
     /// In the child of a fork: how many belong to threads that it does not have. Written by the fork.
     left: AtomicUsize,
-    /// The cache of those that have none. It allocates nothing and owns no span.
+    /// The shared cache, for threads without one. It allocates nothing and owns no span.
     shared: Mutex<O, Cache>,
-    /// Whether every thread was outside its cache's hand when a fork took the locks. Written by the thread that forks.
+    /// Whether every thread was outside its cache's local pages when a fork took the locks. Written by the thread that forks.
     leaves_rest: AtomicBool,
 }
 
 impl<O: Os> Caches<O> {
-    /// No caches.
+    /// Returns an empty set of caches.
     #[allow(clippy::new_without_default, reason = "a const constructor is the only one wanted")]
     pub const fn new() -> Caches<O> {
         Caches {
@@ -97,29 +97,30 @@ impl<O: Os> Caches<O> {
         }
     }
 
-    /// Reserves what the heap needs. Called by `allocator` until it succeeds once; `first` says that it is the
-    /// first call.
+    /// Registers the shared cache's writer, if this is the `first` call, and starts the heap. Called by `allocator` until it
+    /// succeeds once.
     ///
     /// # Safety
-    /// The kernel stays where it is from now on.
+    /// The allocator stays where it is from now on.
     pub unsafe fn boot(&self, heap: &Heap<O>, first: bool) -> Result<(), OsError> {
         let shared = self.shared.lock();
         let stats = heap.stats();
         if first {
-            // SAFETY: the shared cache lives in the kernel, which stays; this is the first call.
+            // SAFETY: the shared cache lies in the allocator, which stays; this is the first call.
             unsafe { stats.register(shared.writer(), shared.tallies()) };
             stats.register_fence(heap.os());
         }
         heap.boot(shared.writer())
     }
 
-    /// A cache for a thread that has none: from the pool, or a new one.
+    /// Returns a cache for a thread that has none: from the pool, or a new one.
     pub fn adopt(&self, heap: &Heap<O>) -> Result<&Cache, OsError> {
         self.adopt_from(heap, &mut self.pool.lock())
     }
 
-    /// As [`Caches::adopt`], for the thread with this thread pointer in the process that `process` says. Says whether the cache is one that an
-    /// earlier thread with the same one did not give back, with all that it owns.
+    /// As [`Caches::adopt`], for the thread with the thread pointer `thread`, in the process that `process` returns. Also returns
+    /// whether the cache was found: an exited thread with the same thread pointer did not give it back, and it still owns its
+    /// spans.
     pub fn adopt_for(&self, heap: &Heap<O>, thread: usize, process: fn() -> i32) -> Result<(&Cache, bool), OsError> {
         let mut pool = self.pool.lock();
         if let Some(cache) = pool.owners.find(thread, process) {
@@ -154,7 +155,7 @@ impl<O: Os> Caches<O> {
         // SAFETY: the cache is never unmapped, and registered here only.
         unsafe { stats.register(cache.writer(), cache.tallies()) };
         stats.post(cache.writer(), &delta);
-        // Under the lock there is one writer. Release: whoever finds the cache finds it initialised.
+        // The lock makes this the only writer. Release: a reader that finds the cache finds it initialised.
         cache.next.store(self.all.load(Ordering::Relaxed), Ordering::Relaxed);
         self.all.store(new, Ordering::Release);
         self.made.fetch_add(1, Ordering::Relaxed);
@@ -163,8 +164,8 @@ impl<O: Os> Caches<O> {
         Ok(cache)
     }
 
-    /// Takes a cache back from a thread that ends or has no use for it any more: what it owns is handed
-    /// over, and the next thread may adopt it.
+    /// Takes a cache back from a thread that exits or does not need it any more. The cache gives up what it owns, and another
+    /// thread may adopt it.
     ///
     /// # Safety
     /// The calling thread owns the cache and does not use it after.
@@ -176,16 +177,16 @@ impl<O: Os> Caches<O> {
         pool.owners.forget(cache);
         cache.next_idle.set(pool.idle.get());
         pool.idle.set(core::ptr::from_ref(cache).cast_mut());
-        // Release: who counts the cache as idle counts it as made.
+        // Release: a reader that counts the cache as idle also counts it as created.
         self.idle.store(self.idle.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
-    /// Runs `f` with the cache of those that have none, which may free but not allocate.
+    /// Calls `f` with the shared cache, which may free but not allocate.
     pub fn with_shared<R>(&self, f: impl FnOnce(&Cache) -> R) -> R {
         f(&self.shared.lock())
     }
 
-    /// As [`Caches::with_shared`]. `None`: the cache was not to be had for so many nanoseconds.
+    /// As [`Caches::with_shared`]. Returns `None` if the lock was not free for `nanos` nanoseconds.
     pub fn with_shared_within<R>(&self, nanos: u64, f: impl FnOnce(&Cache) -> R) -> Option<R> {
         self.shared.lock_within(Some(nanos)).map(|cache| f(&cache))
     }
@@ -246,14 +247,14 @@ impl<O: Os> Caches<O> {
         self.left.store((made - idle).saturating_sub(usize::from(cache.is_some())), Ordering::Relaxed);
     }
 
-    /// Returns whether no thread but the calling one has a cache; `own`: that one has. Those of the threads that a fork
+    /// Returns whether no other thread has a cache. `own` says whether the calling thread has one. Caches of threads that a fork
     /// left behind do not count.
     pub fn is_alone(&self, own: bool) -> bool {
         let (idle, made) = self.idle_and_made();
         (made - idle).saturating_sub(self.left.load(Ordering::Relaxed)) <= usize::from(own)
     }
 
-    /// Every cache ever made.
+    /// Calls `f` for every cache that was ever created.
     pub fn each(&self, mut f: impl FnMut(&Cache)) {
         let mut p = self.all.load(Ordering::Acquire);
         // SAFETY: caches are never unmapped.
@@ -263,22 +264,22 @@ impl<O: Os> Caches<O> {
         }
     }
 
-    /// The address of the word that leads to the cache made last: for a reader in another process.
+    /// Returns the address of the head of the list of all caches: for a reader in another process.
     pub fn first_place(&self) -> u64 {
         Addr::of(&raw const self.all).0 as u64
     }
 
-    /// The address of the turns of the caches' lock: as for [`Caches::first_place`].
+    /// Returns the address of the turns of the caches' lock: for a reader in another process.
     pub fn turns_place(&self) -> u64 {
         self.pool.turns_address()
     }
 
-    /// How many caches were made.
+    /// Returns how many caches were created.
     pub fn made(&self) -> usize {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// How many caches belong to no thread, and after that how many were made.
+    /// Returns how many caches belong to no thread, and after that how many were created.
     pub fn idle_and_made(&self) -> (usize, usize) {
         (self.idle.load(Ordering::Acquire), self.made())
     }
@@ -289,7 +290,7 @@ impl<O: Os> Caches<O> {
         f(Rank::Shared, self.shared.waits());
     }
 
-    /// Keeps caches from being made and adopted, and those without one from freeing, until the result is dropped.
+    /// Keeps caches from being created and adopted, and threads without a cache from freeing, until the result is dropped.
     pub fn stop_all(&self) -> StoppedPool<'_, O> {
         let pool = self.pool.lock();
         StoppedPool { pool, _shared: self.shared.lock() }

@@ -1,26 +1,26 @@
-//! Which cache a running thread has, by its thread pointer: so that a cache whose thread ended without a word is found.
+//! Maps thread pointers to caches, to find a cache that an exited thread did not give back.
 //!
 //! A thread that first frees in the last round of its destructors gets a cache that no destructor gives back. The next
-//! thread with the same thread pointer knows that the earlier one is gone, and goes on with its cache.
+//! thread with the same thread pointer proves that the earlier one has exited, and takes its cache over.
 
 use core::cell::Cell;
 use core::ptr::null_mut;
 
 use crate::cache::Cache;
 
-/// How many lists there are.
+/// The number of lists.
 const LISTS: usize = 64;
 
 /// Caches of threads, by thread pointer. The caches' lock protects it.
 pub(super) struct Owners {
     lists: [Cell<*mut Cache>; LISTS],
-    /// The process, from when it was first asked for; 0: it was not. A child that was forked past the libc has its
-    /// parent's here, and finds no cache: it compares that with its own number.
+    /// The process id, or 0 before it is needed. A child that was forked without the libc has its parent's here, which differs
+    /// from its own, so it finds no cache.
     process: Cell<i32>,
 }
 
 impl Owners {
-    /// None.
+    /// Returns an empty map.
     pub(super) const fn new() -> Owners {
         Owners { lists: [const { Cell::new(null_mut()) }; LISTS], process: Cell::new(0) }
     }
@@ -31,8 +31,8 @@ impl Owners {
         &self.lists[hash as usize % LISTS]
     }
 
-    /// Returns the cache that a thread with this thread pointer had in this process, and did not give back. The system is
-    /// asked for the process only where there may be one.
+    /// Returns the cache that a thread with this thread pointer had in this process and did not give back. Calls `process` only
+    /// if there may be one.
     pub(super) fn find(&self, thread: usize, process: fn() -> i32) -> Option<&'static Cache> {
         let mut at = self.list(thread).get();
         // SAFETY: caches are never unmapped.
@@ -45,8 +45,8 @@ impl Owners {
         None
     }
 
-    /// Notes whose the cache is now; it is not noted. Where it is the `first` one, nobody asks for the process, and the
-    /// cache is never found: a start asks the system for as little as it can.
+    /// Adds a cache that is not in the map. The `first` cache of a process is added without a process id, and is never found:
+    /// that saves a system call at the start.
     pub(super) fn note(&self, cache: &Cache, thread: usize, process: fn() -> i32, first: bool) {
         if self.process.get() == 0 && !first {
             self.process.set(process());
@@ -58,7 +58,7 @@ impl Owners {
         list.set(core::ptr::from_ref(cache).cast_mut());
     }
 
-    /// Forgets whose the cache was.
+    /// Removes a cache.
     pub(super) fn forget(&self, cache: &Cache) {
         let mut link = self.list(cache.thread.replace(0));
         // SAFETY: caches are never unmapped.
@@ -71,7 +71,7 @@ impl Owners {
         }
     }
 
-    /// Forgets all: in the child of a fork, whose caches' threads may have been anywhere in their fast paths.
+    /// Removes all caches, in the child of a fork: their threads may have been anywhere in their fast paths.
     pub(super) fn clear(&self) {
         self.lists.iter().for_each(|list| list.set(null_mut()));
         self.process.set(0);
