@@ -182,6 +182,33 @@ fn debian_packages_of_another_cpu_take_a_build_or_are_refused() {
     refused("riscv64gc-unknown-linux-gnu", "cannot build for riscv64gc-unknown-linux-gnu here");
 }
 
+#[test]
+fn the_linker_script_exports_the_names_of_both_version_scripts_with_any_linker() {
+    let (Some(_), Some(_)) = (installed("gcc"), installed("nm")) else { return };
+    let folder = empty("cc");
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("the scratch folder");
+    // As the compiler and preload/build.rs write them.
+    write("list", "{\n  global:\n    malloc;\n\n  local:\n    *;\n};\n");
+    write("shared.map", "{ global: dlopen; _exit; };\n");
+    let hidden = "__attribute__((visibility(\"hidden\"), used))";
+    let functions = ["crossfoot_dlopen", "crossfoot_exit", "crossfoot_memmove"];
+    let functions: String =
+        functions.iter().map(|name| format!("{hidden} int {name}(void) {{ return 1; }}\n")).collect();
+    write("object.c", &format!("{functions}int malloc(void) {{ return 2; }}\n"));
+    let mut link = Command::new(root().join("packaging/cc.sh"));
+    link.env("CROSSFOOT_CC", "gcc -fuse-ld=bfd").current_dir(&folder).args(["-fno-builtin", "-w"]);
+    link.args(["-Wl,--version-script=list", "object.c", "-shared", "-nostdlib", "-ffunction-sections"]);
+    link.args(["-Wl,--gc-sections", "-Wl,-soname,name.so", "-o", "object.so"]);
+    link.args(["-Wl,--defsym=dlopen=crossfoot_dlopen", "-Wl,--defsym=_exit=crossfoot_exit"]);
+    link.args(["-Wl,--defsym=memmove=crossfoot_memmove", "-Wl,--version-script=shared.map"]);
+    assert_success(&run(&mut link));
+    let output = run(Command::new("nm").args(["-D", "--defined-only"]).arg(folder.join("object.so")));
+    let text = text(&output.stdout);
+    let mut names: Vec<&str> = text.lines().filter_map(|line| line.split(" T ").nth(1)).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["_exit", "dlopen", "malloc"], "{text}");
+}
+
 /// Returns the folder of the release, as the packages' scripts find it.
 fn release() -> &'static Path {
     artifacts().so.parent().expect("a folder")
@@ -277,17 +304,15 @@ fn buildroots_makefile_expands_and_installs() {
             &format!("UNCHECKED={archive}"),
             "INSTALL_STAGING=YES",
             "CARGO_BUILD_OPTS=--package crossfoot-preload --package crossfoot-cli",
-            "CARGO_ENV=",
+            r#"CARGO_ENV=CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER="./packaging/cc.sh" CROSSFOOT_CC="gcc""#,
         ],
     );
     licences_exist(printed.lines().find_map(|line| line.strip_prefix("LICENSE_FILES=")).expect("a line"));
     // A released archive is checked, and musl needs another setting for a shared object.
     let other = ["BR2_PACKAGE_CROSSFOOT_SITE=\"https://example.org/\"", "BR2_TOOLCHAIN_USES_MUSL=y"];
     let printed = make(&["-f", harness, &package, other[0], other[1], "print"]).expect("make ran before");
-    has_lines(
-        &printed,
-        &["SITE=https://example.org/", "UNCHECKED=", "CARGO_ENV=RUSTFLAGS=\"-C target-feature=-crt-static\""],
-    );
+    has_lines(&printed, &["SITE=https://example.org/", "UNCHECKED="]);
+    assert!(printed.contains(" RUSTFLAGS=\"-C target-feature=-crt-static\"\n"), "{printed}");
     let (staging, target) = (empty("staging"), empty("target"));
     let build = format!("BUILD_DIR={}", folder.display());
     let places = [format!("STAGING_DIR={}", staging.display()), format!("TARGET_DIR={}", target.display())];
@@ -352,12 +377,14 @@ fn openwrts_makefile_builds_and_installs() {
     // A cargo that builds nothing: the build lies there already.
     let tools = empty("tools");
     let cargo = tools.join("cargo");
-    std::fs::write(&cargo, "#!/bin/sh\necho \"$PWD $*\" >\"$(dirname \"$0\")/said\"\n").expect("a new file");
+    std::fs::write(&cargo, "#!/bin/sh\n(echo \"$PWD $*\"; env) >\"$(dirname \"$0\")/said\"\n").expect("a new file");
     std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).expect("it is this test's");
     call(&[&format!("CARGO_FOLDER={}", tools.display()), "compile"]);
     let said = std::fs::read_to_string(tools.join("said")).expect("cargo was called");
     assert!(said.starts_with(&format!("{} build --offline --locked --release --target {target} ", folder.display())));
     assert!(said.contains("--package crossfoot-preload --package crossfoot-cli"), "{said}");
+    let linker = format!("CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER={}/packaging/cc.sh", folder.display());
+    has_lines(&said, &[&linker, "CROSSFOOT_CC=gcc", "CARGO_PROFILE_RELEASE_PANIC=abort"]);
     let (dev, device) = (empty("dev"), empty("device"));
     call(&[&format!("ROOT={}", dev.display()), "dev"]);
     use_sysroot(&dev, "usr/lib");

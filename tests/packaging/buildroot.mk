@@ -3,6 +3,9 @@
 
 qstrip = $(strip $(subst ",,$(1)))
 RUSTC_TARGET_NAME = x86_64-unknown-linux-gnu
+# Buildroot's own takes hyphens to underscores too.
+UPPERCASE = $(shell echo '$(1)' | tr 'a-z-' 'A-Z_')
+TARGET_CC = gcc
 TARGET_OBJCOPY = objcopy
 BR2_EXTERNAL_CROSSFOOT_PATH = /external
 BR2_PACKAGE_CROSSFOOT_COMMAND = y

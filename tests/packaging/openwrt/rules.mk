@@ -5,3 +5,5 @@ INSTALL_DIR := install -d -m0755
 INSTALL_BIN := install -m0755
 CP := cp -fpR
 TARGET_CROSS :=
+TARGET_CC_NOCACHE := gcc
+toupper = $(shell echo '$(1)' | tr 'a-z' 'A-Z')

@@ -22,9 +22,14 @@ ifeq ($(BR2_PACKAGE_CROSSFOOT_COMMAND),y)
 CROSSFOOT_CARGO_BUILD_OPTS += --package crossfoot-cli
 endif
 
+# GNU's ld does not take what the shared object is linked with.
+CROSSFOOT_CARGO_ENV = \
+	CARGO_TARGET_$(call UPPERCASE,$(RUSTC_TARGET_NAME))_LINKER="$(@D)/packaging/cc.sh" \
+	CROSSFOOT_CC="$(TARGET_CC)"
+
 # Rust links musl statically by default, and makes no shared object then.
 ifeq ($(BR2_TOOLCHAIN_USES_MUSL):$(BR2_STATIC_LIBS),y:)
-CROSSFOOT_CARGO_ENV = RUSTFLAGS="-C target-feature=-crt-static"
+CROSSFOOT_CARGO_ENV += RUSTFLAGS="-C target-feature=-crt-static"
 endif
 
 CROSSFOOT_BUILT = $(@D)/target/$(RUSTC_TARGET_NAME)/$(if $(BR2_ENABLE_DEBUG),debug,release)

@@ -19,6 +19,9 @@ inherit cargo
 COMPATIBLE_HOST = "x86_64.*-linux.*"
 
 CARGO_BUILD_FLAGS += "--package crossfoot-preload --package crossfoot-cli"
+# GNU's ld does not take what the shared object is linked with, so a script calls it.
+CARGO_RUST_TARGET_CCLD = "${S}/packaging/cc.sh"
+export CROSSFOOT_CC = "${RUST_TARGET_CCLD}"
 # Rust links musl statically by default, and makes no shared object then.
 RUSTFLAGS:append:libc-musl = " -C target-feature=-crt-static"
 
