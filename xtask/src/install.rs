@@ -194,7 +194,8 @@ fn of_cpu(file: &Path) -> Result<[u8; 2]> {
 
 /// Writes the manual pages of the command, which generates them from its help.
 fn manual(release: &Path, tree: &Path) -> Result<()> {
-    let folder = release.join("man");
+    // Another installation may be going on.
+    let folder = release.join(format!("man.{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut command = Command::new(release.join("crossfoot"));
     command.arg("man").arg(&folder);
@@ -203,7 +204,7 @@ fn manual(release: &Path, tree: &Path) -> Result<()> {
         let page = page?;
         write(&tree.join(page.file_name()), &fs::read(page.path())?, 0o644)?;
     }
-    Ok(())
+    fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())
 }
 
 /// Makes the C++ operators weak in the archive, so that a program that replaces them can be linked with it. Stable Rust
