@@ -21,7 +21,7 @@ const fn hash_of_all() -> u64 {
     }
     i = 0;
     while i < CLASSES {
-        hash = layout::hash(hash, &Class::from_index(i).size().to_le_bytes());
+        hash = layout::hash(hash, &(Class::from_index(i).size() as u64).to_le_bytes());
         i += 1;
     }
     i = 0;

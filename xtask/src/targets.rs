@@ -176,7 +176,7 @@ fn folder() -> PathBuf {
 
 /// The command that runs `program`, under an emulator if `start` names one.
 fn command(start: &[&str], program: &Path) -> Command {
-    let mut words = start.iter().map(|word| Path::new(word)).chain([program]);
+    let mut words = start.iter().map(Path::new).chain([program]);
     let mut command = Command::new(words.next().unwrap_or(program));
     command.args(words);
     command

@@ -141,7 +141,7 @@ fn first(mode: &[u8]) -> i32 {
 }
 
 /// Uses up the address space with objects of 1 MiB, which are linked by their first words, frees them, and does the
-/// same again: as many objects must fit.
+/// same again: as many objects must fit, but for a few where the thread keeps pages.
 fn full() -> i32 {
     let layout = Layout::new::<[u8; 1 << 20]>();
     let fill = || {
@@ -170,7 +170,7 @@ fn full() -> i32 {
     // The thread's system stack, on which the check runs, is taken while there are addresses.
     let before = A.crossfoot();
     let ((first, once), (second, twice)) = (fill(), fill());
-    let text: &[u8] = match (first > 1_000, second >= first, before && once && twice) {
+    let text: &[u8] = match (first > 1_000, second + first / 50 >= first, before && once && twice) {
         (true, true, true) => b"balanced\n",
         (false, ..) => b"less than 1,000 objects fit\n",
         (_, false, _) => b"less objects fit the second time\n",
