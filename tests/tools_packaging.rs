@@ -157,7 +157,8 @@ fn debian_packages_of_another_cpu_take_a_build_or_are_refused() {
     let folder = empty("arm64");
     // Stand for a build: what matters here is the CPU of the files.
     let c = folder.join("object.c");
-    std::fs::write(&c, "int crossfoot_balanced(void) { return 1; }\n").expect("the scratch folder can be written");
+    std::fs::write(&c, "int crossfoot_balanced(void) { return 1; }\nvoid *_Znwm(void) { return 0; }\n")
+        .expect("the scratch folder can be written");
     let object = folder.join("object.o");
     assert_success(&run(Command::new(&gcc).args(["-c", "-fPIC", "-o"]).arg(&object).arg(&c)));
     let shared = folder.join("libcrossfoot.so");
@@ -174,6 +175,11 @@ fn debian_packages_of_another_cpu_take_a_build_or_are_refused() {
         assert!(dpkg_deb("--field", deb).contains("\nArchitecture: arm64\n"));
     }
     assert!(dpkg_deb("--contents", &debs[0]).contains("./usr/lib/aarch64-linux-gnu/libcrossfoot.so.0\n"));
+    // Programs may replace C++'s operators.
+    let place = empty("arm64-files");
+    assert_success(&run(Command::new("dpkg-deb").arg("--extract").arg(&debs[1]).arg(&place)));
+    let nm = Command::new("aarch64-linux-gnu-nm").arg(place.join("usr/lib/aarch64-linux-gnu/libcrossfoot.a")).output();
+    assert!(text(&nm.expect("binutils").stdout).contains(" W _Znwm\n"), "C++'s operators are not weak");
     let refused = |target: &str, line: &str| {
         let output = task(&["dist", "--deb", "--target", target]);
         assert!(!output.status.success() && text(&output.stderr).contains(line), "{}", text(&output.stderr));

@@ -33,6 +33,8 @@ pub struct Place<'a> {
     pub prefix: &'a str,
     /// The folder of libraries below the prefix: `lib`, or a deeper one such as `lib/x86_64-linux-gnu`.
     pub libdir: &'a str,
+    /// The objcopy that knows the CPU. Another one leaves the archive as it is, and succeeds.
+    pub objcopy: &'a str,
 }
 
 impl Place<'_> {
@@ -90,7 +92,7 @@ pub fn install(prefix: &Path, destdir: Option<&Path>) -> Result<()> {
         Some(destdir) => destdir.join(prefix.strip_prefix("/")?),
         None => prefix.to_owned(),
     };
-    lay_out(&build()?, &tree, &Place { prefix: name, libdir: "lib" })
+    lay_out(&build()?, &tree, &Place { prefix: name, libdir: "lib", objcopy: "objcopy" })
 }
 
 /// Builds the release, packs it into an archive, writes its checksum, and prints the paths of both.
@@ -103,7 +105,7 @@ pub fn dist() -> Result<()> {
         // Files of an earlier version would stay.
         fs::remove_dir_all(&tree).with_context(|| tree.display().to_string())?;
     }
-    lay_out(&release, &tree, &Place { prefix: ANYWHERE, libdir: "lib" })?;
+    lay_out(&release, &tree, &Place { prefix: ANYWHERE, libdir: "lib", objcopy: "objcopy" })?;
     pack(&folder, &name)
 }
 
@@ -176,7 +178,7 @@ pub fn lay_out(release: &Path, tree: &Path, place: &Place<'_>) -> Result<()> {
             eprintln!("xtask: {} is for another CPU: no manual pages of the command", command.display());
         }
     }
-    weaken(&tree.join(place.path("lib/libcrossfoot.a")))?;
+    weaken(&tree.join(place.path("lib/libcrossfoot.a")), place.objcopy)?;
     let link = tree.join(place.path("lib/libcrossfoot.so"));
     // The link may exist from the last installation.
     let _ = fs::remove_file(&link);
@@ -209,11 +211,11 @@ fn manual(release: &Path, tree: &Path) -> Result<()> {
 
 /// Makes the C++ operators weak in the archive, so that a program that replaces them can be linked with it. Stable Rust
 /// cannot do this.
-fn weaken(archive: &Path) -> Result<()> {
-    let mut objcopy = Command::new("objcopy");
+fn weaken(archive: &Path, program: &str) -> Result<()> {
+    let mut objcopy = Command::new(program);
     objcopy.args(["--wildcard", "--weaken-symbol=_Zn[aw]*", "--weaken-symbol=_Zd[al]*"]).arg(archive);
     if objcopy.output().is_err() {
-        eprintln!("xtask: objcopy is not installed: programs that replace operator new need -Wl,-z,muldefs");
+        eprintln!("xtask: {program} is not installed: programs that replace operator new need -Wl,-z,muldefs");
         return Ok(());
     }
     done(objcopy)

@@ -55,9 +55,9 @@ impl Machine {
         })
     }
 
-    /// Returns one of binutils for this machine.
-    fn tool(&self, name: &str) -> Command {
-        Command::new(if self.target == HOST { name.to_owned() } else { format!("{}{name}", self.tools) })
+    /// Returns the name of one of binutils for this machine.
+    fn tool(&self, name: &str) -> String {
+        if self.target == HOST { name.to_owned() } else { format!("{}{name}", self.tools) }
     }
 }
 
@@ -81,7 +81,11 @@ pub fn dist(target: Option<&str>, built: Option<&Path>) -> Result<()> {
     }
     let tree = staged.join("tree");
     let libdir = format!("lib/{}", machine.multiarch);
-    install::lay_out(&release, &tree.join("usr"), &Place { prefix: "/usr", libdir: &libdir })?;
+    install::lay_out(
+        &release,
+        &tree.join("usr"),
+        &Place { prefix: "/usr", libdir: &libdir, objcopy: &machine.tool("objcopy") },
+    )?;
     prepare(&tree.join("usr"), machine, &libdir)?;
     for package in &PACKAGES {
         let root = staged.join(package.name);
@@ -99,7 +103,7 @@ pub fn dist(target: Option<&str>, built: Option<&Path>) -> Result<()> {
 /// with the command in a folder where it finds the shared object.
 fn prepare(usr: &Path, machine: &Machine, libdir: &str) -> Result<()> {
     let strip = |file: &Path, what: &str| {
-        let mut strip = machine.tool("strip");
+        let mut strip = Command::new(machine.tool("strip"));
         strip.args([what, "--remove-section=.comment", "--enable-deterministic-archives"]).arg(file);
         done(strip)
     };
@@ -187,7 +191,7 @@ fn build(root: &Path, folder: &Path, package: &Package, machine: &Machine) -> Re
 
 /// Returns what Debian's packages a program needs besides ours, from the versions of symbols that it asks for.
 fn needs(program: &Path, machine: &Machine) -> Result<String> {
-    let mut readelf = machine.tool("readelf");
+    let mut readelf = Command::new(machine.tool("readelf"));
     readelf.args(["--wide", "--dynamic", "--version-info"]).arg(program);
     let text = String::from_utf8_lossy(&printed(readelf)?).into_owned();
     let parts = |name: &str| -> Option<(u32, u32)> {
