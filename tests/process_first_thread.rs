@@ -116,7 +116,7 @@ fn a_process_without_its_first_thread_audits_itself() {
 fn an_exited_process_is_gone() {
     let Some(mut command) = command("audit") else { return };
     let mut child = command.stdout(Stdio::null()).spawn().expect("it starts");
-    // It is a zombie.
+    // SAFETY: the structure is valid as zeros, and Linux writes it. The child is not reaped: it stays a zombie.
     let ended = unsafe {
         let mut information: libc::siginfo_t = std::mem::zeroed();
         libc::waitid(libc::P_PID, child.id(), &raw mut information, libc::WEXITED | libc::WNOWAIT)

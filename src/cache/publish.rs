@@ -44,7 +44,6 @@ impl Cache {
         if self.thread_id() == NO_THREAD {
             return;
         }
-        let heap = heap;
         let stats_page = heap.stats_page();
         if let Some(wanted) = stats_page.takes_release(heap.os()) {
             heap.empty_local(self.client());

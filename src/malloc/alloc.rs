@@ -1,14 +1,14 @@
 //! Allocation. A call goes down from one rung to the next and never comes back up:
 //!
-//! - [`allocate`]: 1. up to 1 KiB: [`Cache::pop_quick_of`] pops the slot's first object.
-//!   - [`refill_size`]: 3. the slot is empty, or the thread has no cache.
-//!   - [`allocate_middle`]: 2. up to 32 KiB: finds the class by the second table, [`Cache::pop_of`].
-//!     - [`refill_class`]: 3.
-//!     - [`allocate_large`]: 4. above 32 KiB: [`large`], a span of its own by [`Heap::take_large`].
-//! - [`allocate_known`]: 1. as `allocate`; the compiler knows the slot of a constant size.
-//! - [`allocate_aligned`]: 1. by the class of a multiple of the alignment, [`Cache::pop_of`].
-//!   - [`aligned_slow`]: 3. or 4.
-//! - [`allocate_zeroed`]: 1. and 3. by [`refill`], or 4.; clears what is not known to be zero.
+//! - (1) [`allocate`]: up to 1 KiB: [`Cache::pop_quick_of`] pops the slot's first object.
+//!   - (3) [`refill_size`]: the slot is empty, or the thread has no cache.
+//!   - (2) [`allocate_middle`]: up to 32 KiB: finds the class by the second table, [`Cache::pop_of`].
+//!     - (3) [`refill_class`].
+//!     - (4) [`allocate_large`]: above 32 KiB: [`large`], a span of its own by [`Heap::take_large`].
+//! - (1) [`allocate_known`]: as `allocate`; the compiler knows the slot of a constant size.
+//! - (1) [`allocate_aligned`]: by the class of a multiple of the alignment, [`Cache::pop_of`].
+//!   - (3, 4) [`aligned_slow`].
+//! - (1, 3, 4) [`allocate_zeroed`]: by [`refill`] or [`large`]; clears what is not known to be zero.
 //!
 //! Rung 3 is [`refill`], with the thread's cache, adopted if it has none. [`Cache::refill`] takes, in this order: objects
 //! that this thread freed, objects that other threads returned ([`Cache::drain`]), uncarved memory of the current span,

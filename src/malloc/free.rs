@@ -1,22 +1,22 @@
 //! Free. A call goes down from one rung to the next and never comes back up:
 //!
-//! - [`free`]: 1. [`push`]es onto the free list of the thread's own span.
-//!   - [`free_last`]: 2. no object of the span is out any more: [`Cache::freed_last`] may give the span back to the heap.
+//! - (1) [`free`]: [`push`]es onto the free list of the thread's own span.
+//!   - (2) [`free_last`]: no object of the span is out any more: [`Cache::freed_last`] may give the span back to the heap.
 //!   - [`free_other`]: not an object of a span of this thread with room; [`full_or_pending`].
-//!     - [`Cache::free_into_full`]: 3. a full span of this thread: it has room again.
-//!     - [`Cache::flush_pending_of`]: 4. the pending batch for another thread's span is full.
+//!     - (3) [`Cache::free_into_full`]: a full span of this thread: it has room again.
+//!     - (4) [`Cache::flush_pending_of`]: the pending batch for another thread's span is full.
 //!     - [`free_rest`]: none of these. Gets a cache, if the thread has none; then [`free_by`].
-//!       - [`abort_misuse`]: 7. not a live object: [`checked_span`].
-//!       - [`free_large`]: 6. a span of its own: [`Heap::give_back_near`].
+//!       - (7) [`abort_misuse`]: not a live object: [`checked_span`].
+//!       - (6) [`free_large`]: a span of its own: [`Heap::give_back_near`].
 //!       - [`free_small`]: in this order,
-//!         - [`Cache::adopt`]: 5. the span has no owner, and this cache takes it over.
-//!         - [`Cache::free_remote`]: 4. begins a pending batch for another thread's span.
-//!         - [`Cache::free_into_full`]: 3. the thread had no cache, or adopted the span.
-//!         - [`Cache::push`]: 1. and 2., for the same reasons, or with `check:on`.
-//! - [`free_sized`]: 1. as `free`.
-//! - [`free_live`]: 1. as `free`, with one test less.
-//!   - [`free_last`]: 2.
-//!   - [`free_sized_other`]: 3. and 4. as `free_other`.
+//!         - (5) [`Cache::adopt`]: the span has no owner, and this cache takes it over.
+//!         - (4) [`Cache::free_remote`]: begins a pending batch for another thread's span.
+//!         - (3) [`Cache::free_into_full`]: the thread had no cache, or adopted the span.
+//!         - (1, 2) [`Cache::push`]: for the same reasons, or with `check:on`.
+//! - (1) [`free_sized`]: as `free`.
+//! - (1) [`free_live`]: as `free`, with one test less.
+//!   - (2) [`free_last`].
+//!   - (3, 4) [`free_sized_other`]: as `free_other`.
 //!     - [`free_sized_rest`]: as `free_rest`; with `check:on`, [`Claim::check`] compares size and alignment.
 //!
 //! With `check:on`, spans bear another id than their thread, so rungs 1 to 4 find nothing and [`free_by`] sees each object.
