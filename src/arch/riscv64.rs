@@ -32,7 +32,7 @@ pub fn thread_id() -> usize {
     thread_id
 }
 
-/// Would prefetch the cache line of `address`: the instruction is in an extension that not every CPU has.
+/// Does nothing: the prefetch instruction is in an extension that not every CPU has.
 #[inline(always)]
 pub fn prefetch(_address: *const u8) {}
 

@@ -86,6 +86,12 @@ const CPUS: &[Cpu] = &[
     },
 ];
 
+/// Variants of CPUs that must refuse to build, and the words that say why.
+const REFUSED: &[(&str, &str)] = &[
+    ("arm-unknown-linux-gnueabihf", "crossfoot supports ARMv7 and later"),
+    ("i586-unknown-linux-gnu", "x86 without SSE2 is not supported"),
+];
+
 /// A line of the table.
 struct Row {
     name: String,
@@ -111,6 +117,11 @@ pub fn run(wanted: &Wanted) -> Result<()> {
         let name = format!("static-nolibc, {}", cpu.target);
         if wanted.only.as_ref().is_none_or(|part| name.contains(part)) {
             rows.extend(cpu_rows(cpu, &name, wanted.all)?);
+        }
+    }
+    for &(target, why) in REFUSED.iter().filter(|_| wanted.all) {
+        if wanted.only.as_ref().is_none_or(|part| target.contains(part)) {
+            rows.push(refused_row(target, why)?);
         }
     }
     let table = table(&rows);
@@ -161,6 +172,19 @@ fn cpu_rows(cpu: &Cpu, name: &str, all: bool) -> Result<Vec<Row>> {
         rows.push(Row::new(format!("{name}, address space used up"), &format!("{seconds} s"), &run));
     }
     Ok(rows)
+}
+
+/// Builds the library for a variant of a CPU that it must refuse.
+fn refused_row(target: &str, why: &str) -> Result<Row> {
+    let name = format!("library, {target}");
+    let Some(toolchain) = Toolchain::find(target) else {
+        return Ok(Row::new(name, "not here: no core for this CPU and no rust-src", ""));
+    };
+    let mut cargo = toolchain.cargo("build", target, "gcc", crate::root());
+    let (output, _) = limited(BUILD_LIMIT, cargo.args(["--package", "crossfoot", "--lib"]))?;
+    let is_refused = !output.status.success() && String::from_utf8_lossy(&output.stderr).contains(why);
+    let built = if is_refused { format!("refused: {why}") } else { format!("failed to refuse, {}", output.status) };
+    Ok(Row::new(name, &built, ""))
 }
 
 /// Returns the words for what a run printed.
