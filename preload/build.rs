@@ -28,6 +28,15 @@ fn main() {
     // Keeps code that every process runs apart from code that few run, and from error paths: reading a page of the file
     // also reads its neighbours.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,keep-text-section-prefix");
+    // The functions are assembly for x86-64.
+    if std::env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86_64") {
+        only_shared();
+    }
+    println!("cargo:rerun-if-changed=build.rs");
+}
+
+/// Exports the names of [`ONLY_SHARED`].
+fn only_shared() {
     for (name, ours) in ONLY_SHARED {
         println!("cargo:rustc-cdylib-link-arg=-Wl,--defsym={name}={ours}");
     }
@@ -37,5 +46,4 @@ fn main() {
     let list = format!("{out}/shared.map");
     std::fs::write(&list, "{ global: dlopen; _exit; _Exit; };\n").expect("the folder of the output can be written");
     println!("cargo:rustc-cdylib-link-arg=-Wl,--version-script={list}");
-    println!("cargo:rerun-if-changed=build.rs");
 }
