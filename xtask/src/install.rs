@@ -8,10 +8,13 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::cargo::{cargo, done, printed};
+use crate::foreign::Target;
 use crate::root;
 
 /// The version of every package.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The shared object as it is built.
+const OBJECT: &str = "libcrossfoot.so";
 /// The soname of the shared object.
 const SONAME: &str = "libcrossfoot.so.0";
 /// The prefix of a relocatable tree in `crossfoot.pc`: relative to the folder of that file.
@@ -95,17 +98,30 @@ pub fn install(prefix: &Path, destdir: Option<&Path>) -> Result<()> {
     lay_out(&build()?, &tree, &Place { prefix: name, libdir: "lib", objcopy: "objcopy" })
 }
 
-/// Builds the release, packs it into an archive, writes its checksum, and prints the paths of both.
-pub fn dist() -> Result<()> {
-    let release = build()?;
-    let name = format!("crossfoot-{VERSION}-{}-linux", std::env::consts::ARCH);
-    let folder = release.parent().context("the release has a folder")?.join("dist");
+/// Builds the release, for another target only the C API, packs it into an archive, writes its checksum, and prints the
+/// paths of both.
+pub fn dist(target: Option<&str>) -> Result<()> {
+    let (release, place, objcopy) = match target {
+        None => (build()?, format!("{}-linux", std::env::consts::ARCH), "objcopy".to_owned()),
+        Some(name) => {
+            let target = Target::named(name)?;
+            let release = target.build(&builds()?)?;
+            if target.is_static() {
+                // The shared object built for glibc needs no libc and runs with musl's, too.
+                let (object, copy) = (build()?.join(OBJECT), release.join(OBJECT));
+                fs::copy(&object, &copy).with_context(|| object.display().to_string())?;
+            }
+            (release, target.shown(), target.objcopy())
+        }
+    };
+    let name = format!("crossfoot-{VERSION}-{place}");
+    let folder = builds()?.join("dist");
     let tree = folder.join(&name);
     if tree.exists() {
         // Files of an earlier version would stay.
         fs::remove_dir_all(&tree).with_context(|| tree.display().to_string())?;
     }
-    lay_out(&release, &tree, &Place { prefix: ANYWHERE, libdir: "lib", objcopy: "objcopy" })?;
+    lay_out(&release, &tree, &Place { prefix: ANYWHERE, libdir: "lib", objcopy: &objcopy })?;
     pack(&folder, &name)
 }
 
@@ -138,12 +154,17 @@ pub fn time_of_sources() -> String {
     })
 }
 
+/// Returns the folder of builds, which this program is in.
+fn builds() -> Result<PathBuf> {
+    let this = std::env::current_exe().context("cannot find this program")?;
+    Ok(this.ancestors().nth(2).context("this program was built by cargo")?.to_owned())
+}
+
 /// Builds the release. Returns its folder, which is beside the folder of this program.
 pub fn build() -> Result<PathBuf> {
-    let this = std::env::current_exe().context("cannot find this program")?;
-    let target = this.ancestors().nth(2).context("this program was built by cargo")?;
+    let target = builds()?;
     let mut cargo = cargo(root(), &["build", "--release"]);
-    cargo.env("CARGO_TARGET_DIR", target);
+    cargo.env("CARGO_TARGET_DIR", &target);
     done(cargo)?;
     Ok(target.join("release"))
 }

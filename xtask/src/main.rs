@@ -1,6 +1,7 @@
 //! Tasks that need more than one call of cargo: `cargo xtask --help`.
 
 mod cargo;
+mod foreign;
 mod install;
 mod packages;
 mod programs;
@@ -86,8 +87,8 @@ struct Dist {
     /// Pack the sources of the last commit and all crates instead: Buildroot and OpenWrt build it.
     #[arg(long)]
     source: bool,
-    /// The target of Debian's packages, as Rust calls it; this machine by default.
-    #[arg(long, requires = "deb")]
+    /// The target, as Rust calls it; this machine by default. For another one the tree has no command.
+    #[arg(long, conflicts_with = "source")]
     target: Option<String>,
     /// A folder with a build for that target; without it the release is built.
     #[arg(long, requires = "deb")]
@@ -111,7 +112,7 @@ fn main() -> Result<()> {
         Task::Install { prefix, destdir } => install::install(&prefix, destdir.as_deref()),
         Task::Dist(dist) if dist.source => packages::source::dist(),
         Task::Dist(dist) if dist.deb => packages::deb::dist(dist.target.as_deref(), dist.built.as_deref()),
-        Task::Dist(_) => install::dist(),
+        Task::Dist(dist) => install::dist(dist.target.as_deref()),
         Task::Packaging { check, release } => packages::generated::run(check, release),
         Task::Programs(wanted) => programs::run(&wanted),
         Task::Targets(wanted) => targets::run(&wanted),
