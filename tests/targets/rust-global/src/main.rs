@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crossfoot::process::metrics;
 use crossfoot::metrics::Sample;
+use crossfoot::process::metrics;
 
 #[global_allocator]
 static A: crossfoot::Crossfoot = crossfoot::Crossfoot::new();

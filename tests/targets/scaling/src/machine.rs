@@ -169,7 +169,6 @@ unsafe impl Memory for Machine {
         // SAFETY: see above.
         call(|sim| unsafe { sim.move_pages(from, to, size) })
     }
-
 }
 
 impl Sharing for Machine {}

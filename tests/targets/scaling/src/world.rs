@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crossfoot::stats::{Snapshot, Totals};
-use crossfoot::malloc;
 use crossfoot::allocator::Allocator;
 use crossfoot::cache::Cache;
+use crossfoot::malloc;
 use crossfoot::os::sim::Sim;
+use crossfoot::stats::{Snapshot, Totals};
 use crossfoot::units::{Addr, GIB};
 
 use crate::hooks;

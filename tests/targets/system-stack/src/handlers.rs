@@ -4,8 +4,8 @@ use std::ffi::c_void;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crossfoot::stats::Snapshot;
 use crossfoot::process::{self, on_system_stack, stack};
+use crossfoot::stats::Snapshot;
 use crossfoot::system_stack;
 use crossfoot::units::KIB;
 

@@ -7,9 +7,9 @@ mod misuse;
 use std::ffi::c_void;
 use std::hint::black_box;
 
-use crossfoot::stats::{Account, Snapshot, Totals};
-use crossfoot::process::{self, on_system_stack, stack};
 use crossfoot::mem_stats::MemStats;
+use crossfoot::process::{self, on_system_stack, stack};
+use crossfoot::stats::{Account, Snapshot, Totals};
 use crossfoot::system_stack;
 use crossfoot::units::{Addr, KIB};
 
