@@ -1,11 +1,11 @@
 //! Guarded stacks, taken from the page heap and given back to it.
 //!
-//! `process` takes system stacks here and hands stacks to programs. Sizes are powers of two; below each stack lies a guard,
-//! a page at least, which faults at a touch. A stack is a span in manual use, guard and all, so the books have it in
-//! `in_stacks`, in use or not.
+//! `process` takes system stacks here and hands stacks to programs. Sizes are powers of two; below each stack lies a
+//! guard, a page at least, which faults at a touch. A stack is a span in manual use, guard and all, so the books have
+//! it in `in_stacks`, in use or not.
 //!
-//! One lock, [`Rank::StackPool`], protects the lists of free stacks; it is held for a few instructions. The heap is called
-//! without it, and the system without any. Every call posts by the caller's writer.
+//! One lock, [`Rank::StackPool`], protects the lists of free stacks; it is held for a few instructions. The heap is
+//! called without it, and the OS without any lock. Every call posts by the caller's writer.
 //!
 //! Invariant: a listed stack is guarded and not in use. Of small sizes at most a mebibyte is listed, so that taking a
 //! stack and giving it back repeatedly makes no system call; of large ones none, but what the system refuses to make

@@ -1,11 +1,12 @@
-//! What static programs that are linked with musl need.
+//! Functions for static programs that are linked with musl.
 
 use core::ffi::c_int;
 
 use crossfoot::process;
 
-/// Takes or releases the allocator's locks around a fork. In a static program musl's `fork` calls it, after its own locks,
-/// if the process has several threads: with -1 before the fork, after it with 0 in the parent and 1 in the child.
+/// Takes or releases the allocator's locks around a fork. In a static program musl's `fork` calls it, after its own
+/// locks, if the process has several threads: with -1 before the fork, after it with 0 in the parent and 1 in the
+/// child.
 #[unsafe(no_mangle)]
 pub extern "C" fn __malloc_atfork(when: c_int) {
     process::at_fork_of_libc(when);

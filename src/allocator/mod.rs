@@ -1,11 +1,11 @@
 //! The allocator as a value: its parts side by side, the order of start-up, and what happens around a fork.
 //!
-//! `process` has the allocator of the process, `isolated` one in each heap; tests create as many as they like. Reading metrics
-//! is in `allocator/reading.rs`, the stats page in `allocator/stats_page.rs`.
+//! `process` has the allocator of the process, `isolated` one in each heap; tests create as many as they like. Reading
+//! metrics is in `allocator/reading.rs`, the stats page in `allocator/stats_page.rs`.
 //!
-//! Start-up happens in the first allocation, under the boot lock: first the stats page, then the writer of the shared cache,
-//! then the page heap; the caller's cache comes last. It reads no environment: the front end sets the options before. A fork
-//! takes all locks in rank order.
+//! Start-up happens in the first allocation, under the boot lock: first the stats page, then the writer of the shared
+//! cache, then the page heap; the caller's cache comes last. It reads no environment: the front end sets the options
+//! before. A fork takes all locks in rank order.
 //!
 //! Invariant: until start-up has succeeded, every lookup of an address finds nothing, and no thread has a cache.
 
@@ -86,19 +86,19 @@ impl<O: Os> Allocator<O> {
         self.ready.load(Ordering::Acquire)
     }
 
-    /// The page heap.
+    /// Returns the page heap.
     #[inline(always)]
     pub fn heap(&self) -> &Heap<O> {
         &self.heap
     }
 
-    /// The spans without an owner, by size class.
+    /// Returns the central lists: the spans without an owner, by size class.
     #[inline(always)]
     pub fn central(&self) -> &Central<O> {
         &self.central
     }
 
-    /// The caches of threads.
+    /// Returns the caches of threads.
     #[inline(always)]
     pub fn caches(&self) -> &Caches<O> {
         &self.caches
@@ -110,27 +110,27 @@ impl<O: Os> Allocator<O> {
         Bound { heap: &self.heap, central: &self.central, cache }
     }
 
-    /// The free stacks.
+    /// Returns the pool of stacks.
     pub fn stacks(&self) -> &StackPool<O> {
         &self.stacks
     }
 
-    /// The states of address space: the OS, and the accounts.
+    /// Returns the layer for states of address space, with the OS and the accounts.
     pub fn vm(&self) -> &Vm<O> {
         self.heap.vm()
     }
 
-    /// The OS.
+    /// Returns the OS.
     pub fn os(&self) -> &O {
         self.heap.os()
     }
 
-    /// The consistent statistics.
+    /// Returns the consistent statistics.
     pub fn stats(&self) -> &ConsistentStats<O> {
         self.heap.stats()
     }
 
-    /// The page that other processes read, with the list of mappings.
+    /// Returns the page that other processes read, with the list of mappings.
     pub fn stats_page(&self) -> &StatsPage<O> {
         self.heap.stats_page()
     }
@@ -171,9 +171,9 @@ impl<O: Os> Allocator<O> {
         Ok(cache)
     }
 
-    /// As [`Allocator::adopt`], for the thread with the thread pointer `thread`, in the process that `process` returns, which is
-    /// not called for the first cache. Also returns whether the cache is one that an exited thread left: then it still owns its
-    /// spans.
+    /// As [`Allocator::adopt`], for the thread with the thread pointer `thread`, in the process that `process` returns,
+    /// which is not called for the first cache. Also returns whether the cache is one that an exited thread left: then
+    /// it still owns its spans.
     ///
     /// # Safety
     /// As for [`Allocator::boot`]; threads that run have different thread pointers.
@@ -187,7 +187,7 @@ impl<O: Os> Allocator<O> {
         Ok((cache, found))
     }
 
-    /// Takes a cache back from a thread that exits or needs it no more; see [`Caches::retire`].
+    /// Retires a cache whose thread exits or does not need it any more; see [`Caches::retire`].
     ///
     /// # Safety
     /// The calling thread owns the cache and does not use it after.
@@ -196,8 +196,8 @@ impl<O: Os> Allocator<O> {
         unsafe { self.caches.retire(&self.heap, &self.central, cache) };
     }
 
-    /// Sets whether caches that are adopted from now on validate every free. Off at first; once on, it stays on, because spans
-    /// with bitmaps keep them.
+    /// Sets whether caches that are adopted from now on validate every free. Off at first; once on, it stays on,
+    /// because spans with bitmaps keep them.
     ///
     /// A cache that has owned nothing since its adoption may be set as well: [`Cache::set_checked`].
     ///
@@ -229,8 +229,8 @@ impl<O: Os> Allocator<O> {
             || self.heap.is_held_by_this_thread()
     }
 
-    /// Takes every lock before a fork, in rank order, so that the child finds each one free and the state under it consistent.
-    /// Skips those that this thread holds already. `cache` is this thread's, if it has one.
+    /// Takes every lock before a fork, in rank order, so that the child finds each one free and the state under it
+    /// consistent. Skips those that this thread holds already. `cache` is this thread's, if it has one.
     pub fn before_fork(&self, fork: &Fork, cache: Option<&Cache>) {
         hold_row([&self.tried], fork);
         hold_row([&self.sysmon], fork);
@@ -246,8 +246,8 @@ impl<O: Os> Allocator<O> {
         self.stats_page().hold_list(fork);
     }
 
-    /// Releases the locks after a fork, in the parent and in the child. A call that a signal handler interrupted to fork goes on
-    /// in both.
+    /// Releases the locks after a fork, in the parent and in the child. A call that a signal handler interrupted to
+    /// fork goes on in both.
     ///
     /// # Safety
     /// This thread, or in the child the one that forked, called [`Allocator::before_fork`] with this fork and this cache,
@@ -286,9 +286,9 @@ impl<O: Os> Allocator<O> {
         (stats::BOOKS_ENABLED && self.is_ready()).then_some((&self.heap, &self.caches))
     }
 
-    /// Checks every identity; see [`mem_stats::crossfoot`]. `None` before start-up.
+    /// Checks every identity; see [`mem_stats::crossfoot`]. Returns `None` before start-up.
     ///
-    /// Takes the sysmon lock and the trace lock, then what [`mem_stats::crossfoot`] takes.
+    /// Takes the sysmon lock and the trace lock, then the locks that [`mem_stats::crossfoot`] takes.
     pub fn crossfoot(&self, cache: Option<&Cache>) -> Option<Balance> {
         let (heap, caches) = self.started()?;
         let sysmon = self.sysmon.lock();
@@ -300,13 +300,13 @@ impl<O: Os> Allocator<O> {
         Some(balance)
     }
 
-    /// See [`mem_stats::crossfoot_at_once`]. `None` before start-up.
+    /// Checks without waiting; see [`mem_stats::crossfoot_at_once`]. Returns `None` before start-up.
     pub fn crossfoot_at_once(&self, interrupted: bool) -> Option<Balance> {
         let (heap, caches) = self.started()?;
         Some(mem_stats::crossfoot_at_once(heap, caches, interrupted))
     }
 
-    /// As [`Allocator::crossfoot`], objects too; see [`mem_stats::crossfoot_quiet`].
+    /// As [`Allocator::crossfoot`], and checks the counts of objects; see [`mem_stats::crossfoot_quiet`].
     ///
     /// # Safety
     /// As for [`mem_stats::crossfoot_quiet`].
@@ -321,28 +321,27 @@ impl<O: Os> Allocator<O> {
         Some(balance)
     }
 
-    /// One consistent snapshot. `None` before start-up. Takes the books' lock; never waits for an allocating
-    /// thread.
+    /// Takes one consistent snapshot. Returns `None` before start-up. Takes the lock of the consistent statistics, and
+    /// never waits for an allocating thread.
     pub fn snapshot(&self, out: &mut Snapshot) -> Option<Answer> {
         let answer = mem_stats::snapshot(self.started()?.0, out);
         self.leave_reading();
         Some(answer)
     }
 
-    /// The totals of one consistent snapshot. Otherwise as [`Allocator::snapshot`].
+    /// Reads the totals of one consistent snapshot. Otherwise as [`Allocator::snapshot`].
     pub fn totals(&self, out: &mut Totals) -> Option<Answer> {
         Some(mem_stats::totals(self.started()?.0, out))
     }
 
-    /// The last complete snapshot, for a signal handler: takes no lock, whatever it interrupts. `None` before
-    /// start-up.
+    /// Reads the last complete snapshot. Returns `None` before start-up. Takes no lock, so a signal handler may call it.
     pub fn last_snapshot(&self, out: &mut Snapshot) -> Option<Answer> {
         Some(self.started()?.0.stats().last(out))
     }
 
-    /// Statistics from one consistent snapshot. `None` before start-up. Otherwise as [`Allocator::snapshot`], but in
-    /// double-check mode as [`Allocator::crossfoot`], and what fails is printed. `cache` is the calling thread's, if
-    /// it has one: what it has not posted yet is posted first.
+    /// Reads statistics from one consistent snapshot. Returns `None` before start-up. Otherwise as
+    /// [`Allocator::snapshot`]; in double-check mode as [`Allocator::crossfoot`], and failures are printed. `cache` is
+    /// the calling thread's, if it has one: its pending counts are posted first.
     pub fn mem_stats(&self, cache: Option<&Cache>, out: &mut MemStats) -> Option<Answer> {
         let (heap, _) = self.started()?;
         if !self.double_check.load(Ordering::Relaxed) {
@@ -371,8 +370,8 @@ impl<O: Os> Allocator<O> {
         Some(balance.answer)
     }
 
-    /// Sets whether every reading of statistics is checked by a crossfoot: off by default, on in tests. Failures are printed,
-    /// and end nothing.
+    /// Sets whether every reading of statistics is checked by a crossfoot: off by default, on in tests. Failures are
+    /// printed, and end nothing.
     pub fn set_double_check(&self, on: bool) {
         self.double_check.store(on, Ordering::Relaxed);
     }

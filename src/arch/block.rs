@@ -5,7 +5,7 @@
 
 use core::sync::atomic::{AtomicPtr, AtomicUsize};
 
-/// What a thread has of its own.
+/// The thread-local data.
 #[repr(C, align(16))]
 pub(super) struct ThreadBlock {
     /// The word of `thread_word`, first, so that a CPU can load it by the block's offset.
@@ -24,7 +24,7 @@ pub struct EmptyCache(
     #[allow(dead_code, reason = "read through the thread word")] [AtomicUsize; EMPTY_CACHE_BYTES / size_of::<usize>()],
 );
 
-/// What the word of a new thread points to, so that it always points to a cache.
+/// The zero bytes that a new thread's word points to, so that it always points to a cache.
 pub static EMPTY_CACHE: EmptyCache =
     EmptyCache([const { AtomicUsize::new(0) }; EMPTY_CACHE_BYTES / size_of::<usize>()]);
 

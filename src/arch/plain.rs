@@ -1,4 +1,4 @@
-//! What CPUs do in plain Rust if assembly gains nothing.
+//! Operations in plain Rust, for CPUs on which assembly gains nothing.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 

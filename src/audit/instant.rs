@@ -20,7 +20,7 @@ pub(super) struct Counts {
     turns: [u64; 2],
     /// The sequence of the list of ranges.
     changes: u64,
-    /// Whether a writer is in an entry, or a lock is held.
+    /// True while a writer posts an entry or a lock is held.
     is_inside: bool,
     /// The bytes that caches moved from free to in use and that the accounts do not contain yet.
     moved: i64,

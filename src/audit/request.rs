@@ -1,4 +1,4 @@
-//! What an audit asks of its caller: the allocator's ranges, and when to stop.
+//! The input of an audit: the allocator's ranges, and when to stop.
 
 use crate::os::OsError;
 use crate::stats_page::MappingKind;

@@ -1,19 +1,19 @@
 //! Returns batches of freed objects to the owner of their span.
 //!
-//! Senders push batches with one exchange each; the owner takes all at once. An inbox is open while a thread owns its cache.
-//! A sender that finds it closed reads the span's owner again.
+//! Senders push batches with one exchange each; the owner takes all at once. An inbox is open while a thread owns its
+//! cache. A sender that finds it closed reads the span's owner again.
 
 use core::ptr::null_mut;
 
 use crate::span::{Batch, Link};
 use crate::sync::{AtomicPtr, Ordering, constant};
 
-/// A list of batches, the last one first. A batch is represented by its tail: `tail.next` is the head, and `tail.extra` is
-/// the next batch's tail, with [`SINGLE`] added if head and tail are one object. Otherwise `head.extra` is the sum of the
-/// addresses.
+/// A list of batches, the last one first. A batch is represented by its tail: `tail.next` is the head, and `tail.extra`
+/// is the next batch's tail, with [`SINGLE`] added if head and tail are one object. Otherwise `head.extra` is the sum
+/// of the addresses.
 ///
-/// These words lie in free objects, where a use after free may overwrite them. The owner validates each word by [`Validate`]
-/// before it follows it.
+/// These words lie in free objects, where a use after free may overwrite them. The owner validates each word by
+/// [`Validate`] before it follows it.
 ///
 /// All-zero bytes are a closed inbox.
 #[repr(align(128))]
@@ -21,14 +21,15 @@ pub struct Inbox<L> {
     first: AtomicPtr<L>,
 }
 
-/// Set in a tail's `extra` if the batch has one object. So a tail that leads to itself because of a use after free is seen.
+/// Set in a tail's `extra` if the batch has one object. So a tail that leads to itself because of a use after free is
+/// seen.
 pub const SINGLE: u64 = 2;
 
-/// What the owner of an inbox knows of the objects in it.
+/// Validates the objects in an inbox, for its owner.
 pub trait Validate<L> {
     /// The span of a batch.
     type Span;
-    /// What the owner says of an object that was changed.
+    /// The error for an object that the program changed after its free.
     type Changed;
 
     /// The span of the object at `tail`, if it can be a free object. Any address may be asked for.

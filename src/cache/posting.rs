@@ -1,4 +1,4 @@
-//! What a cache counts, and when the statistics get it.
+//! The counts of a cache, and when they are posted to the statistics.
 //!
 //! Allocations are counted by the slots' tallies, which readers of statistics load themselves. Frees by the owner have no
 //! counter on the fast path: the span knows how many objects came back, and slow paths count them.
@@ -38,8 +38,8 @@ impl Cache {
         }
     }
 
-    /// Counts the frees into the current span of one class, in turn: a thread that has gone on to other classes does not refill
-    /// those it used before.
+    /// Counts the frees into the current span of one class, in turn: a thread that has gone on to other classes does
+    /// not refill those it used before.
     pub(super) fn post_next<O: Os>(&self, heap: &Heap<O>) {
         let next = self.next_post.get();
         self.next_post.set(if next + 1 < CLASSES { next + 1 } else { 0 });

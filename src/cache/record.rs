@@ -14,7 +14,7 @@ use crate::size_class::{CLASSES, Class, QUICK_MAX};
 use crate::span::{Changed, ListState, NO_THREAD, Object, Span, SpanList};
 use crate::stats::{Tallies, Tally, Writer};
 
-/// What every allocation of a class touches.
+/// The part of a class that every allocation touches.
 #[repr(C)]
 pub(super) struct Slot {
     /// The free list: objects ready to be allocated.
@@ -23,9 +23,9 @@ pub(super) struct Slot {
     pub(super) allocs: Tally,
 }
 
-/// What the slow paths of a class touch.
+/// The part of a class that only slow paths touch.
 pub(super) struct ClassState {
-    /// The span whose objects are in the slot. The others are in the lists.
+    /// The span of the objects in the slot. All other spans of the class are in the lists.
     pub(super) current: Cell<*const Span>,
     /// Spans with free objects.
     pub(super) partial: SpanList,
@@ -47,9 +47,9 @@ pub struct Cache {
     pub(super) outbox: UnsafeCell<Outbox>,
     pub(super) inbox: Inbox<Object>,
     client: Client,
-    /// The class whose frees are counted next by [`Cache::post_next`]. Owner only.
+    /// The class of which [`Cache::post_next`] counts the frees next. Owner only.
     pub(super) next_post: Cell<usize>,
-    /// How many whole spans it took or gave back. Owner only.
+    /// The number of whole spans that were taken or given back. Owner only.
     pub(super) span_moves: Cell<u32>,
     /// The owning thread's id, which its spans bear. Owner only; fixed while the cache owns a span.
     thread_id: Cell<usize>,
@@ -96,7 +96,7 @@ const fn offsets() -> [u16; QUICK_MAX / MIN_ALIGN + 1] {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct CacheOffsets {
-    /// The address of the next cache that was ever made, eight bytes.
+    /// The address of the next cache in the list of all, eight bytes.
     pub next: u64,
     /// How many classes there are.
     pub classes: u64,
@@ -169,7 +169,8 @@ impl Cache {
         }
     }
 
-    /// Makes zero bytes a new cache. Writes only what is not zero, so that memory which a thread never uses is never touched.
+    /// Makes zero bytes a new cache. Writes only what is not zero, so that memory which a thread never uses is never
+    /// touched.
     ///
     /// # Safety
     /// `this` points to zero bytes of the size and alignment of a cache, the caller's alone.
@@ -195,8 +196,8 @@ impl Cache {
         &self.client
     }
 
-    /// Sets the owner's thread id, a multiple of eight and not zero. A free compares it with the span's. Owner only; the cache
-    /// owns no span.
+    /// Sets the owner's thread id, a multiple of eight and not zero. A free compares it with the span's. Owner only;
+    /// the cache owns no span.
     pub fn set_thread_id(&self, thread_id: usize) {
         debug_assert!(thread_id != NO_THREAD && thread_id.is_multiple_of(8) && self.owns_no_span());
         self.thread_id.set(thread_id);
@@ -208,8 +209,8 @@ impl Cache {
         core::ptr::from_ref(self).cast::<()>().cast_mut()
     }
 
-    /// Returns the id that its spans bear. With `check:on` it differs from the thread's, so that the fast path of a free finds
-    /// none of them.
+    /// Returns the id that its spans bear. With `check:on` it differs from the thread's, so that the fast path of a
+    /// free finds none of them.
     #[inline(always)]
     pub(super) fn span_thread_id(&self) -> usize {
         self.thread_id.get() | usize::from(self.checked.get())

@@ -33,7 +33,7 @@ impl Records {
     }
 }
 
-/// What the page allocator sees of [`Records`].
+/// Gives the page allocator memory from [`Records`].
 pub(super) struct Provider<'a, O: Os> {
     records: &'a mut Records,
     vm: &'a Vm<O>,

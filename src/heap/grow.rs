@@ -20,8 +20,8 @@ const _: () = assert!(CHUNK_BYTES >> LEAST_PART == MAX_PHYSICAL_PAGE, "a part is
 /// Where the heap grows. Protected by the page heap's lock.
 pub(super) struct Growth {
     window: Window,
-    /// What is left of the arenas reserved last: `current` to `mapped` is mapped and counts as released, but
-    /// could not be given to the page allocator yet; `mapped` to `end` is Reserved.
+    /// The rest of the arenas that were reserved last: `current` to `mapped` is mapped and counts as released, but the
+    /// page allocator does not have it yet; `mapped` to `end` is Reserved.
     current: Addr,
     mapped: Addr,
     end: Addr,
@@ -89,8 +89,8 @@ impl<O: Os> Heap<O> {
         Ok(())
     }
 
-    /// Adds the first part of a chunk, of at least `need` bytes: the largest that the OS gives. The chunk's other pages stay
-    /// taken for good, since nothing is behind them.
+    /// Adds the first part of a chunk, of at least `need` bytes: the largest that the OS gives. The chunk's other pages
+    /// stay taken for good, since nothing is behind them.
     ///
     /// For processes with less address space left than a chunk (`ulimit -v`). An error changes nothing.
     fn grow_part(&self, state: &mut State, need: usize, delta: &mut Delta) -> Result<(), OsError> {
@@ -174,8 +174,8 @@ impl<O: Os> Heap<O> {
         Ok(())
     }
 
-    /// What is left of the old arenas joins the heap before new ones elsewhere take their place, so
-    /// that no address space is forgotten.
+    /// Adds the rest of the old arenas to the heap, before new arenas elsewhere replace them. Otherwise their address
+    /// space would be lost.
     fn add_rest(&self, state: &mut State, delta: &mut Delta) -> Result<(), OsError> {
         let rest = state.growth.end.since(state.growth.current);
         if rest > 0 { self.add(state, rest, delta) } else { Ok(()) }
@@ -196,8 +196,8 @@ impl<O: Os> Heap<O> {
         Ok(())
     }
 
-    /// Maps the current arenas up to `end`, or all of them where the system allows no border inside: they may be one mapping
-    /// of the system's, and the process may have as many as it can have (`vm.max_map_count`).
+    /// Maps the current arenas up to `end`, or all of them where the system allows no border inside: they may be one
+    /// mapping of the system's, and the process may have as many as it can have (`vm.max_map_count`).
     fn map_ahead(&self, state: &mut State, end: Addr, delta: &mut Delta) -> Result<(), OsError> {
         let from = state.growth.mapped;
         let mut map = |to: Addr| {

@@ -1,13 +1,15 @@
 //! Decides which memory gets huge pages, by how much of its earlier memory the program touched.
 //!
-//! A huge page makes one page fault of 512, and takes 2 MiB at the first touch of any of its bytes. So it is asked for only
-//! where memory that was taken before, for the same kind of demand, turned out to be touched nearly everywhere. New memory
-//! without such evidence stays in small pages, and becomes the *probe*: when memory is wanted again, the system says how
-//! much of the probe is resident. A dense probe gives credit for four times as many bytes of huge pages as are known to be
-//! dense; once it is used up, the last piece of a range stays in small pages as the next probe. A sparse probe takes all
-//! credit away. [Decision 0019](../../docs/decisions/0019-huge-pages-by-touch.md) has the measurements.
+//! A huge page makes one page fault of 512, and takes 2 MiB at the first touch of any of its bytes. So it is asked for
+//! only where memory that was taken before, for the same kind of demand, turned out to be touched nearly everywhere.
+//! New memory without such evidence stays in small pages, and becomes the *probe*: when memory is wanted again, the
+//! system says how much of the probe is resident. A dense probe gives credit for four times as many bytes of huge pages
+//! as are known to be dense; once it is used up, the last piece of a range stays in small pages as the next probe. A
+//! sparse probe takes all credit away. [Decision 0019](../../docs/decisions/0019-huge-pages-by-touch.md) has the
+//! measurements.
 //!
-//! `grow` and `remap_free_pages` ask here. What is noted lies under the page heap's lock; the system is asked, and advised, without it.
+//! `grow` and `remap_free_pages` ask here. What is noted lies under the page heap's lock; the system is asked, and
+//! advised, without it.
 //!
 //! Invariant: a probe was never advised to have huge pages, since all of a huge page is resident.
 
@@ -28,8 +30,8 @@ pub(super) const PIECE: usize = 2 * MIB;
 /// where every touch would cost a huge page.
 pub(super) const HUGE_TO: usize = 32 * MIB;
 
-/// How many bytes of credit a known dense byte gives, and the most credit: what a program can waste that is dense at first and
-/// sparse later. With 2, the bench's `large-touch` has twice as many page faults.
+/// How many bytes of credit a known dense byte gives, and the most credit: what a program can waste that is dense at
+/// first and sparse later. With 2, the bench's `large-touch` has twice as many page faults.
 const CREDIT: usize = 4;
 const CREDIT_MOST: usize = 2 * HUGE_TO;
 
@@ -38,8 +40,8 @@ const CREDIT_MOST: usize = 2 * HUGE_TO;
 const LARGE_DENSE: usize = 24;
 const SMALL_DENSE: usize = 17;
 
-/// What memory is wanted for. Evidence about one kind says nothing about another: a program that reads its tables into
-/// small objects may have buffers that it hardly uses.
+/// The kind of a demand for memory. Each kind has its own evidence: a program that touches all of its small objects may
+/// have buffers that it hardly uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Demand {
     /// Spans of small objects.
@@ -69,7 +71,7 @@ pub(super) struct Range {
     pub(super) size: usize,
 }
 
-/// What is known about the memory of one kind of demand.
+/// The evidence about the memory of one kind of demand.
 #[derive(Clone, Copy)]
 struct Evidence {
     /// Bytes that were seen to be dense, and those that got huge pages since; half of that after a sparse probe.
@@ -78,8 +80,8 @@ struct Evidence {
     credit: usize,
     /// Whether the last probe was dense.
     trusted: bool,
-    /// Memory in small pages that is looked at next time, and what was looked at last time and was sparse: another thread may
-    /// just be writing it.
+    /// Memory in small pages that is looked at next time, and what was looked at last time and was sparse: another
+    /// thread may just be writing it.
     probes: Probes,
 }
 
@@ -123,7 +125,7 @@ impl Evidence {
     }
 }
 
-/// What is known about how densely memory is touched. Protected by the page heap's lock.
+/// The evidence about how densely memory is touched. Protected by the page heap's lock.
 pub(super) struct Density {
     evidence: [Evidence; DEMANDS],
     /// The last growth of the heap, if it is not decided on yet.
@@ -184,8 +186,8 @@ impl Density {
             return Some(Question::small(range));
         };
         if demand == Demand::Large && span.pages().bytes() >= PIECE {
-            // The object's own pieces are decided on later. As long as there is credit, what is before and behind them goes
-            // with them.
+            // The object's own pieces are decided on later. As long as there is credit, what is before and behind them
+            // goes with them.
             let evidence = self.of(demand);
             let sure = evidence.trusted && evidence.credit >= range.size;
             return Some(Question { sure, ..Question::small(range) });
@@ -204,15 +206,15 @@ impl Density {
         (!self.off).then(|| self.ask(heap, span.base(), pieces, tail, Demand::Large))
     }
 
-    /// Forgets all evidence, since memory goes back to the system: what comes then may be another kind of work. Returns whether
-    /// any memory was ever advised to have huge pages.
+    /// Forgets all evidence, since memory goes back to the system: what comes then may be another kind of work. Returns
+    /// whether any memory was ever advised to have huge pages.
     pub(super) fn forget(&mut self) -> bool {
         self.evidence = [Evidence::NONE; DEMANDS];
         self.advised
     }
 
-    /// Takes the probes out, so that one thread looks at them; not as long as a quarter of the younger one was never taken
-    /// before the pages from `taken` on.
+    /// Takes the probes out, so that one thread looks at them; not as long as a quarter of the younger one was never
+    /// taken before the pages from `taken` on.
     fn ask(&mut self, heap: &HeapPages, taken: Addr, range: Range, tail: usize, demand: Demand) -> Question {
         let probes = &mut self.of(demand).probes;
         let is_early = |probe: Range| {
@@ -225,8 +227,8 @@ impl Density {
         Question { range, tail, sure: true, demand, probes }
     }
 
-    /// Decides how many bytes at the start of the question's range get huge pages, after so many bytes at the start of its
-    /// probes were seen to be dense.
+    /// Decides how many bytes at the start of the question's range get huge pages, after so many bytes at the start of
+    /// its probes were seen to be dense.
     fn decide(&mut self, question: &Question, dense: [usize; 2]) -> usize {
         if question.range.size == 0 {
             self.advised |= question.sure;
@@ -241,14 +243,14 @@ impl Density {
 }
 
 impl<O: Os> Heap<O> {
-    /// Has the heap neither ask how much of its memory is resident, nor for huge pages: where a filter of system calls kills a
-    /// process that calls `mincore`.
+    /// Has the heap neither ask how much of its memory is resident, nor for huge pages: where a filter of system calls
+    /// kills a process that calls `mincore`.
     pub fn set_huge_pages(&self, on: bool) {
         self.state.lock().density.off = !on;
     }
 
-    /// Decides on the whole pieces, from `start` to `end`, of a large object that were never touched. The heap's lock is not
-    /// held.
+    /// Decides on the whole pieces, from `start` to `end`, of a large object that were never touched. The heap's lock
+    /// is not held.
     pub(super) fn decide_pieces(&self, span: &Span, start: Addr, end: Addr) {
         // The heap grows by whole pieces, so the one that the object ends in is the heap's to its end.
         let last = span.base().plus(span.pages().bytes()).align_up(PIECE);
@@ -275,7 +277,8 @@ impl<O: Os> Heap<O> {
         self.advise_small(Range { start, size: question.range.size + question.tail - huge });
     }
 
-    /// Advises the OS to keep memory in small pages, against the setting `always` of transparent huge pages. The heap's lock is not held.
+    /// Advises the OS to keep memory in small pages, against the setting `always` of transparent huge pages. The heap's
+    /// lock is not held.
     pub(super) fn advise_small(&self, range: Range) {
         if range.size > 0 {
             // SAFETY: as in `answer`.
@@ -283,7 +286,8 @@ impl<O: Os> Heap<O> {
         }
     }
 
-    /// Returns how many bytes at the start of a probe are dense. Of what spans of small objects lie in it is all or nothing.
+    /// Returns how many bytes at the start of a probe are dense. Of what spans of small objects lie in it is all or
+    /// nothing.
     fn dense_bytes(&self, probe: Range, demand: Demand) -> usize {
         if demand == Demand::Small {
             return if self.is_dense(probe, SMALL_DENSE) { probe.size } else { 0 };
@@ -317,8 +321,8 @@ impl<O: Os> Heap<O> {
         unsafe { self.vm.huge_page(grown.start, grown.size) };
     }
 
-    /// Takes the advice back for the whole pieces of a range of free pages that was released: the next program's use of it
-    /// may be a sparse one. The heap's lock is not held.
+    /// Takes the advice back for the whole pieces of a range of free pages that was released: the next program's use of
+    /// it may be a sparse one. The heap's lock is not held.
     pub(super) fn forget_advice(&self, advised: bool, base: Addr, pages: Pages) {
         let (start, end) = (base.align_up(PIECE), base.plus(pages.bytes()).align_down(PIECE));
         if advised && start < end {

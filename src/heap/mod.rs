@@ -1,7 +1,7 @@
 //! The page heap: arenas, page bitmaps and summaries, span records.
 //!
-//! `cache` and `central` take spans here and give them back; `allocator` starts it; `mem_stats` walks it. It grows by arenas,
-//! allocates pages first fit by address, and returns pages to the OS.
+//! `cache` and `central` take spans here and give them back; `allocator` starts it; `mem_stats` walks it. It grows by
+//! arenas, allocates pages first fit by address, and returns pages to the OS.
 //!
 //! One lock, [`Rank::Heap`], protects all but the page map, which is read
 //! without it. No slow system call is made under that lock.
@@ -140,7 +140,8 @@ impl<O: Os> Heap<O> {
         unsafe { self.map.lookup_live_of::<O>(addr, thread_id) }
     }
 
-    /// Where the page map, the bits of pages and the accounts lie: for a reader in another process. Takes the heap's lock.
+    /// Where the page map, the bits of pages and the accounts lie: for a reader in another process. Takes the heap's
+    /// lock.
     pub fn offsets(&self) -> (MapOffsets, PageOffsets, AccountOffsets) {
         (self.map.offsets(), self.state.lock().pages.offsets(), self.vm.accounts().offsets())
     }
@@ -150,7 +151,7 @@ impl<O: Os> Heap<O> {
         (self.stats.offsets(Client::MOVED), self.state.turns_address())
     }
 
-    /// Whether the calling thread holds the heap's lock or that of the books.
+    /// Returns whether the calling thread holds the heap's lock, or the lock of the consistent statistics.
     pub fn is_held_by_this_thread(&self) -> bool {
         self.state.is_mine() || self.stats.is_held_by_this_thread()
     }
@@ -199,8 +200,8 @@ impl<O: Os> Heap<O> {
         result
     }
 
-    /// Takes a span of `pages` pages whose first byte is aligned to `align`, a power of two. `None`: no
-    /// memory; nothing changed but that the heap may have grown.
+    /// Takes a span of `pages` pages, aligned to `align`, a power of two. Returns `None` if there is no memory; then
+    /// the heap may have grown, and nothing else has changed.
     pub fn take(&self, writer: &Writer, pages: Pages, align: usize, what: Use) -> Option<&Span> {
         self.take_noting(writer, pages, align, what, true).map(|(span, _)| span)
     }
@@ -316,8 +317,8 @@ impl<O: Os> Heap<O> {
 
     /// Makes free pages Ready; on failure nothing has changed. Returns how many of them were released.
     ///
-    /// The OS knows physical pages only. Where those are larger than a page, the ones at both ends become Ready as a whole, and
-    /// the pages in them that are not wanted become free and not released.
+    /// The OS knows physical pages only. Where those are larger than a page, the ones at both ends become Ready as a
+    /// whole, and the pages in them that are not wanted become free and not released.
     fn make_used(&self, state: &mut State, base: Addr, pages: Pages, delta: &mut Delta) -> Result<Pages, OsError> {
         self.state.assert_held();
         let released = state.pages.released_in(base, pages);

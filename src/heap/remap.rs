@@ -13,7 +13,7 @@ use crate::span::Span;
 use crate::stats::{Account, Delta, Writer};
 use crate::units::{Addr, GIB, MIB, PAGE_SIZE, Pages};
 
-/// What moves at a time: what one entry of the system's tables stands for on x86-64, a huge page or 512 small ones.
+/// The unit of a move: on x86-64, the memory of one entry in Linux's page tables, a huge page or 512 small ones.
 const PIECE: Pages = Pages(2 * MIB / PAGE_SIZE);
 /// How many pieces of an object are noted; the rest of a larger one is new memory.
 const NOTED: usize = u64::BITS as usize;
@@ -24,9 +24,10 @@ const SCANS_AT_ONCE: usize = 64;
 /// Linux allows a process 65,530.
 const HEAP_MOST: usize = 32usize.saturating_mul(GIB);
 
-/// From how many bytes on the system is asked whether it would give them before the heap grows by them. Where it refuses, as
-/// for more than memory and swap have, so does the allocator, at the cost of one call: without that, programs that allocate
-/// until they are refused got terabytes, and each 4 MiB of them costs time with the heap's lock held.
+/// From how many bytes on the system is asked whether it would give them before the heap grows by them. Where it
+/// refuses, as for more than memory and swap have, so does the allocator, at the cost of one call: without that,
+/// programs that allocate until they are refused got terabytes, and each 4 MiB of them costs time with the heap's lock
+/// held.
 pub(super) const ASKED_FROM: usize = GIB;
 
 const _: () = assert!(2 * (HEAP_MOST / PIECE.bytes()) <= 1 << 15, "half of the mappings are left for others");
@@ -73,9 +74,9 @@ struct Search {
 }
 
 impl<O: Os> Heap<O> {
-    /// Takes a span for a large object of `pages` pages aligned to `align`, a power of two. `zero`: it should read as zero
-    /// if that costs nothing, and its record says whether it does; where it need not, the record's word means nothing.
-    /// `None`: no memory. The caller owns the client.
+    /// Takes a span for a large object of `pages` pages aligned to `align`, a power of two. `zero`: it should read as
+    /// zero if that costs nothing, and its record says whether it does; where it need not, the record's word means
+    /// nothing. `None`: no memory. The caller owns the client.
     pub fn take_large(&self, client: &Client, pages: Pages, align: usize, zero: bool) -> Option<&Span> {
         if align <= PAGE_SIZE && pages.0 <= LOCAL_PAGES {
             return self.take_near(client, pages, Use::Large);

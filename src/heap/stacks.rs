@@ -6,12 +6,12 @@ use crate::span::{Kind, Span};
 use crate::stats::{Delta, Writer};
 use crate::units::Pages;
 
-/// What a stack's span is wanted for.
+/// The use of a stack's span.
 const STACK: Use = Use::Manual(Kind::Stack);
 
 impl<O: Os> Heap<O> {
-    /// Takes a span for a stack. `None`: no memory, or the lock was not to be had for `nanos` nanoseconds. The caller owns
-    /// the writer.
+    /// Takes a span for a stack. `None`: no memory, or the lock was not to be had for `nanos` nanoseconds. The caller
+    /// owns the writer.
     pub fn take_stack(&self, writer: &Writer, pages: Pages, align: usize, nanos: Option<u64>) -> Option<&Span> {
         let mut delta = Delta::new();
         let mut guard = self.state.lock_within(nanos)?;

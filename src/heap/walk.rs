@@ -9,7 +9,7 @@ use crate::span::{Changed, Kind, Span};
 use crate::stats::{ACCOUNTS, Account};
 use crate::units::PAGE_SIZE;
 
-/// What a walk over every span finds. Bytes, but for counts.
+/// The result of a walk over every span: bytes, and counts.
 #[derive(Debug)]
 pub struct Walked {
     /// Bytes of spans, free pages and released pages, by account.
@@ -90,7 +90,7 @@ impl<O: Os> Stopped<'_, O> {
 }
 
 impl Walked {
-    /// What is found where nothing is walked.
+    /// Returns the result of a walk over no spans.
     pub const fn empty() -> Walked {
         Walked {
             accounts: [0; ACCOUNTS],
@@ -106,7 +106,7 @@ impl Walked {
         }
     }
 
-    /// What was counted, or nothing, and a note, if a list was changed.
+    /// Returns the count. If the program changed a list, notes that and returns the default.
     pub fn counted<T: Default>(&mut self, counted: Result<T, Changed>) -> T {
         counted.unwrap_or_else(|changed| {
             self.changed.get_or_insert(changed);

@@ -87,14 +87,14 @@ pub fn list_on_stats_page(home: &'static Allocator<Linux>) {
     each().for_each(|heap| heap.list_on(home));
 }
 
-/// Before a fork: takes the list's lock and that of every heap. Whoever is inside a heap's kernel has its lock, so
-/// behind them all is whole and every other lock is free.
+/// Takes the list's lock and that of every heap before a fork. A thread inside a heap's allocator holds that heap's
+/// lock, so afterwards every heap is consistent and all its other locks are free.
 pub fn before_fork(fork: &Fork) {
     hold_row([&HEAPS.lock], fork);
     hold_row(each().map(|heap| &heap.owned), fork);
 }
 
-/// Whether the calling thread holds the list's lock or a heap's.
+/// Returns whether the calling thread holds the list's lock or a heap's.
 pub fn is_held_by_this_thread() -> bool {
     HEAPS.lock.is_mine() || local::is_in_heap()
 }

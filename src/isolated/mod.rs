@@ -1,14 +1,14 @@
 //! Isolated heaps: allocators beside the process's own, each in one range of addresses, dropped whole.
 //!
-//! A [`Heap`] is an allocator of its own, with its arenas, spans, one cache, accounts and statistics, on a [`RangeOs`]. The
-//! allocator itself lies at the head of the range. Programs make one through `process`,
-//! which also says here when the process forks.
+//! A [`Heap`] is an allocator of its own, with its arenas, spans, one cache, accounts and statistics, on a [`RangeOs`].
+//! The allocator itself lies at the head of the range. Programs make one through `process`, which also says here when
+//! the process forks.
 //!
 //! One lock for each heap, [`Rank::Isolated`], is taken by every call, so any thread may call. It comes before all
-//! locks of the kernel behind it, which are therefore always free when it is; a fork takes it alone. A signal handler that
-//! interrupts a call is told by a line, with `check:on` or without. The list of heaps
-//! has a lock of its own, [`Rank::Heaps`]. Nothing here allocates from the process, but for the system stacks on which
-//! [`Heap::crossfoot`] and [`Heap::mem_stats`] run. The rest needs little stack.
+//! locks of the kernel behind it, which are therefore always free when it is; a fork takes it alone. A signal handler
+//! that interrupts a call is told by a line, with `check:on` or without. The list of heaps has a lock of its own,
+//! [`Rank::Heaps`]. Nothing here allocates from the process, but for the system stacks on which [`Heap::crossfoot`] and
+//! [`Heap::mem_stats`] run. The rest needs little stack.
 //!
 //! Invariant: everything that a heap ever got from the system lies in its extent, and so goes back in one call.
 
@@ -44,7 +44,7 @@ const LIMITED_SHARE: usize = 16;
 /// With less than this it is not worth having.
 const LEAST_WINDOW: usize = 64 * MIB;
 
-/// What the heap's lock protects: the right to use its one cache.
+/// The heap's one cache. Its lock gives the right to use it.
 struct Owned(*const Cache);
 
 // SAFETY: the cache is used under the lock only.
@@ -80,7 +80,7 @@ impl Inner {
     }
 }
 
-/// What a new [`Inner`] looks like, to be copied to where it will stay. It would not fit on a small stack.
+/// The bytes of a new [`Inner`], to be copied to its place in the range. They would not fit on a small stack.
 // SAFETY: bytes that need not be initialised may have any value.
 static NEW: [MaybeUninit<u8>; size_of::<Inner>()] = unsafe { core::mem::transmute(Inner::new()) };
 
@@ -107,9 +107,9 @@ unsafe impl Send for Heap {}
 unsafe impl Sync for Heap {}
 
 impl Heap {
-    /// A heap whose objects take at most `limit` bytes of pages, rounded up to 4 MiB. Without a limit, a heap as large
-    /// as the address space has room for, up to 64 GiB. As much is checked as of the process's own, `like`. `process` makes the
-    /// process ready for it.
+    /// Returns a heap of at most `limit` bytes of pages, rounded up to 4 MiB. Without a limit, the heap is as large as
+    /// the address space permits, up to 64 GiB. Its checks are those of the process's allocator, `like`. `process`
+    /// prepares the process for it.
     pub(crate) fn make(limit: Option<usize>, like: &'static Allocator<Linux>) -> Result<Heap, OsError> {
         stand_back::<RangeOs>();
         let extent = match limit {
@@ -251,7 +251,7 @@ impl Heap {
         self.bound(|b| unsafe { malloc::usable_size(b.heap, p) })
     }
 
-    /// Whether an address lies in the range that is this heap's, object or not.
+    /// Returns whether an address lies in this heap's range. It need not be an object.
     pub fn contains<T>(&self, p: *const T) -> bool {
         let extent = self.inner().allocator.os().extent();
         p.addr().wrapping_sub(extent.base().0) < extent.size()
@@ -269,8 +269,8 @@ impl Heap {
         system_stack::run(|| self.with(|allocator, cache| allocator.mem_stats(Some(cache), out)))
     }
 
-    /// Checks every identity of the heap's books. Takes the heap's lock. `None`: this build keeps no books. What it returns
-    /// takes 12 KiB of the caller's stack: [`Heap::crossfoot_with`] needs none of it.
+    /// Checks every identity of the heap's books. Takes the heap's lock. `None`: this build keeps no books. What it
+    /// returns takes 12 KiB of the caller's stack: [`Heap::crossfoot_with`] needs none of it.
     pub fn crossfoot(&self) -> Option<Balance> {
         system_stack::run(|| self.balance())
     }

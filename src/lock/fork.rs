@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::local;
 use crate::os::Platform;
 
-/// The word of a lock whose holder does not exist: in the child of a fork that did not wait for it.
+/// The word of a lock without a living holder, in the child of a fork that did not wait for the lock.
 pub(super) const ABANDONED: usize = 8;
 
 /// The most forks of one thread in progress, each in a signal handler that interrupted the previous one.
@@ -109,7 +109,7 @@ impl Fork {
     }
 }
 
-/// Whether this process has abandoned locks or movements.
+/// True if this process has abandoned locks, or movements.
 static ABANDONS: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn note_abandoned() {
@@ -119,8 +119,8 @@ pub(super) fn note_abandoned() {
 /// The id of the thread that forks now and gave up waiting for other threads, or 0.
 static GAVE_UP: AtomicUsize = AtomicUsize::new(0);
 
-/// Records whether a fork waited in vain, before the process forks. In the child, a movement of another thread may then be
-/// half done for ever, whether or not that thread held a lock.
+/// Records whether a fork waited in vain, before the process forks. In the child, a movement of another thread may then
+/// be half done for ever, whether or not that thread held a lock.
 pub fn note_waited(fork: &Fork) {
     // A fork beside no other thread has given up from the start, and polls nothing.
     if fork.polls.get() != 0 && fork.given_up.get() {

@@ -1,11 +1,12 @@
-//! What differs between the process's allocator, an isolated heap and a test's allocator.
+//! The trait for the differences between the process's allocator, an isolated heap and a test's allocator.
 
 use crate::cache::Cache;
 use crate::central::Central;
 use crate::heap::Heap;
 use crate::os::Os;
 
-/// Connects a call to an allocator and to the calling thread's cache. Passed by value: the process's binding is zero bytes.
+/// Connects a call to an allocator and to the calling thread's cache. Passed by value: the process's binding is zero
+/// bytes.
 pub trait Binding: Copy {
     /// The OS under the allocator.
     type Os: Os;
@@ -24,8 +25,8 @@ pub trait Binding: Copy {
     fn cache(&self) -> Option<&Cache>;
     /// Returns the calling thread's cache, adopting one if it has none. Returns `None` if there is no memory for one.
     fn cache_or_adopt(&self) -> Option<&Cache>;
-    /// Calls `f` with a cache that may free: the calling thread's, an adopted one, or the shared one under its lock. Called
-    /// only for a thread that had no cache.
+    /// Calls `f` with a cache that may free: the calling thread's, an adopted one, or the shared one under its lock.
+    /// Called only for a thread that had no cache.
     fn with_cache_to_free(&self, f: impl FnOnce(&Cache));
 
     /// Reports that an allocation returns null: C's `errno`.

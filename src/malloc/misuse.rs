@@ -13,7 +13,7 @@ use crate::units::{Addr, Pages};
 /// The message for an object that was freed before.
 pub(super) const FREED: &str = "already freed";
 
-/// What the caller of a free says about the object.
+/// The caller's claim about an object that it frees.
 pub(super) struct Claim {
     /// The public entry point, for messages.
     pub function: &'static str,

@@ -1,4 +1,4 @@
-//! What all forms of a report share: the verdict of the check, and the elements of a metric.
+//! The common parts of all forms of a report: the verdict of the check, and the elements of a metric.
 
 use super::reading::Reading;
 use super::table::Metric;

@@ -37,7 +37,7 @@ enum Free {
 pub(super) struct FoundRun {
     /// The first page of the run.
     pub(super) page: usize,
-    /// No free page lies below this page, whose chunk is grown; or 0.
+    /// No free page lies below this page, which is in a grown chunk; or 0.
     pub(super) lowest: usize,
 }
 
@@ -383,7 +383,7 @@ impl<const LEVELS: usize> Tree<LEVELS> {
         FoundRun { page, lowest }
     }
 
-    /// Returns the first chunk at or above `c` whose summary is `wanted`. `wanted` is monotone: it holds for
+    /// Returns the first chunk at or above `c` with a `wanted` summary. `wanted` is monotone: it holds for
     /// every ancestor of such a chunk, and for no node that is not grown.
     pub(super) fn next_chunk(&self, mut c: usize, wanted: fn(Summary) -> bool) -> Option<usize> {
         c = c.max(self.first << Self::log_chunks(0));

@@ -177,7 +177,7 @@ impl Counts {
     /// Writes to `out` the counts at the time when the generation changed to `fresh`. `allocated` reads the tally.
     ///
     /// At most one change of an earlier generation may be under way; it is contained or not. The tally is read first.
-    /// It contains the allocation of every object whose free is contained, because that allocation happened before the
+    /// If it contains an object's free, it contains its allocation, because that allocation happened before the
     /// reader's fence. It contains no allocation of objects made available by a refill that is not contained.
     fn read(&self, fresh: usize, allocated: impl FnOnce() -> i64, out: &mut [i64; COUNTS]) {
         let [first, rest @ ..] = out;
@@ -359,8 +359,7 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
         }
     }
 
-    /// Adds `freed` uncounted frees to a class whose free list is about to get objects, after [`Writer::mark`]. Owner
-    /// only.
+    /// Adds `freed` uncounted frees to a class before a refill of its free list, after [`Writer::mark`]. Owner only.
     #[inline(always)]
     pub(super) fn refill(&self, class: usize, freed: i64) {
         if let Some(counts) = self.counts.get(class) {

@@ -3,8 +3,8 @@
 //! `allocator` calls it when a thread first allocates and when it exits. Caches come from the allocator's own memory, are
 //! never unmapped, and wait in a pool between two threads.
 //!
-//! The lock [`Rank::Caches`] protects the pool. It is not held while a cache gives up its spans. [`Rank::Shared`] protects the
-//! shared cache, through which threads without a cache free.
+//! The lock [`Rank::Caches`] protects the pool. It is not held while a cache gives up its spans. [`Rank::Shared`]
+//! protects the shared cache, through which threads without a cache free.
 //!
 //! Invariant: a cache is in the pool or belongs to one thread; one in the pool owns no span.
 
@@ -32,7 +32,7 @@ impl Charge for OfCaches {
     const FREE: Total = Total::CacheFree;
 }
 
-/// What the caches' lock protects.
+/// The data that the caches' lock protects.
 struct Pool {
     idle: Cell<*mut Cache>,
     memory: Persistent<OfCaches>,
@@ -75,7 +75,8 @@ pub struct Caches<O: Os> {
     left: AtomicUsize,
     /// The shared cache, for threads without one. It allocates nothing and owns no span.
     shared: Mutex<O, Cache>,
-    /// Whether every thread was outside its cache's local pages when a fork took the locks. Written by the thread that forks.
+    /// Whether every thread was outside its cache's local pages when a fork took the locks. Written by the thread that
+    /// forks.
     leaves_rest: AtomicBool,
 }
 
@@ -97,8 +98,8 @@ impl<O: Os> Caches<O> {
         }
     }
 
-    /// Registers the shared cache's writer, if this is the `first` call, and starts the heap. Called by `allocator` until it
-    /// succeeds once.
+    /// Registers the shared cache's writer, if this is the `first` call, and starts the heap. Called by `allocator`
+    /// until it succeeds once.
     ///
     /// # Safety
     /// The allocator stays where it is from now on.
@@ -118,9 +119,9 @@ impl<O: Os> Caches<O> {
         self.adopt_from(heap, &mut self.pool.lock())
     }
 
-    /// As [`Caches::adopt`], for the thread with the thread pointer `thread`, in the process that `process` returns. Also returns
-    /// whether the cache was found: an exited thread with the same thread pointer did not give it back, and it still owns its
-    /// spans.
+    /// As [`Caches::adopt`], for the thread with the thread pointer `thread`, in the process that `process` returns.
+    /// Also returns whether the cache was found: an exited thread with the same thread pointer did not give it back,
+    /// and it still owns its spans.
     pub fn adopt_for(&self, heap: &Heap<O>, thread: usize, process: fn() -> i32) -> Result<(&Cache, bool), OsError> {
         let mut pool = self.pool.lock();
         if let Some(cache) = pool.owners.find(thread, process) {
@@ -164,8 +165,8 @@ impl<O: Os> Caches<O> {
         Ok(cache)
     }
 
-    /// Takes a cache back from a thread that exits or does not need it any more. The cache gives up what it owns, and another
-    /// thread may adopt it.
+    /// Takes a cache back from a thread that exits or does not need it any more. The cache gives up what it owns, and
+    /// another thread may adopt it.
     ///
     /// # Safety
     /// The calling thread owns the cache and does not use it after.
@@ -197,15 +198,15 @@ impl<O: Os> Caches<O> {
         hold_row([&self.shared], fork);
     }
 
-    /// Notes whether every thread is outside its cache's local pages, for [`Caches::release_after_fork`]. The fork holds the
-    /// heap's lock, and movements are kept out.
+    /// Notes whether every thread is outside its cache's local pages, for [`Caches::release_after_fork`]. The fork
+    /// holds the heap's lock, and movements are kept out.
     pub fn note_local_pages(&self, heap: &Heap<O>, fork: &Fork) {
         // Inside the allocator, the thread may be moving its local pages itself.
         self.leaves_rest.store(!fork.is_inside() && leaves_rest(heap), Ordering::Relaxed);
     }
 
-    /// Returns which writers the calling thread uses: that of its `cache`, and that of the shared cache if the thread holds it
-    /// for something else than a fork.
+    /// Returns which writers the calling thread uses: that of its `cache`, and that of the shared cache if the thread
+    /// holds it for something else than a fork.
     pub fn own_writers(&self, cache: Option<&Cache>) -> impl Fn(&Writer) -> bool {
         let own = cache.map_or(null(), |cache| core::ptr::from_ref(cache.writer()));
         // SAFETY: the cache lives as long as this, and is reached by shared references only.
@@ -236,8 +237,8 @@ impl<O: Os> Caches<O> {
         }
     }
 
-    /// In the child of a fork, whose thread has `cache`: takes back the local pages of the threads that it does not have,
-    /// and counts their caches. All locks are released.
+    /// Takes back the local pages of the threads that do not exist in the child of a fork, and counts their caches.
+    /// `cache` is the child's. All locks are released.
     pub fn forget_threads(&self, heap: &Heap<O>, cache: Option<&Cache>) {
         if self.leaves_rest.load(Ordering::Relaxed) {
             // Their spans stay with their caches: a thread may have been anywhere in its fast paths, which leave no sign.
@@ -247,8 +248,8 @@ impl<O: Os> Caches<O> {
         self.left.store((made - idle).saturating_sub(usize::from(cache.is_some())), Ordering::Relaxed);
     }
 
-    /// Returns whether no other thread has a cache. `own` says whether the calling thread has one. Caches of threads that a fork
-    /// left behind do not count.
+    /// Returns whether no other thread has a cache. `own` says whether the calling thread has one. Caches of threads
+    /// that a fork left behind do not count.
     pub fn is_alone(&self, own: bool) -> bool {
         let (idle, made) = self.idle_and_made();
         (made - idle).saturating_sub(self.left.load(Ordering::Relaxed)) <= usize::from(own)
@@ -290,15 +291,16 @@ impl<O: Os> Caches<O> {
         f(Rank::Shared, self.shared.waits());
     }
 
-    /// Keeps caches from being created and adopted, and threads without a cache from freeing, until the result is dropped.
+    /// Keeps caches from being created and adopted, and threads without a cache from freeing, until the result is
+    /// dropped.
     pub fn stop_all(&self) -> StoppedPool<'_, O> {
         let pool = self.pool.lock();
         StoppedPool { pool, _shared: self.shared.lock() }
     }
 }
 
-/// Returns whether no thread moves local pages or records, and none will. Movements are kept out of the statistics, and the
-/// caller holds the heap's lock.
+/// Returns whether no thread moves local pages or records, and none will. Movements are kept out of the statistics, and
+/// the caller holds the heap's lock.
 ///
 /// A thread that came in before the fence is seen inside; one that comes after it finds the gate closed and waits for the
 /// lock. Returns `false` without a fence that reaches every thread.

@@ -1,8 +1,8 @@
 //! The simulated operating system: deterministic, strict, and able to fail any call.
 //!
 //! Tests run an allocator on a [`Sim`]. It knows the state of every page. It panics on any transition that the table of
-//! `os` does not have, with one line that names the verb, the range, the found and the required state. The memory is real and
-//! its protections follow the states, so that an access to a page that is not Ready faults at once.
+//! `os` does not have, with one line that names the verb, the range, the found and the required state. The memory is
+//! real and its protections follow the states, so that an access to a page that is not Ready faults at once.
 //!
 //! Unlike the other implementations it allocates (from `std`). It has a lock of its own, which is held during a call and
 //! never while a hook runs.
@@ -68,7 +68,7 @@ const SLICE: u64 = 1_000_000;
 static CLOCK: AtomicU64 = AtomicU64::new(0);
 
 std::thread_local! {
-    /// What this thread runs in the middle of its next posting to the statistics.
+    /// A function that this thread calls in the middle of its next posting to the statistics.
     static HALFWAY: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
 }
 
@@ -83,8 +83,8 @@ type Hook = Arc<dyn Fn(Verb, Addr, usize) + Send + Sync>;
 /// assert_eq!((at.0 % (16 << 10), sim.ready_bytes()), (0, 32 << 10));
 /// ```
 ///
-/// The builder method [`Sim::window`] hides the method of [`Memory`](crate::os::Memory) of that name; [`Sim::place`] returns
-/// the window.
+/// The builder method [`Sim::window`] hides the method of [`Memory`](crate::os::Memory) of that name; [`Sim::place`]
+/// returns the window.
 pub struct Sim {
     shape: Shape,
     /// Created at the first use, when the shape is final.
@@ -95,7 +95,7 @@ pub struct Sim {
     hook: Mutex<Option<Hook>>,
 }
 
-/// What a test chooses when it creates a simulated OS.
+/// The properties of a simulated OS that a test chooses.
 struct Shape {
     physical_page: usize,
     address_bits: u32,
@@ -113,8 +113,8 @@ struct Machine {
     ready_limit: usize,
     /// The limit of mappings.
     mapping_limit: usize,
-    /// Where the next search for a hole in the extra area begins. Freed addresses are reused only when the area is used up, so
-    /// that a stale pointer faults.
+    /// Where the next search for a hole in the extra area begins. Freed addresses are reused only when the area is used
+    /// up, so that a stale pointer faults.
     cursor: usize,
     printed: Vec<u8>,
 }
@@ -173,8 +173,8 @@ impl Sim {
         self.unused_so_far()
     }
 
-    /// Sets the least size of the extra area, the source of memory without a wanted address. The area ends at a multiple of
-    /// 64 MiB. The default is 1/64 of the window plus 1/8192 of the address space, at least 1 GiB.
+    /// Sets the least size of the extra area, the source of memory without a wanted address. The area ends at a
+    /// multiple of 64 MiB. The default is 1/64 of the window plus 1/8192 of the address space, at least 1 GiB.
     pub fn extra(mut self, bytes: usize) -> Sim {
         self.shape.extra = Some(bytes);
         self.unused_so_far()
@@ -249,7 +249,8 @@ impl Sim {
         self.machine().plan.fail_above(verb, size);
     }
 
-    /// Makes one fallible call in `one_in` fail with [`OsError::OutOfMemory`]. `seed` and the order of the calls decide which.
+    /// Makes one fallible call in `one_in` fail with [`OsError::OutOfMemory`]. `seed` and the order of the calls decide
+    /// which.
     pub fn fail_randomly(&self, seed: u64, one_in: u64) {
         assert!(one_in >= 1, "sim: one call in none");
         self.machine().plan.fail_randomly(seed, one_in);
@@ -266,8 +267,8 @@ impl Sim {
         self.machine().ready_limit = bytes;
     }
 
-    /// Makes calls fail with [`OsError::OutOfMemory`] that would add mappings beyond `count`. As on Linux, adjacent pages with
-    /// the same rights are one mapping.
+    /// Makes calls fail with [`OsError::OutOfMemory`] that would add mappings beyond `count`. As on Linux, adjacent
+    /// pages with the same rights are one mapping.
     pub fn limit_mappings(&self, count: usize) {
         self.machine().mapping_limit = count;
     }
@@ -277,8 +278,9 @@ impl Sim {
         self.machine().states.mappings()
     }
 
-    /// Calls `hook` before each call, with the verb and the requested address (null if there is none) and size. It runs on the
-    /// calling thread and without a lock: it may read the simulated OS, and it may block to stop a thread in the middle.
+    /// Calls `hook` before each call, with the verb and the requested address (null if there is none) and size. It runs
+    /// on the calling thread and without a lock: it may read the simulated OS, and it may block to stop a thread in the
+    /// middle.
     pub fn on_call(&self, hook: impl Fn(Verb, Addr, usize) + Send + Sync + 'static) {
         *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(hook));
     }
@@ -289,7 +291,7 @@ impl Sim {
     }
 }
 
-/// What a test can read.
+/// Readings for tests.
 impl Sim {
     /// Returns the window, as [`Memory::window`](crate::os::Memory::window) does.
     pub fn place(&self) -> Window {
@@ -321,13 +323,15 @@ impl Sim {
         self.machine().states.at(addr.0)
     }
 
-    /// Returns every range that is not in [`State::None`], lowest first: address, size, state. Adjacent ranges differ in state.
+    /// Returns every range that is not in [`State::None`], lowest first: address, size, state. Adjacent ranges differ
+    /// in state.
     pub fn ranges(&self) -> Vec<(Addr, usize, State)> {
         let machine = self.machine();
         machine.states.entries().map(|p| (Addr(p.range.start), p.range.len(), p.state)).collect()
     }
 
-    /// Panics unless every byte of the range is Ready, or sparse and writable. For memory that a test does not really touch.
+    /// Panics unless every byte of the range is Ready, or sparse and writable. For memory that a test does not really
+    /// touch.
     pub fn touch(&self, addr: Addr, size: usize) {
         let range = addr.0..addr.0.saturating_add(size);
         self.machine().require("touch", range, &[State::Ready, State::SparseReady]);
