@@ -8,7 +8,7 @@
 //! called without it, and the OS without any lock. Every call posts by the caller's writer.
 //!
 //! Invariant: a listed stack is guarded and not in use. Of small sizes at most a mebibyte is listed, so that taking a
-//! stack and giving it back repeatedly makes no system call; of large ones none, but what the system refuses to make
+//! stack and giving it back repeatedly makes no system call; of large ones none, but what the OS refuses to make
 //! an ordinary page again.
 
 use core::ptr::NonNull;
@@ -100,7 +100,7 @@ impl Free {
     }
 }
 
-/// The free stacks of one kernel. It takes no memory of its own.
+/// The free stacks of one allocator. It takes no memory of its own.
 pub struct StackPool<O: Os> {
     free: Mutex<O, Free>,
 }
@@ -182,7 +182,7 @@ impl<O: Os> StackPool<O> {
         done
     }
 
-    /// Gives every free stack's pages back to the heap, as far as the system lets it. The caller owns the writer.
+    /// Gives every free stack's pages back to the heap, as far as the OS allows. The caller owns the writer.
     pub fn release(&self, heap: &Heap<O>, writer: &Writer) {
         let next = || {
             let mut free = self.free.lock();

@@ -1,4 +1,4 @@
-//! Reading metrics of one kernel.
+//! Reads the metrics of one allocator.
 
 use super::Allocator;
 use crate::cache::Cache;
@@ -27,7 +27,7 @@ impl<O: Os> Allocator<O> {
         Some(Metrics { allocator: self, reading, pid })
     }
 
-    /// Keeps what an audit found out from the system, for readers of metrics. Takes the metrics lock.
+    /// Keeps what an audit learnt from the OS, for readers of metrics. Takes the metrics lock.
     pub fn note_os_figures(&self, figures: &OsFigures) {
         let _one_at_a_time = self.metrics.lock();
         let taken_at = figures.taken_at.max(1);
@@ -137,7 +137,7 @@ impl<O: Os> Metrics<'_, O> {
     }
 
     fn fill(&mut self, wanted: Aggregates) -> Answer {
-        // The kernel has started: this was made.
+        // The allocator has started, so this exists.
         let answer = self.allocator.fill_reading(wanted, self.pid, &mut self.reading).unwrap_or(Answer::Unavailable);
         if wanted.has(Aggregate::ConsistentStats) {
             self.allocator.leave_reading();

@@ -196,8 +196,8 @@ impl<O: Os> Heap<O> {
         Ok(())
     }
 
-    /// Maps the current arenas up to `end`, or all of them where the system allows no border inside: they may be one
-    /// mapping of the system's, and the process may have as many as it can have (`vm.max_map_count`).
+    /// Maps the current arenas up to `end`, or all of them where Linux allows no border inside: they may be one
+    /// mapping of Linux's, and the process may have as many as it can have (`vm.max_map_count`).
     fn map_ahead(&self, state: &mut State, end: Addr, delta: &mut Delta) -> Result<(), OsError> {
         let from = state.growth.mapped;
         let mut map = |to: Addr| {

@@ -8,7 +8,7 @@
 //! sparse probe takes all credit away. [Decision 0019](../../docs/decisions/0019-huge-pages-by-touch.md) has the
 //! measurements.
 //!
-//! `grow` and `remap_free_pages` ask here. What is noted lies under the page heap's lock; the system is asked, and
+//! `grow` and `remap_free_pages` ask here. What is noted lies under the page heap's lock; the OS is asked, and
 //! advised, without it.
 //!
 //! Invariant: a probe was never advised to have huge pages, since all of a huge page is resident.
@@ -53,7 +53,7 @@ pub(super) enum Demand {
 const DEMANDS: usize = Demand::Large as usize + 1;
 
 impl Demand {
-    /// Returns the kind of a demand. `None`: such memory gets no huge pages. Of a stack, the far end may never be
+    /// Returns the kind of a demand, or `None` if such memory gets no huge pages. Of a stack, the far end may never be
     /// touched.
     fn of(what: Use) -> Option<Demand> {
         match what {
@@ -179,7 +179,7 @@ impl Density {
         self.grown.take().filter(|_| !self.off)
     }
 
-    /// Returns the question whether what the heap grew by, for `span`, gets huge pages. `None`: it did not grow.
+    /// Returns the question whether what the heap grew by, for `span`, gets huge pages. Returns `None` if it did not grow.
     pub(super) fn question(&mut self, heap: &HeapPages, what: Use, span: Option<&Span>) -> Option<Question> {
         let (range, demand) = (self.take_grown()?, Demand::of(what));
         let (Some(demand), Some(span)) = (demand.filter(|_| range.size <= HUGE_TO), span) else {
@@ -206,7 +206,7 @@ impl Density {
         (!self.off).then(|| self.ask(heap, span.base(), pieces, tail, Demand::Large))
     }
 
-    /// Forgets all evidence, since memory goes back to the system: what comes then may be another kind of work. Returns
+    /// Forgets all evidence, since memory goes back to the OS: what comes then may be another kind of work. Returns
     /// whether any memory was ever advised to have huge pages.
     pub(super) fn forget(&mut self) -> bool {
         self.evidence = [Evidence::NONE; DEMANDS];
@@ -264,7 +264,7 @@ impl<O: Os> Heap<O> {
         }
     }
 
-    /// Answers a question, and advises the system. The heap's lock is not held.
+    /// Answers a question, and advises the OS. The heap's lock is not held.
     #[cold]
     pub(super) fn answer(&self, question: &Question) {
         let dense = question.probes.map(|probe| probe.map_or(0, |probe| self.dense_bytes(probe, question.demand)));

@@ -1,7 +1,7 @@
 //! Memory of free pages for a large object's fresh ones.
 //!
-//! New memory from the system is cleared first, and the process grows by it. Where as much lies in free pages that did
-//! not fit, it is moved under the object instead: by whole aligned pieces, of which the system moves only an entry of a
+//! New memory from the OS is cleared first, and the process grows by it. Where as much lies in free pages that did
+//! not fit, it is moved under the object instead: by whole aligned pieces, of which the OS moves only an entry of a
 //! table, and from the highest addresses, which are used last.
 
 use super::huge::HUGE_TO;
@@ -24,7 +24,7 @@ const SCANS_AT_ONCE: usize = 64;
 /// Linux allows a process 65,530.
 const HEAP_MOST: usize = 32usize.saturating_mul(GIB);
 
-/// From how many bytes on the system is asked whether it would give them before the heap grows by them. Where it
+/// From how many bytes on the OS is asked whether it would give them before the heap grows by them. Where it
 /// refuses, as for more than memory and swap have, so does the allocator, at the cost of one call: without that,
 /// programs that allocate until they are refused got terabytes, and each 4 MiB of them costs time with the heap's lock
 /// held.
@@ -76,16 +76,16 @@ struct Search {
 impl<O: Os> Heap<O> {
     /// Takes a span for a large object of `pages` pages aligned to `align`, a power of two. `zero`: it should read as
     /// zero if that costs nothing, and its record says whether it does; where it need not, the record's word means
-    /// nothing. `None`: no memory. The caller owns the client.
+    /// nothing. Returns `None` if there is no memory. The caller owns the client.
     pub fn take_large(&self, client: &Client, pages: Pages, align: usize, zero: bool) -> Option<&Span> {
         if align <= PAGE_SIZE && pages.0 <= LOCAL_PAGES {
             return self.take_near(client, pages, Use::Large);
         }
-        // The heap's own memory is not accounted for before it is used, so the system would never refuse it.
+        // The heap's own memory is not accounted for before it is used, so the OS would never refuse it.
         let may_grow = pages.bytes() < ASKED_FROM || self.vm.os().would_give(pages.bytes());
         let take = || self.take_noting(client.writer(), pages, align, Use::Large, may_grow);
         let (span, mut fresh) = take().or_else(|| {
-            // Before there is no memory, what is in hand goes back, and may be the rest of a run.
+            // Before giving up, the local pages go back to the heap: they may complete a run.
             self.empty_local(client);
             take()
         })?;
@@ -116,8 +116,8 @@ impl<O: Os> Heap<O> {
         let mut search = Search { below: Addr(usize::MAX), scans: SCANS };
         while let Some(to) = fresh.next() {
             let Some(from) = self.take_piece(&mut search) else { return Ok(()) };
-            // SAFETY: the piece was free, Ready, and is taken out, so that no other thread gets it; the other one is the caller's.
-            // Afterwards nothing is in the first one any more.
+            // SAFETY: the piece was free, Ready, and is taken out, so that no other thread gets it; the other one is
+            // the caller's. Afterwards nothing is in the first one any more.
             let emptied = unsafe {
                 self.vm.move_pages(from, to, PIECE.bytes()).and_then(|()| self.vm.unused(from, PIECE.bytes()))
             };
@@ -140,8 +140,8 @@ impl<O: Os> Heap<O> {
         Ok(())
     }
 
-    /// Takes the highest piece of free pages with memory below where the search is. `None`: there is none, or it is too
-    /// far to look for.
+    /// Takes the highest piece of free pages with memory below where the search is. Returns `None` if there is none, or
+    /// it is too far to look for.
     fn take_piece(&self, search: &mut Search) -> Option<Addr> {
         while search.scans > 0 {
             let mut guard = self.state.lock();

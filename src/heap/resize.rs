@@ -9,7 +9,7 @@ use crate::span::{Kind, Span};
 use crate::stats::{Account, Delta, Total, Writer};
 use crate::units::{Addr, Pages};
 
-/// How many moves by pages a process may make. Each can leave the system with two mappings more, of which
+/// How many moves by pages a process may make. Each can leave the process with two mappings more, of which
 /// Linux allows a process 65,530 together with its own.
 const MOVES: usize = 8_192;
 
@@ -100,7 +100,7 @@ impl<O: Os> Heap<O> {
     }
 
     /// Moves the physical pages of one large object's span under another. Refused after some thousands, because each may
-    /// leave the system with more mappings. After [`OsError::Lost`] the caller calls `Heap::lose` for `to`.
+    /// leave the process with more mappings. After [`OsError::Lost`] the caller calls `Heap::lose` for `to`.
     ///
     /// # Safety
     /// The caller owns both large objects; `to` holds nothing that is needed, and both ranges lie inside

@@ -10,8 +10,8 @@ use crate::units::Pages;
 const STACK: Use = Use::Manual(Kind::Stack);
 
 impl<O: Os> Heap<O> {
-    /// Takes a span for a stack. `None`: no memory, or the lock was not to be had for `nanos` nanoseconds. The caller
-    /// owns the writer.
+    /// Takes a span for a stack. Returns `None` if there is no memory, or the lock was not free within `nanos`
+    /// nanoseconds. The caller owns the writer.
     pub fn take_stack(&self, writer: &Writer, pages: Pages, align: usize, nanos: Option<u64>) -> Option<&Span> {
         let mut delta = Delta::new();
         let mut guard = self.state.lock_within(nanos)?;

@@ -76,7 +76,7 @@ fn each<'a>() -> impl Iterator<Item = &'a Inner> {
     core::iter::successors(follow(&HEAPS.first), move |heap| follow(&heap.links.next))
 }
 
-/// Lists every heap on the ledger page of the process's kernel, once that has started. Once.
+/// Lists every heap on the stats page of the process's allocator, once that has started. Does it once.
 pub fn list_on_stats_page(home: &'static Allocator<Linux>) {
     static DONE: AtomicBool = AtomicBool::new(false);
     if DONE.load(Ordering::Relaxed) || DONE.swap(true, Ordering::Relaxed) {

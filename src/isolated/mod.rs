@@ -5,12 +5,12 @@
 //! the process forks.
 //!
 //! One lock for each heap, [`Rank::Isolated`], is taken by every call, so any thread may call. It comes before all
-//! locks of the kernel behind it, which are therefore always free when it is; a fork takes it alone. A signal handler
+//! locks of the allocator behind it, which are therefore always free when it is; a fork takes it alone. A signal handler
 //! that interrupts a call is told by a line, with `check:on` or without. The list of heaps has a lock of its own,
 //! [`Rank::Heaps`]. Nothing here allocates from the process, but for the system stacks on which [`Heap::crossfoot`] and
 //! [`Heap::mem_stats`] run. The rest needs little stack.
 //!
-//! Invariant: everything that a heap ever got from the system lies in its extent, and so goes back in one call.
+//! Invariant: everything that a heap ever got from the OS lies in its extent, and so goes back in one call.
 
 mod list;
 
@@ -71,7 +71,7 @@ impl Inner {
 }
 
 impl Inner {
-    /// Lists the heap on the ledger page of the process's kernel, which has started, unless it is listed.
+    /// Lists the heap on the stats page of the process's allocator, which has started, unless it is listed.
     fn list_on(&self, home: &'static Allocator<Linux>) {
         if self.home.swap(core::ptr::from_ref(home).cast_mut(), Ordering::Relaxed).is_null() {
             let extent = self.allocator.os().extent();
@@ -87,7 +87,7 @@ static NEW: [MaybeUninit<u8>; size_of::<Inner>()] = unsafe { core::mem::transmut
 /// An allocator of its own, beside the process's, that is dropped whole.
 ///
 /// What is allocated in it shares no page with anything else, its books are its own, and when it is dropped, every byte
-/// that it took from the system goes back at once, whatever is still allocated in it. Any thread may use it; calls
+/// that it took from the OS goes back at once, whatever is still allocated in it. Any thread may use it; calls
 /// wait for each other. Dropping takes time in proportion to the memory that was touched, not to the number of objects.
 ///
 /// ```
@@ -162,9 +162,9 @@ impl Heap {
         let allocator = &heap.allocator;
         allocator.os().enclose(extent);
         allocator.check_like(like);
-        // SAFETY: the kernel stays until everything in the extent goes.
+        // SAFETY: the allocator stays until the whole extent is unmapped.
         let cache = unsafe { allocator.adopt() }?;
-        // The head is memory from the system like any other.
+        // The head is memory from the OS like any other.
         let (accounts, mut delta) = (allocator.heap().accounts(), Delta::new());
         accounts.mapped(Account::OtherSys, extent.head(), &mut delta);
         accounts.became_ready(extent.head(), &mut delta);
@@ -183,7 +183,7 @@ impl Heap {
         unsafe { self.inner.as_ref() }
     }
 
-    /// Runs `f` with the heap's kernel and its cache, under its lock.
+    /// Runs `f` with the heap's allocator and its cache, under its lock.
     #[inline]
     fn with<R>(&self, f: impl FnOnce(&Allocator<RangeOs>, &Cache) -> R) -> R {
         stand_back::<RangeOs>();
@@ -264,13 +264,13 @@ impl Heap {
     }
 
     /// The heap's statistics, as [`mem_stats`](crate::process::mem_stats) gives the process's. Takes the heap's lock.
-    /// `None`: this build keeps no books.
+    /// Returns `None` if this build keeps no statistics.
     pub fn mem_stats(&self, out: &mut MemStats) -> Option<Answer> {
         system_stack::run(|| self.with(|allocator, cache| allocator.mem_stats(Some(cache), out)))
     }
 
-    /// Checks every identity of the heap's books. Takes the heap's lock. `None`: this build keeps no books. What it
-    /// returns takes 12 KiB of the caller's stack: [`Heap::crossfoot_with`] needs none of it.
+    /// Checks every identity of the heap's books. Takes the heap's lock. Returns `None` if this build keeps no
+    /// statistics. What it returns takes 12 KiB of the caller's stack: [`Heap::crossfoot_with`] needs none of it.
     pub fn crossfoot(&self) -> Option<Balance> {
         system_stack::run(|| self.balance())
     }
@@ -307,7 +307,7 @@ impl Drop for Heap {
         let extent = inner.allocator.os().extent();
         // SAFETY: it was added when it was made.
         unsafe { list::remove(inner) };
-        // SAFETY: it is null or the process's kernel, which stays.
+        // SAFETY: it is null or the process's allocator, which stays.
         if let Some(home) = unsafe { inner.home.load(Ordering::Relaxed).as_ref() } {
             home.stats_page().forget(home.os(), extent.base(), extent.size());
         }
