@@ -34,11 +34,11 @@ pub struct ZeroRun {
 /// The lengths of the runs of zeros at both ends and of the longest run, in bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ZeroRuns {
-    /// The run at position 0.
+    /// The length of the run of zeros that begins at bit 0.
     pub start: usize,
-    /// The longest run.
+    /// The length of the longest run of zeros.
     pub max: usize,
-    /// The run that ends at the last position.
+    /// The length of the run of zeros that ends at the last bit.
     pub end: usize,
 }
 

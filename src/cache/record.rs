@@ -100,17 +100,17 @@ pub struct CacheOffsets {
     pub next: u64,
     /// How many classes there are.
     pub classes: u64,
-    /// The slot of the first class; its first eight bytes are the head of the free list.
+    /// The offset of the first class's slot, which begins with the head of its free list.
     pub slots: u64,
-    /// Bytes of a slot.
+    /// The size of a slot, in bytes.
     pub slot_size: u64,
-    /// The state of the first class.
+    /// The offset of the state of the first class.
     pub states: u64,
-    /// Bytes of a state.
+    /// The size of the state of a class, in bytes.
     pub state_size: u64,
-    /// In a state: the span that objects are taken from, eight bytes.
+    /// The offset, in the state of a class, of the address of the class's current span.
     pub current: u64,
-    /// In a state: the head of the free list with `check:on`, eight bytes.
+    /// The offset, in the state of a class, of the head of the free list that is used with `check:on`.
     pub stock: u64,
     /// The inbox: the tail of the last batch, eight bytes; 0 and 1 are none.
     pub inbox: u64,

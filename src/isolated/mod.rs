@@ -231,11 +231,12 @@ impl Heap {
         self.bound(|b| unsafe { malloc::free(b, p) });
     }
 
-    /// Changes an object's size, at least 1, keeping its content as far as both reach; it may move, then aligned to
-    /// `align`, a power of two. Null: no memory, and the object is as it was.
+    /// Changes the size of the object `p` to `size`, as `realloc` does. The object may move; then its new address is a
+    /// multiple of `align`, a power of two. A `size` of 0 counts as 1. Returns null if there is no memory, and then leaves
+    /// the object as it is.
     ///
     /// # Safety
-    /// `p` is a live object of this heap; if the result is not null, it is used instead.
+    /// `p` is a live object of this heap. If the result is not null, `p` is not used after.
     #[inline]
     pub unsafe fn reallocate(&self, p: *mut u8, size: usize, align: usize) -> *mut u8 {
         // SAFETY: the caller's promise.

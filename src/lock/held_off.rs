@@ -3,7 +3,7 @@
 use super::rank::Rank;
 use core::marker::PhantomData;
 
-/// Whether this build checks the order.
+/// Whether this build checks the lock order.
 pub const CHECKED: bool = false;
 
 /// Replaces the record of a held lock. It has zero bytes and cannot leave the thread, as in checked builds.

@@ -47,7 +47,8 @@ pub struct Mutex<P: Platform, T> {
     /// process sees whether the protected state may have changed. Only the holder writes it.
     turns: AtomicU64,
     rank: Known,
-    /// [`FREE`], the thread id of the holder, the mark of the fork that holds the lock, or [`ABANDONED`].
+    /// [`FREE`], the thread id of the holder, [`ABANDONED`], or, if a thread took the lock to fork, its thread id plus the
+    /// level of the fork.
     holder: AtomicUsize,
     value: UnsafeCell<T>,
     platform: PhantomData<fn() -> P>,

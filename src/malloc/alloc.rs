@@ -1,4 +1,4 @@
-//! Allocation. A call goes down from one rung to the next and never comes back up:
+//! Allocation. The numbered steps are *rungs*: a call goes down from one to the next and never comes back up.
 //!
 //! - (1) [`allocate`]: up to 1 KiB: [`Cache::pop_quick_of`] pops the slot's first object.
 //!   - (3) [`refill_size`]: the slot is empty, or the thread has no cache.
@@ -106,14 +106,14 @@ fn allocate_middle<B: Binding>(b: B, size: usize) -> *mut u8 {
     if p.is_null() { refill_class(b, class) } else { p }
 }
 
-/// Rung 3 for [`allocate`].
+/// Rung 3 for [`allocate`]: the slot is empty, or the thread has no cache.
 #[cold]
 #[inline(never)]
 fn refill_size<B: Binding>(b: B, size: usize) -> *mut u8 {
     refill_class_now(b, Class::of(size))
 }
 
-/// Rung 3 for [`allocate_middle`].
+/// Rung 3 for [`allocate_middle`]: the slot is empty, or the thread has no cache.
 #[cold]
 #[inline(never)]
 fn refill_class<B: Binding>(b: B, class: Class) -> *mut u8 {
@@ -134,7 +134,7 @@ fn refill<B: Binding>(b: B, cache: &Cache, class: Class) -> *mut u8 {
     if p.is_null() { cache.refill(b.heap(), b.central(), class) } else { p }
 }
 
-/// Rungs 3 and 4 for [`allocate_aligned`].
+/// Rungs 3 and 4 for [`allocate_aligned`]: an empty slot, or a large object.
 #[cold]
 #[inline(never)]
 fn aligned_slow<B: Binding>(b: B, size: usize, align: usize) -> *mut u8 {

@@ -1,4 +1,4 @@
-//! Free. A call goes down from one rung to the next and never comes back up:
+//! Free. The numbered steps are *rungs*: a call goes down from one to the next and never comes back up.
 //!
 //! - (1) [`free`]: [`push`]es onto the free list of the thread's own span.
 //!   - (2) [`free_last`]: no object of the span is out any more: [`Cache::freed_last`] may give the span back to the heap.
@@ -101,7 +101,7 @@ fn free_last<B: Binding>(b: B, p: *mut u8) {
     }
 }
 
-/// Rungs 3 and 4 for [`free`].
+/// Rungs 3 and 4 for [`free`]: a full span of this thread, or another thread's span.
 ///
 /// # Safety
 /// As for [`free`]; rung 1 did nothing.
@@ -111,7 +111,7 @@ unsafe fn free_other<B: Binding>(b: B, p: *mut u8) {
     unsafe { full_or_pending(b, p, move || free_rest(b, p)) }
 }
 
-/// Rungs 3 and 4 for [`free_sized`] and [`free_live`].
+/// Rungs 3 and 4 for [`free_sized`] and [`free_live`]: a full span of this thread, or another thread's span.
 ///
 /// # Safety
 /// As for [`free_sized`]; rung 1 did nothing.
@@ -159,7 +159,7 @@ unsafe fn full_or_pending<B: Binding>(b: B, p: *mut u8, next: impl FnOnce()) {
     next();
 }
 
-/// Rungs 4 to 7 for [`free`].
+/// Rungs 4 to 7 for [`free`]: all objects that need a cache, null, and misuse.
 ///
 /// # Safety
 /// As for [`free`].
@@ -170,7 +170,7 @@ unsafe fn free_rest<B: Binding>(b: B, p: *mut u8) {
     unsafe { rest(b, p, &Claim { function: "free", layout: None }) }
 }
 
-/// Rungs 4 to 7 for [`free_sized`] and [`free_live`].
+/// Rungs 4 to 7 for [`free_sized`] and [`free_live`]: all objects that need a cache, null, and misuse.
 ///
 /// # Safety
 /// As for [`free_sized`].

@@ -27,15 +27,16 @@ pub struct Window {
     pub size: usize,
 }
 
-/// The memory of an OS.
+/// The calls of an OS that change the state of memory, the *verbs*. The table at the head of [the module](super) lists the
+/// states (None, Reserved, Prepared, Ready) and which verb leads from one to another.
 ///
 /// Sizes are in bytes. Addresses and sizes of ranges are multiples of [`Memory::physical_page_size`], except where a verb
 /// says otherwise.
 ///
 /// # Safety
 ///
-/// A range that a verb made Ready must be readable and writable memory without another user, until a verb takes it out of
-/// Ready. A range fresh from [`Memory::alloc`], or Ready for the first time after [`Memory::map`] or [`Memory::unused`],
+/// From a verb that makes a range Ready until a verb that ends that state, the range must be readable and writable memory
+/// that nothing else uses. A range fresh from [`Memory::alloc`], or Ready for the first time after [`Memory::map`] or [`Memory::unused`],
 /// must read as zero.
 pub unsafe trait Memory: Platform + Sync {
     /// Whether sparse memory may be reserved for all addresses from zero on. Then the page map needs no check of a lower

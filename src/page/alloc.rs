@@ -35,9 +35,9 @@ pub struct PageOffsets {
     pub chunk_pages: u64,
     /// Bytes of a chunk's bits.
     pub chunk_size: u64,
-    /// The base of the first `in_head` chunks' bits.
+    /// The address of the bits of chunk 0. The first `in_head` chunks have their bits here.
     pub head: u64,
-    /// The base of the other chunks' bits.
+    /// The address from which the bits of the other chunks are found.
     pub rest: u64,
     /// How many chunks have their bits at `head`.
     pub in_head: u64,

@@ -58,7 +58,7 @@ static BY_LIBC: AtomicBool = AtomicBool::new(false);
 /// The id of the last child for which [`at_fork_of_libc`] has run, or 0.
 static CHILD: AtomicI32 = AtomicI32::new(0);
 
-/// Tells that [`at_fork_of_libc`] is linked as musl's `__malloc_atfork`. Does nothing in a program whose libc is a shared
+/// Records whether [`at_fork_of_libc`] is linked as musl's `__malloc_atfork`. Does nothing in a program whose libc is a shared
 /// object: that calls its own. Called before the program has threads.
 pub fn let_libc_fork() {
     BY_LIBC.store(!arch::fork_handler().is_null(), Ordering::Relaxed);
@@ -97,8 +97,9 @@ unsafe extern "C" fn after_posix_in_parent() {
     }
 }
 
-/// Does for the child of a process with one thread what [`at_fork_of_libc`] does for others. No other thread could hold a
-/// lock at the fork, so the locks may be taken after it.
+/// Resets the allocator in the child. musl calls [`at_fork_of_libc`] only where the parent has several threads; in the child
+/// of a process with one thread, this handler takes and releases the locks instead. It may do so after the fork, since no
+/// other thread could hold a lock then.
 unsafe extern "C" fn after_posix_in_child() {
     // SAFETY: as above; the child has one thread.
     unsafe {

@@ -26,9 +26,9 @@ pub(super) const GENERATION: usize = 1 << COPY_BITS;
 
 /// Figures that change together. All-zero bytes are a valid new part.
 struct Part<const W: usize> {
-    /// The current copy, and above it, the copy that is written next.
+    /// The number of the current copy, and in the bits above it the number of the copy to write next.
     which: AtomicUsize,
-    /// The copy that was current when the part first changed in a generation, and above it, that generation.
+    /// The last generation in which the part changed, plus the number of the copy that was current before the change.
     label: AtomicUsize,
     copies: [[AtomicI64; W]; COPIES],
 }
@@ -125,7 +125,7 @@ pub const COUNTS: usize = 4;
 /// The number of counts that slow paths write: all but the tally.
 const WRITTEN: usize = COUNTS - 1;
 
-/// The counts of one class except the tally. All-zero bytes are valid new counts.
+/// The counts of a size class that slow paths write: all but the [`Tally`]. All-zero bytes are valid new counts.
 struct Counts {
     /// The generation in which a slow path last passed here.
     label: AtomicUsize,
@@ -286,7 +286,7 @@ impl<const T: usize, const F: usize, const C: usize> Writer<T, F, C> {
         }
     }
 
-    /// Makes the sequence odd and returns it. Owner only. The caller orders this store before the loads that follow.
+    /// Makes the sequence odd, and returns it. Owner only. The caller then loads the generation, after a fence.
     #[inline]
     pub(super) fn begin(&self) -> usize {
         let sequence = self.sequence.load(Ordering::Relaxed);
